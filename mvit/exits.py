@@ -1,0 +1,90 @@
+"""What one exit says about one picture: a class with a confidence, or a count of people."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import ClassVar
+
+
+@dataclass(frozen=True)
+class AnyExit:
+    """What all exits share.
+
+    scores: what the task reads from the logits. elapsed_ms: since the run began, other exits included; ms: what this exit alone costs,
+    the backbone up to its layer and its head. macs: multiply-accumulates of the same.
+    """
+
+    layer: int
+    head: str
+    scores: list[float] = field(repr=False)
+    labels: tuple[str, ...] = field(repr=False)
+    elapsed_ms: float
+    head_ms: float
+    ms: float
+    macs: int
+    practical: bool = False
+
+    columns: ClassVar[tuple[str, ...]] = ("layer", "head", "ms", "head_ms", "macs", "practical")  # of a trace
+
+
+@dataclass(frozen=True)
+class Exit(AnyExit):
+    """A class. scores: (out,) class probabilities."""
+
+    columns: ClassVar = ("layer", "head", "prediction", "label", "confidence", "entropy", "margin", "ms", "head_ms", "macs", "practical")
+
+    @cached_property
+    def prediction(self) -> int:
+        """Index of the most probable class."""
+        return self.scores.index(self.confidence)
+
+    @property
+    def label(self) -> str:
+        return self.labels[self.prediction]
+
+    @cached_property
+    def confidence(self) -> float:
+        """Probability of the predicted class, 0..1."""
+        return max(self.scores)
+
+    @cached_property
+    def margin(self) -> float:
+        """Distance of the two highest probabilities."""
+        second, first = sorted(self.scores)[-2:]
+        return first - second
+
+    @cached_property
+    def entropy(self) -> float:
+        """Entropy of the probabilities, in nats."""
+        return -sum(p * math.log(p) for p in self.scores if p > 0)
+
+
+@dataclass(frozen=True)
+class CountExit(AnyExit):
+    """A count of people. scores: (tiles,) people in each tile of the picture; a regressor may go below zero."""
+
+    columns: ClassVar = ("layer", "head", "count", "label", "tiles", "ms", "head_ms", "macs", "practical")
+
+    @property
+    def tiles(self) -> list[float]:
+        """People in each tile, in the order of `mvit.tasks.tile_boxes`."""
+        return self.scores
+
+    @cached_property
+    def count(self) -> float:
+        """People in the whole picture."""
+        return sum(self.scores)
+
+    @property
+    def prediction(self) -> int:
+        """The count as a whole number."""
+        return round(self.count)
+
+    @property
+    def label(self) -> str:
+        return str(self.prediction)
+
+
+KINDS = {"accuracy": Exit, "mae": CountExit}  # by the task's metric

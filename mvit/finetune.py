@@ -1,0 +1,132 @@
+"""Fine-tune a plain backbone: small pictures first, full size last (progressive resizing)."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from mvit import checkpoints
+from mvit.backbone import Backbone
+from mvit.data import Pictures, augment
+from mvit.tasks import Task
+
+
+class TrainingError(RuntimeError):
+    """Training that cannot go on; the message says at which step and what is kept."""
+
+
+@dataclass
+class Recipe:
+    """How to fine-tune: `stages` are (input side in pixels, epochs); the learning rate falls as a cosine over all of them."""
+
+    stages: tuple[tuple[int, float], ...] = ((96, 3.0), (128, 1.5), (224, 0.4))
+    batch: int = 64
+    learning_rate: float = 2e-4
+    layer_decay: float = 0.85
+    weight_decay: float = 0.05
+    warmup_steps: int = 200
+    label_smoothing: float = 0.05
+    seed: int = 0
+
+
+def schedule(recipe: Recipe, n: int) -> list[int]:
+    """The input side of every optimisation step, for a training set of n pictures."""
+    return [size for size, epochs in recipe.stages for _ in range(max(1, round(epochs * n / recipe.batch)))]
+
+
+def batch_of(step: int, n: int, batch: int, seed: int) -> torch.Tensor:
+    """Indices (batch,) of the pictures of a step: whole epochs in seeded random order, the same after a resume."""
+    wanted = torch.arange(step * batch, (step + 1) * batch)
+    parts = []
+    for epoch in (wanted // n).unique().tolist():
+        order = torch.randperm(n, generator=torch.Generator().manual_seed(seed * 10_007 + epoch))
+        parts.append(order[wanted[wanted // n == epoch] % n])
+    return torch.cat(parts)
+
+
+def parameter_groups(backbone: Backbone, recipe: Recipe) -> list[dict]:
+    """One optimiser group a parameter: the learning rate falls from the final exit to the patches; norms and biases do not decay."""
+    groups = []
+    for name, parameter in backbone.named_parameters():
+        layer = (
+            int(name.split(".")[2]) + 1
+            if name.startswith("vit.blocks.")
+            else (backbone.depth + 1 if name.startswith(("vit.norm", "vit.head")) else 0)
+        )
+        scale = recipe.layer_decay ** (backbone.depth + 1 - layer)
+        decay = recipe.weight_decay if parameter.ndim > 1 and "pos_embed" not in name and "cls_token" not in name else 0.0
+        groups.append({"params": [parameter], "lr": recipe.learning_rate * scale, "scale": scale, "weight_decay": decay})
+    return groups
+
+
+@torch.inference_mode()
+def accuracy(backbone: Backbone, task: Task, pictures: Pictures, accelerator: Accelerator, batch: int = 100) -> float:
+    """Share of pictures whose final exit is right, at the task's input size."""
+    backbone.eval()
+    right = 0
+    for start in range(0, len(pictures), batch):
+        x = task.normalise(task.enlarge(pictures.x[start : start + batch].to(accelerator.device)))
+        with accelerator.autocast():
+            logits = backbone(x)
+        right += (logits.argmax(1).cpu() == pictures.y[start : start + batch]).sum().item()
+    backbone.train()
+    return right / len(pictures)
+
+
+def fine_tune(backbone: Backbone, task: Task, train: Pictures, val: Pictures, recipe: Recipe, accelerator: Accelerator,
+              checkpoint: Path, save_every: int = 200) -> dict:  # fmt: skip
+    """Fine-tune the whole backbone with cross-entropy; resumes from `checkpoint` if it is there.
+
+    Gives back the history of (step, loss) and the validation accuracy. Raises TrainingError on a loss that is not finite, CheckpointError
+    if the checkpoint was begun with another recipe.
+    """
+    sizes = schedule(recipe, len(train))
+    optimizer = torch.optim.AdamW(parameter_groups(backbone, recipe), fused=True)
+    about = asdict(recipe) | {"training pictures": len(train)}
+    progress = {"step": 0, "loss": [], "seconds": 0.0, "recipe": about}
+    backbone.to(accelerator.device)
+    if checkpoint.exists():
+        checkpoints.begun(checkpoint, about)
+        progress = checkpoints.load(checkpoint, backbone, optimizer)
+    model, optimizer = accelerator.prepare(backbone, optimizer)
+    model.train()
+    share = recipe.batch // accelerator.num_processes
+    mine = slice(accelerator.process_index * share, (accelerator.process_index + 1) * share)
+    started, running = time.monotonic() - progress["seconds"], 0.0
+    bar = tqdm(range(progress["step"], len(sizes)), initial=progress["step"], total=len(sizes), desc="fine-tuning", mininterval=10)
+    for step in bar:
+        index = batch_of(step, len(train), recipe.batch, recipe.seed)[mine]
+        generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step * 64 + accelerator.process_index)
+        x = task.normalise(augment(train.x[index].to(accelerator.device), sizes[step], generator))
+        warm = min(1.0, (step + 1) / recipe.warmup_steps)
+        factor = warm * 0.5 * (1 + math.cos(math.pi * step / len(sizes)))
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.learning_rate * group["scale"] * factor
+        with accelerator.autocast():
+            logits = model(x)
+        loss = F.cross_entropy(logits.float(), train.y[index].to(accelerator.device), label_smoothing=recipe.label_smoothing)
+        if not math.isfinite(loss.item()):
+            raise TrainingError(f"the loss is {loss.item()} at step {step}; the last good state is in {checkpoint}")
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        running = loss.item() if step == progress["step"] else 0.98 * running + 0.02 * loss.item()
+        bar.set_postfix(px=sizes[step], loss=f"{running:.3f}", refresh=False)
+        if (step + 1) % save_every == 0 or step + 1 == len(sizes):
+            progress |= {"step": step + 1, "seconds": time.monotonic() - started}
+            progress["loss"].append([step + 1, sizes[step], round(running, 4)])
+            if accelerator.is_main_process:
+                checkpoints.save(checkpoint, backbone, optimizer.optimizer, progress)
+    if "val_accuracy" not in progress:
+        progress["val_accuracy"] = accuracy(backbone, task, val, accelerator)
+        if accelerator.is_main_process:
+            checkpoints.save(checkpoint, backbone, optimizer.optimizer, progress)
+    return progress

@@ -1,0 +1,64 @@
+"""Where a number comes from, and how to take it away: badges, CSV, and the JSON record of a run."""
+
+from __future__ import annotations
+
+import json
+import platform
+from datetime import UTC, datetime
+from importlib import metadata
+
+import pandas as pd
+import streamlit as st
+
+from pages.parts import link
+from pages.parts.models import TASK_NAMES, Bundle
+from pages.parts.svg import svg_button
+
+
+def live_badge(bundle: Bundle, device: str | None = None) -> None:
+    """Mark what follows as computed here and now, device and number type named; `device` if it was not the bundle's own."""
+    device = (device or bundle.device).upper()
+    st.badge(f"live on this machine: {device}, {bundle.dtype}", icon=":material/bolt:", color="green",
+             help="Computed on this picture, just now, by the real network on the device named.")  # fmt: skip
+
+
+def recorded_badge(bundle: Bundle, what: str = "10,000 pictures") -> None:
+    """Mark what follows as recorded, with its source."""
+    name = TASK_NAMES.get(bundle.task, bundle.task)
+    st.badge(f"recorded on the official {name} test split, {what}", icon=":material/inventory_2:", color="blue",
+             help="Measured once on the whole test split when the weights were made, and read from their card.")  # fmt: skip
+
+
+def replay_badge(text: str = "replay of measured times") -> None:
+    """Mark what follows as a replay of times that were measured before."""
+    st.badge(text, icon=":material/replay:", color="violet", help="The times were measured by a real run; only the display is slowed down.")
+
+
+def run_record(bundle: Bundle, settings: dict, rows: pd.DataFrame) -> dict:
+    """The JSON record of a run: weights' hashes, versions, device, settings and every row. Never holds an upload's name."""
+    packages = ("torch", "timm", "numpy", "pandas", "streamlit")
+    return {
+        "record": "Multi-Exit ViT Lab run",
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "task": bundle.task,
+        "backbone": bundle.backbone,
+        "device": bundle.device,
+        "dtype": bundle.dtype,
+        "weights_sha256": {name: about["sha256"] for name, about in bundle.card["files"].items()},
+        "versions": {"python": platform.python_version()} | {p: metadata.version(p) for p in packages},
+        "settings": settings,
+        "rows": json.loads(rows.to_json(orient="records")),
+    }
+
+
+def export(name: str, rows: pd.DataFrame, bundle: Bundle, settings: dict) -> None:
+    """Draw the download buttons: CSV of the rows, JSON record of the run, the charts as SVG; `name` begins file names and keys."""
+    if link.hidden("export"):
+        return
+    record = json.dumps(run_record(bundle, settings, rows), indent=1)
+    with st.container(horizontal=True):
+        st.download_button("CSV", rows.to_csv(index=False), f"{name}.csv", "text/csv", key=f"{name}_csv", icon=":material/download:",
+                           on_click="ignore", help="The table as comma-separated values.")  # fmt: skip
+        st.download_button("JSON run record", record, f"{name}.json", "application/json", key=f"{name}_json", icon=":material/data_object:",
+                           on_click="ignore", help="The rows with the weights' hashes, versions, device and settings.")  # fmt: skip
+        svg_button(name)

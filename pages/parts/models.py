@@ -1,0 +1,207 @@
+"""The model that the sidebar chose: loaded once for all visitors, and what to say when its weights are missing or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import streamlit as st
+
+from mvit import weights
+from mvit.fallback import cpu_copy, is_device_failure
+from mvit.multi_exit import FINAL, MultiExitViT
+from mvit.weights import WeightsError
+from pages.parts import link, queue
+
+T = TypeVar("T")
+TASK_NAMES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "crowd": "Crowd counting"}
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A loaded model with its card. problems: one sentence for each head that was refused."""
+
+    task: str
+    backbone: str
+    model: MultiExitViT
+    card: dict
+    problems: tuple[str, ...]
+
+    @property
+    def device(self) -> str:
+        return str(self.model.device)
+
+    @property
+    def dtype(self) -> str:
+        return str(self.model.dtype).removeprefix("torch.")
+
+    @property
+    def heads(self) -> list[str]:
+        """Names of the heads that are intact."""
+        return list(self.model.heads)
+
+    def accuracy(self, layer: int, head: str) -> float | None:
+        """The exit's accuracy on the official test split, from the card; None if it was never measured."""
+        return self.accuracies.get((layer, head))
+
+    @property
+    def accuracies(self) -> dict[tuple[int, str], float]:
+        """{(layer, head): recorded test accuracy}, the backbone's own exit included."""
+        known = {(e["layer"], e["head"]): e["accuracy"] for e in self.card.get("exits", []) if "accuracy" in e}
+        final = self.card.get("final", {})
+        return known | ({(self.model.depth, "final"): final["accuracy"]} if "accuracy" in final else {})
+
+    @property
+    def best_head(self) -> str:
+        """The intact head with the highest mean recorded accuracy, or lowest mean absolute error: what a page shows first."""
+        exits = self.card.get("exits", [])
+
+        def mean(head: str) -> float:
+            values = [e.get("accuracy", -e.get("mae", 0.0)) for e in exits if e["head"] == head]
+            return sum(values) / len(values) if values else float("-inf")
+
+        return max(self.heads, key=mean)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _load(task: str, backbone: str, device: str, stamp: tuple) -> Bundle:
+    """One copy for all visitors; `stamp` tells the files apart, so that changed weights are read anew. Raises WeightsError."""
+    card = weights.read_card(weights.folder(task, backbone))
+    problems: list[str] = []
+    try:
+        model = weights.load(task, backbone, device=device)
+    except WeightsError:
+        heads = [f.removeprefix("heads/").removesuffix(".safetensors") for f in card["files"] if f.startswith("heads/")]
+        intact = [name for name in heads if _is_intact(task, backbone, name, problems)]
+        model = weights.load(task, backbone, device=device, heads=intact)
+        if not intact:
+            raise WeightsError(f"no head of {task}/{backbone} is intact: {'; '.join(problems)}") from None
+    first = [(next(layer for layer, _ in model.exits(head)), head) for head in model.heads]
+    for _ in model.run(np.zeros((8, 8, 3), np.uint8), [*first, (model.depth, FINAL)]):
+        pass  # so that the first measured run is not the slow one
+    return Bundle(task, backbone, model, card, tuple(problems))
+
+
+def _is_intact(task: str, backbone: str, head: str, problems: list[str]) -> bool:
+    try:
+        weights.load(task, backbone, device="cpu", heads=[head])
+    except WeightsError as error:
+        if "backbone.safetensors" in str(error):
+            raise
+        problems.append(str(error))
+        return False
+    return True
+
+
+def load(task: str, backbone: str, device: str) -> Bundle:
+    """The loaded bundle, every kind of head warmed up; raises WeightsError."""
+    return _load(task, backbone, device, tuple(_stamps(weights.folder(task, backbone))))
+
+
+def _stamps(folder: Path) -> Iterator[tuple[str, int, int]]:
+    """Name, time and size of every file of a bundle; one that is deleted meanwhile is left out, and missed when it is read."""
+    for file in sorted(folder.rglob("*")):
+        with suppress(OSError):
+            about = file.stat()
+            yield str(file), about.st_mtime_ns, about.st_size
+
+
+def devices() -> list[str]:
+    """The devices of this machine that the app can offer, best first."""
+    try:
+        weights.pick_device("cuda")
+    except ValueError:
+        return ["cpu"]
+    return ["cuda", "cpu"]
+
+
+def choose() -> None:
+    """Draw the sidebar's task, backbone and device; app.py calls it once a run. The page then asks `current()`."""
+    st.session_state.pop("_choice", None)
+    found = weights.bundles()
+    if not found:
+        return
+    with st.sidebar:
+        tasks = list(dict.fromkeys(t for t, _ in found))
+        tasks.sort(key=lambda t: list(TASK_NAMES).index(t) if t in TASK_NAMES else 99)
+        meaning = "What the model was trained to answer, and so which labels it knows."
+        task = _pick("Task", tasks, "task", meaning, lambda t: TASK_NAMES.get(t, t))
+        bodies = sorted((b for t, b in found if t == task), key=lambda b: ("tiny" not in b, b))
+        backbone = _pick("Backbone", bodies, "backbone", "The vision transformer (ViT) whose twelve encoder layers carry the exits.")
+        device = _pick("Device", devices(), "device", "Where the network runs. A GPU appears here if this machine has one.", str.upper)
+    st.session_state["_choice"] = (task, backbone, device)
+
+
+def _pick(label: str, options: list[str], key: str, help: str, show: Callable[[str], str] = str) -> str:
+    if link.hidden("sidebar"):
+        value, _ = link.read(st.query_params.get_all(key) or [options[0]], {"options": options, "format_func": show})
+        return value or options[0]
+    return link.linked(st.selectbox, label, key=key, options=options, help=help, format_func=show)
+
+
+def _counter(choice: tuple[str, str, str]) -> tuple[str, str, str]:
+    """The sidebar's choice if it counts, else the first installed bundle that does, which is said; stops the page if there is none."""
+    counters = [(t, b) for t, b in weights.bundles() if weights.card_of(t, b)["task"].get("metric") == "mae"]
+    if choice[0] in {t for t, _ in counters}:
+        return choice
+    if not counters:
+        st.info("No model that counts is installed. `python -m mvit train --task crowd --data DIR` makes one.", icon=":material/groups:")
+        st.stop()
+    name = TASK_NAMES.get(counters[0][0], counters[0][0])
+    st.caption(f"This page uses the model for {name}; the sidebar's task gives classes, which cannot be added up.")
+    return (*counters[0], choice[2])
+
+
+def current(counting: bool = False) -> Bundle:
+    """The bundle that the sidebar chose, loaded; with `counting`, one that counts, whatever the sidebar says.
+
+    If none can be loaded, says which file and why, offers what is intact, and stops the page.
+    """
+    choice = st.session_state.get("_choice")
+    if choice is None:
+        nothing = f"There are no weights in {weights.root().name}/, so nothing can run yet."
+        st.error(nothing, title="No weights", icon=":material/folder_off:")
+        st.markdown("Fetch the repository with its `weights/` folder, or train your own: `python -m mvit train --help`.")
+        st.stop()
+    choice = _counter(choice) if counting else choice
+    try:
+        with st.spinner("Reading and checking the weights …", show_time=True):
+            bundle = load(*choice)
+    except WeightsError as error:
+        st.error(str(error), title="These weights were refused", icon=":material/gpp_bad:")
+        _offer_others(choice[:2])
+        st.stop()
+    for problem in bundle.problems:
+        st.warning(f"{problem} The other heads are intact and in use.", icon=":material/gpp_maybe:")
+    return bundle
+
+
+def _offer_others(refused: tuple[str, str]) -> None:
+    others = ", ".join(f"`{t}/{b}`" for t, b in weights.bundles() if (t, b) != refused)
+    st.markdown(f"Choose another model in the sidebar: {others}." if others else "No other model is installed.")
+
+
+def classes_only(bundle: Bundle) -> None:
+    """Stop the page, kindly, for a task that counts instead of classifying: its answers have no confidence and are never just right."""
+    if bundle.model.task.metric != "accuracy":
+        st.info(f"{TASK_NAMES.get(bundle.task, bundle.task)} gives counts, and this page is about classes. Counts have their own "
+                "page; or choose a task with classes in the sidebar.", title="Not for counts", icon=":material/groups:")  # fmt: skip
+        st.page_link("pages/crowd.py", label="Open the Crowd page", icon=":material/groups:")
+        st.stop()
+
+
+def inference(bundle: Bundle, work: Callable[[MultiExitViT], T]) -> T:
+    """Do `work(model)` when it is this visitor's turn; if the GPU fails or is full, say so and do it on the CPU. Raises BusyError."""
+    with queue.turn():
+        try:
+            return work(bundle.model)
+        except RuntimeError as error:
+            if not is_device_failure(error):
+                raise
+            substitute, reason = cpu_copy(bundle.model, error)
+        st.warning(f"{reason[0].upper()}{reason[1:]}.", icon=":material/memory_alt:")
+        return work(substitute)

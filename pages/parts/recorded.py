@@ -1,0 +1,80 @@
+"""Recorded predictions and live times, as the pages that replay thousands of pictures need them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from mvit import weights
+from mvit.evaluation import Predictions, PredictionsError, load_predictions
+from pages.parts import shared as ui
+
+REPEATS = 7
+
+
+@st.cache_resource(max_entries=3, show_spinner=False)
+def _load(folder: str, stamp: tuple) -> dict[str, Predictions]:
+    return load_predictions(Path(folder))
+
+
+def predictions(bundle: ui.Bundle) -> dict[str, Predictions] | None:
+    """{"val": ..., "test": ...} of the heads that are intact, or None after a friendly explanation."""
+    folder = weights.folder(bundle.task, bundle.backbone)
+    try:
+        file = next(iter(sorted(folder.glob("predictions.safetensors"))), None)
+        stamp = (file.stat().st_mtime_ns, file.stat().st_size) if file else ()
+        with st.spinner("Reading the recorded answers …", show_time=True):
+            found = _load(str(folder), stamp)
+        heads, depth = set(bundle.heads), bundle.model.depth
+        kept = {}
+        for split in ("val", "test"):
+            whole = found[split]
+            if whole.exits[-1] != (depth, "final") or not len(whole.truth):
+                raise PredictionsError(f"predictions.safetensors holds no final exit for {split}")
+            kept[split] = whole.select([e for e in whole.exits if e[1] in heads or e[1] == "final"])
+        return kept
+    except (PredictionsError, KeyError) as error:
+        reason = "it records none" if not (folder / "predictions.safetensors").exists() else f"they cannot be read ({str(error)[:140]})"
+        return _explain(f"The answers of every exit on the test pictures come with a bundle, but for this one {reason}",
+                        "`python -m mvit train` records them; until then the page shows what the card alone can tell.")  # fmt: skip
+
+
+def _explain(reason: str, remedy: str) -> None:
+    st.info(f"{reason}. {remedy}", title="No recorded answers to replay", icon=":material/inventory_2:")
+
+
+def times(bundle: ui.Bundle, heads: list[str]) -> dict:
+    """Measured here, once a visit and choice: {"trace": table of exits, "plain": ms of the backbone to its final exit, "device"}.
+
+    The plain backbone's time comes from the same runs as the exits' (the blocks and the final exit, early heads not counted), so that
+    the two can be compared on a machine that is busy with other things.
+    """
+
+    def measure(model) -> dict:
+        grey = np.full((model.task.native_px, model.task.native_px, 3), 128, np.uint8)  # what is in the picture does not change the time
+        traces = [model.trace(grey, heads) for _ in range(REPEATS + 1)][1:]  # the first one warms up
+        own = np.median([t.head_ms for t in traces], axis=0)
+        backbone = np.maximum.accumulate(np.median([t.ms - t.head_ms for t in traces], axis=0))  # a neighbour's noise cannot undo layers
+        middle = traces[0][["layer", "head"]].assign(ms=backbone + own, head_ms=own)
+        return {"trace": middle, "plain": float(middle.ms.iloc[-1]), "device": str(model.device)}
+
+    key = (bundle.task, bundle.backbone, bundle.device, tuple(heads))
+    with st.spinner("Timing every exit on this machine …", show_time=True):
+        return ui.once("exit_times", key, lambda: ui.inference(bundle, measure))
+
+
+def times_badge(bundle: ui.Bundle, measured: dict) -> None:
+    """Say that times are measured here and now, on which device."""
+    st.badge(f"times live on this machine: {measured['device'].upper()}, {bundle.dtype}", icon=":material/bolt:", color="green",
+             help=f"Median of {REPEATS} real runs of every exit, one picture at a time, just now.")  # fmt: skip
+
+
+def fixed_exits(bundle: ui.Bundle, head: str, trace: pd.DataFrame) -> pd.DataFrame:
+    """One head's exits and the final one, each run alone: exit, layer, head, accuracy (from the card), macs, ms (measured)."""
+    ms = {(row.layer, row.head): row.ms for row in trace.itertuples()}
+    exits = [*bundle.model.exits(head), (bundle.model.depth, "final")]
+    rows = [("final" if h == "final" else str(b), b, h, bundle.accuracy(b, h), bundle.model.exit_macs(b, h), ms[b, h]) for b, h in exits]
+    return pd.DataFrame(rows, columns=["exit", "layer", "head", "accuracy", "macs", "ms"]).dropna(subset="accuracy", ignore_index=True)

@@ -1,0 +1,65 @@
+"""What every page shares. Write `from pages.parts import shared as ui` and use:
+
+    ui.title("Compare heads")                the page's heading; first thing on a page, see its docstring
+    bundle = ui.current()                    the chosen model, loaded, or a friendly explanation and the page stops.
+                                             bundle.model / .card / .task / .backbone / .device / .dtype / .heads / .best_head
+                                             bundle.accuracies -> {(layer, head): recorded test accuracy}; bundle.accuracy(layer, head)
+    ui.classes_only(bundle)                  for a counting task: a kind word, the way to the Crowd page, and the page stops
+    picture = ui.pick_picture(bundle.task, key="example")
+                                             picture.pixels (RGB uint8 HxWx3) / .title / .truth / .source / .key (hash, for caching)
+    value = ui.linked(st.slider, "Threshold", key="threshold", min_value=0.0, max_value=1.0, value=0.9, help="...")
+                                             any Streamlit input, bound to ?threshold=; illegal values clamped and said; ?hide= obeyed.
+                                             Use names as options where you can: what the visitor reads is what the link says.
+    ui.hidden("key")                         True if the teacher's link hides that control
+    ui.notice("...")                         a friendly remark that does not stop the page
+    with ui.turn(): ...                      one inference at a time, "2 before you" while waiting
+    result = ui.inference(bundle, lambda model: model.trace(picture.pixels))
+                                             the same, plus: GPU out of memory -> continues on the CPU and says so
+    ui.once("name", key, make)               this visitor's latest result of that name, remade only when `key` changes
+    ui.live_badge(bundle)  ui.recorded_badge(bundle, "10,000 pictures")  ui.replay_badge()
+    ui.export("watch", table, bundle, settings={...})     CSV and JSON run record buttons
+    ui.chart(figure, alt="...")              an Altair chart, the same way everywhere (alt: the text alternative)
+    ui.table(frame)                          the table alternative, under an expander
+
+Charts themselves come from mvit.charts, which holds the palette; pages hold no tensor code and import no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from mvit import charts
+from pages.parts.export import export, live_badge, recorded_badge, replay_badge, run_record
+from pages.parts.link import hidden, linked, notice, title
+from pages.parts.models import TASK_NAMES, Bundle, classes_only, current, inference
+from pages.parts.pictures import Picture, examples, pick_picture
+from pages.parts.queue import BusyError, turn
+
+__all__ = [
+    "TASK_NAMES", "Bundle", "BusyError", "Picture", "chart", "classes_only", "current", "examples", "export", "hidden", "inference",
+    "linked", "live_badge", "notice", "once", "pick_picture", "recorded_badge", "replay_badge", "run_record", "table", "title", "turn",
+]  # fmt: skip
+
+
+def once(name: str, key: Hashable, make: Callable[[], Any]) -> Any:
+    """This visitor's latest result called `name`; `make()` runs again only when `key` changes. One result is kept for a name."""
+    kept = st.session_state.get(f"_once_{name}")
+    if kept is None or kept[0] != key:
+        kept = (key, make())
+        st.session_state[f"_once_{name}"] = kept
+    return kept[1]
+
+
+def chart(figure: Any, alt: str, key: str | None = None, **options: Any) -> Any:
+    """Draw an Altair chart as wide as its place, in the page's light or dark ink; `alt` is the finding in words."""
+    return st.altair_chart(charts.themed(figure, st.context.theme.type == "dark"), width="stretch", alt=alt, key=key, **options)
+
+
+def table(frame: pd.DataFrame, label: str = "The same as a table", **options: Any) -> None:
+    """The chart's numbers as a table, folded away."""
+    with st.expander(label, icon=":material/table_rows:"):
+        st.dataframe(frame, width="stretch", hide_index=True, alt=label, **options)

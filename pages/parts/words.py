@@ -1,0 +1,34 @@
+"""The field's words in one plain sentence each, for hover help everywhere."""
+
+HEADS = {
+    "mlp": "reads only the class token; three dense layers. The cheapest.",
+    "vit": "one more transformer encoder layer, then the class token. The dearest.",
+    "cnn_add": "adds the class token to every patch and looks at the map with a convolution.",
+    "cnn_project": "joins the class token to every patch on channels, then a convolution.",
+    "cnn_ignore": "a convolution over the patches alone, without the class token.",
+    "mixer": "one MLP-Mixer layer: mixes over places, then over channels.",
+    "resmlp": "one ResMLP layer: a leaner mixer, with learned scales instead of normalisation.",
+    "gmlp": "one gated MLP layer: places gate each other.",
+    "fnet": "one FNet layer: a Fourier transform mixes the places, without learning.",
+    "perceiver": "a few learned questions attend to all tokens.",
+}
+
+WORDS = {
+    "backbone": "The vision transformer itself: it cuts the picture into patches and passes them through its encoder layers in turn.",
+    "layer": "One of the encoder layers of the backbone, counted from 1. Each one refines what the layers before it found.",
+    "exit": "A small extra network (a head) behind a layer, which answers before the remaining layers have run.",
+    "final": "The final exit: the backbone's own answer, after all its layers.",
+    "head": "The kind of small network an exit uses. All were trained with the backbone kept fixed.",
+    "confidence": "The probability the exit gives to its own answer. Sure is not the same as right.",
+    "elapsed": "Time since this run began, measured when the exit fired: all layers so far and all exits so far.",
+    "alone": "What this exit alone costs: the layers up to it and its own head, no other exits.",
+    "macs": "Multiply-accumulates: one multiplication and one addition each. The same on every machine. M: million, G: billion.",
+    "practical": "An exit that is more accurate on the test set than every earlier exit of the same head (the paper's definition).",
+    "plain": "The same backbone run the ordinary way, with no exits at all, timed on this picture just after the run.",
+    "settled": "The first layer from which every later exit, the final one included, gives the same answer.",
+}
+
+
+def head_help(heads: list[str]) -> str:
+    """Hover help for a choice of heads: what a head is, and one line on each."""
+    return WORDS["head"] + "\n\n" + "\n".join(f"- **{h}**: {HEADS.get(h, 'an extra head')}" for h in heads)

@@ -1,0 +1,59 @@
+"""Fixtures that several test files share: a small bundle with untrained exits, so that tests run without the real weights."""
+
+import hashlib
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from streamlit.runtime.pages_manager import PagesManager
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that a bare `pytest` finds mvit and pages too
+
+from bundles import save_bundle  # noqa: E402
+
+from mvit import weights  # noqa: E402
+from mvit.tasks import CIFAR10_LABELS, Task  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory) -> Path:
+    """A weights folder with a small untrained CIFAR-10 bundle (64 px input); read only, see tiny_weights."""
+    folder = tmp_path_factory.mktemp("weights")
+    save_bundle(folder, Task("cifar10", CIFAR10_LABELS, native_px=32, input_px=64))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _navigated(monkeypatch):
+    """AppTest begins every run in Streamlit's old multipage mode; a server leaves it for good at its first st.navigation."""
+    begin = PagesManager.__init__
+
+    def begun(self, *args, **options) -> None:
+        begin(self, *args, **options)
+        PagesManager.uses_pages_directory = False
+
+    monkeypatch.setattr(PagesManager, "__init__", begun)
+
+
+@pytest.fixture
+def tiny_weights(tiny_bundle, tmp_path, monkeypatch) -> Path:
+    """This test's own copy of the small bundle, in force as MVIT_WEIGHTS; the test may damage it."""
+    folder = tmp_path / "weights"
+    shutil.copytree(tiny_bundle, folder)
+    monkeypatch.setenv("MVIT_WEIGHTS", str(folder))
+    return folder
+
+
+@pytest.fixture
+def reseal():
+    """A function that writes the present sha256 of a bundle's files into its card, after a test has changed them."""
+
+    def seal(bundle: Path) -> None:
+        card = json.loads((bundle / "card.json").read_text())
+        for name, about in card["files"].items():
+            about["sha256"] = hashlib.sha256((bundle / name).read_bytes()).hexdigest()
+        weights.write_card(bundle, card)
+
+    return seal
