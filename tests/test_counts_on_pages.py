@@ -22,6 +22,7 @@ def test_the_papers_page_draws_error_against_work(lab):  # noqa: F811
     lab()
     app = well(open_app("paper", task="crowd"))
     assert len(app.get("vega_lite_chart")) == 1 and {"mae", "macs"} <= set(app.dataframe[0].value.columns)
+    assert any("11.07" in m.value for m in app.markdown)
 
 
 def test_the_models_page_tells_the_best_exit_by_its_error(lab):  # noqa: F811
