@@ -30,6 +30,7 @@ try:
     with st.spinner("Starting the lab …", show_time=True):
         from pages.parts import link, models, shared  # noqa: F401 - what a page needs, so that its time is told
     link.start_run()
+    link.short_lesson()
     if wanted := st.query_params.get("page"):
         rest = {k: st.query_params.get_all(k) for k in st.query_params if k != "page"}
         match = [p for p in pages if p.url_path == wanted or (p is pages[0] and wanted == "watch")]

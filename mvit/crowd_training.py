@@ -21,7 +21,7 @@ from tqdm import tqdm
 from mvit import checkpoints
 from mvit.backbone import Backbone
 from mvit.crowd_data import Crowds, Tiles
-from mvit.finetune import TrainingError, batch_of, parameter_groups
+from mvit.finetune import TrainingError, batch_of, explicit_attention, parameter_groups
 from mvit.tasks import CrowdTask
 
 
@@ -88,7 +88,7 @@ def losses(counter: Counter, task: CrowdTask, tiles: Tiles, index: torch.Tensor,
     x, points = tiles.squares(index, side, generator)
     truth = splat(points, side, counter.backbone.vit.patch_embed.patch_size[0]).to(accelerator.device)
     y = truth.sum(1)
-    with accelerator.autocast():
+    with accelerator.autocast(), explicit_attention(counter, accelerator.device):
         logits, read = counter(task.normalise(x.to(accelerator.device).float() / 255))
     read = read.float()
     cells = F.smooth_l1_loss(read, truth.expand_as(read), beta=1.0) * 2

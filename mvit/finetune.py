@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,7 +26,10 @@ class TrainingError(RuntimeError):
 
 @dataclass
 class Recipe:
-    """How to fine-tune: `stages` are (input side in pixels, epochs); the learning rate falls as a cosine over all of them."""
+    """How to fine-tune: `stages` are (input side in pixels, epochs); the learning rate falls as a cosine over all of them.
+
+    from_layer: what lies below this encoder layer stays as it is, and so do the exits there.
+    """
 
     stages: tuple[tuple[int, float], ...] = ((96, 3.0), (128, 1.5), (224, 0.4))
     batch: int = 64
@@ -34,6 +39,7 @@ class Recipe:
     warmup_steps: int = 200
     label_smoothing: float = 0.05
     seed: int = 0
+    from_layer: int = 1
 
 
 def schedule(recipe: Recipe, n: int) -> list[int]:
@@ -51,19 +57,35 @@ def batch_of(step: int, n: int, batch: int, seed: int) -> torch.Tensor:
     return torch.cat(parts)
 
 
+def layer_of(name: str, depth: int) -> int:
+    """The encoder layer (1..L) that a parameter of a backbone belongs to; 0 for the embedding, L + 1 for the final exit."""
+    if name.startswith("vit.blocks."):
+        return int(name.split(".")[2]) + 1
+    return depth + 1 if name.startswith(("vit.norm.", "vit.fc_norm.", "vit.head.")) else 0
+
+
 def parameter_groups(backbone: Backbone, recipe: Recipe) -> list[dict]:
     """One optimiser group a parameter: the learning rate falls from the final exit to the patches; norms and biases do not decay."""
     groups = []
     for name, parameter in backbone.named_parameters():
-        layer = (
-            int(name.split(".")[2]) + 1
-            if name.startswith("vit.blocks.")
-            else (backbone.depth + 1 if name.startswith(("vit.norm", "vit.head")) else 0)
-        )
+        layer = layer_of(name, backbone.depth)
         scale = recipe.layer_decay ** (backbone.depth + 1 - layer)
         decay = recipe.weight_decay if parameter.ndim > 1 and "pos_embed" not in name and "cls_token" not in name else 0.0
         groups.append({"params": [parameter], "lr": recipe.learning_rate * scale, "scale": scale, "weight_decay": decay})
     return groups
+
+
+@contextmanager
+def explicit_attention(module: torch.nn.Module, device: torch.device) -> Iterator[None]:
+    """On a CPU, let timm's attention be written out as matrix products while training: backwards it is twice as fast as the fused one."""
+    attentions = [m for m in module.modules() if getattr(m, "fused_attn", False) and device.type == "cpu"]
+    for attention in attentions:
+        attention.fused_attn = False
+    try:
+        yield
+    finally:
+        for attention in attentions:
+            attention.fused_attn = True
 
 
 @torch.inference_mode()
@@ -82,13 +104,16 @@ def accuracy(backbone: Backbone, task: Task, pictures: Pictures, accelerator: Ac
 
 def fine_tune(backbone: Backbone, task: Task, train: Pictures, val: Pictures, recipe: Recipe, accelerator: Accelerator,
               checkpoint: Path, save_every: int = 200) -> dict:  # fmt: skip
-    """Fine-tune the whole backbone with cross-entropy; resumes from `checkpoint` if it is there.
+    """Fine-tune the backbone with cross-entropy, all of it or from `recipe.from_layer` up; resumes from `checkpoint` if it is there.
 
     Gives back the history of (step, loss) and the validation accuracy. Raises TrainingError on a loss that is not finite, CheckpointError
     if the checkpoint was begun with another recipe.
     """
     sizes = schedule(recipe, len(train))
-    optimizer = torch.optim.AdamW(parameter_groups(backbone, recipe), fused=True)
+    for name, parameter in backbone.named_parameters():
+        parameter.requires_grad_(recipe.from_layer == 1 or layer_of(name, backbone.depth) >= recipe.from_layer)
+    groups = [group for group in parameter_groups(backbone, recipe) if group["params"][0].requires_grad]
+    optimizer = torch.optim.AdamW(groups, fused=True)
     about = asdict(recipe) | {"training pictures": len(train)}
     progress = {"step": 0, "loss": [], "seconds": 0.0, "recipe": about}
     backbone.to(accelerator.device)
@@ -109,7 +134,7 @@ def fine_tune(backbone: Backbone, task: Task, train: Pictures, val: Pictures, re
         factor = warm * 0.5 * (1 + math.cos(math.pi * step / len(sizes)))
         for group in optimizer.param_groups:
             group["lr"] = recipe.learning_rate * group["scale"] * factor
-        with accelerator.autocast():
+        with accelerator.autocast(), explicit_attention(backbone, accelerator.device):
             logits = model(x)
         loss = F.cross_entropy(logits.float(), train.y[index].to(accelerator.device), label_smoothing=recipe.label_smoothing)
         if not math.isfinite(loss.item()):

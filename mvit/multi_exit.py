@@ -57,6 +57,11 @@ class MultiExitViT(nn.Module):
         layers = layers or range(1, backbone.depth + 1)
         return cls(backbone, task, {n: {b: EVERY[n](backbone.dim, backbone.grid, task.outputs) for b in layers} for n in head_names})
 
+    def above(self, layer: int) -> MultiExitViT:
+        """The same backbone with the same exits (shared, not copied), those after layers below `layer` left out."""
+        kept = {name: {int(b): head for b, head in at.items() if int(b) >= layer} for name, at in self.heads.items()}
+        return MultiExitViT(self.backbone, self.task, kept, self.practical_exits)
+
     @property
     def depth(self) -> int:
         return self.backbone.depth

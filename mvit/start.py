@@ -63,6 +63,17 @@ def bundle_tensors(folder: Path, part: str) -> dict[str, torch.Tensor]:
     return {name: tensor.float() for name, tensor in found.items()}
 
 
+def origin(init: Path | None, architecture: str) -> dict:
+    """What a card tells about the start weights: {"init": name}, and of a bundle under "before" how that was made."""
+    if init is None:
+        return {"init": f"timm {architecture}, pre-trained weights of the model hub"}
+    if not init.is_dir():
+        return {"init": init.name}
+    card = weights.read_card(init)
+    before = {k: card[k] for k in ("init", "before", "strategy", "recipe", "exit_recipe", "notes") if card.get(k)}
+    return {"init": f"the bundle {card['task']['name']}/{init.resolve().name}", "before": before}
+
+
 def take_over_exits(model: MultiExitViT, init: Path | None) -> list[tuple[int, str]]:
     """Start from the exits that the bundle `init` has and that fit the model's; gives back which. None if `init` is no bundle."""
     taken = []

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from mvit import checkpoints
 from mvit.data import Pictures
-from mvit.finetune import Recipe, TrainingError, batch_of, parameter_groups, schedule
+from mvit.finetune import Recipe, TrainingError, batch_of, explicit_attention, parameter_groups, schedule
 from mvit.heads import Head
 from mvit.multi_exit import FINAL, MultiExitViT
 
@@ -198,7 +198,8 @@ def _step(model: MultiExitViT, train: Pictures, phase: Phase, number: int, step:
     factor = min(1.0, (step + 1) / recipe.warmup_steps) * 0.5 * (1 + math.cos(math.pi * step / len(sizes)))
     for group in optimizer.param_groups:
         group["lr"] = recipe.learning_rate * group["scale"] * factor
-    loss = phase_loss(model, x, y, phase, accelerator)
+    with explicit_attention(model, accelerator.device):
+        loss = phase_loss(model, x, y, phase, accelerator)
     if not math.isfinite(loss.item()):
         raise TrainingError(f"the loss is {loss.item()} at step {step} of part {number + 1}; the last good state is in {checkpoint}")
     accelerator.backward(loss)

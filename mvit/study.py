@@ -19,7 +19,7 @@ from mvit.evaluation import predict, save_predictions, summary
 from mvit.finetune import Recipe, fine_tune
 from mvit.heads import HEADS
 from mvit.multi_exit import MultiExitViT, PlanError
-from mvit.start import starting_backbone, take_over_exits
+from mvit.start import origin, starting_backbone, take_over_exits
 from mvit.strategies import JointRecipe, end_to_end, layer_wise
 from mvit.tasks import TASKS, Task
 from mvit.training import ExitRecipe, classifier_wise, warm_start
@@ -110,7 +110,7 @@ def train(study: Study) -> dict:
         "architecture": study.architecture,
         "strategy": study.strategy,
         "layers": sorted({layer for layer, _ in model.exits()}),
-        "init": study.init.name if study.init else f"timm {study.architecture}, pre-trained weights of the model hub",
+        **origin(study.init, study.architecture),
         "data": {
             "train": len(train_set),
             "validation": len(val),
@@ -137,9 +137,13 @@ def learn(study: Study, backbone: Backbone, train_set: Pictures, val: Pictures, 
         raise PlanError(f"there is no layer {wrong[0]}; {study.architecture} has layers 1 to {backbone.depth}")
     model, recipe = MultiExitViT.untrained(backbone, study.task, study.heads, study.layers), study.recipe
     if study.strategy == "classifier-wise":
+        taken = take_over_exits(model, study.init)
+        if recipe.from_layer > 1 and (kept := [e for e in model.exits() if e[0] < recipe.from_layer and e not in taken]):
+            raise PlanError(f"training from layer {recipe.from_layer} keeps the exits below, but {study.init} has no {kept[0][1]} after "
+                            f"layer {kept[0][0]}; pass a bundle with all of them as --init")  # fmt: skip
         tuned = fine_tune(backbone, study.task, train_set, val, recipe, accelerator, study.run / "finetune.safetensors")
-        warm_start(model)
-        learned = classifier_wise(model, train_set, val, study.exits, accelerator, study.run / "exits.safetensors")
+        warm_start(model, [e for e in model.exits() if e not in taken])
+        learned = classifier_wise(model.above(recipe.from_layer), train_set, val, study.exits, accelerator, study.run / "exits.safetensors")
         done = {k: tuned[k] for k in ("step", "val_accuracy")}
         about = {"exit_recipe": asdict(study.exits) | {"rounds": learned["round"], "rates": learned["rates"]}}
     else:

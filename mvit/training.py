@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -47,12 +48,12 @@ class ExitRecipe:
     seed: int = 0
 
 
-def warm_start(model: MultiExitViT) -> None:
+def warm_start(model: MultiExitViT, exits: Sequence[Key] | None = None) -> None:
     """Start each `vit` head as the backbone's next encoder layer and final norm: what the backbone would have done next.
 
-    A backbone whose layers are built otherwise (another MLP width, layer scale, normalised queries) leaves them as they are.
+    exits: only these, all by default. A backbone whose layers are built otherwise (another MLP width, layer scale, normalised queries) leaves them as they are.
     """
-    for layer, head in model.exits():
+    for layer, head in model.exits() if exits is None else exits:
         module = model.head_at(layer, head)
         if head == "vit":
             _copy(model.backbone.vit.blocks[min(layer, model.depth - 1)], module.encoder)

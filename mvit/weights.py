@@ -30,7 +30,7 @@ from mvit.tasks import TASKS, CrowdTask, Task
 ROOT = Path(__file__).resolve().parent.parent / "weights"
 MAX_FILE_BYTES = 95_000_000
 HEADER_BYTES = 200_000  # at most, of a safetensors file with some hundred tensors
-GROWN = {"vit_base_patch16_224": "vit_tiny_patch16_224"}  # offered for classification even without a bundle: grown from the other
+GROWN = {f"vit_base_patch16_{px}": f"vit_tiny_patch16_{px}" for px in (224, 384)}  # offered even without a bundle: grown from the other
 
 
 class WeightsError(ValueError):
@@ -52,7 +52,7 @@ def bundles() -> list[tuple[str, str]]:
 
 
 def offers() -> list[tuple[str, str]]:
-    """Every (task, backbone) that `load` knows: the bundles, then what it can grow from one that classifies."""
+    """Every (task, backbone) that `load` knows: the bundles, then what it can grow from one."""
     found = bundles()
     return [*found, *((t, b) for t in dict(found) for b in GROWN if source(t, b))]
 
@@ -63,7 +63,7 @@ def source(task: str, backbone: str) -> str | None:
     if (task, backbone) in known or (task, small) not in known:
         return None
     try:
-        return small if task_of(read_card(root() / task / small)).metric == "accuracy" else None
+        return None if getattr(task_of(read_card(root() / task / small)), "regressor", None) == "gap" else small
     except (WeightsError, KeyError, TypeError, AttributeError):
         return None  # the small bundle itself will say what is wrong with it
 
@@ -86,11 +86,16 @@ def card_of(task: str, backbone: str) -> dict:
         return card
     try:
         sizes = outline(backbone, task_of(card), card["layers"], head_names(card["files"]))
-        exits = [e | {"macs": sizes.exit_macs(e["layer"], e["head"])} for e in card.get("exits", [])]
-        final = card.get("final", {}) | {"macs": sizes.exit_macs(sizes.depth, FINAL)}
+        figures = _at_size(card, sizes) | ({"splits": {n: _at_size(s, sizes) for n, s in card["splits"].items()}} if "splits" in card else {})
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise _refuse(where / "card.json", f"the card is incomplete or wrong ({type(error).__name__}: {error})") from error
-    return card | {"architecture": backbone, "grown_from": card["architecture"], "exits": exits, "final": final}
+    return card | {"architecture": backbone, "grown_from": card["architecture"]} | figures
+
+
+def _at_size(measured: dict, sizes: MultiExitViT) -> dict:
+    """The exits and the final exit of a card or of one of its splits, with the MACs of another size of network."""
+    exits = [e | {"macs": sizes.exit_macs(e["layer"], e["head"])} for e in measured.get("exits", [])]
+    return {"exits": exits, "final": measured.get("final", {}) | {"macs": sizes.exit_macs(sizes.depth, FINAL)}}
 
 
 def read_card(folder: Path) -> dict:

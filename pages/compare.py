@@ -35,7 +35,7 @@ def traced(name: str, picture: ui.Picture, repeats: int) -> pd.DataFrame:
     def work(model) -> pd.DataFrame:
         return charts_compare.comparison(model, [model.trace(picture.pixels) for _ in range(repeats)], picture.truth)
 
-    return ui.once(name, (bundle.task, bundle.backbone, bundle.device, tuple(bundle.heads), picture.key),
+    return ui.once(name, (*bundle.key, tuple(bundle.heads), picture.key),
                    lambda: ui.inference(bundle, work))  # fmt: skip
 
 
@@ -46,7 +46,7 @@ def looked_at(name: str, picture: ui.Picture, head: str):
             heat = ui.inference(bundle, lambda model: explain.attribute(model, picture.pixels, layer, head, method))
         return overlay(bundle.model.task.seen(picture.pixels), heat)
 
-    return ui.once(name, (bundle.task, bundle.backbone, bundle.device, picture.key, head, layer, method), make)
+    return ui.once(name, (*bundle.key, picture.key, head, layer, method), make)
 
 
 def pane(name: str, picture: ui.Picture, rows: pd.DataFrame, head: str) -> None:

@@ -38,7 +38,7 @@ def traced(picture: ui.Picture) -> dict:
     def work(model) -> dict:
         return {"rows": model.trace(picture.pixels), "device": str(model.device)}
 
-    return ui.once("crowd", (bundle.backbone, bundle.device, tuple(bundle.heads), picture.key), lambda: ui.inference(bundle, work))
+    return ui.once("crowd", (*bundle.key, tuple(bundle.heads), picture.key), lambda: ui.inference(bundle, work))
 
 
 def drawn_over(picture: ui.Picture, own: pd.Series):

@@ -109,7 +109,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     which = ui.linked(st.segmented_control, "Exits to run", key="exits", options=[PRACTICAL, ALL], default=PRACTICAL, required=True,
                       help=f"{WORDS['practical']} Running exits that add nothing only delays the later ones.")  # fmt: skip
 plan = bundle.model.practical(head) if which == PRACTICAL else [*bundle.model.exits(head), (bundle.model.depth, FINAL)]
-where = (bundle.task, bundle.backbone, bundle.device, picture.key, tuple(plan))
+where = (*bundle.key, picture.key, tuple(plan))
 with st.container(), st.spinner("Measuring a run …", show_time=True):  # what waits in there must not move what follows
     run = ui.once("latency", where, lambda: measure(picture, plan))
 rows, plain = charts_latency.timeline_rows(run["exits"], picture.truth), run["plain"]

@@ -60,7 +60,7 @@ def rows(app: AppTest) -> pd.DataFrame:
 
 
 def test_first_load_shows_a_result_without_a_click(tiny_weights):
-    app = well(open_app())
+    app = well(open_app(dtype="float32"))
     assert app.title[0].value == "Watch exits fire"
     assert app.subheader[0].value.startswith("'") and "sure at the end" in app.subheader[0].value
     assert [e.layer for e in rows(app)] == [*range(1, 13), 12]
@@ -99,7 +99,7 @@ def test_upload_of_a_good_picture_is_used(tiny_weights):
     well(app.segmented_control(key="example_source").set_value("Upload").run())
     well(app.file_uploader[0].set_value(("my secret.png", png(9), "image/png")).run())
     key = app.session_state["_once_watch"][0]
-    assert key[3] == picking._picture(png(9), "", None, "Upload").key
+    assert picking._picture(png(9), "", None, "Upload").key in key
     assert "secret" not in app.dataframe[0].value.to_csv()
 
 

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from bundles import BACKBONE
+from bundles import BACKBONE, save_bundle
 from thin import picture, thin_model
 from timm.models import register_model
 from timm.models.vision_transformer import VisionTransformer
@@ -234,11 +234,17 @@ def test_damaged_weights_are_refused_by_name_for_the_grown_one_too(tiny_weights)
         mvit.load("cifar10", BASE, device="cpu")
 
 
-def test_counting_is_not_offered_grown(tiny_weights):
-    card = json.loads((tiny_weights / "cifar10" / BACKBONE / "card.json").read_text())
-    card["task"] = {"name": "cifar10", "metric": "mae"}
-    weights.write_card(tiny_weights / "cifar10" / BACKBONE, card)
-    assert weights.offers() == weights.bundles()
+@pytest.mark.parametrize(("regressor", "offered"), [("token", True), ("gap", False)])
+def test_a_counter_is_offered_grown_if_its_regressor_can(regressor, offered, tiny_weights):
+    save_bundle(tiny_weights, CrowdTask("people", input_px=64, native_px=64, regressor=regressor))
+    card = weights.read_card(tiny_weights / "people" / BACKBONE)
+    card["splits"] = {"part_A": {"exits": card["exits"], "final": card["final"]}}
+    weights.write_card(tiny_weights / "people" / BACKBONE, card)
+    assert (("people", BASE) in weights.offers()) == offered
+    if offered:
+        own = weights.card_of("people", BASE)
+        assert own["splits"]["part_A"]["final"] == own["final"] and own["final"]["macs"] > 5 * card["final"]["macs"]
+        assert own["final"]["mae"] == card["final"]["mae"]
 
 
 @pytest.mark.skipif(not (weights.ROOT / "cifar10" / BACKBONE / "card.json").exists(), reason="the bundled CIFAR-10 weights are not here")

@@ -207,3 +207,8 @@ def test_every_step_offers_a_way_deeper_and_says_what_it_shows(tiny_weights):
     app = guess(at("heads"), HEADS[0])
     assert app.get("page_link") and all(re.match(r"[A-Z]", step.title) and step.deeper[1] for step in STEPS)
     assert not guess(at("heads", hide="go"), HEADS[0]).get("page_link")
+
+
+def test_a_short_link_opens_a_step(tiny_weights):
+    app = well(open_app("watch", lesson="3"))  # it names a page too, and the lesson wins
+    assert app.title[0].value == "Lesson" and app.slider(key="step").value == 3

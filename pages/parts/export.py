@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.parts import link
-from pages.parts.models import TASK_NAMES, Bundle
+from pages.parts.models import GROWN_HELP, TASK_NAMES, Bundle
 from pages.parts.svg import svg_button
 
 
@@ -20,12 +20,20 @@ def live_badge(bundle: Bundle, device: str | None = None) -> None:
     device = (device or bundle.device).upper()
     st.badge(f"live on this machine: {device}, {bundle.dtype}", icon=":material/bolt:", color="green",
              help="Computed on this picture, just now, by the real network on the device named.")  # fmt: skip
+    _grown_badge(bundle)
+
+
+def _grown_badge(bundle: Bundle) -> None:
+    """Mark a network that was never trained at its size."""
+    if bundle.grown_from:
+        st.badge(f"grown: {bundle.grown_from}'s answers at this network's cost", icon=":material/open_in_full:", color="orange", help=GROWN_HELP)
 
 
 def recorded_badge(bundle: Bundle, what: str = "10,000 pictures") -> None:
     """Mark what follows as recorded, with its source."""
     name = TASK_NAMES.get(bundle.task, bundle.task)
-    st.badge(f"recorded on the official {name} test split, {what}", icon=":material/inventory_2:", color="blue",
+    by = f", by {bundle.grown_from}" if bundle.grown_from else ""
+    st.badge(f"recorded on the official {name} test split, {what}{by}", icon=":material/inventory_2:", color="blue",
              help="Measured once on the whole test split when the weights were made, and read from their card.")  # fmt: skip
 
 
@@ -44,6 +52,7 @@ def run_record(bundle: Bundle, settings: dict, rows: pd.DataFrame) -> dict:
         "backbone": bundle.backbone,
         "device": bundle.device,
         "dtype": bundle.dtype,
+        "grown_from": bundle.grown_from,
         "weights_sha256": {name: about["sha256"] for name, about in bundle.card["files"].items()},
         "versions": {"python": platform.python_version()} | {p: metadata.version(p) for p in packages},
         "settings": settings,

@@ -92,7 +92,7 @@ class Scene:
     @property
     def place(self) -> tuple:
         """What a measured or recorded result depends on, the picture apart."""
-        return self.bundle.task, self.bundle.backbone, self.bundle.device, self.head
+        return *self.bundle.key, self.head
 
     @property
     def seen(self) -> tuple:

@@ -22,6 +22,13 @@ def start_run() -> None:
         st.query_params["hide"] = st.session_state["_hide"]
 
 
+def short_lesson() -> None:
+    """`?lesson=4` is short for `?page=lesson&step=4`; app.py calls it before it looks at the page that the link asks for."""
+    if "lesson" in st.query_params:
+        step = st.query_params.pop("lesson")
+        st.query_params.update({"page": "lesson", "step": step})
+
+
 def title(text: str) -> None:
     """The page's heading. A page that runs without app.py around it is started over with it.
 

@@ -11,25 +11,42 @@ from typing import TypeVar
 import numpy as np
 import streamlit as st
 
-from mvit import weights
+from mvit import precision, weights
 from mvit.fallback import cpu_copy, is_device_failure
 from mvit.multi_exit import FINAL, MultiExitViT
 from mvit.weights import WeightsError
 from pages.parts import link, queue
 
 T = TypeVar("T")
+AUTO = "auto"
+LARGE = 100_000_000  # bytes on disk; of models above that one is kept, and a grown one is always above
+GROWN_HELP = """Nobody trained it at this size: each channel of the small network stands here four times, so the answers are the small
+network's, and the time and the work are the large one's."""
+DTYPE_HELP = """In which numbers the network computes. *auto* times both on this machine for a moment and takes bfloat16 if it is faster,
+names the same classes, and moves no confidence by more than 0.02."""
 TASK_NAMES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "crowd": "Crowd counting"}
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A loaded model with its card. problems: one sentence for each head that was refused."""
+    """A loaded model with its card. problems: one sentence for each head that was refused; choice: its number format, and why."""
 
     task: str
     backbone: str
     model: MultiExitViT
     card: dict
     problems: tuple[str, ...]
+    choice: precision.Choice
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What tells the results of one model from another's, in one visit."""
+        return self.task, self.backbone, self.device, self.dtype
+
+    @property
+    def grown_from(self) -> str | None:
+        """The backbone that this one was grown from, if it was."""
+        return self.model.grown_from
 
     @property
     def device(self) -> str:
@@ -67,23 +84,30 @@ class Bundle:
         return max(self.heads, key=mean)
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _load(task: str, backbone: str, device: str, stamp: tuple) -> Bundle:
-    """One copy for all visitors; `stamp` tells the files apart, so that changed weights are read anew. Raises WeightsError."""
-    card = weights.read_card(weights.folder(task, backbone))
+def _make(task: str, backbone: str, device: str, dtype: str, stamp: tuple) -> Bundle:
+    """Read, check and warm up a model. Raises WeightsError."""
+    card = weights.card_of(task, backbone)
+    choice = precision.settled(weights.pick_device(device).type, dtype)
+    if choice is None:
+        choice = precision.choose(weights.load(task, backbone, device=device, heads=[]), override=dtype)
     problems: list[str] = []
     try:
-        model = weights.load(task, backbone, device=device)
+        model = weights.load(task, backbone, device, choice.torch_dtype)
     except WeightsError:
-        heads = [f.removeprefix("heads/").removesuffix(".safetensors") for f in card["files"] if f.startswith("heads/")]
-        intact = [name for name in heads if _is_intact(task, backbone, name, problems)]
-        model = weights.load(task, backbone, device=device, heads=intact)
+        names = weights.head_names(card["files"])
+        intact = [name for name in names if _is_intact(task, backbone, name, problems)]
+        model = weights.load(task, backbone, device, choice.torch_dtype, intact)
         if not intact:
             raise WeightsError(f"no head of {task}/{backbone} is intact: {'; '.join(problems)}") from None
     first = [(next(layer for layer, _ in model.exits(head)), head) for head in model.heads]
     for _ in model.run(np.zeros((8, 8, 3), np.uint8), [*first, (model.depth, FINAL)]):
         pass  # so that the first measured run is not the slow one
-    return Bundle(task, backbone, model, card, tuple(problems))
+    return Bundle(task, backbone, model, card, tuple(problems), choice)
+
+
+# One copy for all visitors; the last argument tells the files apart, so that changed weights are read anew.
+_small = st.cache_resource(max_entries=6, show_spinner=False)(_make)
+_large = st.cache_resource(max_entries=1, show_spinner=False)(_make)
 
 
 def _is_intact(task: str, backbone: str, head: str, problems: list[str]) -> bool:
@@ -97,9 +121,11 @@ def _is_intact(task: str, backbone: str, head: str, problems: list[str]) -> bool
     return True
 
 
-def load(task: str, backbone: str, device: str) -> Bundle:
+def load(task: str, backbone: str, device: str, dtype: str = AUTO) -> Bundle:
     """The loaded bundle, every kind of head warmed up; raises WeightsError."""
-    return _load(task, backbone, device, tuple(_stamps(weights.folder(task, backbone))))
+    stamps = tuple(_stamps(weights.folder(task, backbone)))
+    large = weights.source(task, backbone) or sum(size for _, _, size in stamps) > LARGE
+    return (_large if large else _small)(task, backbone, device, dtype, stamps)
 
 
 def _stamps(folder: Path) -> Iterator[tuple[str, int, int]]:
@@ -120,9 +146,9 @@ def devices() -> list[str]:
 
 
 def choose() -> None:
-    """Draw the sidebar's task, backbone and device; app.py calls it once a run. The page then asks `current()`."""
+    """Draw the sidebar's task, backbone, device and number format; app.py calls it once a run. The page then asks `current()`."""
     st.session_state.pop("_choice", None)
-    found = weights.bundles()
+    found = weights.offers()
     if not found:
         return
     with st.sidebar:
@@ -131,9 +157,13 @@ def choose() -> None:
         meaning = "What the model was trained to answer, and so which labels it knows."
         task = _pick("Task", tasks, "task", meaning, lambda t: TASK_NAMES.get(t, t))
         bodies = sorted((b for t, b in found if t == task), key=lambda b: ("tiny" not in b, b))
-        backbone = _pick("Backbone", bodies, "backbone", "The vision transformer (ViT) whose twelve encoder layers carry the exits.")
+        about = "The vision transformer (ViT) whose encoder layers carry the exits."
+        if grown := [b for b in bodies if weights.source(task, b)]:
+            about += f"\n\n**{', '.join(grown)}** is grown from {weights.source(task, grown[0])} when it is loaded. {GROWN_HELP}"
+        backbone = _pick("Backbone", bodies, "backbone", about)
         device = _pick("Device", devices(), "device", "Where the network runs. A GPU appears here if this machine has one.", str.upper)
-    st.session_state["_choice"] = (task, backbone, device)
+        dtype = _pick("Number format", [AUTO, *precision.DTYPES], "dtype", DTYPE_HELP)
+    st.session_state["_choice"] = (task, backbone, device, dtype)
 
 
 def _pick(label: str, options: list[str], key: str, help: str, show: Callable[[str], str] = str) -> str:
@@ -143,7 +173,7 @@ def _pick(label: str, options: list[str], key: str, help: str, show: Callable[[s
     return link.linked(st.selectbox, label, key=key, options=options, help=help, format_func=show)
 
 
-def _counter(choice: tuple[str, str, str]) -> tuple[str, str, str]:
+def _counter(choice: tuple[str, ...]) -> tuple[str, ...]:
     """The sidebar's choice if it counts, else the first installed bundle that does, which is said; stops the page if there is none."""
     counters = [(t, b) for t, b in weights.bundles() if weights.card_of(t, b)["task"].get("metric") == "mae"]
     if choice[0] in {t for t, _ in counters}:
@@ -153,7 +183,7 @@ def _counter(choice: tuple[str, str, str]) -> tuple[str, str, str]:
         st.stop()
     name = TASK_NAMES.get(counters[0][0], counters[0][0])
     st.caption(f"This page uses the model for {name}; the sidebar's task gives classes, which cannot be added up.")
-    return (*counters[0], choice[2])
+    return (*counters[0], *choice[2:])
 
 
 def current(counting: bool = False) -> Bundle:
@@ -177,11 +207,15 @@ def current(counting: bool = False) -> Bundle:
         st.stop()
     for problem in bundle.problems:
         st.warning(f"{problem} The other heads are intact and in use.", icon=":material/gpp_maybe:")
+    if not link.hidden("sidebar"):
+        st.sidebar.caption(f"Computes in **{bundle.choice.dtype}**: {bundle.choice.reason}.")
+        if bundle.grown_from:
+            st.sidebar.badge(f"grown from {bundle.grown_from}", icon=":material/open_in_full:", color="orange", help=GROWN_HELP)
     return bundle
 
 
 def _offer_others(refused: tuple[str, str]) -> None:
-    others = ", ".join(f"`{t}/{b}`" for t, b in weights.bundles() if (t, b) != refused)
+    others = ", ".join(f"`{t}/{b}`" for t, b in weights.offers() if (t, b) != refused and weights.source(t, b) != refused[1])
     st.markdown(f"Choose another model in the sidebar: {others}." if others else "No other model is installed.")
 
 

@@ -61,7 +61,7 @@ def times(bundle: ui.Bundle, heads: list[str]) -> dict:
         middle = traces[0][["layer", "head"]].assign(ms=backbone + own, head_ms=own)
         return {"trace": middle, "plain": float(middle.ms.iloc[-1]), "device": str(model.device)}
 
-    key = (bundle.task, bundle.backbone, bundle.device, tuple(heads))
+    key = (*bundle.key, tuple(heads))
     with st.spinner("Timing every exit on this machine …", show_time=True):
         return ui.once("exit_times", key, lambda: ui.inference(bundle, measure))
 
