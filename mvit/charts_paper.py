@@ -8,6 +8,7 @@ import pandas as pd
 from mvit.charts import HEAD_COLOURS, head_colour, macs_text, title
 
 CLICK = "picked"  # the name of the chart's selection
+STRATEGIES = {"classifier-wise": ("#77849A", "square"), "layer-wise": ("#C27D00", "triangle-up"), "end-to-end": ("#0b62a4", "circle")}
 
 
 def accuracy_by_macs(
@@ -66,3 +67,26 @@ def practical_by_head(rows: pd.DataFrame, finding: str) -> alt.LayerChart:
     best = alt.Chart(rows.assign(text=[f"best {a:.1%} at layer {b}" for a, b in zip(rows.best_accuracy, rows.best_layer, strict=True)]))
     words = best.mark_text(align="right", dx=-6, fontSize=11, color="#ffffff").encode(x=x, y=y, text="text:N")
     return (bars + words).properties(title=title(finding, "Better than every earlier exit of the same head."), height=28 * len(heads))
+
+
+def _strategy(rows: pd.DataFrame) -> dict:
+    """Colour and shape of a training strategy."""
+    names = [s for s in STRATEGIES if s in set(rows.strategy)]
+    legend = alt.Legend(title="Training", orient="bottom", columns=1)
+    colour, shape = (alt.Scale(domain=names, range=[STRATEGIES[n][i] for n in names]) for i in (0, 1))
+    return {"color": alt.Color("strategy:N", scale=colour, legend=legend), "shape": alt.Shape("strategy:N", scale=shape, legend=legend)}
+
+
+def strategies(rows: pd.DataFrame, value: str, axis: str, finding: str, how: str, line: float | None = None) -> alt.LayerChart:
+    """Table I as points: one row a head, one point a training strategy. rows: strategy, head and `value`, which `axis` names."""
+    heads = list(dict.fromkeys(rows["head"]))
+    form = ".1%" if value != "change" else "+.1f"
+    x = alt.X(f"{value}:Q", title=axis, scale=alt.Scale(zero=False, padding=12), axis=alt.Axis(format=form, tickCount=5))
+    y = alt.Y("head:N", sort=heads, title=None, axis=alt.Axis(grid=True))
+    tips = [alt.Tooltip("head:N", title="Head"), alt.Tooltip("strategy:N", title="Training"),
+            alt.Tooltip("accuracy:Q", title="At the layer", format=".2%"), alt.Tooltip("final:Q", title="Final exit", format=".2%"),
+            alt.Tooltip("change:Q", title="Final exit against plain, points", format="+.2f")]  # fmt: skip
+    figure = alt.Chart(rows).mark_point(filled=True, size=110, opacity=0.95).encode(x=x, y=y, tooltip=tips, **_strategy(rows))
+    if line is not None:
+        figure = alt.Chart(pd.DataFrame({value: [line]})).mark_rule(strokeDash=[6, 4], color=HEAD_COLOURS["final"]).encode(x=x) + figure
+    return figure.properties(title=title(finding, how), height=32 * len(heads))

@@ -5,13 +5,19 @@ Source: Bakhtiarnia, Zhang, Iosifidis, "Multi-Exit Vision Transformer for Dynami
 
 from __future__ import annotations
 
+import json
+import math
 from dataclasses import dataclass
 
 import pandas as pd
 
+from mvit import weights
 from mvit.evaluation import practical
+from mvit.heads import HEADS
 
 BACKBONE, PARAMETERS = "ViT-B/16", 86_000_000
+TABLE1 = "table1.json"
+JOINT = ("end-to-end", "layer-wise")  # the strategies that change the final exit
 
 
 @dataclass(frozen=True)
@@ -87,3 +93,42 @@ def side_by_side(task: str, card: dict) -> pd.DataFrame:
         if ours is not None:
             rows.append((said.what, said.value, ours, name, 100 * (ours - said.value)))
     return pd.DataFrame(rows, columns=["what", "paper", "ours", "ours_is", "difference"])
+
+
+def table1(task: str, card: dict) -> dict | None:
+    """What `python -m mvit table1` measured for a task and architecture (see mvit.table1.measure); None if it never did, or is damaged.
+
+    Its "rows" become a table: strategy, head, accuracy (at the layer), final, change (of the final exit against the plain backbone, in
+    points), gain (at the layer, against the same head trained classifier-wise, in points; NaN where that is not known).
+    """
+    try:
+        found = json.loads((weights.root() / task / (card.get("grown_from") or card["architecture"]) / TABLE1).read_text())
+        rows = pd.DataFrame(found["rows"])[["strategy", "head", "accuracy", "final", "change"]]
+        alone = rows[rows.strategy == "classifier-wise"].set_index("head").accuracy
+        rows["gain"] = 100 * (rows.accuracy - rows["head"].map(alone))
+        return found | {"rows": rows, "plain": float(found["plain"]["accuracy"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def chance(share: float, n: int) -> float:
+    """By how many points two measured accuracies near `share`, of n pictures each, may differ by chance (95 %)."""
+    return 100 * 1.96 * math.sqrt(2 * share * (1 - share) / n)
+
+
+def strategy_findings(table: dict) -> dict[str, dict[str, float]]:
+    """{strategy: {"change": mean change of the final exit, "worst", "best", "gain": mean gain at the layer}} of the joint strategies."""
+    found = {}
+    for strategy in JOINT:
+        own = table["rows"][table["rows"].strategy == strategy]
+        if len(own):
+            found[strategy] = {"change": float(own.change.mean()), "worst": float(own.change.min()), "best": float(own.change.max()),
+                               "gain": float(own.gain.mean())}  # fmt: skip
+    return found
+
+
+def future_work(exits: pd.DataFrame) -> pd.DataFrame:
+    """The heads beyond the paper's seven, as `by_head` rows with `rank` (by mean accuracy among all heads, 1 is the best)."""
+    rows = by_head(exits)
+    rows["rank"] = rows.index + 1
+    return rows[~rows["head"].isin(HEADS)].reset_index(drop=True)

@@ -24,12 +24,11 @@ from mvit.evaluation import predict
 from mvit.finetune import Recipe, fine_tune
 from mvit.heads import HEADS
 from mvit.multi_exit import FINAL, MultiExitViT
+from mvit.paper import TABLE1 as FILE
 from mvit.start import starting_backbone
 from mvit.strategies import STRATEGIES, JointRecipe, end_to_end, layer_wise
 from mvit.study import Study, splits
 from mvit.training import ExitRecipe, classifier_wise, warm_start
-
-FILE = "table1.json"
 
 
 @dataclass

@@ -158,7 +158,7 @@ def train_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--exit-weights", type=exit_weights, help=weigh)
     sub.add_argument("--add-heads", type=head_names, help="only train these heads on the bundle that is there, and add them to it")
     sub.add_argument("--stages", type=stages, help="training the backbone as PIXELS:EPOCHS,... or none (default: 96:3,128:1.5,224:0.4)")
-    sub.add_argument("--from-layer", type=positive, help="with --init BUNDLE: train this layer and those above; all below stays (default: 1)")
+    sub.add_argument("--from-layer", type=positive, help="with --init BUNDLE: train from this layer up, leave all below (default: 1)")
     sub.add_argument("--layer-decay", type=float, help="learning rate of a layer against the next (default: 0.85; other strategies: 0.9)")
     sub.add_argument("--exit-batch", type=positive, help="the exits' batch on a frozen backbone (default: 64; crowd: 12)")
     sub.add_argument("--round-images", type=positive, help="pictures between two validations of the exits (default: all)")

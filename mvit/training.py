@@ -51,7 +51,8 @@ class ExitRecipe:
 def warm_start(model: MultiExitViT, exits: Sequence[Key] | None = None) -> None:
     """Start each `vit` head as the backbone's next encoder layer and final norm: what the backbone would have done next.
 
-    exits: only these, all by default. A backbone whose layers are built otherwise (another MLP width, layer scale, normalised queries) leaves them as they are.
+    exits: only these, all by default. A backbone whose layers are built otherwise (another MLP width, layer scale, normalised queries)
+    leaves them as they are.
     """
     for layer, head in model.exits() if exits is None else exits:
         module = model.head_at(layer, head)

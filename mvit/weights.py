@@ -86,7 +86,9 @@ def card_of(task: str, backbone: str) -> dict:
         return card
     try:
         sizes = outline(backbone, task_of(card), card["layers"], head_names(card["files"]))
-        figures = _at_size(card, sizes) | ({"splits": {n: _at_size(s, sizes) for n, s in card["splits"].items()}} if "splits" in card else {})
+        figures = _at_size(card, sizes)
+        if "splits" in card:
+            figures["splits"] = {name: split | _at_size(split, sizes) for name, split in card["splits"].items()}
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise _refuse(where / "card.json", f"the card is incomplete or wrong ({type(error).__name__}: {error})") from error
     return card | {"architecture": backbone, "grown_from": card["architecture"]} | figures

@@ -70,7 +70,7 @@ def pane(name: str, picture: ui.Picture, rows: pd.DataFrame, head: str) -> None:
 
 
 ui.title("Compare heads")
-st.markdown("Seven kinds of **head** can read the same layer, and each sees something else in it. "
+st.markdown("Several kinds of **head** can read the same layer, and each sees something else in it. "
             "Here they all answer for one picture: who knows first, who is sure, and what each looks at.",
             help=f"{WORDS['head']} {WORDS['layer']}")  # fmt: skip
 bundle = ui.current()

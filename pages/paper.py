@@ -6,8 +6,8 @@ import streamlit as st
 from mvit import charts_crowd, paper
 from mvit import charts_paper as draw
 from mvit.charts import macs_text
+from pages.parts import paper_table, words
 from pages.parts import shared as ui
-from pages.parts import words
 
 WORDS = words.WORDS
 PAPER = "Bakhtiarnia, Zhang, Iosifidis: Multi-Exit Vision Transformer for Dynamic Inference (2021)"
@@ -67,12 +67,6 @@ def show_differences(bundle: ui.Bundle) -> None:
         "classifier-wise" else "."))  # fmt: skip
     pixels = f"{bundle.model.task.native_px} × {bundle.model.task.native_px} pixels enlarged to {bundle.model.task.input_px}"
     told.append(f"**Budget.** The recipe, the number of pictures seen and the random seed are on the Models page. Pictures: {pixels}.")
-    table = "**Table I** of the paper compares three training strategies"
-    if strategy == "classifier-wise":
-        told.append(f"{table}; this bundle has exits trained classifier-wise only, end-to-end and layer-wise are not trained yet, "
-                    "so there is no such table here.")  # fmt: skip
-    else:
-        told.append(f"{table}; this bundle holds one of them, {strategy}.")
     st.markdown("\n".join(f"- {line}" for line in told))
 
 
@@ -168,5 +162,7 @@ most = summary.loc[summary.practical.idxmax()]
 told = f"{int(exits.practical.sum())} of {len(exits)} exits are practical; most with {most['head']}, {most.practical} of {most['of']}"
 ui.chart(draw.practical_by_head(summary, told), alt=f"Practical exits by head. {told}.")
 ui.table(summary, "Heads as a table")
+paper_table.show_future_work(bundle, exits)
+paper_table.show(bundle)
 show_differences(bundle)
 ui.export("paper", exits, bundle, {"head": head, "layer": layer, "strategy": bundle.card.get("strategy"), "final": final})

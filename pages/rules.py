@@ -164,7 +164,7 @@ def show_difficulty(bundle: ui.Bundle, test: Predictions, whole: Predictions, he
         })  # fmt: skip
 
 
-def show_trust(test: Predictions, whole: Predictions, here: rules.Operating, key: tuple) -> pd.DataFrame:
+def show_trust(test: Predictions, whole: Predictions, here: rules.Operating, labels: tuple[str, ...], key: tuple) -> pd.DataFrame:
     """Calibration, AUROC, overthinking."""
     st.subheader("Can confidence be trusted?", anchor=False, help=WORDS["confidence"])
     names = rules.exit_names(whole.exits)
@@ -190,6 +190,12 @@ def show_trust(test: Predictions, whole: Predictions, here: rules.Operating, key
         said = f"Overthinking: for {percent(over)} of the pictures some exit was right and the end is wrong"
         ui.chart(draw.overthinking(table, said), alt=f"{said}.")
     ui.table(table, "Every exit as a table")
+    ui.table(rules.journeys(whole, labels), "Pictures that thinking spoiled, and pictures that it mended", column_config={
+        "kind": st.column_config.TextColumn("kind", help="overthought: right early, wrong at the end; mended: the other way round."),
+        "picture": st.column_config.NumberColumn("picture", help="Its number in the test split, read class by class, from 0."),
+        "answers": st.column_config.TextColumn("what the exits said", width="large", help=WORDS["exit"]),
+        "right_layers": st.column_config.NumberColumn("right exits before the end"),
+    })  # fmt: skip
     return table
 
 
@@ -269,7 +275,7 @@ with right:
     show_leaving(test, here)
 whole = recorded["test"].select(everything)  # what the rule does not run is still part of how hard a picture is
 show_difficulty(bundle, test, whole, here, macs)
-show_trust(test, whole, here, (sha, tuple(everything)))
+show_trust(test, whole, here, bundle.model.task.labels, (sha, tuple(everything)))
 settings = {"head": head, "exits": plan, "rule": rule, "threshold": threshold, "accuracy": here.accuracy, "mean_macs": here.macs,
             "mean_ms": here.ms, "chosen_on_validation": best if np.isfinite(best) else None, "validation_may_lose_points": drop,
             "ms_per_exit": ms.round(3).tolist(), "plain_backbone_ms": plain}  # fmt: skip

@@ -1,7 +1,6 @@
 """Growth: a wider network gives the same answers at every exit, costs what its width costs, and can use that width when trained."""
 
 import copy
-import json
 import shutil
 import sys
 from functools import partial

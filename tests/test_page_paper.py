@@ -85,3 +85,43 @@ def test_the_paper_s_numbers_are_the_paper_s():
     assert [r.value for r in paper.REPORTED["cifar10"]] == [0.9831, 0.9597]
     assert paper.REPORTED["cifar100"][0].value == 0.9124 and paper.REPORTED["crowd"][0].value == 11.07
     assert paper.side_by_side("crowd", {"architecture": "x", "exits": [], "final": {}}).empty
+
+
+def write_table1(weights: Path, changes: tuple[float, float]) -> None:
+    rows = [{"strategy": "classifier-wise", "head": h, "accuracy": 0.8, "final": 0.9, "change": 0.0, "seconds": 1} for h in ("mlp", "vit")]
+    for strategy, change in zip(("layer-wise", "end-to-end"), changes, strict=True):
+        rows += [{"strategy": strategy, "head": h, "accuracy": 0.85, "final": 0.9 + change / 100, "change": change + more, "seconds": 1}
+                 for h, more in (("mlp", 0.1), ("vit", -0.1))]  # fmt: skip
+    found = {"task": "cifar10", "layer": 6, "n": 10_000, "budget": {"images": 9600, "px": 96}, "init": "start", "plain": {"accuracy": 0.9},
+             "rows": rows, "missing": 0}  # fmt: skip
+    (weights / "cifar10" / BACKBONE / paper.TABLE1).write_text(json.dumps(found))
+
+
+def test_table_one_is_drawn_and_the_paper_s_questions_answered(tiny_weights):
+    write_table1(tiny_weights, (-3.0, 0.0))
+    app = well(open_app("paper"))
+    assert charts(app) == 4 and "9,600 pictures of 96 × 96" in text(app)
+    words = text(app)
+    assert "fail beyond its first step?** Yes: the final exit changes by -3.00 points on average, from -3.10 to -2.90" in words
+    assert "end-to-end training cost the final exit?** No: the final exit changes by +0.00 points" in words
+    assert words.count("gains +5.0 points") == 2
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"rows": []}', '{"rows": 3, "plain": {}}'])
+def test_a_damaged_table_one_leaves_the_page_standing(content, tiny_weights):
+    (tiny_weights / "cifar10" / BACKBONE / paper.TABLE1).write_text(content)
+    app = well(open_app("paper"))
+    assert charts(app) == 2 and "was not measured" in text(app)
+
+
+def test_chance_shrinks_with_more_pictures():
+    assert paper.chance(0.9, 10_000) == pytest.approx(0.83, abs=0.01) and paper.chance(0.9, 100) == pytest.approx(8.3, abs=0.1)
+
+
+def test_future_work_tells_the_rank_of_each_extra_head():
+    card = {"final": {"accuracy": 0.9, "macs": 100}, "exits": [
+        {"layer": b, "head": h, "accuracy": a + b / 100, "macs": b, "practical": True}
+        for h, a in (("mlp", 0.5), ("gmlp", 0.7), ("fnet", 0.2)) for b in (1, 2)]}  # fmt: skip
+    rows = paper.future_work(paper.exits_of(card))
+    assert rows["head"].tolist() == ["gmlp", "fnet"] and rows["rank"].tolist() == [1, 3] and rows.practical.tolist() == [2, 2]
+

@@ -90,3 +90,11 @@ def test_few_exits_cost_no_more_than_all_of_them():
     assert cheap.macs <= choose_threshold("confidence", val, cost_of(exits), 0.01)[1].macs
     assert cheap.value >= val.accuracy[-1] - 0.01 - 1e-9
     assert rules.few_exits("confidence", val, lambda plan: np.full(len(plan), 5.0)) == [(8, "final")]  # nothing to save: nothing added
+
+
+def test_journeys_tell_what_thinking_spoiled_and_mended():
+    rows = rules.journeys(SEEN, ("cat", "dog"))
+    assert rows.kind.tolist() == ["overthought", "mended", "mended"] and rows.picture.tolist() == [3, 2, 1]
+    assert rows.answers.tolist() == ["dog 1-2, cat final", "cat 1-2, dog final", "dog 1, cat 2-final"]
+    assert rows.right_layers.tolist() == [2, 0, 1] and rows.truth.tolist() == ["dog", "dog", "cat"]
+    assert len(rules.journeys(SEEN, ("cat", "dog"), n=1)) == 2

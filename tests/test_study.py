@@ -176,7 +176,7 @@ def test_the_other_strategies_end_in_a_bundle_beside_the_first(done, tmp_path, m
     card = train(other)
     name = f"{TINY}_{strategy.replace('-', '_')}"
     assert (card["strategy"], card["architecture"], card["layers"], card["exit_weights"]) == (strategy, TINY, list(layers), weighed)
-    assert (card["init"], card["recipe"]["pictures_seen"]) == (TINY, 8 * len(weighed)) and "exit_recipe" not in card
+    assert (card["init"], card["recipe"]["pictures_seen"]) == (f"the bundle mine/{TINY}", 8 * len(weighed)) and "exit_recipe" not in card
     model = mvit.load("mine", name, device="cpu")
     assert model.exits() == [(layer, "mlp") for layer in layers] and evaluate(model, folder)["n"] == 12
     before = mvit.load("mine", TINY, device="cpu") if (tmp_path / "weights" / "mine" / TINY).exists() else None

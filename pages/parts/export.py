@@ -26,7 +26,8 @@ def live_badge(bundle: Bundle, device: str | None = None) -> None:
 def _grown_badge(bundle: Bundle) -> None:
     """Mark a network that was never trained at its size."""
     if bundle.grown_from:
-        st.badge(f"grown: {bundle.grown_from}'s answers at this network's cost", icon=":material/open_in_full:", color="orange", help=GROWN_HELP)
+        text = f"grown: {bundle.grown_from}'s answers at this network's cost"
+        st.badge(text, icon=":material/open_in_full:", color="orange", help=GROWN_HELP)
 
 
 def recorded_badge(bundle: Bundle, what: str = "10,000 pictures") -> None:

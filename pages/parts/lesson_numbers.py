@@ -219,7 +219,7 @@ def show_choose(s: Scene, answers: list) -> None:
 
 STEPS = {step.name: step for step in [
     Step("trust", "Sure, and right?", ask_trust, tell_trust, show_trust, ("rules", "Can confidence be trusted?"), needs="predictions"),
-    Step("heads", "Seven heads", ask_heads, tell_heads, show_heads, ("compare", "Compare heads on a picture"), needs="accuracies"),
+    Step("heads", "Many heads", ask_heads, tell_heads, show_heads, ("compare", "Compare heads on a picture"), needs="accuracies"),
     Step("practical", "Which exits are worth having?", ask_practical, tell_practical, show_practical,
          ("paper", "Practical exits in the paper's figure"), needs="accuracies"),
     Step("rule", "Leave when sure", ask_rule, tell_rule, show_rule, ("rules", "Other rules and thresholds"), needs="predictions"),
