@@ -63,8 +63,9 @@ def split(rows: pd.DataFrame, device_ms: float, servers: pd.DataFrame, picked: i
     """Mean time of an answer by the layer of the split. rows: sent, layer, ms, offloaded, accuracy. servers: text, ms (lines across)."""
     scale = alt.Scale(domain=["tokens", "picture"], range=[BLUE, GREEN])
     legend = alt.Legend(title="Sent to the server", orient="bottom")
-    lines = pd.concat([pd.DataFrame({"text": [f"device alone, whole backbone: {device_ms:.1f} ms"], "ms": [device_ms]}), servers])
-    lines = lines.assign(layer=int(rows.layer.min()))
+    alone = pd.DataFrame({"text": [f"device alone, whole backbone: {device_ms:.1f} ms"], "ms": [device_ms]})
+    alone, servers = alone.assign(layer=int(rows.layer.min())), servers.assign(layer=int(rows.layer.max()))  # the words at either end
+    lines = pd.concat([alone, servers])
     x = alt.X("layer:O", title="Exit on the device, at layer", axis=alt.Axis(labelAngle=0, grid=False))
     y = alt.Y("ms:Q", title="Mean time of an answer, ms", scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=5))
     tips = [alt.Tooltip("sent:N", title="Sent"), alt.Tooltip("layer:O", title="Layer"),
@@ -77,5 +78,6 @@ def split(rows: pd.DataFrame, device_ms: float, servers: pd.DataFrame, picked: i
         shape=alt.Shape("sent:N", scale=alt.Scale(domain=["tokens", "picture"], range=["circle", "square"]), legend=legend))  # fmt: skip
     ring = alt.Chart(rows[rows.layer == picked]).mark_point(size=260, strokeWidth=2, color=ORANGE).encode(x=x, y=y)
     across = alt.Chart(lines).mark_rule(strokeDash=[6, 4], strokeWidth=1.6, color=GREY).encode(y=y)
-    words = alt.Chart(lines).mark_text(align="left", baseline="bottom", dy=-3, dx=-8, fontSize=11).encode(x=x, y=y, text="text:N")
-    return (across + words + curves + ring).properties(title=title(finding, "Ringed: the layer chosen above."), height=280)
+    words = [alt.Chart(of).mark_text(align=side, baseline="bottom", dy=-3, dx=dx, fontSize=11).encode(x=x, y=y, text="text:N")
+             for of, side, dx in ((alone, "left", -8), (servers, "right", 8))]  # fmt: skip
+    return alt.layer(across, *words, curves, ring).properties(title=title(finding, "Ringed: the layer chosen above."), height=280)

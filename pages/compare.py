@@ -55,14 +55,15 @@ def pane(name: str, picture: ui.Picture, rows: pd.DataFrame, head: str) -> None:
     final = rows.iloc[-1]
     verdict = {charts.RIGHT: ", right ✓", charts.WRONG: ", wrong ✗"}.get(fired.verdict, "")
     st.subheader(f"{head} after layer {layer}: '{fired.answer}'{verdict}", anchor=False, help=words.HEADS.get(head))
-    with st.container(horizontal=True):
+    look, numbers = st.columns([3, 2], gap="small")
+    with look:
         said = f"{picture.title}: what {head} after layer {layer} looks at for '{fired.answer}'"
-        st.image(looked_at(name, picture, head), width=184, caption=f"{picture.title}: bright is what spoke for '{fired.answer}'", alt=said)
-        with st.container(width=150):
-            st.metric("Confidence", f"{100 * fired.confidence:.0f} %", help=WORDS["confidence"])
-            st.metric("This exit alone", f"{fired.ms:.1f} ms", help=WORDS["alone"])
-            st.metric("Final exit says", final.answer, "the same" if fired.agrees else "differs", delta_color="off",
-                      delta_arrow="off", help=WORDS["final"])  # fmt: skip
+        st.image(looked_at(name, picture, head), width=224, caption=f"{picture.title}: bright is what spoke for '{fired.answer}'", alt=said)
+    with numbers:
+        st.metric("Confidence", f"{100 * fired.confidence:.0f} %", help=WORDS["confidence"])
+        st.metric("This exit alone", f"{fired.ms:.1f} ms", help=WORDS["alone"])
+        st.metric("Final exit says", final.answer, "the same" if fired.agrees else "differs", delta_color="off",
+                  delta_arrow="off", help=WORDS["final"])  # fmt: skip
     own = rows[rows["head"] == head]
     keeps = next((b for b in own.layer if own[own.layer >= b].agrees.all()), None)
     finding = f"{head} gives the final answer from layer {keeps} on" if keeps else f"{head} does not end at the final answer"

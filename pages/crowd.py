@@ -52,7 +52,7 @@ def drawn_over(picture: ui.Picture, own: pd.Series):
             heat = ui.inference(bundle, lambda model: explain.attribute(model, picture.pixels, layer, own["head"], show))
         return overlay(stretched, heat)
 
-    return ui.once("crowd_look", (bundle.backbone, picture.key, layer, own["head"], show), make)
+    return ui.once("crowd_look", (*bundle.key, picture.key, layer, own["head"], show), make)
 
 
 def usual_error(layer: int, head: str) -> str:
@@ -117,7 +117,8 @@ with right:
         st.warning("\n\n".join(reasons), title="Do not believe this count too much", icon=":material/help:")
     height, width = picture.pixels.shape[:2]
     distorted = stretch(picture.pixels)
-    with st.expander(f"The picture is stretched: one side {distorted:.2f} times more than the other", icon=":material/aspect_ratio:"):
+    how_much = f"one side {distorted:.2f} times more than the other" if distorted >= 1.005 else "both sides alike, so nobody is distorted"
+    with st.expander(f"The picture is stretched, {how_much}", icon=":material/aspect_ratio:"):
         st.image(picture.preview, width=220, caption=f"as it came: {width} × {height}", alt="The picture before stretching")
         st.caption("TransCrowd's recipe: every picture becomes 1152 × 768 pixels (768 × 1152 if upright), whatever its shape, "
                    "so people may become wider or narrower than they are.")  # fmt: skip

@@ -8,7 +8,7 @@ import streamlit as st
 from mvit import charts, charts_latency
 from mvit.deadline import Answer, answer_by
 from mvit.multi_exit import FINAL
-from mvit.plain import plain_ms
+from mvit.plain import run_beside_plain
 from pages.parts import shared as ui
 from pages.parts import words
 
@@ -23,10 +23,10 @@ Type it here to share it by link, or to interrupt a real run there; the slider i
 
 
 def measure(picture: ui.Picture, plan: list) -> dict:
-    """The middle one of three uninterrupted runs, and the plain backbone's time on the same picture."""
+    """An uninterrupted run, and the plain backbone's time on the same picture."""
     def work(model) -> dict:
-        runs = sorted((list(model.run(picture.pixels, plan)) for _ in range(3)), key=lambda exits: exits[-1].elapsed_ms)
-        return {"exits": runs[1], "plain": plain_ms(model, picture.pixels), "device": str(model.device)}
+        exits, plain = run_beside_plain(model, picture.pixels, plan)
+        return {"exits": exits, "plain": plain, "device": str(model.device)}
 
     return ui.inference(bundle, work)
 

@@ -94,7 +94,7 @@ def visitors(count: int) -> dict:
             with Visitor(server) as visitor:
                 gate.wait(180)
                 began = time.monotonic()
-                visitor.ask(f"task={task}&backbone={backbone}&example={name}&head={head}")
+                visitor.ask(f"task={task}&backbone={backbone}&dtype=float32&example={name}&head={head}")
                 told = []
                 while not visitor.heard_the_end():
                     told += [int(n) for n in re.findall(r"(\d+) before you", visitor.drawn[-1].alert.body if visitor.drawn else "")]

@@ -7,6 +7,7 @@ from thin import picture, thin_model
 
 from mvit import precision
 from mvit.precision import PrecisionError, choose, native_bfloat16, probe_pictures
+from mvit.tasks import TASKS
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +92,9 @@ def test_a_real_probe_gives_a_full_record(model, native):
     assert choice.dtype in precision.DTYPES and choice.float32_ms > 0 and choice.bfloat16_ms > 0 and choice.speedup > 0
 
 
-def test_the_probe_pictures_are_always_the_same_and_differ():
-    first, again = probe_pictures(None), probe_pictures(None)
+@pytest.mark.parametrize("task", ["cifar10", "crowd"])
+def test_the_probe_pictures_are_always_the_same_and_differ(task):
+    first, again = probe_pictures(TASKS[task]), probe_pictures(TASKS[task])
     assert all((a == b).all() for a, b in zip(first, again, strict=True)) and (first[0] != first[1]).any()
 
 

@@ -14,7 +14,7 @@ import streamlit as st
 from mvit import charts, lesson, weights
 from mvit.evaluation import Predictions
 from mvit.multi_exit import FINAL, Exit
-from mvit.plain import plain_ms
+from mvit.plain import run_beside_plain
 from pages.parts import recorded as recordings
 from pages.parts import shared as ui
 
@@ -125,8 +125,8 @@ class Scene:
         """{"exits": every exit of the head on the picture, "plain": ms of the backbone without exits, "device"}; really run, once."""
 
         def work(model) -> dict:
-            return {"exits": list(model.run(self.picture.pixels, self.plan)), "plain": plain_ms(model, self.picture.pixels),
-                    "device": str(model.device)}  # fmt: skip
+            exits, plain = run_beside_plain(model, self.picture.pixels, self.plan)
+            return {"exits": exits, "plain": plain, "device": str(model.device)}
 
         with st.container(), st.spinner("Running the network on this picture …", show_time=True):
             return ui.once("lesson_run", self.seen, lambda: ui.inference(self.bundle, work))

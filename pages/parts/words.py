@@ -20,11 +20,11 @@ WORDS = {
     "final": "The final exit: the backbone's own answer, after all its layers.",
     "head": "The kind of small network an exit uses. All were trained with the backbone kept fixed.",
     "confidence": "The probability the exit gives to its own answer. Sure is not the same as right.",
-    "elapsed": "Time since this run began, measured when the exit fired: all layers so far and all exits so far.",
+    "elapsed": "Time since the run began when the exit fired: all layers and all exits so far. Of a few runs, the middle one.",
     "alone": "What this exit alone costs: the layers up to it and its own head, no other exits.",
     "macs": "Multiply-accumulates: one multiplication and one addition each. The same on every machine. M: million, G: billion.",
     "practical": "An exit that is more accurate on the test set than every earlier exit of the same head (the paper's definition).",
-    "plain": "The same backbone run the ordinary way, with no exits at all, timed on this picture just after the run.",
+    "plain": "The same backbone run the ordinary way, with no exits at all, timed on this picture in turn with the runs.",
     "settled": "The first layer from which every later exit, the final one included, gives the same answer.",
 }
 
