@@ -9,6 +9,7 @@ from pathlib import Path
 from mvit.crowd_study import CrowdStudy
 from mvit.crowd_study import train as train_counter
 from mvit.crowd_training import CrowdRecipe
+from mvit.start import architecture_of
 from mvit.training import ExitRecipe
 
 
@@ -22,9 +23,9 @@ def train(args: argparse.Namespace, data: Path) -> dict:
     exits = ExitRecipe(batch=args.exit_batch or 12, mean_decay=0.98, **own)
     run = Path(args.run or Path("runs") / "crowd")
     return train_counter(
-        CrowdStudy(data, run, architecture=args.backbone, init=Path(args.init) if args.init else None, name=args.name, recipe=recipe,
-                   exits=exits, scenes=args.scenes, empties=args.empties, limit=args.limit, precision=args.precision,
-                   device=args.device, notes=args.notes)
+        CrowdStudy(data, run, architecture=architecture_of(args.backbone), init=Path(args.init) if args.init else None, name=args.name,
+                   recipe=recipe, exits=exits, scenes=args.scenes, empties=args.empties, limit=args.limit, precision=args.precision,
+                   device=args.device, notes=args.notes, hub=args.backbone)
     )  # fmt: skip
 
 

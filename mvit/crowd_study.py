@@ -13,8 +13,6 @@ import numpy as np
 import timm
 import torch
 from accelerate import Accelerator
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from timm.layers import resample_abs_pos_embed
 
 from mvit import weights
@@ -26,6 +24,7 @@ from mvit.crowd_training import CrowdRecipe, fine_tune_counter
 from mvit.data import DataError
 from mvit.multi_exit import MultiExitViT
 from mvit.scenes import render
+from mvit.start import origin, starting_tensors, take_over_exits
 from mvit.tasks import TASKS, CrowdTask
 from mvit.training import ExitRecipe, classifier_wise, warm_start
 
@@ -35,7 +34,7 @@ SCENE_PEOPLE = 600  # at most, in a rendered training scene
 
 @dataclass
 class CrowdStudy:
-    """What to train. init: safetensors of a ViT with timm's names, or of a counter, or None for the hub. run: folder of checkpoints.
+    """What to train. init: see `mvit.start` (also of a counter), or None for the hub (`hub`: which). run: folder of checkpoints.
 
     scenes, empties: how many rendered scenes, and how many pictures without anyone, join the training pictures.
     """
@@ -54,6 +53,7 @@ class CrowdStudy:
     precision: str = "no"
     device: str = "auto"
     notes: str = ""
+    hub: str | None = None
 
 
 def rendered(task: CrowdTask, number: int, seed: int) -> Crowds:
@@ -91,17 +91,14 @@ def splits(study: CrowdStudy) -> tuple[Crowds, Crowds, Crowds]:
 def starting_counter(study: CrowdStudy) -> Backbone:
     """The pre-trained backbone; its regressor is fresh unless `init` is a counter. Raises WeightsError, DataError."""
     backbone = backbone_for(study.architecture, study.task)
-    own = backbone.vit.state_dict()
+    own, name = backbone.vit.state_dict(), study.hub or study.architecture
     if study.init is None:
         try:
-            tensors = timm.create_model(study.architecture, pretrained=True, num_classes=0).state_dict()
+            tensors = timm.create_model(name, pretrained=True, num_classes=0).state_dict()
         except (OSError, RuntimeError, ValueError) as error:
-            raise DataError(f"could not get {study.architecture} from the model hub ({error}); pass a file with --init") from error
+            raise DataError(f"could not get {name} from the model hub ({error}); pass a file with --init") from error
     else:
-        try:
-            tensors = {k: v.float() for k, v in load_file(study.init).items()}
-        except (OSError, SafetensorError) as error:
-            raise weights.WeightsError(f"{study.init} is not a readable safetensors file ({error})") from error
+        tensors = starting_tensors(study.init)
     if "pos_embed" in tensors and tensors["pos_embed"].shape != own["pos_embed"].shape:  # trained at another size
         tensors["pos_embed"] = resample_abs_pos_embed(tensors["pos_embed"], (backbone.grid, backbone.grid))
     regressor = {k for k in own if k.startswith("head.")}
@@ -129,7 +126,8 @@ def train(study: CrowdStudy) -> dict:
     backbone = starting_counter(study)
     tuned = fine_tune_counter(backbone, study.task, train_set, val, study.recipe, accelerator, study.run / "finetune.safetensors")
     model = MultiExitViT.untrained(backbone, study.task)
-    warm_start(model)
+    taken = take_over_exits(model, study.init)
+    warm_start(model, [e for e in model.exits() if e not in taken])
     learned = classifier_wise(model, train_set.tiles(), val.tiles(), study.exits, accelerator, study.run / "exits.safetensors")
     counted = {"val": count(model, val, accelerator), "test": count(model, test, accelerator)}
     figures = summary(model, counted["test"])
@@ -139,7 +137,7 @@ def train(study: CrowdStudy) -> dict:
         "architecture": study.architecture,
         "strategy": "classifier-wise",
         "layers": list(range(1, backbone.depth + 1)),
-        "init": str(study.init.name if study.init else f"timm {study.architecture}, pre-trained weights of the model hub"),
+        **origin(study.init, study.hub or study.architecture),
         "data": {
             "train": len(train_set) - study.scenes - study.empties,
             "rendered": study.scenes,

@@ -1,9 +1,10 @@
-"""What a training starts from: a file of timm-named tensors, a checkpoint of an earlier training, a bundle's folder, or the model hub."""
+"""What a training starts from: a file of timm-named tensors, a checkpoint of an earlier training, a bundle's folder, or a model hub."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import timm
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -15,19 +16,34 @@ from mvit.data import DataError
 from mvit.multi_exit import MultiExitViT
 from mvit.tasks import Task
 
-CHECKPOINT_PREFIXES = ("model.backbone.vit.", "model.vit.")
+CHECKPOINT_PREFIXES = ("model.mean.module.backbone.vit.", "model.backbone.vit.", "model.vit.")
+HUBS = ("local-dir:", "hf-hub:")  # timm's prefixes of a name that says where the weights are
 
 
-def starting_backbone(architecture: str, task: Task, init: Path | None) -> Backbone:
+def architecture_of(backbone: str) -> str:
+    """timm's plain name of a backbone that is named by its place, `local-dir:FOLDER` or `hf-hub:OWNER/NAME`; any other name is its own.
+
+    Raises DataError if there is no such model.
+    """
+    if not backbone.startswith(HUBS):
+        return backbone
+    try:
+        return timm.create_model(backbone, pretrained=False).pretrained_cfg["architecture"]
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        raise DataError(f"there is no model of timm's at {backbone} ({error})") from error
+
+
+def starting_backbone(architecture: str, task: Task, init: Path | None, hub: str | None = None) -> Backbone:
     """The architecture with pre-trained weights; its final exit is taken over too if it has as many outputs as the task, else it is fresh.
 
-    Position embeddings for another picture size are resampled. Raises WeightsError, or DataError if the hub cannot be reached.
+    hub: the place of the weights if that is not timm's usual one, see `architecture_of`. Position embeddings for another picture size are
+    resampled. Raises WeightsError, or DataError if the hub cannot be reached.
     """
     if init is None:
         try:
-            return Backbone.create(architecture, task.outputs, pretrained=True, img_size=task.input_px)
+            return Backbone.create(hub or architecture, task.outputs, pretrained=True, img_size=task.input_px)
         except (OSError, RuntimeError, ValueError) as error:
-            raise DataError(f"could not get {architecture} from the model hub ({error}); pass a file with --init") from error
+            raise DataError(f"could not get {hub or architecture} from the model hub ({error}); pass a file with --init") from error
     backbone = Backbone.create(architecture, task.outputs, img_size=task.input_px)
     tensors, own = starting_tensors(init), backbone.vit.state_dict()
     if any(tensors[k].shape != own[k].shape for k in own if k.startswith("head.") and k in tensors):
@@ -63,10 +79,14 @@ def bundle_tensors(folder: Path, part: str) -> dict[str, torch.Tensor]:
     return {name: tensor.float() for name, tensor in found.items()}
 
 
-def origin(init: Path | None, architecture: str) -> dict:
-    """What a card tells about the start weights: {"init": name}, and of a bundle under "before" how that was made."""
+def origin(init: Path | None, name: str) -> dict:
+    """What a card tells about the start weights: {"init": name}, and of a bundle under "before" how that was made.
+
+    name: what timm was asked for if there is no `init`; of a folder only its own name is told.
+    """
     if init is None:
-        return {"init": f"timm {architecture}, pre-trained weights of the model hub"}
+        place, _, folder = name.partition(":")
+        return {"init": f"timm {Path(folder).name if place == 'local-dir' else name}, pre-trained weights of a model hub"}
     if not init.is_dir():
         return {"init": init.name}
     card = weights.read_card(init)

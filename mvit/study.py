@@ -30,7 +30,7 @@ RECORDED_VALIDATION = 2_500  # pictures: plenty for choosing a threshold
 
 @dataclass
 class Study:
-    """What to train. run: folder of checkpoints, resumed from. init: see `mvit.start`, or None for the model hub.
+    """What to train. run: folder of checkpoints, resumed from. init: see `mvit.start`, or None for the model hub (`hub`: which).
 
     name: the bundle's folder; by default the architecture, with the strategy if that is not classifier-wise. recipe: fine-tuning, or the
     joint training of the other strategies; exits: classifier-wise training. heads and layers: which exits (all layers by default).
@@ -54,6 +54,7 @@ class Study:
     heads: tuple[str, ...] = tuple(HEADS)
     layers: tuple[int, ...] | None = None
     exit_weights: str | tuple[float, ...] | None = None
+    hub: str | None = None
 
     @property
     def bundle(self) -> str:
@@ -100,7 +101,7 @@ def train(study: Study) -> dict:
     torch.manual_seed(study.recipe.seed)
     accelerator = Accelerator(cpu=study.device == "cpu", mixed_precision=study.precision)
     train_set, val, test = splits(study)
-    backbone = starting_backbone(study.architecture, study.task, study.init)
+    backbone = starting_backbone(study.architecture, study.task, study.init, study.hub)
     model, told = learn(study, backbone, train_set, val, accelerator)
     val_predictions, test_predictions = predict(model, sample(val, RECORDED_VALIDATION), accelerator), predict(model, test, accelerator)
     measured = summary(model, test_predictions)
@@ -110,7 +111,7 @@ def train(study: Study) -> dict:
         "architecture": study.architecture,
         "strategy": study.strategy,
         "layers": sorted({layer for layer, _ in model.exits()}),
-        **origin(study.init, study.architecture),
+        **origin(study.init, study.hub or study.architecture),
         "data": {
             "train": len(train_set),
             "validation": len(val),

@@ -142,7 +142,7 @@ class Lab:
 
     def backbone(self) -> Backbone:
         torch.manual_seed(self.table.budget.seed)
-        return starting_backbone(self.table.study.architecture, self.task, self.table.study.init)
+        return starting_backbone(self.table.study.architecture, self.task, self.table.study.init, self.table.study.hub)
 
     def trained_plain(self) -> Backbone:
         """The plain backbone after its share of training; from its checkpoint if that is done."""

@@ -13,6 +13,7 @@ from mvit.data import DataError, data_root
 from mvit.extra_heads import EVERY
 from mvit.finetune import Recipe
 from mvit.heads import HEADS
+from mvit.start import architecture_of
 from mvit.strategies import STRATEGIES, JointRecipe
 from mvit.study import Study, own_task, train
 from mvit.table1 import Budget, Table1, measure
@@ -47,9 +48,9 @@ def study_of(args: argparse.Namespace, task: Task, data: Path, name: str | None)
     exits = ExitRecipe(**own | ({"batch": given["exit_batch"]} if "exit_batch" in given else {}))
     heads = given.get("heads") or (tuple(HEADS) if strategy == "classifier-wise" else ("cnn_ignore",))
     return Study(
-        task, data, Path(args.run or Path("runs") / task.name), args.backbone, Path(args.init) if args.init else None, name, recipe, exits,
-        args.limit, args.test_limit, args.precision, args.device, args.notes, strategy, heads, given.get("layers"),
-        given.get("exit_weights"),
+        task, data, Path(args.run or Path("runs") / task.name), architecture_of(args.backbone), Path(args.init) if args.init else None,
+        name, recipe, exits, args.limit, args.test_limit, args.precision, args.device, args.notes, strategy, heads, given.get("layers"),
+        given.get("exit_weights"), args.backbone,
     )  # fmt: skip
 
 

@@ -9,10 +9,12 @@ from thin import thin_model
 from toys import colours, write_folder
 
 from mvit import weights
+from mvit.crowd_study import CrowdStudy, starting_counter
 from mvit.finetune import Recipe, explicit_attention
-from mvit.multi_exit import PlanError
-from mvit.start import bundle_tensors
+from mvit.multi_exit import MultiExitViT, PlanError
+from mvit.start import bundle_tensors, take_over_exits
 from mvit.study import Study, own_task, train
+from mvit.tasks import CrowdTask
 from mvit.training import ExitRecipe
 
 HEADS = ("mlp", "resmlp")
@@ -81,3 +83,13 @@ def test_attention_written_out_gives_the_same_gradients_and_is_put_back():
     assert all(block.attn.fused_attn for block in model.backbone.vit.blocks)
     with explicit_attention(model, torch.device("cuda")):
         assert all(block.attn.fused_attn for block in model.backbone.vit.blocks)
+
+
+def test_a_counter_goes_on_from_the_regressor_and_the_exits_of_a_bundle(tmp_path):
+    task = CrowdTask("people", input_px=64, native_px=64)
+    save_bundle(tmp_path, task)
+    bundle = tmp_path / "people" / BACKBONE
+    backbone = starting_counter(CrowdStudy(tmp_path, tmp_path, task, BACKBONE, bundle))
+    assert all(torch.equal(t, backbone.vit.state_dict()[name]) for name, t in bundle_tensors(bundle, "backbone").items())
+    model = MultiExitViT.untrained(backbone, task, HEADS)
+    assert take_over_exits(model, bundle) == [*((b, "mlp") for b in range(1, 13)), *((b, "resmlp") for b in range(1, 13))]
