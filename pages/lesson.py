@@ -13,7 +13,7 @@ from pages.parts.lesson_steps import STEPS
 from pages.parts.words import head_help
 
 HERE = Path(__file__).resolve().parent
-HIDEABLE = {"sidebar": "task, backbone and device", "step": "jump to a step", "nav": "previous and next", "upload": "own pictures",
+HIDEABLE = {"sidebar": "task, backbone, device and number format", "step": "jump to a step", "nav": "previous and next", "upload": "own pictures",
             "example": "the choice of pictures", "head": "the choice of heads", "go": "links to other pages", "teacher": "this panel",
             "export": "downloads", "guess": "guessing: shows the answers at once"}  # fmt: skip
 

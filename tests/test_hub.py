@@ -51,8 +51,8 @@ def test_the_command_trains_from_a_hub_writes_a_bundle_that_loads_and_resumes(hu
     monkeypatch.setenv("MVIT_WEIGHTS", str(tmp_path / "weights"))
     monkeypatch.setattr(cli.train_command, "own_task", lambda folder, name: dataclasses.replace(TASK, name=name))
     command = ["train", "--backbone", hub[0], "--data", str(folder), "--task-name", "mine", "--run", str(tmp_path / "run"),
-               "--stages", "32:0.5", "--batch", "8", "--exit-batch", "8", "--max-rounds", "1", "--trial-steps", "1", "--rates", "1e-3", "--heads", "mlp",
-               "--device", "cpu", "--json"]  # fmt: skip
+               "--stages", "32:0.5", "--batch", "8", "--exit-batch", "8", "--max-rounds", "1", "--trial-steps", "1", "--rates", "1e-3",
+               "--heads", "mlp", "--device", "cpu", "--json"]  # fmt: skip
     assert cli.main(command) == 0
     card = json.loads(capsys.readouterr().out)
     assert (card["architecture"], card["init"]) == (TINY, "timm my_vit, pre-trained weights of a model hub")
