@@ -54,7 +54,7 @@ def page_keys() -> dict[str, set[str]]:
     """The query keys that each page reads, with those of its parts and of the shell."""
     found = {page.stem: keys(page) for page in (ROOT / "pages").glob("*.py")}
     parts = {part.stem: keys(part) for part in (ROOT / "pages" / "parts").glob("*.py")}
-    shell = {"page", "hide", "example", "task", "backbone", "device"}
+    shell = {"page", "hide", "example", "task", "backbone", "device", "dtype"}
     for page, own in found.items():
         source = (ROOT / "pages" / f"{page}.py").read_text()
         used = [p for p in parts if re.search(rf"\b{p}\b", source) or page == "lesson" and p.startswith("lesson_")]
@@ -97,6 +97,8 @@ def test_every_link_for_a_class_has_real_keys_and_a_real_page():
     assert len(links) >= 10
     for link in links:
         given = dict(parse_qsl(link[1:], strict_parsing=True))
+        if step := given.pop("lesson", None):  # the short form
+            given |= {"page": "lesson", "step": step}
         assert given["page"] in known, link
         assert set(given) <= known[given["page"]], link
 
