@@ -11,7 +11,9 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from timm.layers import DropPath
 from torch.nn import functional as F
+from torchvision.transforms import v2
 from tqdm import tqdm
 
 from mvit import checkpoints
@@ -28,7 +30,9 @@ class TrainingError(RuntimeError):
 class Recipe:
     """How to fine-tune: `stages` are (input side in pixels, epochs); the learning rate falls as a cosine over all of them.
 
-    from_layer: what lies below this encoder layer stays as it is, and so do the exits there.
+    from_layer: what lies below this encoder layer stays as it is, and so do the exits there. For large networks, which learn small data
+    by heart: mix, the chance that a batch is mixed with itself (MixUp, Zhang et al., 2018, or CutMix, Yun et al., 2019), and drop_path,
+    how often the last layer is left out in training (stochastic depth, Huang et al., 2016), the layers before it less often.
     """
 
     stages: tuple[tuple[int, float], ...] = ((96, 3.0), (128, 1.5), (224, 0.4))
@@ -40,6 +44,8 @@ class Recipe:
     label_smoothing: float = 0.05
     seed: int = 0
     from_layer: int = 1
+    mix: float = 0.0
+    drop_path: float = 0.0
 
 
 def schedule(recipe: Recipe, n: int) -> list[int]:
@@ -88,6 +94,21 @@ def explicit_attention(module: torch.nn.Module, device: torch.device) -> Iterato
             attention.fused_attn = True
 
 
+def stochastic_depth(backbone: Backbone, rate: float) -> None:
+    """Leave residual branches out at random in training: never in the first layer, with probability `rate` in the last."""
+    for number, block in enumerate(backbone.vit.blocks):
+        share = rate * number / max(1, backbone.depth - 1)
+        block.drop_path1, block.drop_path2 = (DropPath(share) if share else torch.nn.Identity() for _ in range(2))
+
+
+def mixed(x: torch.Tensor, y: torch.Tensor, task: Task, chance: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """With that chance the batch mixed with itself: x (B, 3, S, S), and y as class shares (B, out); else both as they are."""
+    if torch.rand(()) >= chance:
+        return x, y
+    way = v2.MixUp(alpha=0.8, num_classes=task.outputs) if torch.rand(()) < 0.5 else v2.CutMix(alpha=1.0, num_classes=task.outputs)
+    return way(x, y)
+
+
 @torch.inference_mode()
 def accuracy(backbone: Backbone, task: Task, pictures: Pictures, accelerator: Accelerator, batch: int = 100) -> float:
     """Share of pictures whose final exit is right, at the task's input size."""
@@ -112,6 +133,7 @@ def fine_tune(backbone: Backbone, task: Task, train: Pictures, val: Pictures, re
     sizes = schedule(recipe, len(train))
     for name, parameter in backbone.named_parameters():
         parameter.requires_grad_(recipe.from_layer == 1 or layer_of(name, backbone.depth) >= recipe.from_layer)
+    stochastic_depth(backbone, recipe.drop_path)
     groups = [group for group in parameter_groups(backbone, recipe) if group["params"][0].requires_grad]
     optimizer = torch.optim.AdamW(groups, fused=True)
     about = asdict(recipe) | {"training pictures": len(train)}
@@ -129,14 +151,16 @@ def fine_tune(backbone: Backbone, task: Task, train: Pictures, val: Pictures, re
     for step in bar:
         index = batch_of(step, len(train), recipe.batch, recipe.seed)[mine]
         generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step * 64 + accelerator.process_index)
+        torch.manual_seed(generator.initial_seed())  # for mixing and dropping, so that a resumed training repeats the uninterrupted one
         x = task.normalise(augment(train.x[index].to(accelerator.device), sizes[step], generator))
+        x, y = mixed(x, train.y[index].to(accelerator.device), task, recipe.mix)
         warm = min(1.0, (step + 1) / recipe.warmup_steps)
         factor = warm * 0.5 * (1 + math.cos(math.pi * step / len(sizes)))
         for group in optimizer.param_groups:
             group["lr"] = recipe.learning_rate * group["scale"] * factor
         with accelerator.autocast(), explicit_attention(backbone, accelerator.device):
             logits = model(x)
-        loss = F.cross_entropy(logits.float(), train.y[index].to(accelerator.device), label_smoothing=recipe.label_smoothing)
+        loss = F.cross_entropy(logits.float(), y, label_smoothing=recipe.label_smoothing)
         if not math.isfinite(loss.item()):
             raise TrainingError(f"the loss is {loss.item()} at step {step}; the last good state is in {checkpoint}")
         accelerator.backward(loss)

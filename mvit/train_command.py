@@ -24,6 +24,9 @@ from mvit.training import ExitRecipe
 def run_train(args: argparse.Namespace) -> dict:
     """Train and measure what the options say and write the bundle; gives back the card."""
     data = data_root(args.data)
+    given = [name for name in ("mix", "drop_path", "from_layer") if getattr(args, name, None) is not None]
+    if given and (args.add_heads or args.strategy != STRATEGIES[0]):
+        raise DataError(f"--{given[0].replace('_', '-')} belongs to fine-tuning, which only --strategy {STRATEGIES[0]} does")
     if args.add_heads:
         return add_heads(study_of(args, task_with_bundle(args, data), data, args.name or args.backbone), args.add_heads)
     return train(study_of(args, task_of(args, data), data, args.name))
@@ -130,6 +133,11 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def share(text: str) -> float:
+    """A number from 0 to 1."""
+    return _numbers(text, float, "numbers from 0 to 1", lambda s: 0 <= s <= 1)[0]
+
+
 def shared_arguments(sub: argparse.ArgumentParser) -> None:
     """What `train` and `table1` both ask for."""
     sub.add_argument("--data", help="folder that holds the data set's folder, or your own image folder (default: MVIT_DATA)")
@@ -160,6 +168,8 @@ def train_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--add-heads", type=head_names, help="only train these heads on the bundle that is there, and add them to it")
     sub.add_argument("--stages", type=stages, help="training the backbone as PIXELS:EPOCHS,... or none (default: 96:3,128:1.5,224:0.4)")
     sub.add_argument("--from-layer", type=positive, help="with --init BUNDLE: train from this layer up, leave all below (default: 1)")
+    sub.add_argument("--mix", type=share, help="chance that a batch is mixed by MixUp or CutMix, for large networks (default: 0)")
+    sub.add_argument("--drop-path", type=share, help="stochastic depth: how often the last layer is left out (default: 0)")
     sub.add_argument("--layer-decay", type=float, help="learning rate of a layer against the next (default: 0.85; other strategies: 0.9)")
     sub.add_argument("--exit-batch", type=positive, help="the exits' batch on a frozen backbone (default: 64; crowd: 12)")
     sub.add_argument("--round-images", type=positive, help="pictures between two validations of the exits (default: all)")

@@ -12,7 +12,7 @@ from toys import colours, same, snapshot
 from mvit import checkpoints, finetune
 from mvit.backbone import Backbone
 from mvit.checkpoints import CheckpointError
-from mvit.finetune import Recipe, TrainingError, accuracy, batch_of, fine_tune, schedule
+from mvit.finetune import Recipe, TrainingError, accuracy, batch_of, fine_tune, mixed, schedule, stochastic_depth
 
 TINY = dataclasses.replace(TASK, labels=("a", "b", "c"), native_px=8, input_px=32)
 RECIPE = Recipe(stages=((16, 1.0), (32, 2.0)), batch=8, learning_rate=1e-3, warmup_steps=2, seed=3)  # 3 + 6 steps for 24 pictures
@@ -142,3 +142,45 @@ def test_a_run_is_not_resumed_with_another_recipe(backbone, accelerator, tmp_pat
     change = {"stages": ((16, 0.4),)} | change
     with pytest.raises(CheckpointError, match=words):
         fine_tune(fresh(), TINY, colours(8), colours(1), dataclasses.replace(RECIPE, **change), accelerator, path)
+
+
+def test_mixed_batches_have_soft_labels_and_their_chance(backbone):
+    x, y = torch.rand(8, 3, 16, 16), torch.arange(8) % 3
+    torch.manual_seed(0)
+    assert mixed(x, y, TINY, 0.0) == (x, y)
+    pictures, shares = mixed(x, y, TINY, 1.0)
+    assert shares.shape == (8, 3) and torch.allclose(shares.sum(1), torch.ones(8)) and (shares.max(1).values < 1).any()
+    assert pictures.shape == x.shape and not torch.equal(pictures, x)
+    soft = [mixed(x, y, TINY, 0.3)[1].ndim == 2 for _ in range(300)]
+    assert 0.2 < sum(soft) / 300 < 0.4
+
+
+def test_stochastic_depth_leaves_layers_out_in_training_only(backbone):
+    stochastic_depth(backbone, 1.0)  # the last of the two layers always, the first never
+    x = torch.rand(2, 3, 16, 16)
+    tokens = backbone.block(backbone.embed(x), 1)
+    assert torch.equal(backbone.train().block(tokens, 2), tokens)
+    assert not torch.equal(backbone.eval().block(tokens, 2), tokens)
+    before = backbone.state_dict().keys()
+    stochastic_depth(backbone, 0.0)
+    assert backbone.state_dict().keys() == before and not torch.equal(backbone.train().block(tokens, 2), tokens)
+
+
+def test_strong_training_learns_and_resumes_bit_for_bit(accelerator, tmp_path, monkeypatch):
+    recipe = dataclasses.replace(RECIPE, mix=0.5, drop_path=0.2)
+    whole, halved = fresh(), fresh()
+    done = fine_tune(whole, TINY, colours(8), colours(1), recipe, accelerator, tmp_path / "a.safetensors")
+    assert done["loss"] and all(p.isfinite().all() for p in whole.parameters())
+    save = checkpoints.save
+
+    def stop(*args):
+        save(*args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoints, "save", stop)
+    with pytest.raises(KeyboardInterrupt):
+        fine_tune(halved, TINY, colours(8), colours(1), recipe, accelerator, tmp_path / "b.safetensors", save_every=4)
+    monkeypatch.undo()
+    again = fresh(1)
+    fine_tune(again, TINY, colours(8), colours(1), recipe, accelerator, tmp_path / "b.safetensors", save_every=4)
+    assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), again.state_dict().values(), strict=True))
