@@ -14,8 +14,8 @@ from pages.parts.words import head_help
 
 HERE = Path(__file__).resolve().parent
 HIDEABLE = {"sidebar": "task, backbone, device and number format", "step": "jump to a step", "nav": "previous and next",
-            "upload": "own pictures", "example": "the choice of pictures", "head": "the choice of heads", "go": "links to other pages", "teacher": "this panel",
-            "export": "downloads", "guess": "guessing: shows the answers at once"}  # fmt: skip
+            "upload": "own pictures", "example": "the choice of pictures", "head": "the choice of heads", "go": "links to other pages",
+            "teacher": "this panel", "export": "downloads", "guess": "guessing: shows the answers at once"}  # fmt: skip
 
 
 def go(number: int) -> None:
