@@ -1,4 +1,4 @@
-"""More heads for a bundle that is already there: trained on its frozen backbone, measured, and added to card and predictions."""
+"""More heads for a bundle that is already there: trained on its frozen backbone, measured, and added to it or put beside it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from mvit.study import RECORDED_VALIDATION, Study, sample, splits
 from mvit.training import classifier_wise, warm_start
 
 
-def add_heads(study: Study, heads: Sequence[str]) -> dict:
-    """Train `heads` by study.exits on the backbone of the bundle study.task.name/study.bundle; gives back the extended card.
+def add_heads(study: Study, heads: Sequence[str], into: str | None = None) -> dict:
+    """Train `heads` by study.exits on the backbone of the bundle study.task.name/study.bundle; gives back the card that then holds them.
 
-    Nothing else of the bundle is touched, and a head of the same name that it has is replaced. Resumes from the run folder. Raises
-    PlanError for an unknown head, WeightsError if there is no such bundle, DataError if the pictures are not those it was measured on.
+    Nothing else of the bundle is touched, and a head of the same name that it has is replaced. into: the name of a bundle of their own,
+    with the same backbone, so that the first one stays as light as it is. Resumes from the run folder. Raises PlanError for an unknown
+    head, WeightsError if there is no such bundle, DataError if the pictures are not those it was measured on.
     """
     if unknown := [name for name in heads if name not in EVERY]:
         raise PlanError(f"unknown head '{unknown[0]}'; there are: {', '.join(EVERY)}")
@@ -43,15 +44,24 @@ def add_heads(study: Study, heads: Sequence[str]) -> dict:
     warm_start(model)
     learned = classifier_wise(model, train_set, val, study.exits, accelerator, study.run / f"added_{'_'.join(heads)}.safetensors")
     found = {name: predict(model, pictures, accelerator) for name, pictures in parts.items()}
-    if accelerator.is_main_process:
+    recipe = asdict(study.exits) | {"rounds": learned["round"], "rates": learned["rates"], "precision": study.precision}
+    if accelerator.is_main_process and into:
+        folder = weights.root() / study.task.name / into
+        card = weights.save(model, folder, apart(card, study.bundle, recipe) | summary(model, found["test"]))
+        save_predictions(folder, found)
+    elif accelerator.is_main_process:
         card = extended(card, summary(model, found["test"])["exits"])
-        recipe = asdict(study.exits) | {"rounds": learned["round"], "rates": learned["rates"], "precision": study.precision}
         card["added"] = card.get("added", {}) | {name: recipe for name in heads}
         for name in heads:
             card["files"] |= weights.save_part(model.heads[name], folder, f"heads/{name}")
         save_predictions(folder, {name: joined(recorded[name], new) if name in recorded else new for name, new in found.items()})
         weights.write_card(folder, card)
     return json.loads(json.dumps(card))
+
+
+def apart(card: dict, name: str, recipe: dict) -> dict:
+    """The card of a bundle with the backbone of another, whose card and name are given, and heads trained by a recipe of their own."""
+    return {k: v for k, v in card.items() if k != "added"} | {"init": f"the backbone of the bundle {name}", "exit_recipe": recipe}
 
 
 def extended(card: dict, exits: list[dict]) -> dict:

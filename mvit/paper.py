@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pandas as pd
@@ -125,6 +126,17 @@ def strategy_findings(table: dict) -> dict[str, dict[str, float]]:
             found[strategy] = {"change": float(own.change.mean()), "worst": float(own.change.min()), "best": float(own.change.max()),
                                "gain": float(own.gain.mean())}  # fmt: skip
     return found
+
+
+def with_siblings(task: str, card: dict) -> pd.DataFrame:
+    """The exits of a card, and those of every other head that was trained on the very same backbone and lies in a bundle beside it."""
+    found, sha = [exits_of(card)], card["files"].get("backbone.safetensors", {}).get("sha256")
+    for name, backbone in weights.bundles():
+        with suppress(weights.WeightsError, KeyError, AttributeError):
+            other = weights.read_card(weights.root() / name / backbone)
+            if name == task and sha and other["files"]["backbone.safetensors"]["sha256"] == sha and not card.get("grown_from"):
+                found.append(exits_of(other))
+    return pd.concat(found, ignore_index=True).drop_duplicates(["layer", "head"], ignore_index=True)
 
 
 def future_work(exits: pd.DataFrame) -> pd.DataFrame:

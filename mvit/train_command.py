@@ -28,7 +28,7 @@ def run_train(args: argparse.Namespace) -> dict:
     if given and (args.add_heads or args.strategy != STRATEGIES[0]):
         raise DataError(f"--{given[0].replace('_', '-')} belongs to fine-tuning, which only --strategy {STRATEGIES[0]} does")
     if args.add_heads:
-        return add_heads(study_of(args, task_with_bundle(args, data), data, args.name or args.backbone), args.add_heads)
+        return add_heads(study_of(args, task_with_bundle(args, data), data, args.name or args.backbone), args.add_heads, args.into)
     return train(study_of(args, task_of(args, data), data, args.name))
 
 
@@ -166,6 +166,7 @@ def train_arguments(sub: argparse.ArgumentParser) -> None:
     weigh = "end-to-end: half, depth, or a number a layer, where the final exit weighs 1 (default: half; many layers: depth)"
     sub.add_argument("--exit-weights", type=exit_weights, help=weigh)
     sub.add_argument("--add-heads", type=head_names, help="only train these heads on the bundle that is there, and add them to it")
+    sub.add_argument("--into", metavar="NAME", help="with --add-heads: put them into a bundle of this name with the same backbone instead")
     sub.add_argument("--stages", type=stages, help="training the backbone as PIXELS:EPOCHS,... or none (default: 96:3,128:1.5,224:0.4)")
     sub.add_argument("--from-layer", type=positive, help="with --init BUNDLE: train from this layer up, leave all below (default: 1)")
     sub.add_argument("--mix", type=share, help="chance that a batch is mixed by MixUp or CutMix, for large networks (default: 0)")

@@ -162,7 +162,7 @@ most = summary.loc[summary.practical.idxmax()]
 told = f"{int(exits.practical.sum())} of {len(exits)} exits are practical; most with {most['head']}, {most.practical} of {most['of']}"
 ui.chart(draw.practical_by_head(summary, told), alt=f"Practical exits by head. {told}.")
 ui.table(summary, "Heads as a table")
-paper_table.show_future_work(bundle, exits)
+paper_table.show_future_work(bundle)
 paper_table.show(bundle)
 show_differences(bundle)
 ui.export("paper", exits, bundle, {"head": head, "layer": layer, "strategy": bundle.card.get("strategy"), "final": final})

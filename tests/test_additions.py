@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from toys import colours, write_folder
 
 import mvit
-from mvit import data, weights
+from mvit import data, paper, weights
 from mvit.additions import add_heads
 from mvit.backbone import Backbone
 from mvit.data import DataError
@@ -80,6 +80,21 @@ def test_a_second_call_trains_nothing_and_changes_nothing(grown, monkeypatch):
     assert add_heads(study, ("fnet", "gmlp")) == card
     for split, p in load_predictions(bundle).items():
         assert p.exits == recorded[split].exits and np.array_equal(p.top1, recorded[split].top1)
+
+
+def test_heads_can_go_into_a_bundle_of_their_own_beside_the_first(grown):
+    study, bundle, _, before, card, *_ = grown
+    files = {f: f.read_bytes() for f in bundle.rglob("*") if f.is_file()}
+    own = add_heads(study, ("fnet", "gmlp"), into="beside")  # trained already, so only measured and written
+    assert {f: f.read_bytes() for f in bundle.rglob("*") if f.is_file()} == files
+    assert own["files"].keys() == {"backbone.safetensors", "heads/fnet.safetensors", "heads/gmlp.safetensors"}
+    assert own["files"]["backbone.safetensors"]["sha256"] == card["files"]["backbone.safetensors"]["sha256"]
+    assert own["init"] == f"the backbone of the bundle {TINY}" and own["exit_recipe"]["batch"] == 8 and "added" not in own
+    assert own["exits"] == [e for e in card["exits"] if e["head"] in ("fnet", "gmlp")] and own["final"] == card["final"]
+    assert [e for e, _ in load_predictions(bundle.parent / "beside")["test"].exits] == [2, 2, 5, 5, 12]
+    assert mvit.load("mine", "beside", device="cpu").exits("gmlp") == [(2, "gmlp"), (5, "gmlp")]
+    shared = paper.with_siblings("mine", before)
+    assert set(shared["head"]) == {"mlp", "resmlp", "fnet", "gmlp"} and len(shared) == 8
 
 
 def test_what_cannot_be_added_is_said_before_anything_is_trained(grown):

@@ -191,9 +191,10 @@ def test_table1_hands_over_its_budget(tmp_path, command, monkeypatch):
 
 def test_heads_are_added_to_the_bundle_that_is_named(tiny_weights, tmp_path, command, monkeypatch):
     asked = []
-    monkeypatch.setattr(train_command, "add_heads", lambda study, heads: asked.append((study, heads)) or {"task": study.task.name})
-    command("train", "--data", tmp_path, "--add-heads", "gmlp,fnet", "--exit-batch", 16)
-    [(study, heads)] = asked
+    monkeypatch.setattr(train_command, "add_heads", lambda *given: asked.append(given) or {"task": given[0].task.name})
+    command("train", "--data", tmp_path, "--add-heads", "gmlp,fnet", "--exit-batch", 16, "--into", "beside")
+    [(study, heads, into)] = asked
+    assert into == "beside"
     assert (study.task.name, study.task.input_px, study.bundle, heads, study.exits.batch) == ("cifar10", 64, BACKBONE, ("gmlp", "fnet"), 16)
 
 

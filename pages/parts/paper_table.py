@@ -64,18 +64,27 @@ def answers(found: dict, noise: float, layer: int) -> list[str]:
     return lines
 
 
-def show_future_work(bundle: ui.Bundle, exits) -> None:
-    """The heads that the paper left for later, beside its seven."""
-    rows = paper.future_work(exits)
+def show_future_work(bundle: ui.Bundle) -> None:
+    """The heads that the paper left for later, beside its seven on the same backbone."""
+    exits = paper.with_siblings(bundle.task, bundle.card)
+    rows, every = paper.future_work(exits), paper.by_head(exits)
     if rows.empty:
         return
     st.subheader("The paper's future work: other heads", anchor=False,
                  help="gMLP (Liu et al., 2021), FNet (Lee-Thorp et al., 2021) and Perceiver (Jaegle et al., 2021) as exits.")  # fmt: skip
-    some = int(rows.practical.sum())
-    of, total = int(rows["of"].sum()), len(paper.by_head(exits))
-    st.markdown(f"Do they give practical exits? {some} of {of} are practical. " + " ".join(
-        f"**{r.head}** comes {ordinal(r.rank)} of {total} heads by mean accuracy ({100 * r.mean_accuracy:.1f} %), at best "
+    some, of = int(rows.practical.sum()), int(rows["of"].sum())
+    st.markdown(f"Do they give practical exits? **{some} of {of} are practical.** " + " ".join(
+        f"`{r.head}` comes {ordinal(r.rank)} of {len(every)} heads by mean accuracy ({100 * r.mean_accuracy:.1f} %), at best "
         f"{100 * r.best_accuracy:.1f} % after layer {r.best_layer}." for r in rows.itertuples()))  # fmt: skip
+    best = every.iloc[0]
+    told = f"By mean accuracy {best['head']} comes first of {len(every)} heads, {ordered(every)}"
+    ui.chart(draw.practical_by_head(every, told), alt=f"Practical exits of all heads. {told}.", key="future_heads")
+    ui.table(every, "All heads on this backbone as a table")
+
+
+def ordered(every) -> str:
+    """Where the heads beyond the paper stand: `gmlp 4th, fnet 8th`."""
+    return ", ".join(f"{head} {ordinal(place)}" for place, head in enumerate(every["head"], 1) if head not in paper.HEADS)
 
 
 def ordinal(number: int) -> str:
