@@ -25,7 +25,7 @@ from mvit.finetune import Recipe, fine_tune
 from mvit.heads import HEADS
 from mvit.multi_exit import FINAL, MultiExitViT
 from mvit.paper import TABLE1 as FILE
-from mvit.start import starting_backbone
+from mvit.start import origin, starting_backbone
 from mvit.strategies import STRATEGIES, JointRecipe, end_to_end, layer_wise
 from mvit.study import Study, splits
 from mvit.training import ExitRecipe, classifier_wise, warm_start
@@ -94,8 +94,9 @@ def measure(table: Table1, say: Callable[[str], None] = print) -> dict:
     task = replace(study.task, input_px=table.budget.px)
     accelerator = Accelerator(cpu=study.device == "cpu", mixed_precision=study.precision)
     train, val, test = splits(study)
-    settings = asdict(table.budget) | {"layer": table.layer, "precision": study.precision, "init": study.init.name if study.init else "hub",
-                                       "training pictures": len(train), "test pictures": len(test)}  # fmt: skip
+    settings = asdict(table.budget) | {"layer": table.layer, "precision": study.precision, "training pictures": len(train),
+                                       "test pictures": len(test), **origin(study.init, study.hub or study.architecture)}  # fmt: skip
+    settings.pop("before", None)
     lab = Lab(table, task, train, val, test, accelerator, run)
     plain = lab.once("plain", settings, lab.plain)
     rows: list[dict] = []
