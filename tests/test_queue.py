@@ -176,7 +176,13 @@ def test_the_shared_model_itself_is_safe_for_threads():
 
 def test_visitors_who_come_at_once_share_one_copy_of_the_model(tiny_weights, monkeypatch):
     loads, load = [], models.weights.load
-    monkeypatch.setattr(models.weights, "load", lambda *a, **k: loads.append(a) or load(*a, **k))
+
+    def counted(*args, **options):
+        if options.get("heads") != []:  # the probe for the number format reads a backbone without heads, and lets it go
+            loads.append(args)
+        return load(*args, **options)
+
+    monkeypatch.setattr(models.weights, "load", counted)
     with ThreadPoolExecutor(6) as visitors:
         bundles = list(visitors.map(lambda _: models.load("cifar10", BACKBONE, "cpu"), range(6)))
     assert len(loads) == 1 and all(bundle.model is bundles[0].model for bundle in bundles)
