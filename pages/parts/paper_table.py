@@ -8,6 +8,7 @@ from mvit import charts_paper as draw
 from mvit import paper
 from pages.parts import shared as ui
 
+FEW_STEPS = 500  # of a training, below which its new exits are far from done
 MEANING = """- **classifier-wise**: the backbone is trained first and then stays fixed; each exit learns by itself
 - **layer-wise**: the layers up to the exit learn together with it and are frozen, then the rest learns
 - **end-to-end**: backbone and exit learn together, the final exit counting double"""
@@ -38,6 +39,10 @@ def show(bundle: ui.Bundle) -> None:
             ui.chart(draw.strategies(joint, "change", axis, late, how, 0.0), alt=f"{late}.", key="table1_final")
     st.markdown("\n".join(f"- {line}" for line in answers(found, noise, layer)))
     seen = f"{budget['images']:,} pictures of {budget['px']} × {budget['px']} pixels"
+    steps = budget["images"] // budget.get("batch", 64)
+    if steps < FEW_STEPS:
+        st.caption(f"After only {steps} steps a new exit has hardly begun to learn: what the final exit loses is telling, how good the exit "
+                   "itself is after each training is not yet.")  # fmt: skip
     st.caption(f"A reduced budget: every cell saw {seen} (layer-wise: in each part), from {table['init']}, so compare the cells with "
                "each other and not with the bundle above or with the paper, which trained to the end. "
                + (f"{table['missing']} cells are still missing." if table.get("missing") else ""))  # fmt: skip
