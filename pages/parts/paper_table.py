@@ -41,8 +41,8 @@ def show(bundle: ui.Bundle) -> None:
     seen = f"{budget['images']:,} pictures of {budget['px']} × {budget['px']} pixels"
     steps = budget["images"] // budget.get("batch", 64)
     if steps < FEW_STEPS:
-        st.caption(f"After only {steps} steps a new exit has hardly begun to learn: what the final exit loses is telling, how good the exit "
-                   "itself is after each training is not yet.")  # fmt: skip
+        st.caption(f"After only {steps} steps a new exit has hardly begun to learn: what the final exit loses is telling, how good the "
+                   "exit itself is after each training is not yet.")  # fmt: skip
     st.caption(f"A reduced budget: every cell saw {seen} (layer-wise: in each part), from {table['init']}, so compare the cells with "
                "each other and not with the bundle above or with the paper, which trained to the end. "
                + (f"{table['missing']} cells are still missing." if table.get("missing") else ""))  # fmt: skip
