@@ -104,7 +104,7 @@ def test_table_one_is_drawn_and_the_paper_s_questions_answered(tiny_weights):
     words = text(app)
     assert "fail beyond its first step?** Yes: the final exit changes by -3.00 points on average, from -3.10 to -2.90" in words
     assert "end-to-end training cost the final exit?** No: the final exit changes by +0.00 points" in words
-    assert words.count("gains +5.0 points") == 2
+    assert words.count("differs by +5.0 points") == 2
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"rows": []}', '{"rows": 3, "plain": {}}'])
