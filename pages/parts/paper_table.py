@@ -64,8 +64,8 @@ def answers(found: dict, noise: float, layer: int) -> list[str]:
         f = found[strategy]
         verdict = "Yes" if f["change"] < -noise else ("No" if f["worst"] > -noise else "Hardly")
         lines.append(f"**{question}** {verdict}: the final exit changes by {f['change']:+.2f} points on average, from {f['worst']:+.2f} to "
-                     f"{f['best']:+.2f}; up to {noise:.2f} could be chance. The exit after layer {layer} differs by {f['gain']:+.1f} points "
-                     "on average from classifier-wise training.")  # fmt: skip
+                     f"{f['best']:+.2f}; up to {noise:.2f} could be chance. The exit after layer {layer} differs by "
+                     f"{f['gain']:+.1f} points on average from classifier-wise training.")  # fmt: skip
     return lines
 
 
