@@ -18,7 +18,7 @@ WORDS = {
     "layer": "One of the encoder layers of the backbone, counted from 1. Each one refines what the layers before it found.",
     "exit": "A small extra network (a head) behind a layer, which answers before the remaining layers have run.",
     "final": "The final exit: the backbone's own answer, after all its layers.",
-    "head": "The kind of small network an exit uses. All were trained with the backbone kept fixed.",
+    "head": "The kind of small network an exit uses. How it was trained is on the Models page.",
     "confidence": "The probability the exit gives to its own answer. Sure is not the same as right.",
     "elapsed": "Time since the run began when the exit fired: all layers and all exits so far. Of a few runs, the middle one.",
     "alone": "What this exit alone costs: the layers up to it and its own head, no other exits.",
