@@ -7,6 +7,8 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
+from mvit.straight import embedding, encoder_layer, plain_embedding, plain_layer, watched
+
 
 class Backbone(nn.Module):
     """A plain ViT as: embed -> block 1 .. block L -> final exit. Holds the timm model itself, so its weights keep timm's names.
@@ -19,6 +21,9 @@ class Backbone(nn.Module):
         if not isinstance(vit, VisionTransformer) or vit.num_prefix_tokens != 1:
             raise ValueError("the backbone must be a plain timm VisionTransformer with one class token")
         self.vit = vit
+        vit.straight = plain_embedding(vit)
+        for block in vit.blocks:
+            block.straight = plain_layer(block)
 
     @classmethod
     def create(cls, name: str, outputs: int, pretrained: bool = False, img_size: int = 224, **options) -> Backbone:
@@ -50,11 +55,17 @@ class Backbone(nn.Module):
 
     def embed(self, image: torch.Tensor) -> torch.Tensor:
         """image: (B, 3, H, W) -> tokens: (B, 1+N, D), class token first, positions added."""
+        patches = self.vit.patch_embed
+        if self.vit.straight and tuple(image.shape[2:]) == patches.img_size and not watched(patches):
+            return embedding(self.vit, image)
         return self.vit.norm_pre(self.vit._pos_embed(self.vit.patch_embed(image)))
 
     def block(self, tokens: torch.Tensor, layer: int) -> torch.Tensor:
         """Run encoder layer `layer` (1..L) alone. tokens: (B, 1+N, D) -> (B, 1+N, D)."""
-        return self.vit.blocks[layer - 1](tokens)
+        block = self.vit.blocks[layer - 1]
+        if getattr(block, "straight", False) and block.attn.fused_attn and not watched(block):
+            return encoder_layer(block, tokens)
+        return block(tokens)
 
     def final(self, tokens: torch.Tensor) -> torch.Tensor:
         """The backbone's own exit. tokens after layer L: (B, 1+N, D) -> (B, out)."""

@@ -127,6 +127,7 @@ class MultiExitViT(nn.Module):
         caller spends between two exits falls between marks and is charged to nobody. keep_going(layer) is asked before each block
         (and before each head): the run ends as soon as it says no.
         """
+        exits = {e: self.backbone.final if e[1] == FINAL else self.head_at(*e) for e in plan}
         start = clock.mark()
         tokens, layer = self.backbone.embed(x), 0
         for target, head in plan:
@@ -138,7 +139,7 @@ class MultiExitViT(nn.Module):
             if not keep_going(layer):
                 return
             before = clock.mark()
-            logits = self.backbone.final(tokens) if head == FINAL else self.heads[head][str(layer)](tokens)
+            logits = exits[target, head](tokens)
             yield target, head, logits, (start, before, clock.mark())
             start = clock.mark()
 
