@@ -89,6 +89,10 @@ def test_few_exits_cost_no_more_than_all_of_them():
     cheap = choose_threshold("confidence", val.select(few), cost_of(few), 0.01)[1]
     assert cheap.macs <= choose_threshold("confidence", val, cost_of(exits), 0.01)[1].macs
     assert cheap.value >= val.accuracy[-1] - 0.01 - 1e-9
+    for gone in few[:-1]:  # no exchange of one exit would have been worth it
+        for new in set(exits) - set(few):
+            other = sorted(set(few) - {gone} | {new})
+            assert choose_threshold("confidence", val.select(other), cost_of(other), 0.01)[1].macs > 0.995 * cheap.macs
     assert rules.few_exits("confidence", val, lambda plan: np.full(len(plan), 5.0)) == [(8, "final")]  # nothing to save: nothing added
 
 
