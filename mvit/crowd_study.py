@@ -22,6 +22,7 @@ from mvit.crowd_data import Crowds, empty_pictures, hold_out_crowds, load_crowds
 from mvit.crowd_evaluation import count, save_counts, summary, unusual
 from mvit.crowd_training import CrowdRecipe, fine_tune_counter
 from mvit.data import DataError
+from mvit.last_layer import solve_last_layers
 from mvit.multi_exit import MultiExitViT
 from mvit.scenes import render
 from mvit.start import origin, starting_tensors, take_over_exits
@@ -129,6 +130,7 @@ def train(study: CrowdStudy) -> dict:
     taken = take_over_exits(model, study.init)
     warm_start(model, [e for e in model.exits() if e not in taken])
     learned = classifier_wise(model, train_set.tiles(), val.tiles(), study.exits, accelerator, study.run / "exits.safetensors")
+    solved = solve_last_layers(model, train_set.tiles(), accelerator)
     counted = {"val": count(model, val, accelerator), "test": count(model, test, accelerator)}
     figures = summary(model, counted["test"])
     model.practical_exits = frozenset((e["layer"], e["head"]) for e in figures["exits"] if e["practical"])
@@ -147,7 +149,7 @@ def train(study: CrowdStudy) -> dict:
             "unreadable": list(train_set.unreadable + test.unreadable),
         },
         "recipe": asdict(study.recipe) | {"steps": tuned["step"], "seconds": round(tuned["seconds"]), "val_mae": tuned["val_mae"]},
-        "exit_recipe": asdict(study.exits) | {"rounds": learned["round"], "rates": learned["rates"]},
+        "exit_recipe": asdict(study.exits) | {"rounds": learned["round"], "rates": learned["rates"], "last_layer": solved},
         "precision": f"{study.precision} (accelerate) on {accelerator.device.type}",
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "timm": timm.__version__},
         "seed": study.recipe.seed,
