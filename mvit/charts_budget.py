@@ -59,13 +59,11 @@ def compared(rows: pd.DataFrame, finding: str) -> alt.LayerChart:
     return (bars + words).properties(title=title(finding, how), height=230)
 
 
-def split(rows: pd.DataFrame, device_ms: float, servers: pd.DataFrame, picked: int, finding: str) -> alt.LayerChart:
-    """Mean time of an answer by the layer of the split. rows: sent, layer, ms, offloaded, accuracy. servers: text, ms (lines across)."""
+def split(rows: pd.DataFrame, device_ms: float, server_ms: float, picked: int, finding: str) -> alt.LayerChart:
+    """Mean time of an answer by the layer of the split. rows: sent, layer, ms, offloaded, accuracy. Across: device or server alone."""
     scale = alt.Scale(domain=["tokens", "picture"], range=[BLUE, GREEN])
     legend = alt.Legend(title="Sent to the server", orient="bottom")
-    alone = pd.DataFrame({"text": [f"device alone, whole backbone: {device_ms:.1f} ms"], "ms": [device_ms]})
-    alone, servers = alone.assign(layer=int(rows.layer.min())), servers.assign(layer=int(rows.layer.max()))  # the words at either end
-    lines = pd.concat([alone, servers])
+    alone = [(device_ms, "device alone"), (server_ms, "server alone")]
     x = alt.X("layer:O", title="Exit on the device, at layer", axis=alt.Axis(labelAngle=0, grid=False))
     y = alt.Y("ms:Q", title="Mean time of an answer, ms", scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=5))
     tips = [alt.Tooltip("sent:N", title="Sent"), alt.Tooltip("layer:O", title="Layer"),
@@ -77,7 +75,11 @@ def split(rows: pd.DataFrame, device_ms: float, servers: pd.DataFrame, picked: i
         x=x, y=y, color=alt.Color("sent:N", scale=scale, legend=legend), tooltip=tips,
         shape=alt.Shape("sent:N", scale=alt.Scale(domain=["tokens", "picture"], range=["circle", "square"]), legend=legend))  # fmt: skip
     ring = alt.Chart(rows[rows.layer == picked]).mark_point(size=260, strokeWidth=2, color=ORANGE).encode(x=x, y=y)
-    across = alt.Chart(lines).mark_rule(strokeDash=[6, 4], strokeWidth=1.6, color=GREY).encode(y=y)
-    words = [alt.Chart(of).mark_text(align=side, baseline="bottom", dy=-3, dx=dx, fontSize=11).encode(x=x, y=y, text="text:N")
-             for of, side, dx in ((alone, "left", -8), (servers, "right", 8))]  # fmt: skip
-    return alt.layer(across, *words, curves, ring).properties(title=title(finding, "Ringed: the layer chosen above."), height=280)
+    across = []
+    for (ms, name), dash in zip(alone, ([6, 4], [2, 3]), strict=True):
+        line = alt.Chart(pd.DataFrame({"ms": [ms], "text": [f"{name}: {ms:.1f} ms"]}))
+        tip = alt.Tooltip("text:N", title="Always")
+        across.append(line.mark_rule(strokeDash=dash, strokeWidth=1.6, color=GREY).encode(y=y, tooltip=tip))
+    how = (f"Ringed: the layer chosen above. Dashed: device alone, the whole backbone, {device_ms:.1f} ms. "
+           f"Dotted: server alone, every picture sent, {server_ms:.1f} ms.")  # fmt: skip
+    return alt.layer(*across, curves, ring).properties(title=title(finding, how), height=280)

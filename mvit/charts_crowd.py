@@ -16,12 +16,10 @@ def _tooltips() -> list[alt.Tooltip]:
             alt.Tooltip("practical:N", title="Practical exit")]  # fmt: skip
 
 
-def _level(value: float, text: str, dash: list[int]) -> alt.LayerChart:
-    """A line across the chart at a count, with its name."""
-    data = pd.DataFrame({"count": [value], "text": [text], "layer": [1]})
-    rule = alt.Chart(data).mark_rule(strokeDash=dash, strokeWidth=1.8, color=HEAD_COLOURS[FINAL]).encode(y="count:Q")
-    words = alt.Chart(data).mark_text(align="left", baseline="bottom", dx=-12, dy=-4, fontSize=12)
-    return rule + words.encode(x=alt.X("layer:O"), y="count:Q", text="text:N")
+def _level(value: float, dash: list[int]) -> alt.Chart:
+    """A line across the chart at a count."""
+    data = pd.DataFrame({"count": [value]})
+    return alt.Chart(data).mark_rule(strokeDash=dash, strokeWidth=1.8, color=HEAD_COLOURS[FINAL]).encode(y="count:Q")
 
 
 def count_by_layer(rows: pd.DataFrame, head: str, layer: int, truth: float | None, finding: str) -> alt.LayerChart:
@@ -34,14 +32,15 @@ def count_by_layer(rows: pd.DataFrame, head: str, layer: int, truth: float | Non
     y = alt.Y("count:Q", title="People", scale=alt.Scale(nice=True, zero=True), axis=alt.Axis(tickCount=6))
     base = alt.Chart(own).encode(x=layer_axis(int(rows.layer.max())), y=y, tooltip=_tooltips())
     colour = head_colour([head], legend=False)
-    parts = [_level(float(final["count"]), f"final exit: {final['count']:.0f}", [6, 4])]
+    parts, how = [_level(float(final["count"]), [6, 4])], f"Dashed: the final exit, {final['count']:.0f}. "
     if truth is not None:
-        parts.append(_level(truth, f"really there: {truth:.0f}", [1, 0]))
+        parts.append(_level(truth, [1, 0]))
+        how += f"Line: really there, {truth:.0f}. "
     line = base.mark_line(strokeWidth=2, opacity=0.75).encode(color=colour)
     rings = base.transform_filter("datum.practical").mark_point(size=260, strokeWidth=1.6).encode(color=colour)
     dots = base.mark_point(filled=True, size=90, opacity=1).encode(color=colour)
     here = base.transform_filter(f"datum.layer == {layer}").mark_point(filled=True, size=230, opacity=1).encode(color=colour)
-    how = "The large dot is the layer chosen; a ring marks a practical exit."
+    how += "The large dot is the layer chosen; a ring marks a practical exit."
     return alt.layer(*parts, line, rings, dots, here).properties(title=title(finding, how), height=260)
 
 
@@ -59,6 +58,25 @@ def count_map(rows: pd.DataFrame, layer: int, finding: str) -> alt.LayerChart:
     column = base.transform_filter(f"datum.layer == {layer}").mark_rect(cornerRadius=3, filled=False, strokeWidth=2.2, stroke="#D55E00")
     how = "People counted by every exit; brighter is more; the layer chosen is framed."
     return (cells + column + numbers).properties(title=title(finding, how, 60), height=32 * len(heads))
+
+
+def error_map(exits: pd.DataFrame, best: float, finding: str) -> alt.LayerChart:
+    """Heat map of the mean absolute error by head and layer, practical exits ringed; brightest is `best`. exits: as `error_by_macs`."""
+    rows = exits.drop(columns="ranges", errors="ignore").assign(
+        exact=best / exits.mae, light=[confidence_colour(best / m)[1] == "#000000" for m in exits.mae], macs_text=exits.macs.map(macs_text)
+    )
+    heads = list(dict.fromkeys(rows["head"]))
+    tips = [alt.Tooltip("head:N", title="Head"), alt.Tooltip("layer:O", title="Layer"), alt.Tooltip("mae:Q", title="MAE", format=".1f"),
+            alt.Tooltip("rmse:Q", title="RMSE", format=".1f"), alt.Tooltip("macs_text:N", title="MACs of six tiles"),
+            alt.Tooltip("practical:N", title="Practical exit")]  # fmt: skip
+    shades = alt.Scale(domain=[i / 5 for i in range(6)], range=["#{:02x}{:02x}{:02x}".format(*c) for c in CIVIDIS], interpolate="rgb")
+    base = alt.Chart(rows).encode(x=layer_axis(int(rows.layer.max())), y=alt.Y("head:N", sort=heads, title=None), tooltip=tips)
+    cells = base.mark_rect(cornerRadius=3, stroke=None).encode(color=alt.Color("exact:Q", scale=shades, legend=None))
+    ink = alt.condition("datum.light", alt.value("#000000"), alt.value("#ffffff"))
+    rings = base.transform_filter("datum.practical").mark_point(size=330, strokeWidth=1.5, shape="circle").encode(color=ink)
+    numbers = base.mark_text(fontSize=11).encode(text=alt.Text("mae:Q", format=".0f"), color=ink)
+    how = "People off on average; brighter is more exact; a ring marks a practical exit."
+    return (cells + rings + numbers).properties(title=title(finding, how), height=32 * len(heads))
 
 
 def error_by_range(ranges: dict[str, list[dict]], finding: str) -> alt.LayerChart:

@@ -151,10 +151,9 @@ def show_split(bundle: ui.Bundle, head: str, test, times: dict) -> None:
     here = rows[rows.layer == layer]
     best = here.loc[here.ms.idxmin()]
     server = budget.link_ms(sizes["picture"], mbit, delay) + plain / faster
-    servers = pd.DataFrame({"text": [f"server alone, every picture sent: {server:.1f} ms"], "ms": [server]})
     finding = (f"Exit at layer {layer}: {percent(1 - best.offloaded)} answered on the device, {best.ms:.1f} ms on average and "
                f"{percent(best.accuracy, 1)} right, sending the {best.sent}; device alone {plain:.1f} ms")  # fmt: skip
-    ui.chart(draw.split(rows, plain, servers, layer, finding), alt=finding)
+    ui.chart(draw.split(rows, plain, server, layer, finding), alt=finding)
     tokens, picture = sizes["tokens"] / 1000, sizes["picture"] / 1000
     grid, dim, side = model.backbone.grid, model.backbone.dim, model.task.native_px
     st.caption(f"Tokens: (1 + {grid} × {grid}) × {dim} numbers in half precision, {tokens:.1f} kB. Picture: {side} × {side} × 3 bytes, "

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from mvit import charts, weights
+from mvit import charts, charts_crowd, weights
 from pages.parts import shared as ui
 from pages.parts import words
 
@@ -39,10 +39,12 @@ def show_exits(card: dict, task: str) -> None:
         if "accuracy" in card.get("final", {}):
             finding += f"; the final exit: {100 * card['final']['accuracy']:.1f}\u00a0%"
         ui.chart(charts.accuracy_map(exits, finding), alt=f"Accuracy by head and layer. {finding}.")
-    if "mae" in exits:
-        best = exits.loc[exits.mae.idxmin()]
-        place = f"{best['head']} at layer {best['layer']}"
-        st.markdown(f"Best exit: **{place}**, off by {best['mae']:.1f} people on average over all test pictures.")
+    for name, split in card.get("splits", {}).items():
+        own = pd.DataFrame(split["exits"])
+        best = own.loc[own.mae.idxmin()]
+        finding = (f"{name.replace('_', ' ').capitalize()}, best exit: {best['head']} at layer {best['layer']}, off by {best['mae']:.1f}; "
+                   f"the final exit: {split['final']['mae']:.1f}")  # fmt: skip
+        ui.chart(charts_crowd.error_map(own, best["mae"], finding), alt=f"Error by head and layer. {finding}.")
     ui.table(exits.drop(columns="ranges", errors="ignore"), "Every exit as a table")
 
 

@@ -120,7 +120,7 @@ def show_tradeoff(curve, fixed, here, chosen, final_accuracy: float, cost: str, 
         st.dataframe(curve, hide_index=True, alt="The rule at every threshold", column_config={
             "threshold": st.column_config.NumberColumn(format="%.4f", help=MEANING[rule]),
             "accuracy": st.column_config.NumberColumn(format="percent", help="Share of the test pictures that get a right answer."),
-            "macs": st.column_config.NumberColumn("mean MACs", format="compact", help=WORDS["macs"]),
+            "macs": st.column_config.NumberColumn("MACs", format="compact", help=WORDS["macs"]),
             "ms": st.column_config.NumberColumn("mean ms", format="%.2f", help="From the exits' times on this machine."),
             "early": st.column_config.NumberColumn("leave early", format="percent", help="Share that leaves before the final exit."),
         })  # fmt: skip
@@ -157,10 +157,10 @@ def show_difficulty(bundle: ui.Bundle, test: Predictions, whole: Predictions, he
         st.dataframe(groups, hide_index=True, alt="Easy and hard pictures under the chosen rule", column_config={
             "group": st.column_config.TextColumn("pictures", help=GROUPS),
             "share": st.column_config.NumberColumn("share", format="percent", help="Of all test pictures."),
-            "accuracy": st.column_config.NumberColumn("right under the rule", format="percent", help="Share that gets a right answer."),
-            "macs": st.column_config.NumberColumn("mean MACs", format="compact", help=WORDS["macs"]),
-            "first_confidence": st.column_config.NumberColumn("first exit is sure", format="percent", help=WORDS["confidence"]),
-            "final_confidence": st.column_config.NumberColumn("final exit is sure", format="percent", help=WORDS["confidence"]),
+            "accuracy": st.column_config.NumberColumn("right", format="percent", help="Share that gets a right answer under the rule."),
+            "macs": st.column_config.NumberColumn("MACs", format="compact", help=WORDS["macs"]),
+            "first_confidence": st.column_config.NumberColumn("first sure", format="percent", help=WORDS["confidence"]),
+            "final_confidence": st.column_config.NumberColumn("final sure", format="percent", help=WORDS["confidence"]),
         })  # fmt: skip
 
 

@@ -18,9 +18,18 @@ def texts(figure) -> str:
 
 
 def test_the_truth_is_drawn_only_where_it_is_known():
-    known = texts(charts_crowd.count_by_layer(ROWS, "vit", 6, 55.0, "It moves"))
-    unknown = texts(charts_crowd.count_by_layer(ROWS, "vit", 6, None, "It moves"))
-    assert "really there: 55" in known and "really there" not in unknown and "final exit: 120" in unknown
+    known, unknown = (charts_crowd.count_by_layer(ROWS, "vit", 6, truth, "It moves").to_dict() for truth in (55.0, None))
+    read = [" ".join(spec["title"]["subtitle"]) for spec in (known, unknown)]
+    assert "really there, 55." in read[0] and "really there" not in read[1] and "the final exit, 120." in read[1]
+    lines = [[layer for layer in spec["layer"] if layer["mark"]["type"] == "rule"] for spec in (known, unknown)]
+    assert [len(of) for of in lines] == [2, 1]
+
+
+def test_the_error_map_is_brightest_at_the_best_exit():
+    exits = ROWS[ROWS["head"] != "final"].assign(mae=[100.0 - b for b in range(24)], rmse=1.0)
+    spec = charts_crowd.error_map(exits, 77.0, "Best").to_dict()
+    rows = next(iter(spec["datasets"].values()))
+    assert len(rows) == 24 and max(rows, key=lambda r: r["exact"])["mae"] == 77 and max(r["exact"] for r in rows) == 1
 
 
 def test_the_map_holds_every_exit_and_frames_the_layer():
