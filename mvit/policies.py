@@ -275,16 +275,17 @@ def sweep(kind: str, predictions, macs: Sequence[float], thresholds: Sequence[fl
 
 
 def choose_threshold(
-    kind: str, val, macs: Sequence[float], max_drop: float = 0.005, thresholds: Sequence[float] | None = None, **options
+    kind: str, val, macs: Sequence[float], max_drop: float = 0.005, thresholds: Sequence[float] | None = None, n: int = 50, **options
 ) -> tuple[float, Score]:
     """The threshold of least mean MACs whose accuracy on validation predictions is at most max_drop below the final exit's.
 
-    For counts, whose mean absolute error is at most a share max_drop above the final exit's. Gives back (threshold, Score on val);
+    n: how many thresholds to try, if they are not given. For counts: whose mean absolute error is at most a share max_drop above the final
+    exit's. Gives back (threshold, Score on val);
     judge it on the test predictions, `score(replay(make(kind, threshold), test), test, macs)`, never on those that chose it.
     Raises ValueError if none of the thresholds qualifies (one that never stops early always does).
     """
     last = score(np.full(len(val.truth), len(val.exits) - 1), val, macs).value
-    found = sweep(kind, val, macs, thresholds, **options)
+    found = sweep(kind, val, macs, candidates(kind, val, n) if thresholds is None else thresholds, **options)
     counting = not hasattr(val, "correct")
     good = [f for f in found if (f[1].value <= last * (1 + max_drop) if counting else f[1].value >= last - max_drop - 1e-12)]
     if not good:

@@ -34,14 +34,15 @@ def tradeoff(kind: str, predictions: Predictions, macs: Sequence[float], ms: Seq
 
 
 def few_exits(
-    kind: str, val: Predictions, cost_of: Callable[[list[tuple[int, str]]], Sequence[float]], max_drop: float = 0.005, most: int = 4
-) -> list[tuple[int, str]]:
+    kind: str, val: Predictions, cost_of: Callable[[list[tuple[int, str]]], Sequence[float]], max_drop: float = 0.005, most: int = 4,
+    n: int = 50,
+) -> list[tuple[int, str]]:  # fmt: skip
     """At most `most` early exits, and the final one, with which a rule is cheapest on validation: every head on the way costs, so
     running them all is seldom best.
 
     Local search from no early exit: one is added, or one exchanged for another, whichever saves most, as long as that saves half a per
-    cent. cost_of: plan -> (E,) cost of leaving at each of its exits (`plans.costs`); max_drop as in `choose_threshold`, which judges
-    each plan.
+    cent. cost_of: plan -> (E,) cost of leaving at each of its exits (`plans.costs`); max_drop and n as in `choose_threshold`, which
+    judges each plan.
     """
     early, final = [], val.exits[-1]
     spent = float(cost_of([final])[-1])
@@ -49,7 +50,7 @@ def few_exits(
         rest = [e for e in val.exits[:-1] if e not in early]
         kept = [[e for e in early if e != gone] for gone in early] + ([early] if len(early) < most else [])
         plans = [[*sorted([*few, new]), final] for few in kept for new in rest]
-        costs = [choose_threshold(kind, val.select(plan), cost_of(plan), max_drop)[1].macs for plan in plans]
+        costs = [choose_threshold(kind, val.select(plan), cost_of(plan), max_drop, n=n)[1].macs for plan in plans]
         if not costs or min(costs) > 0.995 * spent:
             return [*early, final]
         spent, early = min(costs), plans[costs.index(min(costs))][:-1]
