@@ -102,3 +102,8 @@ def test_journeys_tell_what_thinking_spoiled_and_mended():
     assert rows.answers.tolist() == ["dog 1-2, cat final", "cat 1-2, dog final", "dog 1, cat 2-final"]
     assert rows.right_layers.tolist() == [2, 0, 1] and rows.truth.tolist() == ["dog", "dog", "cat"]
     assert len(rules.journeys(SEEN, ("cat", "dog"), n=1)) == 2
+
+
+def test_more_thresholds_find_no_dearer_one():
+    tried = [choose_threshold("confidence", SEEN, MACS, 0.25, n=n)[1].macs for n in (3, 9, 97)]  # each grid holds the one before
+    assert tried == sorted(tried, reverse=True)
