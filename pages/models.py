@@ -42,7 +42,7 @@ def show_exits(card: dict, task: str) -> None:
     for name, split in card.get("splits", {}).items():
         own = pd.DataFrame(split["exits"])
         best = own.loc[own.mae.idxmin()]
-        finding = (f"{name.replace('_', ' ').capitalize()}, best exit: {best['head']} at layer {best['layer']}, off by {best['mae']:.1f}; "
+        finding = (f"On {name.replace('_', ' ')} the best exit is {best['head']} at layer {best['layer']}, off by {best['mae']:.1f}; "
                    f"the final exit: {split['final']['mae']:.1f}")  # fmt: skip
         ui.chart(charts_crowd.error_map(own, best["mae"], finding), alt=f"Error by head and layer. {finding}.")
     ui.table(exits.drop(columns="ranges", errors="ignore"), "Every exit as a table")
