@@ -39,6 +39,10 @@ def show_exits(card: dict, task: str) -> None:
         if "accuracy" in card.get("final", {}):
             finding += f"; the final exit: {100 * card['final']['accuracy']:.1f}\u00a0%"
         ui.chart(charts.accuracy_map(exits, finding), alt=f"Accuracy by head and layer. {finding}.")
+    if "mae" in exits:
+        best = exits.loc[exits.mae.idxmin()]
+        place = f"{best['head']} at layer {best['layer']}"
+        st.markdown(f"Best exit: **{place}**, off by {best['mae']:.1f} people on average over all test pictures.")
     for name, split in card.get("splits", {}).items():
         own = pd.DataFrame(split["exits"])
         best = own.loc[own.mae.idxmin()]
