@@ -28,6 +28,7 @@ HEAD_COLOURS = {
 RIGHT, WRONG, UNKNOWN = "right", "wrong", "no truth known"
 # cividis, which people with any colour vision read in the same order: dull blue is unsure, bright yellow is sure.
 CIVIDIS = ((0, 34, 78), (53, 69, 109), (102, 105, 112), (148, 142, 119), (201, 184, 102), (254, 232, 56))
+INK = alt.condition("datum.light", alt.value("#000000"), alt.value("#ffffff"))  # readable on a cell; `light` comes from `light_cells`
 
 
 def confidence_colour(confidence: float) -> tuple[str, str]:
@@ -37,6 +38,32 @@ def confidence_colour(confidence: float) -> tuple[str, str]:
     fill = [round(a + (b - a) * (at - low)) for a, b in zip(CIVIDIS[low], CIVIDIS[low + 1], strict=True)]
     light = 0.299 * fill[0] + 0.587 * fill[1] + 0.114 * fill[2] > 117
     return "#{:02x}{:02x}{:02x}".format(*fill), "#000000" if light else "#ffffff"
+
+
+def shades(top: float = 1.0) -> alt.Scale:
+    """CIVIDIS as a chart's colour scale from 0 to `top`; beyond, the last colour."""
+    steps = len(CIVIDIS) - 1
+    colours = ["#{:02x}{:02x}{:02x}".format(*c) for c in CIVIDIS]
+    return alt.Scale(domain=[i * top / steps for i in range(steps + 1)], range=colours, interpolate="rgb", clamp=True)
+
+
+def light_cells(values: Sequence[float], top: float = 1.0) -> list[bool]:
+    """Whether each value's cell on `shades(top)` is light, so that dark ink reads on it."""
+    return [confidence_colour(v / top)[1] == "#000000" for v in values]
+
+
+def heat_cells(rows: pd.DataFrame, shade: str, number: str, tips: list[alt.Tooltip], top: float = 1.0) -> list[alt.Chart]:
+    """The layers of a heat map by head and layer: cells coloured by `shade` (0..top), rings on practical exits, `number` in whole figures.
+
+    rows: head, layer, practical, and the columns named.
+    """
+    heads = list(dict.fromkeys(rows["head"]))
+    base = alt.Chart(rows.assign(light=light_cells(rows[shade], top)))
+    base = base.encode(x=layer_axis(int(rows.layer.max())), y=alt.Y("head:N", sort=heads, title=None), tooltip=tips)
+    cells = base.mark_rect(cornerRadius=3, stroke=None).encode(color=alt.Color(f"{shade}:Q", scale=shades(top), legend=None))
+    rings = base.transform_filter("datum.practical").mark_point(size=330, strokeWidth=1.5, shape="circle").encode(color=INK)
+    numbers = base.mark_text(fontSize=11).encode(text=alt.Text(f"{number}:Q", format=".0f"), color=INK)
+    return [cells, rings, numbers]
 
 
 def plain_label(label: str) -> str:
@@ -153,19 +180,10 @@ def macs_by_layer(rows: pd.DataFrame, finding: str) -> alt.Chart:
 
 def accuracy_map(exits: pd.DataFrame, finding: str) -> alt.LayerChart:
     """Heat map of accuracy by head and layer, practical exits ringed. exits: head, layer, accuracy, practical, macs."""
-    light = [confidence_colour(a)[1] == "#000000" for a in exits.accuracy]
-    rows = exits.assign(percent=100 * exits.accuracy, macs_text=exits.macs.map(macs_text), light=light)
-    heads = list(dict.fromkeys(rows["head"]))
-    shades = alt.Scale(domain=[0, 0.2, 0.4, 0.6, 0.8, 1], range=["#{:02x}{:02x}{:02x}".format(*c) for c in CIVIDIS], interpolate="rgb")
-    colour = alt.Color("accuracy:Q", scale=shades, legend=None)
+    rows = exits.assign(percent=100 * exits.accuracy, macs_text=exits.macs.map(macs_text))
     tips = [alt.Tooltip("head:N", title="Head"), alt.Tooltip("layer:O", title="Layer"),
             alt.Tooltip("accuracy:Q", title="Accuracy", format=".2%"),
             alt.Tooltip("macs_text:N", title="MACs"), alt.Tooltip("practical:N", title="Practical exit")]  # fmt: skip
-    x = layer_axis(int(rows.layer.max()))
-    base = alt.Chart(rows).encode(x=x, y=alt.Y("head:N", sort=heads, title=None), tooltip=tips)
-    cells = base.mark_rect(cornerRadius=3, stroke=None).encode(color=colour)
-    rings = base.transform_filter("datum.practical").mark_point(size=330, strokeWidth=1.5, shape="circle")
-    numbers = base.mark_text(fontSize=11).encode(text=alt.Text("percent:Q", format=".0f"))
-    ink = alt.condition("datum.light", alt.value("#000000"), alt.value("#ffffff"))
     how = "Percent right on the test split; a ring marks a practical exit."
-    return (cells + rings.encode(color=ink) + numbers.encode(color=ink)).properties(title=title(finding, how), height=32 * len(heads))
+    cells = alt.layer(*heat_cells(rows, "accuracy", "percent", tips))
+    return cells.properties(title=title(finding, how), height=32 * rows["head"].nunique())

@@ -63,7 +63,6 @@ def split(rows: pd.DataFrame, device_ms: float, server_ms: float, picked: int, f
     """Mean time of an answer by the layer of the split. rows: sent, layer, ms, offloaded, accuracy. Across: device or server alone."""
     scale = alt.Scale(domain=["tokens", "picture"], range=[BLUE, GREEN])
     legend = alt.Legend(title="Sent to the server", orient="bottom")
-    alone = [(device_ms, "device alone"), (server_ms, "server alone")]
     x = alt.X("layer:O", title="Exit on the device, at layer", axis=alt.Axis(labelAngle=0, grid=False))
     y = alt.Y("ms:Q", title="Mean time of an answer, ms", scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=5))
     tips = [alt.Tooltip("sent:N", title="Sent"), alt.Tooltip("layer:O", title="Layer"),
@@ -76,7 +75,7 @@ def split(rows: pd.DataFrame, device_ms: float, server_ms: float, picked: int, f
         shape=alt.Shape("sent:N", scale=alt.Scale(domain=["tokens", "picture"], range=["circle", "square"]), legend=legend))  # fmt: skip
     ring = alt.Chart(rows[rows.layer == picked]).mark_point(size=260, strokeWidth=2, color=ORANGE).encode(x=x, y=y)
     across = []
-    for (ms, name), dash in zip(alone, ([6, 4], [2, 3]), strict=True):
+    for name, ms, dash in (("device alone", device_ms, [6, 4]), ("server alone", server_ms, [2, 3])):
         line = alt.Chart(pd.DataFrame({"ms": [ms], "text": [f"{name}: {ms:.1f} ms"]}))
         tip = alt.Tooltip("text:N", title="Always")
         across.append(line.mark_rule(strokeDash=dash, strokeWidth=1.6, color=GREY).encode(y=y, tooltip=tip))

@@ -7,10 +7,9 @@ from collections.abc import Callable
 import altair as alt
 import pandas as pd
 
-from mvit.charts import CIVIDIS, HEAD_COLOURS, RIGHT, UNKNOWN, WRONG, confidence_colour, layer_axis, macs_text, plain_label, title
+from mvit.charts import HEAD_COLOURS, INK, RIGHT, UNKNOWN, WRONG, layer_axis, light_cells, macs_text, plain_label, shades, title
 from mvit.multi_exit import FINAL, MultiExitViT
 
-SHADES = alt.Scale(domain=[0, 0.2, 0.4, 0.6, 0.8, 1], range=["#{:02x}{:02x}{:02x}".format(*c) for c in CIVIDIS], interpolate="rgb")
 AGREES, DIFFERS = "the final answer", "another answer"
 CELL, PICKED = "cell", "layer"  # names of the chart's selection and of its field that the page reads
 
@@ -30,7 +29,7 @@ def comparison(model: MultiExitViT, traces: list[pd.DataFrame], truth: str | Non
     rows["verdict"] = [UNKNOWN if truth is None else RIGHT if label == truth else WRONG for label in rows.label]
     rows["mark"] = (rows.verdict == WRONG).map({True: "✗", False: ""}) + rows.agrees.map({True: "", False: "≠"})
     rows["answer"] = rows.label.map(plain_label)
-    rows["light"] = [confidence_colour(c)[1] == "#000000" for c in rows.confidence]
+    rows["light"] = light_cells(rows.confidence)
     rows["own_macs"] = [_own_macs(model, *place) for place in zip(rows.layer, rows["head"], strict=True)]
     rows["macs_text"] = rows.macs.map(macs_text)
     return rows
@@ -68,15 +67,15 @@ def answer_map(rows: pd.DataFrame, layer: int, finding: str) -> alt.LayerChart:
     x, y = layer_axis(depth), alt.Y("head:N", sort=heads, title=None, axis=alt.Axis(labelLimit=90, grid=False))
     base = alt.Chart(rows).encode(x=x, y=y, tooltip=_tooltips())
     pick = alt.selection_point(name=CELL, fields=[PICKED, "head"], on="click", toggle=False)
-    ink = alt.condition("datum.light", alt.value("#000000"), alt.value("#ffffff"))
-    cells = base.mark_rect(cornerRadius=3, stroke=None, cursor="pointer").encode(color=alt.Color("confidence:Q", scale=SHADES, legend=None))
-    rings = base.transform_filter("datum.practical").mark_point(size=360, strokeWidth=1.5, shape="circle", yOffset=3).encode(color=ink)
+    cells = base.mark_rect(cornerRadius=3, stroke=None, cursor="pointer")
+    cells = cells.encode(color=alt.Color("confidence:Q", scale=shades(), legend=None))
+    rings = base.transform_filter("datum.practical").mark_point(size=360, strokeWidth=1.5, shape="circle", yOffset=3).encode(color=INK)
     short = alt.ExprRef("width > 640 ? datum.answer : slice(datum.answer, 0, 3)")
     size = alt.ExprRef("width > 640 ? 12 : 10")
-    answers = base.mark_text(fontSize=size, dy=-15, text=short, limit=80).encode(color=ink)
+    answers = base.mark_text(fontSize=size, dy=-15, text=short, limit=80).encode(color=INK)
     percents = base.transform_calculate(percent="round(100 * datum.confidence)").mark_text(fontSize=size, dy=3)
-    percents = percents.encode(text="percent:Q", color=ink)
-    marks = base.mark_text(fontSize=size, dy=19, fontWeight="bold").encode(text="mark:N", color=ink)
+    percents = percents.encode(text="percent:Q", color=INK)
+    marks = base.mark_text(fontSize=size, dy=19, fontWeight="bold").encode(text="mark:N", color=INK)
     frame = alt.Chart(pd.DataFrame({"layer": [layer]})).mark_rect(fill=None, stroke="#D55E00", strokeWidth=3, cornerRadius=4).encode(x=x)
     how = "Each cell: answer, percent sure. ✗ wrong answer (if known), ≠ differs from the final exit. Ring: practical exit. Click a cell."
     figure = cells.add_params(pick) + rings + answers + percents + marks + frame

@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from mvit.charts import CIVIDIS, HEAD_COLOURS, confidence_colour, head_colour, layer_axis, macs_text, title
+from mvit.charts import HEAD_COLOURS, head_colour, heat_cells, layer_axis, macs_text, title
 from mvit.multi_exit import FINAL
 
 
@@ -47,36 +47,22 @@ def count_by_layer(rows: pd.DataFrame, head: str, layer: int, truth: float | Non
 def count_map(rows: pd.DataFrame, layer: int, finding: str) -> alt.LayerChart:
     """Heat map of all heads' counts. rows: as `count_by_layer`; brightest are the largest tenth of the counts."""
     top = max(float(rows["count"].quantile(0.9)), 1.0)  # a few wild early exits must not darken all others
-    data = rows.assign(macs_text=rows.macs.map(macs_text), light=[confidence_colour(c / top)[1] == "#000000" for c in rows["count"]])
-    heads = list(dict.fromkeys(data["head"]))
-    shades = alt.Scale(domain=[i * top / 5 for i in range(6)], range=["#{:02x}{:02x}{:02x}".format(*c) for c in CIVIDIS],
-                       interpolate="rgb", clamp=True)  # fmt: skip
-    base = alt.Chart(data).encode(x=layer_axis(int(rows.layer.max())), y=alt.Y("head:N", sort=heads, title=None), tooltip=_tooltips())
-    cells = base.mark_rect(cornerRadius=3, stroke=None).encode(color=alt.Color("count:Q", scale=shades, legend=None))
-    ink = alt.condition("datum.light", alt.value("#000000"), alt.value("#ffffff"))
-    numbers = base.mark_text(fontSize=11).encode(text=alt.Text("count:Q", format=".0f"), color=ink)
-    column = base.transform_filter(f"datum.layer == {layer}").mark_rect(cornerRadius=3, filled=False, strokeWidth=2.2, stroke="#D55E00")
+    data = rows.assign(macs_text=rows.macs.map(macs_text))
+    cells, _, numbers = heat_cells(data, "count", "count", _tooltips(), top)
+    column = cells.transform_filter(f"datum.layer == {layer}").mark_rect(cornerRadius=3, filled=False, strokeWidth=2.2, stroke="#D55E00")
     how = "People counted by every exit; brighter is more; the layer chosen is framed."
-    return (cells + column + numbers).properties(title=title(finding, how, 60), height=32 * len(heads))
+    return (cells + column + numbers).properties(title=title(finding, how, 60), height=32 * data["head"].nunique())
 
 
 def error_map(exits: pd.DataFrame, best: float, finding: str) -> alt.LayerChart:
     """Heat map of the mean absolute error by head and layer, practical exits ringed; brightest is `best`. exits: as `error_by_macs`."""
-    rows = exits.drop(columns="ranges", errors="ignore").assign(
-        exact=best / exits.mae, light=[confidence_colour(best / m)[1] == "#000000" for m in exits.mae], macs_text=exits.macs.map(macs_text)
-    )
-    heads = list(dict.fromkeys(rows["head"]))
+    rows = exits.drop(columns="ranges", errors="ignore").assign(exact=best / exits.mae, macs_text=exits.macs.map(macs_text))
     tips = [alt.Tooltip("head:N", title="Head"), alt.Tooltip("layer:O", title="Layer"), alt.Tooltip("mae:Q", title="MAE", format=".1f"),
             alt.Tooltip("rmse:Q", title="RMSE", format=".1f"), alt.Tooltip("macs_text:N", title="MACs of six tiles"),
             alt.Tooltip("practical:N", title="Practical exit")]  # fmt: skip
-    shades = alt.Scale(domain=[i / 5 for i in range(6)], range=["#{:02x}{:02x}{:02x}".format(*c) for c in CIVIDIS], interpolate="rgb")
-    base = alt.Chart(rows).encode(x=layer_axis(int(rows.layer.max())), y=alt.Y("head:N", sort=heads, title=None), tooltip=tips)
-    cells = base.mark_rect(cornerRadius=3, stroke=None).encode(color=alt.Color("exact:Q", scale=shades, legend=None))
-    ink = alt.condition("datum.light", alt.value("#000000"), alt.value("#ffffff"))
-    rings = base.transform_filter("datum.practical").mark_point(size=330, strokeWidth=1.5, shape="circle").encode(color=ink)
-    numbers = base.mark_text(fontSize=11).encode(text=alt.Text("mae:Q", format=".0f"), color=ink)
     how = "People off on average; brighter is more exact; a ring marks a practical exit."
-    return (cells + rings + numbers).properties(title=title(finding, how), height=32 * len(heads))
+    cells = alt.layer(*heat_cells(rows, "exact", "mae", tips))
+    return cells.properties(title=title(finding, how), height=32 * rows["head"].nunique())
 
 
 def error_by_range(ranges: dict[str, list[dict]], finding: str) -> alt.LayerChart:

@@ -6,6 +6,7 @@ few hundred numbers. A few thousand steps of Adam with dropout stop short of it,
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
 import torch
@@ -13,6 +14,7 @@ from accelerate import Accelerator
 from torch import nn
 from tqdm import tqdm
 
+from mvit.clock import CpuClock
 from mvit.crowd_data import Tiles
 from mvit.heads import Head
 from mvit.multi_exit import FINAL, MultiExitViT
@@ -25,7 +27,6 @@ def last_linear(module: Head | nn.Module) -> nn.Linear:
     return module.mlp[-1] if isinstance(module, Head) else module.out
 
 
-@torch.no_grad()
 def read(model: MultiExitViT, tiles: Tiles, accelerator: Accelerator, batch: int = 12) -> tuple[dict[Key, torch.Tensor], torch.Tensor]:
     """What the last layer of every exit reads of the tiles and of their mirror images: {(layer, head): (2n, F)}, and their counts (2n,)."""
     exits = [*model.exits(), (model.depth, FINAL)]
@@ -38,13 +39,7 @@ def read(model: MultiExitViT, tiles: Tiles, accelerator: Accelerator, batch: int
             for image in (x, x.flip(3)):
                 counts.append(y.cpu())
                 with accelerator.autocast():
-                    tokens = model.backbone.embed(image)
-                    for layer in range(1, model.depth + 1):
-                        tokens = model.backbone.block(tokens, layer)
-                        for own in model.exits():
-                            if own[0] == layer:
-                                model.head_at(*own)(tokens)
-                    model.backbone.final(tokens)
+                    deque(model.steps(image.to(model.dtype), exits, CpuClock()), maxlen=0)  # run for what the hooks hear
     finally:
         model.lean(False)
         for hook in hooks:

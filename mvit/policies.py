@@ -279,9 +279,9 @@ def choose_threshold(
 ) -> tuple[float, Score]:
     """The threshold of least mean MACs whose accuracy on validation predictions is at most max_drop below the final exit's.
 
-    n: how many thresholds to try, if they are not given. For counts: whose mean absolute error is at most a share max_drop above the final
-    exit's. Gives back (threshold, Score on val);
-    judge it on the test predictions, `score(replay(make(kind, threshold), test), test, macs)`, never on those that chose it.
+    For counts, whose mean absolute error is at most a share max_drop above the final exit's. n: how many thresholds to try, if they are
+    not given. Gives back (threshold, Score on val); judge it on the test predictions,
+    `score(replay(make(kind, threshold), test), test, macs)`, never on those that chose it.
     Raises ValueError if none of the thresholds qualifies (one that never stops early always does).
     """
     last = score(np.full(len(val.truth), len(val.exits) - 1), val, macs).value

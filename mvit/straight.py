@@ -36,7 +36,7 @@ def plain_embedding(vit: VisionTransformer) -> bool:
 
 def watched(module: nn.Module) -> bool:
     """Whether something needs the modules themselves: training, gradients or a hook."""
-    return module.training or torch.is_grad_enabled() or bool(module._forward_hooks)
+    return module.training or torch.is_grad_enabled() or bool(module._forward_hooks or module._forward_pre_hooks)
 
 
 def embedding(vit: VisionTransformer, image: torch.Tensor) -> torch.Tensor:

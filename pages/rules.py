@@ -120,7 +120,7 @@ def show_tradeoff(curve, fixed, here, chosen, final_accuracy: float, cost: str, 
         st.dataframe(curve, hide_index=True, alt="The rule at every threshold", column_config={
             "threshold": st.column_config.NumberColumn(format="%.4f", help=MEANING[rule]),
             "accuracy": st.column_config.NumberColumn(format="percent", help="Share of the test pictures that get a right answer."),
-            "macs": st.column_config.NumberColumn("MACs", format="compact", help=WORDS["macs"]),
+            "macs": st.column_config.NumberColumn("mean MACs", format="compact", help=WORDS["macs"]),
             "ms": st.column_config.NumberColumn("mean ms", format="%.2f", help="From the exits' times on this machine."),
             "early": st.column_config.NumberColumn("leave early", format="percent", help="Share that leaves before the final exit."),
         })  # fmt: skip
