@@ -90,13 +90,13 @@ def title(finding: str, how_to_read: str = "", width: int = 40) -> alt.TitlePara
 def themed(figure: alt.TopLevelMixin, dark: bool) -> alt.TopLevelMixin:
     """The chart with the ink of a light or a dark page, and its height counted without title and legend; for drawing on a page."""
     quiet, ink = ("#a9b6c4", "#e8eef5") if dark else ("#5a6878", "#17212e")
-    return (
-        figure.properties(autosize=alt.AutoSizeParams(type="fit-x", contains="padding"))
-        .configure_title(color=ink, subtitleColor=quiet)
-        .configure_axis(labelColor=quiet, titleColor=quiet)
-        .configure_legend(labelColor=quiet, titleColor=quiet, symbolBaseFillColor=quiet, symbolBaseStrokeColor=quiet)
-        .configure_text(color=quiet)
+    config = alt.Config(
+        title=alt.TitleConfig(color=ink, subtitleColor=quiet),
+        axis=alt.AxisConfig(labelColor=quiet, titleColor=quiet),
+        legend=alt.LegendConfig(labelColor=quiet, titleColor=quiet, symbolBaseFillColor=quiet, symbolBaseStrokeColor=quiet),
+        text=alt.MarkConfig(color=quiet),
     )
+    return figure.properties(autosize=alt.AutoSizeParams(type="fit-x", contains="padding"), config=config)
 
 
 def head_colour(heads: Sequence[str], legend: bool = True) -> alt.Color:
@@ -142,7 +142,7 @@ def confidence_by_layer(rows: pd.DataFrame, finding: str) -> alt.LayerChart:
     dots = base.mark_point(filled=True, size=95, opacity=1).encode(shape=shape)
     words = alt.Chart(_changes(rows)).mark_text(angle=295, align="left", dx=12, fontSize=12).encode(x=x, y=y, text="label:N")
     how = "✚ is a wrong answer; a ring marks a practical exit; final is the backbone's own answer."
-    return (line + rings + dots + words).properties(title=title(finding, how), height=300)
+    return alt.layer(line, rings, dots, words, title=title(finding, how), height=300)
 
 
 def _changes(rows: pd.DataFrame) -> pd.DataFrame:
@@ -166,7 +166,7 @@ def time_by_layer(rows: pd.DataFrame, plain_ms: float, finding: str) -> alt.Laye
     text = alt.Chart(plain).mark_text(align="left", baseline="bottom", dx=-10, dy=-5, fontSize=12)
     text = text.encode(x=layer_axis(depth), y="ms:Q", text="text:N")
     how = "Dashed: one ordinary pass of the same network."
-    return (rule + text + line + rings + dots).properties(title=title(finding, how), height=190)
+    return alt.layer(rule, text, line, rings, dots, title=title(finding, how), height=190)
 
 
 def macs_by_layer(rows: pd.DataFrame, finding: str) -> alt.Chart:
@@ -185,5 +185,5 @@ def accuracy_map(exits: pd.DataFrame, finding: str) -> alt.LayerChart:
             alt.Tooltip("accuracy:Q", title="Accuracy", format=".2%"),
             alt.Tooltip("macs_text:N", title="MACs"), alt.Tooltip("practical:N", title="Practical exit")]  # fmt: skip
     how = "Percent right on the test split; a ring marks a practical exit."
-    cells = alt.layer(*heat_cells(rows, "accuracy", "percent", tips))
-    return cells.properties(title=title(finding, how), height=32 * rows["head"].nunique())
+    cells = heat_cells(rows, "accuracy", "percent", tips)
+    return alt.layer(*cells, title=title(finding, how), height=32 * rows["head"].nunique())

@@ -26,7 +26,7 @@ def budgets(rows: pd.DataFrame, levels: pd.DataFrame, finding: str) -> alt.Layer
         y=y, color=alt.Color("way:N", scale=WAYS, legend=legend), strokeDash=alt.StrokeDash("way:N", scale=DASHES, legend=legend),
         tooltip=[alt.Tooltip("way:N", title="Way"), alt.Tooltip("ms:Q", title="First answer after, ms", format=".1f")])  # fmt: skip
     how = "Grey: the time there is. A way answers only where the grey reaches above its line."
-    return (area.encode(x=x, y=y, tooltip=tips) + lines).properties(title=title(finding, how), height=230)
+    return alt.layer(area.encode(x=x, y=y, tooltip=tips), lines, title=title(finding, how), height=230)
 
 
 def over_time(rows: pd.DataFrame, window: int, finding: str) -> alt.Chart:
@@ -56,7 +56,7 @@ def compared(rows: pd.DataFrame, finding: str) -> alt.LayerChart:
     )
     words = base.mark_text(align="left", dx=3, fontSize=11).encode(text=alt.Text("share:Q", format=".0%"))
     how = "Answered and right: of all pictures. Wasted: of the time computed."
-    return (bars + words).properties(title=title(finding, how), height=230)
+    return alt.layer(bars, words, title=title(finding, how), height=230)
 
 
 def split(rows: pd.DataFrame, device_ms: float, server_ms: float, picked: int, finding: str) -> alt.LayerChart:
@@ -81,4 +81,4 @@ def split(rows: pd.DataFrame, device_ms: float, server_ms: float, picked: int, f
         across.append(line.mark_rule(strokeDash=dash, strokeWidth=1.6, color=GREY).encode(y=y, tooltip=tip))
     how = (f"Ringed: the layer chosen above. Dashed: device alone, the whole backbone, {device_ms:.1f} ms. "
            f"Dotted: server alone, every picture sent, {server_ms:.1f} ms.")  # fmt: skip
-    return alt.layer(*across, curves, ring).properties(title=title(finding, how), height=280)
+    return alt.layer(*across, curves, ring, title=title(finding, how), height=280)

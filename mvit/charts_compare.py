@@ -100,7 +100,7 @@ def pane_line(rows: pd.DataFrame, head: str, layer: int, finding: str) -> alt.La
     line = base.mark_line(strokeWidth=2, opacity=0.7, color=colour)
     rings = base.transform_filter("datum.practical").mark_point(size=240, strokeWidth=1.5, color=colour)
     dots = base.mark_point(filled=True, size=90, opacity=1, color=colour).encode(shape=shape)
-    return (frame + line + rings + dots + target.add_params(pick)).properties(title=title(finding), height=170)
+    return alt.layer(frame, line, rings, dots, target.add_params(pick), title=title(finding), height=170)
 
 
 def cost_bars(rows: pd.DataFrame, layer: int, what: str, finding: str) -> alt.LayerChart:
@@ -119,7 +119,7 @@ def cost_bars(rows: pd.DataFrame, layer: int, what: str, finding: str) -> alt.La
     room = alt.Scale(domain=[0, float(total(own).max()) * 1.25], nice=False)
     text = alt.Chart(own.assign(total=total(own))).mark_text(align="left", dx=4).encode(x=alt.X("total:Q", scale=room), y=y,
                                                                                   text=alt.Text("total:Q", format=form))  # fmt: skip
-    return (bars + text).properties(title=title(finding), height=30 * len(heads))
+    return alt.layer(bars, text, title=title(finding), height=30 * len(heads))
 
 
 _PARTS: dict[str, tuple[dict[str, Callable], Callable, str, str]] = {

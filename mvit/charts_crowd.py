@@ -41,7 +41,7 @@ def count_by_layer(rows: pd.DataFrame, head: str, layer: int, truth: float | Non
     dots = base.mark_point(filled=True, size=90, opacity=1).encode(color=colour)
     here = base.transform_filter(f"datum.layer == {layer}").mark_point(filled=True, size=230, opacity=1).encode(color=colour)
     how += "The large dot is the layer chosen; a ring marks a practical exit."
-    return alt.layer(*parts, line, rings, dots, here).properties(title=title(finding, how), height=260)
+    return alt.layer(*parts, line, rings, dots, here, title=title(finding, how), height=260)
 
 
 def count_map(rows: pd.DataFrame, layer: int, finding: str) -> alt.LayerChart:
@@ -51,7 +51,7 @@ def count_map(rows: pd.DataFrame, layer: int, finding: str) -> alt.LayerChart:
     cells, _, numbers = heat_cells(data, "count", "count", _tooltips(), top)
     column = cells.transform_filter(f"datum.layer == {layer}").mark_rect(cornerRadius=3, filled=False, strokeWidth=2.2, stroke="#D55E00")
     how = "People counted by every exit; brighter is more; the layer chosen is framed."
-    return (cells + column + numbers).properties(title=title(finding, how, 60), height=32 * data["head"].nunique())
+    return alt.layer(cells, column, numbers, title=title(finding, how, 60), height=32 * data["head"].nunique())
 
 
 def error_map(exits: pd.DataFrame, best: float, finding: str) -> alt.LayerChart:
@@ -61,8 +61,8 @@ def error_map(exits: pd.DataFrame, best: float, finding: str) -> alt.LayerChart:
             alt.Tooltip("rmse:Q", title="RMSE", format=".1f"), alt.Tooltip("macs_text:N", title="MACs of six tiles"),
             alt.Tooltip("practical:N", title="Practical exit")]  # fmt: skip
     how = "People off on average; brighter is more exact; a ring marks a practical exit."
-    cells = alt.layer(*heat_cells(rows, "exact", "mae", tips))
-    return cells.properties(title=title(finding, how), height=32 * rows["head"].nunique())
+    cells = heat_cells(rows, "exact", "mae", tips)
+    return alt.layer(*cells, title=title(finding, how), height=32 * rows["head"].nunique())
 
 
 def error_by_range(ranges: dict[str, list[dict]], finding: str) -> alt.LayerChart:
@@ -78,7 +78,7 @@ def error_by_range(ranges: dict[str, list[dict]], finding: str) -> alt.LayerChar
     bars = base.mark_bar(cornerRadiusEnd=2).encode(y=alt.Y("mae:Q", title="Off by (people)"), color=colour)
     whiskers = base.mark_rule(strokeWidth=2, color=HEAD_COLOURS[FINAL]).encode(y="low:Q", y2="high:Q")
     how = "Mean absolute error; the lines are 95 % bootstrap intervals."
-    return (bars + whiskers).properties(title=title(finding, how), height=220)
+    return alt.layer(bars, whiskers, title=title(finding, how), height=220)
 
 
 def rule_tradeoff(points: pd.DataFrame, finding: str) -> alt.LayerChart:
@@ -90,7 +90,7 @@ def rule_tradeoff(points: pd.DataFrame, finding: str) -> alt.LayerChart:
     line = base.mark_line(strokeWidth=2, opacity=0.75, color=HEAD_COLOURS["mlp"]).encode(order="macs_share:Q")
     dots = base.mark_point(filled=True, size=50, opacity=1, color=HEAD_COLOURS["mlp"])
     here = base.transform_filter("datum.now").mark_point(filled=True, size=260, opacity=1, color=HEAD_COLOURS["vit"])
-    return (line + dots + here).properties(title=title(finding, "Each dot is a tau; the large one is yours."), height=220)
+    return alt.layer(line, dots, here, title=title(finding, "Each dot is a tau; the large one is yours."), height=220)
 
 
 def error_by_macs(exits: pd.DataFrame, final: dict, finding: str) -> alt.LayerChart:
@@ -110,4 +110,4 @@ def error_by_macs(exits: pd.DataFrame, final: dict, finding: str) -> alt.LayerCh
     rule = level.mark_rule(strokeDash=[6, 4], strokeWidth=1.8, color=HEAD_COLOURS[FINAL]).encode(y="mae:Q")
     words = level.mark_text(align="right", baseline="top", dy=5, fontSize=12).encode(x="giga:Q", y="mae:Q", text="text:N")
     line = base.mark_line(strokeWidth=1.5, opacity=0.5)
-    return (line + rule + words + rings + dots).properties(title=title(finding, "A ring marks a practical exit.", 60), height=300)
+    return alt.layer(line, rule, words, rings, dots, title=title(finding, "A ring marks a practical exit.", 60), height=300)

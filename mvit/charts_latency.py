@@ -121,7 +121,7 @@ def strip(rows: pd.DataFrame, deadline_ms: float, depth: int, finding: str) -> a
     dots = alt.Chart(shown).mark_point(filled=True, size=55, opacity=0.75, color=HEAD_COLOURS["mlp"])
     dots = dots.encode(x=x, y=alt.Y("layer:N", sort=used, title="Layer"), yOffset="jitter:Q", shape=kinds, tooltip=tips)
     rule = alt.Chart(pd.DataFrame({"at": [deadline_ms]})).mark_rule(strokeWidth=3, color=RULE).encode(x="at:Q")
-    return (dots + rule).properties(title=title(finding, "One dot a real run; the line is the deadline."), height=max(90, 44 * len(used)))
+    return alt.layer(dots, rule, title=title(finding, "One dot a real run; the line is the deadline."), height=max(90, 44 * len(used)))
 
 
 def overshoot(rows: pd.DataFrame, finding: str) -> alt.Chart:

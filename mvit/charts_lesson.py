@@ -27,7 +27,7 @@ def guess_line(guess: float | None, answer: float, near: float, low: float, high
         x=x, color=alt.Color("what:N", scale=alt.Scale(domain=kinds, range=[looks[k][0] for k in kinds]), legend=legend),
         shape=alt.Shape("what:N", scale=alt.Scale(domain=kinds, range=[looks[k][1] for k in kinds]), legend=legend),
         tooltip=[alt.Tooltip("what:N", title="Mark"), alt.Tooltip("value:Q", title=unit, format=".1f")])  # fmt: skip
-    return (area + line + dots).properties(title=title(finding, "The blue band counts as right."), height=64)
+    return alt.layer(area, line, dots, title=title(finding, "The blue band counts as right."), height=64)
 
 
 def bars(rows: pd.DataFrame, measure: str, finding: str, top: float = 1.0) -> alt.LayerChart:
@@ -42,7 +42,7 @@ def bars(rows: pd.DataFrame, measure: str, finding: str, top: float = 1.0) -> al
     tips = [alt.Tooltip("name:N", title="What"), alt.Tooltip("value:Q", title=measure, format=".1%")]
     base = alt.Chart(shown).encode(x=x, y=y, tooltip=tips)
     words = base.mark_text(align="left", dx=5, fontSize=12).encode(text="text:N")
-    return (base.mark_bar(cornerRadiusEnd=3).encode(color=colour) + words).properties(title=title(finding), height=30 * len(rows))
+    return alt.layer(base.mark_bar(cornerRadiusEnd=3).encode(color=colour), words, title=title(finding), height=30 * len(rows))
 
 
 def answers(rows: pd.DataFrame, depth: int, finding: str) -> alt.LayerChart:
@@ -62,7 +62,7 @@ def answers(rows: pd.DataFrame, depth: int, finding: str) -> alt.LayerChart:
     short = alt.ExprRef("width > 620 ? datum.label : slice(datum.label, 0, 3)")
     words = base.mark_text(fontSize=alt.ExprRef("width > 620 ? 11 : 9"), text=short, limit=62).encode(color=alt.Color("ink:N", scale=None))
     how = "Each cell is the answer after that layer; brighter is surer. Framed: settled."
-    return (cells + frames + words).properties(title=title(finding, how), height=46 * rows.picture.nunique())
+    return alt.layer(cells, frames, words, title=title(finding, how), height=46 * rows.picture.nunique())
 
 
 def choice(exits: pd.DataFrame, final: dict, points: float, best: tuple[int, str] | None, finding: str) -> alt.LayerChart:
@@ -88,4 +88,4 @@ def choice(exits: pd.DataFrame, final: dict, points: float, best: tuple[int, str
         own = rows[(rows.layer == best[0]) & (rows["head"] == best[1])]
         layers.append(alt.Chart(own).mark_point(size=420, strokeWidth=3, color=ORANGE).encode(x=x, y=y))
     how = "A dot is an exit, the square the final exit. Blue: what you may lose. Ringed: the cheapest dot there."
-    return alt.layer(*layers).properties(title=title(finding, how), height=280)
+    return alt.layer(*layers, title=title(finding, how), height=280)

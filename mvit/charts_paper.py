@@ -43,7 +43,7 @@ def accuracy_by_macs(
         own = rows[(rows.layer == picked[0]) & (rows["head"] == picked[1])]
         layers.append(alt.Chart(own).mark_point(shape="square", size=420, strokeWidth=2, color=HEAD_COLOURS["final"]).encode(x=x, y=y))
     how = "One point an exit, layers joined; a ring marks a practical exit. Click a point to open it below."
-    return alt.layer(*layers).properties(title=title(finding, how), height=430)
+    return alt.layer(*layers, title=title(finding, how), height=430)
 
 
 def _across(rows: pd.DataFrame, y: alt.Y) -> alt.Chart:
@@ -66,7 +66,7 @@ def practical_by_head(rows: pd.DataFrame, finding: str) -> alt.LayerChart:
     bars = alt.Chart(rows).mark_bar(cornerRadiusEnd=2).encode(x=x, y=y, color=head_colour(heads, legend=False), tooltip=tips)
     best = alt.Chart(rows.assign(text=[f"best {a:.1%} at layer {b}" for a, b in zip(rows.best_accuracy, rows.best_layer, strict=True)]))
     words = best.mark_text(align="right", dx=-6, fontSize=11, color="#ffffff").encode(x=x, y=y, text="text:N")
-    return (bars + words).properties(title=title(finding, "Better than every earlier exit of the same head."), height=28 * len(heads))
+    return alt.layer(bars, words, title=title(finding, "Better than every earlier exit of the same head."), height=28 * len(heads))
 
 
 def _strategy(rows: pd.DataFrame) -> dict:

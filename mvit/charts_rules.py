@@ -40,7 +40,7 @@ def tradeoff(
         tooltip=[alt.Tooltip("what:N", title="Mark"), alt.Tooltip("threshold:Q", title="Threshold", format=".3f"), *numbers])  # fmt: skip
     end = alt.Chart(pd.DataFrame({"accuracy": [final_accuracy]})).mark_rule(strokeDash=[6, 4], color=GREY).encode(y=y)
     how = "Blue: the rule at every threshold. Grey circles: always leaving at one exit. Dashed: the final exit's accuracy."
-    return (end + line + lone + dots + marks).properties(title=title(finding, how), height=320)
+    return alt.layer(end, line, lone, dots, marks, title=title(finding, how), height=320)
 
 
 def leaving(rows: pd.DataFrame, finding: str) -> alt.Chart:
@@ -78,7 +78,7 @@ def classes(rows: pd.DataFrame, depth: int, finding: str) -> alt.LayerChart:
                  alt.Tooltip("layer:Q", title="Layer, mean", format=".1f")],
     )  # fmt: skip
     how = "Circle: from there on every exit is right. Diamond: where the rule lets the picture go."
-    return (gap + dots).properties(title=title(finding, how), height=max(110, 21 * len(rows)))
+    return alt.layer(gap, dots, title=title(finding, how), height=max(110, 21 * len(rows)))
 
 
 def reliability(bars: pd.DataFrame, finding: str) -> alt.LayerChart:
@@ -93,7 +93,7 @@ def reliability(bars: pd.DataFrame, finding: str) -> alt.LayerChart:
     dots = alt.Chart(bars).mark_point(filled=True, size=70, color=ORANGE, opacity=1).encode(x=alt.X("confidence:Q"), y=y, tooltip=tips)
     ideal = alt.Chart(pd.DataFrame({"confidence": [0, 1], "accuracy": [0, 1]})).mark_line(color=GREY, strokeDash=[6, 4])
     how = "On the dashed line confidence is exactly the chance to be right; below it the exit is too sure."
-    return (columns + ideal.encode(x="confidence:Q", y="accuracy:Q") + dots).properties(title=title(finding, how), height=240)
+    return alt.layer(columns, ideal.encode(x="confidence:Q", y="accuracy:Q"), dots, title=title(finding, how), height=240)
 
 
 def quality(rows: pd.DataFrame, finding: str) -> alt.Chart:

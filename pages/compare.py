@@ -9,6 +9,7 @@ from pages.parts import shared as ui
 from pages.parts import words
 
 HEADS, PICTURES = "heads", "pictures"
+REPEATS = 3
 WORDS = words.WORDS
 LOOK_HELP = ("Which places of the picture spoke for the exit's answer, computed through the layers up to that exit only.\n\n"
              + "\n".join(f"- **{name}**: {method.about}" for name, method in explain.METHODS.items()))  # fmt: skip
@@ -30,13 +31,13 @@ def clickable(figure, alt: str, key: str) -> None:
         ui.chart(figure, alt, key, on_select=lambda: take_click(key))
 
 
-def traced(name: str, picture: ui.Picture, repeats: int) -> pd.DataFrame:
-    """All exits of this picture, measured once for a visitor; times are medians of a few runs."""
-    def work(model) -> pd.DataFrame:
-        return charts_compare.comparison(model, [model.trace(picture.pixels) for _ in range(repeats)], picture.truth)
+def traced(name: str, picture: ui.Picture) -> dict:
+    """All exits of this picture as "rows"; times are medians of a few runs."""
+    def work(model) -> dict:
+        rows = charts_compare.comparison(model, [model.trace(picture.pixels) for _ in range(REPEATS)], picture.truth)
+        return {"rows": rows, "device": str(model.device)}
 
-    return ui.once(name, (*bundle.key, tuple(bundle.heads), picture.key),
-                   lambda: ui.inference(bundle, work))  # fmt: skip
+    return ui.measured(name, bundle, tuple(bundle.heads), work, picture)
 
 
 def looked_at(name: str, picture: ui.Picture, head: str):
@@ -93,12 +94,13 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
 layer = min(max(layer, 1), depth)
 
 with st.container(), st.spinner("Running every head at every layer …", show_time=True):  # must not move what follows
-    rows = traced("compare", picture, 3)
+    run = traced("compare", picture)
+rows = run["rows"]
 finding = charts_compare.agreement(rows)
 if picture.truth is not None and rows.iloc[-1].label != picture.truth:
     finding += f" (wrong: it is a {charts.plain_label(picture.truth)})"
 with st.container(horizontal=True):
-    ui.live_badge(bundle, rows.attrs.get("device"))
+    ui.live_badge(bundle, run)
     ui.recorded_badge(bundle, "for the rings")
 clickable(charts_compare.answer_map(rows, layer, finding), f"Answers by head and layer. {finding}.", "compare_map")
 
@@ -112,7 +114,7 @@ if versus == PICTURES:
         st.session_state.setdefault("second", names[1])
     with sides[1].expander("The second picture", expanded=True, icon=":material/image:"):
         second = ui.pick_picture(bundle.task, key="second")
-    other_rows = traced("compare_second", second, 1)
+    other_rows = traced("compare_second", second)["rows"]
 with sides[0]:
     pane("side_left", picture, rows, left)
 with sides[1]:
@@ -137,4 +139,4 @@ ui.table(out, column_config={
 })  # fmt: skip
 settings = {"compare": versus, "left": left, "right": right, "layer": layer, "look": method, "picture": picture.title,
             "second": second.title, "source": picture.source}  # fmt: skip
-ui.export("compare", out, bundle, settings)
+ui.export("compare", out, bundle, settings, run)

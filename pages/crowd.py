@@ -32,13 +32,9 @@ def recorded_counts(folder: str, stamp: str) -> tuple | None:
         return None
 
 
-def traced(picture: ui.Picture) -> dict:
-    """Every exit's count of this picture, measured once for a visitor."""
-
-    def work(model) -> dict:
-        return {"rows": model.trace(picture.pixels), "device": str(model.device)}
-
-    return ui.once("crowd", (*bundle.key, tuple(bundle.heads), picture.key), lambda: ui.inference(bundle, work))
+def work(model) -> dict:
+    """Every exit's count of this picture."""
+    return {"rows": model.trace(picture.pixels), "device": str(model.device)}
 
 
 def drawn_over(picture: ui.Picture, own: pd.Series):
@@ -87,7 +83,7 @@ except ValueError:
     truth = None  # an example of another task
 
 with st.spinner("Counting at every exit …", show_time=True):
-    run = traced(picture)
+    run = ui.measured("crowd", bundle, tuple(bundle.heads), work, picture)
 rows = run["rows"]
 own = rows[(rows["layer"] == layer) & (rows["head"] == head)].iloc[0]
 final = rows.iloc[-1]
@@ -109,7 +105,7 @@ with right:
             st.metric("Really there", f"{truth:.0f}", help="Drawn, so known exactly.")
         st.metric("This exit alone", f"{own['ms']:.0f} ms", f"final exit {final['ms']:.0f} ms", delta_color="off", delta_arrow="off",
                   help=WORDS["alone"])  # fmt: skip
-    ui.live_badge(bundle, run["device"])
+    ui.live_badge(bundle, run)
     if usual := usual_error(layer, head):
         st.caption(f"On the test pictures this exit is off by {usual}, on average.", help="Mean absolute error (MAE), from the card.")
     reasons = doubts(picture.pixels, rows, layer, head, kept and kept[2])
@@ -150,4 +146,5 @@ out = rows.assign(macs_text=rows.macs.map(charts.macs_text))
 out[[f"tile {i + 1}" for i in range(6)]] = rows.tiles.tolist()
 out = out.drop(columns=["tiles", "label", "macs_text"])
 ui.table(out)
-ui.export("crowd", out, bundle, {"head": head, "layer": layer, "picture": picture.title, "source": picture.source, "people_there": truth})
+settings = {"head": head, "layer": layer, "picture": picture.title, "source": picture.source, "people_there": truth}
+ui.export("crowd", out, bundle, settings, run)

@@ -22,13 +22,10 @@ DEADLINE_HELP = """When the clock runs out, in milliseconds after the run began.
 Type it here to share it by link, or to interrupt a real run there; the slider in the chart only replays."""
 
 
-def measure(picture: ui.Picture, plan: list) -> dict:
+def work(model) -> dict:
     """An uninterrupted run, and the plain backbone's time on the same picture."""
-    def work(model) -> dict:
-        exits, plain = run_beside_plain(model, picture.pixels, plan)
-        return {"exits": exits, "plain": plain, "device": str(model.device)}
-
-    return ui.inference(bundle, work)
+    exits, plain = run_beside_plain(model, picture.pixels, plan)
+    return {"exits": exits, "plain": plain, "device": str(model.device)}
 
 
 def interrupt(picture: ui.Picture, plan: list, deadline: float) -> tuple[Answer, Answer]:
@@ -111,7 +108,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
 plan = bundle.model.practical(head) if which == PRACTICAL else [*bundle.model.exits(head), (bundle.model.depth, FINAL)]
 where = (*bundle.key, picture.key, tuple(plan))
 with st.container(), st.spinner("Measuring a run …", show_time=True):  # what waits in there must not move what follows
-    run = ui.once("latency", where, lambda: measure(picture, plan))
+    run = ui.measured("latency", bundle, tuple(plan), work, picture)
 rows, plain = charts_latency.timeline_rows(run["exits"], picture.truth), run["plain"]
 
 with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -134,7 +131,7 @@ else:
     finding = f"At {deadline:g} ms: '{charts.plain_label(found.label)}' from {place_name((found.layer, found['head']))}"
     finding += f"; without exits nothing before {plain:.1f} ms" if deadline < plain else ""
 with st.container(horizontal=True):
-    ui.live_badge(bundle, run["device"])
+    ui.live_badge(bundle, run)
     ui.replay_badge("replay of that measured run at any deadline")
 st.html(WIDE)
 ui.chart(charts_latency.timeline(rows, plain, deadline, finding), alt=f"Confidence over time with a deadline. {finding}.", key="timeline")
@@ -176,4 +173,4 @@ real = charts_latency.repeat_rows([answer, *answers]).assign(kind=["single", *["
 out = pd.concat([rows.assign(kind="measured"), real], ignore_index=True)
 settings = {"head": head, "exits": which, "deadline_ms": deadline, "plain_backbone_ms": plain, "picture": picture.title,
             "source": picture.source, "final": final.label}  # fmt: skip
-ui.export("latency", out, bundle, settings)
+ui.export("latency", out, bundle, settings, run)

@@ -13,18 +13,14 @@ SPEEDS = {"1x": 1, "1/10": 10, "1/100": 100}
 WORDS = words.WORDS
 
 
-def measure(bundle: ui.Bundle, picture: ui.Picture, plan: list, place) -> dict:
+def work(model) -> dict:
     """One real run, its lamps streamed into `place` as they light; then a few that nobody watches, for the times, beside plain passes."""
-
-    def work(model) -> dict:
-        seen = []
-        for fired in model.run(picture.pixels, plan):
-            seen.append(fired)
-            lamps.stream(place, seen, plan, picture.truth)
-        exits, plain = run_beside_plain(model, picture.pixels, plan)
-        return {"exits": exits, "plain": plain, "device": str(model.device)}
-
-    return ui.inference(bundle, work)
+    seen = []
+    for fired in model.run(picture.pixels, plan):
+        seen.append(fired)
+        lamps.stream(place, seen, plan, picture.truth)
+    exits, plain = run_beside_plain(model, picture.pixels, plan)
+    return {"exits": exits, "plain": plain, "device": str(model.device)}
 
 
 def as_rows(exits: list, truth: str | None) -> pd.DataFrame:
@@ -62,14 +58,12 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
                       help="The run is too fast to see. The replay lights the lamps at the measured times, slowed down.")  # fmt: skip
     again = not ui.hidden("run") and st.button("Run again", icon=":material/bolt:", key="run",
                                                help="Run the network on this picture again and measure anew.")  # fmt: skip
-st.session_state["_watch_runs"] = st.session_state.get("_watch_runs", 0) + bool(again)
 
 heads = [h for h in bundle.heads if h in heads]
 plan = bundle.model.checked([e for e in bundle.model.exits() if e[1] in heads] + [(bundle.model.depth, FINAL)])
 top = st.container()
 place = st.empty()
-key = (*bundle.key, picture.key, tuple(heads), st.session_state["_watch_runs"])
-run = ui.once("watch", key, lambda: measure(bundle, picture, plan, place))
+run = ui.measured("watch", bundle, tuple(heads), work, picture, again)
 exits, plain = run["exits"], run["plain"]
 rows, first = as_rows(exits, picture.truth), settled(exits, heads[0])
 final, known = exits[-1], exits[first]
@@ -100,9 +94,9 @@ with top:
             st.metric("Plain backbone", f"{plain:.1f} ms", help=WORDS["plain"])
 with place.container():
     with st.container(horizontal=True):
-        ui.live_badge(bundle, run["device"])
+        ui.live_badge(bundle, run)
         ui.replay_badge("replay of measured times, " + ("real time" if speed == "1x" else f"{SPEEDS[speed]}× slower"))
-    lamps.replay(exits, plan, picture.truth, "/".join(map(str, key)), SPEEDS[speed])
+    lamps.replay(exits, plan, picture.truth, "/".join(map(str, (*bundle.key, picture.key, *heads, run["at"]))), SPEEDS[speed])
 st.caption("A brighter lamp is a surer exit. ✓ right, ✗ wrong (where the right answer is known). A ring marks a practical exit.",
            help=f"{WORDS['practical']} {WORDS['confidence']}")  # fmt: skip
 
@@ -126,4 +120,4 @@ ui.table(out, column_config={
     "practical": st.column_config.CheckboxColumn("practical", help=WORDS["practical"]),
 })  # fmt: skip
 settings = {"heads": heads, "replay_speed": speed, "picture": picture.title, "source": picture.source, "plain_backbone_ms": plain}
-ui.export("watch", out, bundle, settings)
+ui.export("watch", out, bundle, settings, run)

@@ -13,7 +13,7 @@ from pages.parts import models
 
 
 def rows(app, name: str = "compare") -> pd.DataFrame:
-    return app.session_state[f"_once_{name}"][1]
+    return app.session_state[f"_once_{name}"][1]["rows"]
 
 
 def test_first_load_compares_two_heads_without_a_click(tiny_weights):

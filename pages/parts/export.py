@@ -15,11 +15,18 @@ from pages.parts.models import GROWN_HELP, TASK_NAMES, Bundle
 from pages.parts.svg import svg_button
 
 
-def live_badge(bundle: Bundle, device: str | None = None) -> None:
-    """Mark what follows as computed here and now, device and number type named; `device` if it was not the bundle's own."""
-    device = (device or bundle.device).upper()
-    st.badge(f"live on this machine: {device}, {bundle.dtype}", icon=":material/bolt:", color="green",
-             help="Computed on this picture, just now, by the real network on the device named.")  # fmt: skip
+def live_badge(bundle: Bundle, run: dict | None = None, what: str = "", how: str = "Computed on this picture by the real network") -> None:
+    """Mark what follows (or only `what` of it) as computed here, with its device, number type and age.
+
+    run: what `shared.measured` gave, if that is shown; else it was computed just now, on the bundle's device.
+    """
+    run = run or {}
+    now = datetime.now(UTC)
+    minutes = int((now - run.get("at", now)).total_seconds() // 60)
+    when = "live" if not minutes else f"measured {minutes} min ago" if minutes < 60 else f"measured {minutes // 60} h ago"
+    text = f"{what} {when} on this machine: {run.get('device', bundle.device).upper()}, {bundle.dtype}"
+    by = "just now" if not minutes else "in this visit, or in another one since the server started"
+    st.badge(text.strip(), icon=":material/bolt:", color="green", help=f"{how} on the device named, {by}.")
     _grown_badge(bundle)
 
 
@@ -61,11 +68,15 @@ def run_record(bundle: Bundle, settings: dict, rows: pd.DataFrame) -> dict:
     }
 
 
-def export(name: str, rows: pd.DataFrame, bundle: Bundle, settings: dict) -> None:
-    """Draw the download buttons: CSV of the rows, JSON record of the run, the charts as SVG; `name` begins file names and keys."""
+def export(name: str, rows: pd.DataFrame, bundle: Bundle, settings: dict, run: dict | None = None) -> None:
+    """Draw the download buttons: CSV of the rows, JSON record of the run, the charts as SVG; `name` begins file names and keys.
+
+    run: what `shared.measured` gave, if the rows come from it; the record then says when that was.
+    """
     if link.hidden("export"):
         return
-    record = json.dumps(run_record(bundle, settings, rows), indent=1)
+    when = {"measured": run["at"].isoformat(timespec="seconds")} if run else {}
+    record = json.dumps(run_record(bundle, settings | when, rows), indent=1)
     with st.container(horizontal=True):
         st.download_button("CSV", rows.to_csv(index=False), f"{name}.csv", "text/csv", key=f"{name}_csv", icon=":material/download:",
                            on_click="ignore", help="The table as comma-separated values.")  # fmt: skip

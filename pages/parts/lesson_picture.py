@@ -219,7 +219,7 @@ def tell_work(s: Scene, answers: list) -> str:
 
 
 def show_work(s: Scene, answers: list) -> None:
-    ui.live_badge(s.bundle, s.run["device"])
+    ui.live_badge(s.bundle, s.run)
     fired = next(e for e in s.exits if e.layer == s.middle and e.head == s.head)
     share = percent(fired.ms / s.run["plain"])
     told = f"Work grows layer by layer: {percent(answers[0] / 100)} of it after layer {s.middle}"

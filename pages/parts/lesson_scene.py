@@ -129,7 +129,7 @@ class Scene:
             return {"exits": exits, "plain": plain, "device": str(model.device)}
 
         with st.container(), st.spinner("Running the network on this picture …", show_time=True):
-            return ui.once("lesson_run", self.seen, lambda: ui.inference(self.bundle, work))
+            return ui.measured("lesson_run", self.bundle, self.head, work, self.picture)
 
     @property
     def exits(self) -> list[Exit]:

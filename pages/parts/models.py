@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,7 +29,10 @@ TASK_NAMES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "crowd": "Crowd co
 
 @dataclass(frozen=True)
 class Bundle:
-    """A loaded model with its card. problems: one sentence for each head that was refused; choice: its number format, and why."""
+    """A loaded model with its card. problems: one sentence for each head that was refused; choice: its number format, and why.
+
+    runs: what was last measured on the lab's own examples, for everybody to see; the oldest go first, see `shared.measured`.
+    """
 
     task: str
     backbone: str
@@ -37,6 +40,7 @@ class Bundle:
     card: dict
     problems: tuple[str, ...]
     choice: precision.Choice
+    runs: dict = field(default_factory=dict, compare=False)
 
     @property
     def key(self) -> tuple[str, str, str, str]:

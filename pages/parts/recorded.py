@@ -47,7 +47,7 @@ def _explain(reason: str, remedy: str) -> None:
 
 
 def times(bundle: ui.Bundle, heads: list[str]) -> dict:
-    """Measured here, once a visit and choice: {"trace": table of exits, "plain": ms of the backbone to its final exit, "device"}.
+    """Measured here, once for all visitors: {"trace": table of exits, "plain": ms of the backbone to its final exit, "device"}.
 
     The plain backbone's time comes from the same runs as the exits' (the blocks and the final exit, early heads not counted), so that
     the two can be compared on a machine that is busy with other things.
@@ -61,15 +61,13 @@ def times(bundle: ui.Bundle, heads: list[str]) -> dict:
         middle = traces[0][["layer", "head"]].assign(ms=backbone + own, head_ms=own)
         return {"trace": middle, "plain": float(middle.ms.iloc[-1]), "device": str(model.device)}
 
-    key = (*bundle.key, tuple(heads))
     with st.spinner("Timing every exit on this machine …", show_time=True):
-        return ui.once("exit_times", key, lambda: ui.inference(bundle, measure))
+        return ui.measured("exit_times", bundle, tuple(heads), measure)
 
 
 def times_badge(bundle: ui.Bundle, measured: dict) -> None:
-    """Say that times are measured here and now, on which device."""
-    st.badge(f"times live on this machine: {measured['device'].upper()}, {bundle.dtype}", icon=":material/bolt:", color="green",
-             help=f"Median of {REPEATS} real runs of every exit, one picture at a time, just now.")  # fmt: skip
+    """Say that times are measured here, on which device and when."""
+    ui.live_badge(bundle, measured, "times", f"Median of {REPEATS} real runs of every exit, one picture at a time,")
 
 
 def fixed_exits(bundle: ui.Bundle, head: str, trace: pd.DataFrame) -> pd.DataFrame:

@@ -16,8 +16,10 @@
     result = ui.inference(bundle, lambda model: model.trace(picture.pixels))
                                              the same, plus: GPU out of memory -> continues on the CPU and says so
     ui.once("name", key, make)               this visitor's latest result of that name, remade only when `key` changes
-    ui.live_badge(bundle)  ui.recorded_badge(bundle, "10,000 pictures")  ui.replay_badge()
-    ui.export("watch", table, bundle, settings={...})     CSV and JSON run record buttons
+    run = ui.measured("name", bundle, more, work, picture, again=False)
+                                             `work`'s {"device": ..., ...} with "at", when that was; on an example anybody's latest
+    ui.live_badge(bundle, run)  ui.recorded_badge(bundle, "10,000 pictures")  ui.replay_badge()
+    ui.export("watch", table, bundle, settings={...}, run)  CSV and JSON run record buttons
     ui.chart(figure, alt="...")              an Altair chart, the same way everywhere (alt: the text alternative)
     ui.table(frame)                          the table alternative, under an expander
 
@@ -26,22 +28,33 @@ Charts themselves come from mvit.charts, which holds the palette; pages hold no 
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Hashable
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from mvit import charts
+from mvit.multi_exit import MultiExitViT
 from pages.parts.export import export, live_badge, recorded_badge, replay_badge, run_record
 from pages.parts.link import hidden, linked, notice, title
 from pages.parts.models import TASK_NAMES, Bundle, classes_only, current, inference
-from pages.parts.pictures import Picture, examples, pick_picture
+from pages.parts.pictures import EXAMPLE, Picture, examples, pick_picture
 from pages.parts.queue import BusyError, turn
 
+# Streamlit looks for garbage after every run. What the libraries hold, half a million objects, never becomes any: it need not look there,
+# which on two cores took a third of a second, while nothing could be sent.
+gc.collect()
+gc.freeze()
+
+KEPT_RUNS = 64  # of one model, on examples
+
 __all__ = [
-    "TASK_NAMES", "Bundle", "BusyError", "Picture", "chart", "classes_only", "current", "examples", "export", "hidden", "inference",
-    "linked", "live_badge", "notice", "once", "pick_picture", "recorded_badge", "replay_badge", "run_record", "table", "title", "turn",
+    "Bundle", "BusyError", "Picture", "TASK_NAMES", "chart", "classes_only", "current", "examples", "export", "hidden",
+    "inference", "linked", "live_badge", "measured", "notice", "once", "pick_picture", "recorded_badge", "replay_badge",
+    "run_record", "table", "title", "turn",
 ]  # fmt: skip
 
 
@@ -52,6 +65,33 @@ def once(name: str, key: Hashable, make: Callable[[], Any]) -> Any:
         kept = (key, make())
         st.session_state[f"_once_{name}"] = kept
     return kept[1]
+
+
+def measured(
+    name: str, bundle: Bundle, more: Hashable, work: Callable[[MultiExitViT], dict], picture: Picture | None = None, again: bool = False
+) -> dict:
+    """What `work(model)` measured, on this picture if it is on one, with "at", when that was (UTC); `more` tells it from other work.
+
+    Of a visitor's own picture, the visitor's own measurement. Of one of the lab's examples, or of none, the latest that anybody on this
+    server made with this model, so that a class that opens the lab together need not wait in line; `again` measures anew, for everybody.
+    """
+    where, kept = (name, more, picture and picture.key), bundle.runs
+    shared = picture is None or picture.source == EXAMPLE
+
+    def latest() -> dict | None:
+        return kept.get(where) if shared and not again else None
+
+    def timed(model: MultiExitViT) -> dict:
+        run = latest() or work(model) | {"at": datetime.now(UTC)}  # asked again: who waited in line may have waited for this very run
+        if shared:
+            kept[where] = run
+            for oldest in list(kept)[:-KEPT_RUNS]:
+                kept.pop(oldest, None)
+        return run
+
+    if again:
+        st.session_state.pop(f"_once_{name}", None)
+    return once(name, (*bundle.key, *where), lambda: latest() or inference(bundle, timed))
 
 
 def chart(figure: Any, alt: str, key: str | None = None, **options: Any) -> Any:
