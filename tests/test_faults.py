@@ -116,7 +116,7 @@ def test_a_disk_that_fills_up_during_export_is_one_sentence_and_leaves_no_half_f
 
 @pytest.fixture(scope="module")
 def gate(tmp_path_factory) -> Path:
-    """While this file exists, no run gets past layer 1."""
+    """While this file exists, no run gets past layer 1. Each visitor takes another example: one that was run before is not run again."""
     return tmp_path_factory.mktemp("gate") / "closed"
 
 
@@ -138,11 +138,11 @@ def test_the_app_serves_and_exports_with_a_full_disk(server):
 def test_who_closes_the_browser_frees_the_place_waiting_or_running(server, gate):
     with Visitor(server) as running, Visitor(server) as waiting, Visitor(server) as last:
         gate.touch()
-        running.ask("head=mlp")
+        running.ask("example=dog")
         running.until_drawn("Running now")
-        waiting.ask("head=mlp")
+        waiting.ask("example=bird")
         waiting.until_told("1 before you")
-        last.ask("head=mlp")
+        last.ask("example=ship")
         last.until_told("2 before you")
         waiting.line.close()
         last.until_told("1 before you")
@@ -150,20 +150,20 @@ def test_who_closes_the_browser_frees_the_place_waiting_or_running(server, gate)
         gate.unlink()
         assert len(last.settled().rows()) == 13
     with Visitor(server) as later:
-        assert not later.open("head=mlp").alerts and len(later.rows()) == 13
+        assert not later.open("example=deer").alerts and len(later.rows()) == 13
 
 
 def test_a_visitor_who_changes_a_setting_while_waiting_has_one_place_and_gets_the_last_wish(server, gate):
     with Visitor(server) as running, Visitor(server) as eager, Visitor(server) as last:
         gate.touch()
-        running.ask("head=mlp")
+        running.ask("example=kitten")
         running.until_drawn("Running now")
-        eager.ask("head=mlp")
+        eager.ask("example=horse&head=mlp")
         eager.until_told("1 before you")
         for head in ("resmlp", "cnn_ignore", "resmlp", "cnn_ignore", "resmlp"):
-            eager.ask(f"head={head}")
+            eager.ask(f"example=horse&head={head}")
         eager.until_told("1 before you")
-        last.ask("head=mlp")
+        last.ask("example=coffee&head=mlp")
         last.until_told("2 before you")
         gate.unlink()
         for visitor in (running, eager, last):

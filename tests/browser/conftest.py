@@ -78,8 +78,9 @@ class Visit:
         return self.settled()
 
     def settled(self) -> "Visit":
-        """Wait until the script has ended and the lamps, if any, are all lit."""
+        """Wait until the script has ended, the browser has fetched all it needs to draw, and the lamps, if any, are all lit."""
         self.page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=90_000)
+        self.page.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')", timeout=90_000)
         if self.page.locator(".lab").count():
             self.page.wait_for_selector('.lab[data-state="done"]', timeout=90_000)
         self.page.wait_for_timeout(600)
