@@ -9,6 +9,7 @@ from live import Server, Visitor
 from test_app import examples, open_app, png, well  # noqa: F401 - a fixture among them
 
 from pages.parts import shared
+from pages.parts.models import Bundle
 
 
 def run_of(app, name: str = "watch") -> dict:
@@ -47,6 +48,12 @@ def test_an_own_picture_is_measured_for_its_visitor_alone(tiny_weights):
         assert run_of(app) is kept
         runs.append(kept)
     assert runs[0] is not runs[1]
+
+
+def test_what_the_cpu_did_in_place_of_another_device_is_not_shared(tiny_weights, monkeypatch):
+    monkeypatch.setattr(Bundle, "device", property(lambda bundle: "cuda:0"))
+    first, second = well(open_app()), well(open_app())
+    assert run_of(first)["device"] == "cpu" and run_of(second) is not run_of(first)
 
 
 def test_a_class_that_comes_at_once_is_measured_once(tiny_bundle):

@@ -83,7 +83,7 @@ def measured(
 
     def timed(model: MultiExitViT) -> dict:
         run = latest() or work(model) | {"at": datetime.now(UTC)}  # asked again: who waited in line may have waited for this very run
-        if shared:
+        if shared and run["device"] == bundle.device:  # not what the CPU did in place of a GPU that failed
             kept[where] = run
             for oldest in list(kept)[:-KEPT_RUNS]:
                 kept.pop(oldest, None)
