@@ -34,8 +34,7 @@ def clickable(figure, alt: str, key: str) -> None:
 def traced(name: str, picture: ui.Picture) -> dict:
     """All exits of this picture as "rows"; times are medians of a few runs."""
     def work(model) -> dict:
-        rows = charts_compare.comparison(model, [model.trace(picture.pixels) for _ in range(REPEATS)], picture.truth)
-        return {"rows": rows, "device": str(model.device)}
+        return {"rows": charts_compare.comparison(model, [model.trace(picture.pixels) for _ in range(REPEATS)], picture.truth)}
 
     return ui.measured(name, bundle, tuple(bundle.heads), work, picture)
 

@@ -34,7 +34,7 @@ def recorded_counts(folder: str, stamp: str) -> tuple | None:
 
 def work(model) -> dict:
     """Every exit's count of this picture."""
-    return {"rows": model.trace(picture.pixels), "device": str(model.device)}
+    return {"rows": model.trace(picture.pixels)}
 
 
 def drawn_over(picture: ui.Picture, own: pd.Series):

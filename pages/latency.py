@@ -25,7 +25,7 @@ Type it here to share it by link, or to interrupt a real run there; the slider i
 def work(model) -> dict:
     """An uninterrupted run, and the plain backbone's time on the same picture."""
     exits, plain = run_beside_plain(model, picture.pixels, plan)
-    return {"exits": exits, "plain": plain, "device": str(model.device)}
+    return {"exits": exits, "plain": plain}
 
 
 def interrupt(picture: ui.Picture, plan: list, deadline: float) -> tuple[Answer, Answer]:

@@ -20,7 +20,7 @@ def work(model) -> dict:
         seen.append(fired)
         lamps.stream(place, seen, plan, picture.truth)
     exits, plain = run_beside_plain(model, picture.pixels, plan)
-    return {"exits": exits, "plain": plain, "device": str(model.device)}
+    return {"exits": exits, "plain": plain}
 
 
 def as_rows(exits: list, truth: str | None) -> pd.DataFrame:

@@ -126,7 +126,7 @@ class Scene:
 
         def work(model) -> dict:
             exits, plain = run_beside_plain(model, self.picture.pixels, self.plan)
-            return {"exits": exits, "plain": plain, "device": str(model.device)}
+            return {"exits": exits, "plain": plain}
 
         with st.container(), st.spinner("Running the network on this picture …", show_time=True):
             return ui.measured("lesson_run", self.bundle, self.head, work, self.picture)

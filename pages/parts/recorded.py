@@ -59,7 +59,7 @@ def times(bundle: ui.Bundle, heads: list[str]) -> dict:
         own = np.median([t.head_ms for t in traces], axis=0)
         backbone = np.maximum.accumulate(np.median([t.ms - t.head_ms for t in traces], axis=0))  # a neighbour's noise cannot undo layers
         middle = traces[0][["layer", "head"]].assign(ms=backbone + own, head_ms=own)
-        return {"trace": middle, "plain": float(middle.ms.iloc[-1]), "device": str(model.device)}
+        return {"trace": middle, "plain": float(middle.ms.iloc[-1])}
 
     with st.spinner("Timing every exit on this machine …", show_time=True):
         return ui.measured("exit_times", bundle, tuple(heads), measure)

@@ -17,7 +17,7 @@
                                              the same, plus: GPU out of memory -> continues on the CPU and says so
     ui.once("name", key, make)               this visitor's latest result of that name, remade only when `key` changes
     run = ui.measured("name", bundle, more, work, picture, again=False)
-                                             `work`'s {"device": ..., ...} with "at", when that was; on an example anybody's latest
+                                             what `work` gave, with "device" and "at", when it was; on an example anybody's latest
     ui.live_badge(bundle, run)  ui.recorded_badge(bundle, "10,000 pictures")  ui.replay_badge()
     ui.export("watch", table, bundle, settings={...}, run)  CSV and JSON run record buttons
     ui.chart(figure, alt="...")              an Altair chart, the same way everywhere (alt: the text alternative)
@@ -70,7 +70,9 @@ def once(name: str, key: Hashable, make: Callable[[], Any]) -> Any:
 def measured(
     name: str, bundle: Bundle, more: Hashable, work: Callable[[MultiExitViT], dict], picture: Picture | None = None, again: bool = False
 ) -> dict:
-    """What `work(model)` measured, on this picture if it is on one, with "at", when that was (UTC); `more` tells it from other work.
+    """What `work(model)` measured, on this picture if it is on one, with "device" and "at", when that was (UTC).
+
+    `more` tells it from other work of that name.
 
     Of a visitor's own picture, the visitor's own measurement. Of one of the lab's examples, or of none, the latest that anybody on this
     server made with this model, so that a class that opens the lab together need not wait in line; `again` measures anew, for everybody.
@@ -82,7 +84,8 @@ def measured(
         return kept.get(where) if shared and not again else None
 
     def timed(model: MultiExitViT) -> dict:
-        run = latest() or work(model) | {"at": datetime.now(UTC)}  # asked again: who waited in line may have waited for this very run
+        # Asked again: who waited in line may have waited for this very run.
+        run = latest() or work(model) | {"device": str(model.device), "at": datetime.now(UTC)}
         if shared and run["device"] == bundle.device:  # not what the CPU did in place of a GPU that failed
             kept[where] = run
             for oldest in list(kept)[:-KEPT_RUNS]:
