@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from mvit import budget
-from mvit import charts_budget as draw
-from mvit.plans import BestPlan, best_plan, measured, options
-from mvit.policies import make, replay
-from mvit.rules import finish_times
+from mvit.charts import budget as draw
+from mvit.policies import budget
+from mvit.policies.outcomes import finish_times
+from mvit.policies.plans import BestPlan, best_plan, measured, options
+from mvit.policies.rules import make, replay
 from pages.parts import recorded as recordings
 from pages.parts import shared as ui
 from pages.parts import words

@@ -3,8 +3,10 @@
 import pandas as pd
 import streamlit as st
 
-from mvit import charts, charts_compare, explain
-from mvit.overlay import overlay
+from mvit.charts import compare as charts_compare
+from mvit.charts import style as charts
+from mvit.images.draw import overlay
+from mvit.inference import explain
 from pages.parts import shared as ui
 from pages.parts import words
 

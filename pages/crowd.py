@@ -5,15 +5,20 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from mvit import charts, charts_crowd, explain, weights
-from mvit.crowd_evaluation import load_counts
-from mvit.doubts import doubts, stretch, usual_disagreement
-from mvit.evaluation import PredictionsError
-from mvit.multi_exit import FINAL
-from mvit.overlay import count_tiles, overlay
+from mvit.bundles import weights
+from mvit.charts import crowd as charts_crowd
+from mvit.charts import style as charts
+from mvit.evaluation.counts import load_counts
+from mvit.evaluation.predictions import PredictionsError
+from mvit.images.draw import count_tiles, overlay
+from mvit.inference import explain
+from mvit.models.multi_exit import FINAL
+from mvit.policies.doubts import doubts, stretch, usual_disagreement
 from mvit.tasks import tile_boxes
-from pages.parts import crowd_rule, crowd_sources, words
 from pages.parts import shared as ui
+from pages.parts import words
+from pages.parts.crowd import rule as crowd_rule
+from pages.parts.crowd import sources as crowd_sources
 
 WORDS = words.WORDS
 PHOTO, DRAWN, SEVERAL = "One photo", "Drawn crowd", "Several photos"

@@ -5,10 +5,11 @@ from statistics import quantiles
 import pandas as pd
 import streamlit as st
 
-from mvit import charts, charts_latency
-from mvit.deadline import Answer, answer_by
-from mvit.multi_exit import FINAL
-from mvit.plain import run_beside_plain
+from mvit.charts import latency as charts_latency
+from mvit.charts import style as charts
+from mvit.inference.baseline import run_beside_plain
+from mvit.inference.deadline import Answer, answer_by
+from mvit.models.multi_exit import FINAL
 from pages.parts import shared as ui
 from pages.parts import words
 

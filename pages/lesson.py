@@ -5,11 +5,11 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from mvit import weights
-from pages.parts import lesson_guess as guessing
+from mvit.bundles import weights
 from pages.parts import shared as ui
-from pages.parts.lesson_scene import Scene, Step
-from pages.parts.lesson_steps import STEPS
+from pages.parts.lesson import guess as guessing
+from pages.parts.lesson.scene import Scene, Step
+from pages.parts.lesson.steps import STEPS
 from pages.parts.words import head_help
 
 HERE = Path(__file__).resolve().parent

@@ -3,7 +3,9 @@
 import pandas as pd
 import streamlit as st
 
-from mvit import charts, charts_crowd, weights
+from mvit.bundles import weights
+from mvit.charts import crowd as charts_crowd
+from mvit.charts import style as charts
 from pages.parts import shared as ui
 from pages.parts import words
 

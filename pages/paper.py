@@ -3,11 +3,13 @@
 import pandas as pd
 import streamlit as st
 
-from mvit import charts_crowd, paper
-from mvit import charts_paper as draw
-from mvit.charts import macs_text
-from pages.parts import paper_table, words
+from mvit.charts import crowd as charts_crowd
+from mvit.charts import paper as draw
+from mvit.charts.style import macs_text
+from mvit.evaluation import paper
 from pages.parts import shared as ui
+from pages.parts import words
+from pages.parts.paper import table as paper_table
 
 WORDS = words.WORDS
 PAPER = "Bakhtiarnia, Zhang, Iosifidis: Multi-Exit Vision Transformer for Dynamic Inference (2021)"

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from mvit import charts_rules as draw
-from mvit import rules
-from mvit.charts import macs_text, plain_label
-from mvit.evaluation import Predictions, calibration_error, failure_auroc, overthinking
-from mvit.plans import costs
-from mvit.policies import choose_threshold
+from mvit.charts import rules as draw
+from mvit.charts.style import macs_text, plain_label
+from mvit.evaluation.predictions import Predictions, calibration_error, failure_auroc, overthinking
+from mvit.policies import outcomes as rules
+from mvit.policies.plans import costs
+from mvit.policies.rules import choose_threshold
 from pages.parts import recorded as recordings
 from pages.parts import shared as ui
 from pages.parts import words

@@ -3,9 +3,9 @@
 import pandas as pd
 import streamlit as st
 
-from mvit import charts
-from mvit.multi_exit import FINAL
-from mvit.plain import run_beside_plain
+from mvit.charts import style as charts
+from mvit.inference.baseline import run_beside_plain
+from mvit.models.multi_exit import FINAL
 from pages.parts import lamps, words
 from pages.parts import shared as ui
 

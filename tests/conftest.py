@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that a bar
 
 from bundles import save_bundle  # noqa: E402
 
-from mvit import weights  # noqa: E402
+from mvit.bundles import weights  # noqa: E402
 from mvit.tasks import CIFAR10_LABELS, Task  # noqa: E402
 
 

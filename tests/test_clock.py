@@ -7,8 +7,8 @@ import pytest
 import torch
 from thin import PLAN, picture, thin_model
 
-from mvit import multi_exit
 from mvit.clock import CpuClock, CudaClock, Timing, clock_for, environment, measure, paired, ratio, rounds, timed
+from mvit.models import multi_exit
 
 
 class Gpu:

@@ -17,7 +17,7 @@ QUERY = re.compile(r"`/?(\?[^`]+)`")
 
 
 def subcommands() -> dict[str, argparse.ArgumentParser]:
-    from mvit import cli
+    from mvit.cli import main as cli
 
     return next(a for a in cli.parser()._actions if isinstance(a, argparse._SubParsersAction)).choices
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from mvit.charts import confidence_colour, macs_text, plain_label, sure_text
-from mvit.multi_exit import FINAL, Exit
+from mvit.charts.style import confidence_colour, macs_text, plain_label, sure_text
+from mvit.models.multi_exit import FINAL, Exit
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 CSS, JS = (ASSETS / "lamps.css").read_text(), (ASSETS / "lamps.js").read_text()

@@ -11,10 +11,11 @@ from typing import TypeVar
 import numpy as np
 import streamlit as st
 
-from mvit import precision, weights
-from mvit.fallback import cpu_copy, is_device_failure
-from mvit.multi_exit import FINAL, MultiExitViT
-from mvit.weights import WeightsError
+from mvit.bundles import weights
+from mvit.bundles.weights import WeightsError
+from mvit.inference import precision
+from mvit.inference.fallback import cpu_copy, is_device_failure
+from mvit.models.multi_exit import FINAL, MultiExitViT
 from pages.parts import link, queue
 
 T = TypeVar("T")

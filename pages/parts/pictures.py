@@ -14,7 +14,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from mvit.images import ImageError, read_image
+from mvit.images.reader import ImageError, read_image
 from mvit.tasks import TASKS
 from pages.parts import link
 

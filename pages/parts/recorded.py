@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from mvit import weights
-from mvit.evaluation import Predictions, PredictionsError, load_predictions
+from mvit.bundles import weights
+from mvit.evaluation.predictions import Predictions, PredictionsError, load_predictions
 from pages.parts import shared as ui
 
 REPEATS = 7

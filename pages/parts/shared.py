@@ -23,7 +23,7 @@
     ui.chart(figure, alt="...")              an Altair chart, the same way everywhere (alt: the text alternative)
     ui.table(frame)                          the table alternative, under an expander
 
-Charts themselves come from mvit.charts, which holds the palette; pages hold no tensor code and import no torch.
+Charts themselves come from mvit.charts.style, which holds the palette; pages hold no tensor code and import no torch.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from mvit import charts
-from mvit.multi_exit import MultiExitViT
+from mvit.charts import style as charts
+from mvit.models.multi_exit import MultiExitViT
 from pages.parts.export import export, live_badge, recorded_badge, replay_badge, run_record
 from pages.parts.link import hidden, linked, notice, title
 from pages.parts.models import TASK_NAMES, Bundle, classes_only, current, inference

@@ -1,0 +1,1 @@
+"""What exits cost and save on this machine."""

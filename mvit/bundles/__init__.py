@@ -1,0 +1,1 @@
+"""Trained weights on disk: cards, tensors, loading, export."""

@@ -1,0 +1,1 @@
+"""Altair charts, one file a page; the palette is in `style`."""

@@ -1,0 +1,1 @@
+"""`python -m mvit`: one file a command."""

@@ -1,0 +1,1 @@
+"""What was measured on test sets, and what it says."""

@@ -1,0 +1,183 @@
+"""Predictions of every exit on a test set, recorded once and read many times; and the metrics computed from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+from tqdm import tqdm
+
+from mvit.clock import CpuClock
+from mvit.data.labelled import Pictures
+from mvit.models.multi_exit import FINAL, MultiExitViT
+
+FILE = "predictions.safetensors"
+FIELDS = ("top1", "confidence", "entropy", "margin")
+
+
+class PredictionsError(ValueError):
+    """Recorded predictions that are missing or damaged; the message names the file."""
+
+
+@dataclass
+class Predictions:
+    """What E exits said about N pictures. exits: E pairs (layer, head), the final exit last.
+
+    top1: (E, N) class indices. confidence, entropy (nats), margin: (E, N). truth: (N,) class indices.
+    """
+
+    exits: list[tuple[int, str]]
+    top1: np.ndarray
+    confidence: np.ndarray
+    entropy: np.ndarray
+    margin: np.ndarray
+    truth: np.ndarray
+
+    @property
+    def correct(self) -> np.ndarray:
+        """(E, N) bool."""
+        return self.top1 == self.truth
+
+    @property
+    def accuracy(self) -> np.ndarray:
+        """(E,) share of pictures that each exit gets right."""
+        return self.correct.mean(axis=1)
+
+    def select(self, exits: Sequence[tuple[int, str]]) -> Predictions:
+        """The same pictures seen by the given exits only, in the given order."""
+        rows = [self.exits.index(tuple(e)) for e in exits]
+        return Predictions([self.exits[r] for r in rows], *(getattr(self, f)[rows] for f in FIELDS), self.truth)
+
+    def of_head(self, head: str) -> Predictions:
+        """One head's exits by layer, then the final exit."""
+        return self.select([e for e in self.exits if e[1] == head] + [self.exits[-1]])
+
+
+@torch.inference_mode()
+def predict(model: MultiExitViT, pictures: Pictures, accelerator: Accelerator, batch: int = 64, show: bool = True) -> Predictions:
+    """Score every exit on all pictures; the backbone runs once per picture. Spread over accelerate's processes, if several."""
+    model.eval().lean(True)
+    exits = [*model.exits(), (model.depth, FINAL)]
+    mine = torch.arange(len(pictures))[accelerator.process_index :: accelerator.num_processes]
+    parts: list[torch.Tensor] = []
+    bar = tqdm(
+        mine.split(batch), desc="scoring", unit="batch", mininterval=5, disable=None if show and accelerator.is_main_process else True
+    )
+    for index in bar:
+        x, _ = pictures.whole(index, model.task, accelerator.device)
+        with accelerator.autocast():
+            logits = [step[2] for step in model.steps(x.to(model.dtype), exits, CpuClock())]
+        parts.append(_readout(torch.stack(logits).float()).cpu())
+    model.lean(False)
+    found = torch.cat(parts, dim=2)  # (4, E, n of this process)
+    if accelerator.num_processes > 1:
+        found = _gather(found, len(pictures), accelerator)
+    top1, confidence, entropy, margin = found.numpy()
+    return Predictions(exits, top1.astype(np.int64), confidence, entropy, margin, pictures.y.numpy())
+
+
+def _readout(logits: torch.Tensor) -> torch.Tensor:
+    """logits: (E, B, out) -> (4, E, B): top-1, confidence, entropy, margin."""
+    log_p = logits.log_softmax(-1)
+    p, top = log_p.exp(), logits.softmax(-1).topk(2, dim=-1)
+    return torch.stack([top.indices[..., 0].float(), top.values[..., 0], -(p * log_p).sum(-1), top.values[..., 0] - top.values[..., 1]])
+
+
+def _gather(found: torch.Tensor, n: int, accelerator: Accelerator) -> torch.Tensor:
+    """Join the processes' interleaved parts (4, E, n_i) to (4, E, n) in the pictures' order."""
+    most = -(-n // accelerator.num_processes)
+    padded = torch.nn.functional.pad(found, (0, most - found.shape[2])).to(accelerator.device)
+    joined = accelerator.gather(padded[None]).cpu()  # (processes, 4, E, most)
+    return joined.permute(1, 2, 3, 0).flatten(2)[..., :n]
+
+
+def practical(quality: dict[tuple[int, str], float]) -> set[tuple[int, str]]:
+    """The exits that are better than every earlier exit of the same head (paper, section IV). quality: the higher the better."""
+    best: dict[str, float] = {}
+    found = set()
+    for (layer, head), value in sorted(quality.items()):
+        if value > best.get(head, -np.inf):
+            best[head] = value
+            found.add((layer, head))
+    return found
+
+
+def summary(model: MultiExitViT, predictions: Predictions) -> dict:
+    """The card's figures: {"n", "final": {accuracy, macs}, "exits": [{layer, head, accuracy, macs, practical}]}."""
+    accuracy = dict(zip(predictions.exits, predictions.accuracy.tolist(), strict=True))
+    final = accuracy.pop((model.depth, FINAL))
+    good = practical(accuracy)
+    rows = [
+        {"layer": b, "head": h, "accuracy": a, "macs": model.exit_macs(b, h), "practical": (b, h) in good} for (b, h), a in accuracy.items()
+    ]
+    return {"n": len(predictions.truth), "final": {"accuracy": final, "macs": model.exit_macs(model.depth, FINAL)}, "exits": rows}
+
+
+def calibration_error(confidence: np.ndarray, correct: np.ndarray, bins: int = 15) -> float:
+    """Expected calibration error (Guo et al., 2017): confidence, correct: (N,) -> mean |accuracy - confidence| over equal-width bins."""
+    which = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = np.bincount(which, correct - confidence, bins)
+    return float(np.abs(gaps).sum() / len(confidence))
+
+
+def failure_auroc(confidence: np.ndarray, correct: np.ndarray) -> float:
+    """Chance that a right answer is more confident than a wrong one (area under the ROC curve); NaN if all are right or all wrong."""
+    order = np.argsort(confidence, kind="stable")
+    values, inverse, counts = np.unique(confidence[order], return_inverse=True, return_counts=True)
+    ranks = np.empty(len(confidence))
+    ranks[order] = (np.cumsum(counts) - (counts - 1) / 2)[inverse]  # ties share their mean rank
+    right, wrong = int(correct.sum()), int((~correct).sum())
+    if not right or not wrong:
+        return float("nan")
+    return float((ranks[correct].sum() - right * (right + 1) / 2) / (right * wrong))
+
+
+def overthinking(predictions: Predictions) -> float:
+    """Share of pictures that some exit gets right and the final exit wrong (Kaya et al., 2019)."""
+    return float((predictions.correct[:-1].any(axis=0) & ~predictions.correct[-1]).mean())
+
+
+def agreement(predictions: Predictions) -> np.ndarray:
+    """(E,) share of pictures on which each exit says what the final exit says."""
+    return (predictions.top1 == predictions.top1[-1]).mean(axis=1)
+
+
+def save_predictions(folder: Path, splits: dict[str, Predictions]) -> Path:
+    """Write predictions.safetensors: tensors `<split>.<field>`, float16 and uint8, and the exits' names in the metadata."""
+    tensors, names = {}, {}
+    for split, p in splits.items():
+        tensors |= {
+            f"{split}.top1": p.top1.astype(np.uint8 if p.top1.max() < 256 else np.uint16),
+            f"{split}.truth": p.truth.astype(np.uint16),
+        }
+        tensors |= {f"{split}.{f}": getattr(p, f).astype(np.float16) for f in FIELDS[1:]}
+        names[split] = ",".join(f"{layer}:{head}" for layer, head in p.exits)
+    save_file(tensors, folder / FILE, names)
+    return folder / FILE
+
+
+def load_predictions(folder: Path) -> dict[str, Predictions]:
+    """Read what `save_predictions` wrote: {"val": ..., "test": ...}; raises PredictionsError."""
+    file = folder / FILE
+    try:
+        from safetensors import safe_open
+
+        tensors = load_file(file)
+        with safe_open(file, "np") as opened:
+            names = opened.metadata() or {}
+        found = {}
+        for split, text in names.items():
+            exits = [(int(e.split(":")[0]), e.split(":")[1]) for e in text.split(",")]
+            values = [tensors[f"{split}.{f}"] for f in FIELDS]
+            found[split] = Predictions(
+                exits, values[0].astype(np.int64), *(v.astype(np.float32) for v in values[1:]), tensors[f"{split}.truth"].astype(np.int64)
+            )
+        return found
+    except (OSError, SafetensorError, KeyError, ValueError, IndexError) as error:
+        raise PredictionsError(f"recorded predictions in {file.parent.name}/{FILE} are missing or damaged ({error})") from error

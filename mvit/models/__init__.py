@@ -1,0 +1,1 @@
+"""Networks: backbone, heads, exits, and their cost."""

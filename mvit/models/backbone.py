@@ -1,0 +1,76 @@
+"""A timm Vision Transformer, run one encoder block at a time."""
+
+from __future__ import annotations
+
+import timm
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import nn
+
+from mvit.models.inline_layers import embedding, encoder_layer, plain_embedding, plain_layer, watched
+
+
+class Backbone(nn.Module):
+    """A plain ViT as: embed -> block 1 .. block L -> final exit. Holds the timm model itself, so its weights keep timm's names.
+
+    Raises ValueError if the model is not a plain ViT with one class token.
+    """
+
+    def __init__(self, vit: VisionTransformer):
+        super().__init__()
+        if not isinstance(vit, VisionTransformer) or vit.num_prefix_tokens != 1:
+            raise ValueError("the backbone must be a plain timm VisionTransformer with one class token")
+        self.vit = vit
+        vit.straight = plain_embedding(vit)
+        for block in vit.blocks:
+            block.straight = plain_layer(block)
+
+    @classmethod
+    def create(cls, name: str, outputs: int, pretrained: bool = False, img_size: int = 224, **options) -> Backbone:
+        """Build the timm model `name` for square inputs of `img_size` pixels; `pretrained` asks the hub for its weights.
+
+        Raises ValueError if timm has no such model, if it cannot be had from the hub, or if it is not a plain ViT.
+        """
+        try:
+            return cls(
+                timm.create_model(name, pretrained=pretrained, num_classes=outputs, img_size=img_size, dynamic_img_size=True, **options)
+            )
+        except (TypeError, RuntimeError) as error:  # a model without these options is no plain ViT; a name that timm does not know
+            raise ValueError(f"'{name}' cannot be a backbone: {error}") from error
+
+    @property
+    def depth(self) -> int:
+        """Number L of encoder layers."""
+        return len(self.vit.blocks)
+
+    @property
+    def dim(self) -> int:
+        """Channels D of a token."""
+        return self.vit.embed_dim
+
+    @property
+    def grid(self) -> int:
+        """Side of the square patch map, so that N = grid * grid."""
+        return self.vit.patch_embed.grid_size[0]
+
+    def embed(self, image: torch.Tensor) -> torch.Tensor:
+        """image: (B, 3, H, W) -> tokens: (B, 1+N, D), class token first, positions added."""
+        patches = self.vit.patch_embed
+        if self.vit.straight and tuple(image.shape[2:]) == patches.img_size and not watched(patches):
+            return embedding(self.vit, image)
+        return self.vit.norm_pre(self.vit._pos_embed(self.vit.patch_embed(image)))
+
+    def block(self, tokens: torch.Tensor, layer: int) -> torch.Tensor:
+        """Run encoder layer `layer` (1..L) alone. tokens: (B, 1+N, D) -> (B, 1+N, D)."""
+        block = self.vit.blocks[layer - 1]
+        if getattr(block, "straight", False) and block.attn.fused_attn and not watched(block):
+            return encoder_layer(block, tokens)
+        return block(tokens)
+
+    def final(self, tokens: torch.Tensor) -> torch.Tensor:
+        """The backbone's own exit. tokens after layer L: (B, 1+N, D) -> (B, out)."""
+        return self.vit.forward_head(self.vit.norm(tokens))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """The plain forward pass, exactly timm's. image: (B, 3, H, W) -> (B, out)."""
+        return self.vit(image)

@@ -1,0 +1,1 @@
+"""Drawn crowds, whose true count is known."""

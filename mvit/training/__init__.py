@@ -1,0 +1,1 @@
+"""Training: backbone, exits, counter, and whole studies."""

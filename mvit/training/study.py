@@ -1,0 +1,178 @@
+"""The whole study of one task on one backbone: fine-tune, train all exits, measure every exit on the test split, write the bundle."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import timm
+import torch
+from accelerate import Accelerator
+
+from mvit.bundles import weights
+from mvit.data.labelled import DataError, Pictures, class_folders, hold_out, load_split, read_folder
+from mvit.evaluation.predictions import predict, save_predictions, summary
+from mvit.models.backbone import Backbone
+from mvit.models.heads import HEADS
+from mvit.models.multi_exit import MultiExitViT, PlanError
+from mvit.tasks import TASKS, Task
+from mvit.training.exits import ExitRecipe, classifier_wise, warm_start
+from mvit.training.finetune import Recipe, fine_tune
+from mvit.training.initial import origin, starting_backbone, take_over_exits
+from mvit.training.joint import JointRecipe, end_to_end, layer_wise
+
+VALIDATION_SHARE, OWN_TEST_SHARE = 0.1, 0.2
+RECORDED_VALIDATION = 2_500  # pictures: plenty for choosing a threshold
+
+
+@dataclass
+class Study:
+    """What to train. run: folder of checkpoints, resumed from. init: see `mvit.training.initial`, or None for the model hub (`hub`: which).
+
+    name: the bundle's folder; by default the architecture, with the strategy if that is not classifier-wise. recipe: fine-tuning, or the
+    joint training of the other strategies; exits: classifier-wise training. heads and layers: which exits (all layers by default).
+    exit_weights: for end-to-end, see `exit_weights` in mvit.training.joint; by default `half` for one layer and `depth` for more.
+    """
+
+    task: Task
+    data: Path
+    run: Path
+    architecture: str = "vit_tiny_patch16_224"
+    init: Path | None = None
+    name: str | None = None
+    recipe: Recipe = field(default_factory=Recipe)
+    exits: ExitRecipe = field(default_factory=ExitRecipe)
+    limit: int | None = None
+    test_limit: int | None = None
+    precision: str = "no"
+    device: str = "auto"
+    notes: str = ""
+    strategy: str = "classifier-wise"
+    heads: tuple[str, ...] = tuple(HEADS)
+    layers: tuple[int, ...] | None = None
+    exit_weights: str | tuple[float, ...] | None = None
+    hub: str | None = None
+
+    @property
+    def bundle(self) -> str:
+        """Name of the bundle's folder."""
+        suffix = "" if self.strategy == "classifier-wise" else f"_{self.strategy.replace('-', '_')}"
+        return self.name or self.architecture + suffix
+
+
+def own_task(folder: Path, name: str, native_px: int = 224) -> Task:
+    """A task from an image folder: its labels are the class folders, its pictures keep up to `native_px` pixels. Raises DataError."""
+    if not name.replace("-", "_").isidentifier() or name in TASKS:
+        raise DataError(f"'{name}' cannot name a task: use letters, digits and '_', and none of {', '.join(TASKS)}")
+    classes = folder / "train" if (folder / "train").is_dir() else folder
+    return Task(name, class_folders(classes), native_px)
+
+
+def splits(study: Study) -> tuple[Pictures, Pictures, Pictures]:
+    """(train, validation, test): validation is cut from train; a folder without a test split gives a share of itself."""
+    seed = study.recipe.seed
+    if study.task.name in TASKS or (study.data / "train").is_dir():
+        train, test = load_split(study.task, study.data, "train"), load_split(study.task, study.data, "test")
+    else:
+        train, test = hold_out(read_folder(study.task, study.data), OWN_TEST_SHARE, seed)
+    train, val = hold_out(sample(train, study.limit, seed), VALIDATION_SHARE, seed)
+    if not len(val) or not len(test):
+        missing = "testing" if len(val) else "validation"
+        raise DataError(f"there are too few pictures in {study.data}: none is left for {missing}; give each class at least three")
+    empty = [label for number, label in enumerate(train.labels) if not (train.y == number).any()]
+    if empty and study.limit is None:
+        raise DataError(f"there are no pictures of '{empty[0]}' to learn from in {study.data}")
+    return train, val, sample(test, study.test_limit, seed)
+
+
+def sample(pictures: Pictures, limit: int | None, seed: int = 0) -> Pictures:
+    """A seeded random `limit` of the pictures, or all of them."""
+    if limit is None or limit >= len(pictures):
+        return pictures
+    order = torch.randperm(len(pictures), generator=torch.Generator().manual_seed(seed))
+    return pictures.subset(order[:limit].sort().values)
+
+
+def train(study: Study) -> dict:
+    """Run the study to its end, resuming where its run folder stands, and write weights/<task>/<name>/; gives back the card."""
+    torch.manual_seed(study.recipe.seed)
+    accelerator = Accelerator(cpu=study.device == "cpu", mixed_precision=study.precision)
+    train_set, val, test = splits(study)
+    backbone = starting_backbone(study.architecture, study.task, study.init, study.hub)
+    model, told = learn(study, backbone, train_set, val, accelerator)
+    val_predictions, test_predictions = predict(model, sample(val, RECORDED_VALIDATION), accelerator), predict(model, test, accelerator)
+    measured = summary(model, test_predictions)
+    model.practical_exits = frozenset((e["layer"], e["head"]) for e in measured["exits"] if e["practical"])
+    card = {
+        "task": asdict(study.task),
+        "architecture": study.architecture,
+        "strategy": study.strategy,
+        "layers": sorted({layer for layer, _ in model.exits()}),
+        **origin(study.init, study.hub or study.architecture),
+        "data": {
+            "train": len(train_set),
+            "validation": len(val),
+            "test": len(test),
+            "unreadable": list(dict.fromkeys(train_set.unreadable + test.unreadable)),
+        },
+        **told,
+        "precision": f"{study.precision} (accelerate) on {accelerator.device.type}",
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "timm": timm.__version__},
+        "seed": study.recipe.seed,
+        "notes": study.notes,
+        **measured,
+    }
+    folder = weights.root() / study.task.name / study.bundle
+    if accelerator.is_main_process:
+        card = weights.save(model, folder, card)
+        save_predictions(folder, {"val": val_predictions, "test": test_predictions})
+    return json.loads(json.dumps(card))
+
+
+def learn(study: Study, backbone: Backbone, train_set: Pictures, val: Pictures, accelerator: Accelerator) -> tuple[MultiExitViT, dict]:
+    """Train backbone and exits by the study's strategy; gives back the model and what the card tells about it."""
+    if wrong := [layer for layer in study.layers or () if layer > backbone.depth]:
+        raise PlanError(f"there is no layer {wrong[0]}; {study.architecture} has layers 1 to {backbone.depth}")
+    model, recipe = MultiExitViT.untrained(backbone, study.task, study.heads, study.layers), study.recipe
+    if study.strategy == "classifier-wise":
+        taken = take_over_exits(model, study.init)
+        if recipe.from_layer > 1 and (kept := [e for e in model.exits() if e[0] < recipe.from_layer and e not in taken]):
+            raise PlanError(f"training from layer {recipe.from_layer} keeps the exits below, but {study.init} has no {kept[0][1]} after "
+                            f"layer {kept[0][0]}; pass a bundle with all of them as --init")  # fmt: skip
+        tuned = fine_tune(backbone, study.task, train_set, val, recipe, accelerator, study.run / "finetune.safetensors")
+        warm_start(model, [e for e in model.exits() if e not in taken])
+        learned = classifier_wise(model.above(recipe.from_layer), train_set, val, study.exits, accelerator, study.run / "exits.safetensors")
+        done = {k: tuned[k] for k in ("step", "val_accuracy")}
+        about = {"exit_recipe": asdict(study.exits) | {"rounds": learned["round"], "rates": learned["rates"]}}
+    else:
+        warm_start(model)
+        take_over_exits(model, study.init)
+        recipe, checkpoint = joint(recipe), study.run / f"{study.strategy.replace('-', '_')}.safetensors"
+        if study.strategy == "end-to-end":
+            weighed = study.exit_weights or ("half" if len({layer for layer, _ in model.exits()}) == 1 else "depth")
+            tuned = end_to_end(model, train_set, recipe, accelerator, checkpoint, weighed)
+        else:
+            tuned = layer_wise(model, train_set, recipe, accelerator, checkpoint)
+        done, about = {"step": tuned["step"] * len(tuned["weights"])}, {"exit_weights": tuned["weights"]}
+    counts = {"steps": done.pop("step"), "seconds": round(tuned["seconds"])} | done
+    return model, {"recipe": asdict(recipe) | counts | {"pictures_seen": counts["steps"] * recipe.batch}} | about
+
+
+def joint(recipe: Recipe) -> JointRecipe:
+    """A fine-tuning recipe as one for backbone and exits together."""
+    return recipe if isinstance(recipe, JointRecipe) else JointRecipe(**asdict(recipe))
+
+
+def evaluate(model: MultiExitViT, data: Path, limit: int | None = None, seed: int = 0, precision: str = "no") -> dict:
+    """Measure every exit on the official test split: {"task", "n", "final": {...}, "exits": [...]}. Raises DataError."""
+    pictures = sample(load_split(model.task, data, "test"), limit, seed)
+    accelerator = Accelerator(cpu=model.device.type == "cpu", mixed_precision=precision)
+    return {"task": model.task.name, **summary(model, predict(model, pictures, accelerator))}
+
+
+def quick(recipe: Recipe, **changes) -> Recipe:
+    """The recipe with the given fields changed, those that are None left alone."""
+    return dataclasses.replace(recipe, **{k: v for k, v in changes.items() if v is not None})

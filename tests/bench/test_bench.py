@@ -1,0 +1,144 @@
+"""The bench: a full record from a thin model, honest parts, and a readable table."""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from thin import picture, thin_model
+
+from mvit.bench import measures as bench_parts
+from mvit.bench.report import PARTS, add_arguments, bench, describe, markdown, run
+from mvit.evaluation.predictions import Predictions
+from mvit.models.multi_exit import FINAL, PlanError
+from mvit.policies.plans import costs
+
+
+@pytest.fixture(scope="module")
+def model():
+    return thin_model(heads=("mlp",))
+
+
+def records(model, seed):
+    """Predictions that grow right and sure with the layer."""
+    rng = np.random.default_rng(seed)
+    exits = [*model.exits("mlp"), (model.depth, FINAL)]
+    limit = np.linspace(0.5, 0.05, len(exits))[:, None]
+    truth, ease = rng.integers(0, 10, 500), rng.random(500)
+    confidence = np.clip(0.6 + 0.5 * (ease - limit), 0, 1)
+    return Predictions(exits, np.where(ease > limit, truth, (truth + 1) % 10), confidence, 1 - confidence, confidence, truth)
+
+
+@pytest.fixture(scope="module")
+def result(model):
+    recorded = {"val": records(model, 0), "test": records(model, 1)}
+    said = []
+    found = bench(model, "mlp", [picture(), picture(1)], recorded, n=3, runs=1, only=PARTS[:5], say=said.append)
+    assert len(said) == 5
+    return found
+
+
+def test_every_part_is_there_and_survives_json(result):
+    assert set(PARTS[:5]) <= result.keys()
+    assert json.loads(json.dumps(result))["environment"]["device"]
+    assert result["memory"]["backbone_mb"] > 0 and result["memory"]["process_peak_mb"] > 50
+
+
+def test_the_overhead_is_a_ratio_of_real_times(result):
+    part = result["overhead"]
+    assert 0 < part["heads_ms"] and 0 < part["plain_ms"] and part["run_ms"] > 0
+    assert 0.3 < part["run_ratio"] < 5 and 0.3 < part["instrumented_ratio"] < 3
+
+
+def test_leaving_early_is_measured_at_three_depths(result):
+    assert [row["layer"] for row in result["leaving"]] == [3, 6, 9]
+    assert all(row["ratio"] > 0 for row in result["leaving"])
+
+
+def test_every_exit_has_a_latency(result):
+    assert [(e["layer"], e["head"]) for e in result["exits"]] == [*[(b, "mlp") for b in range(1, 13)], (12, FINAL)]
+    assert all(0 < e["head_ms"] < e["ms"] <= e["p95"] for e in result["exits"])
+
+
+def test_the_stop_rule_is_chosen_on_val_and_judged_on_test(model, result):
+    part = result["threshold"]["recorded"]
+    test = records(model, 1)
+    assert part["n"] == 500 and part["final_accuracy"] == test.accuracy[-1]
+    plan = result["threshold"]["plan"]
+    assert 2 <= len(plan) <= 5 and plan[-1] == (12, FINAL), "few exits, since every head on the way costs"
+    test = test.select(plan)
+    first = test.confidence >= part["threshold"]
+    taken = np.where(first[:-1].any(0), first[:-1].argmax(0), len(plan) - 1)
+    assert part["accuracy"] == pytest.approx(np.mean([test.correct[t, i] for i, t in enumerate(taken)]))
+    assert part["macs_saving"] == pytest.approx(model.backbone_macs.total / costs(model, plan)[taken].mean())
+    assert result["threshold"]["live"]["n"] == 2 and result["threshold"]["live"]["speedup"] > 0
+
+
+def test_the_live_rule_runs_only_the_blocks_it_needs(model):
+    inputs = [model.to_input(picture())]
+    plan = bench_parts.ladder(model, "mlp")
+    assert bench_parts._live(model, inputs, plan, bench_parts.Confidence(0.0), 1)["mean_layer"] == 1
+    assert bench_parts._live(model, inputs, plan, bench_parts.Confidence(2.0), 1)["mean_layer"] == 12
+
+
+def test_no_deadline_gets_a_late_answer(result):
+    part = result["deadlines"]
+    assert part["runs"] == 20 and part["late_answers"] == 0 and len(part["by_budget"]) == 20
+    assert part["median_ms"] <= part["p99_ms"] <= part["worst_ms"]
+    assert part["by_budget"][0]["median_layer"] <= part["by_budget"][-1]["median_layer"]
+
+
+def test_batches_count_pictures(model):
+    rows = bench_parts.batches(model, model.to_input(picture()), (1, 8), n=1)
+    assert [r["batch"] for r in rows] == [1, 8]
+    assert all(r["pictures_per_s"] == pytest.approx(1000 * r["batch"] / r["ms"]) for r in rows)
+
+
+def test_a_peer_that_is_not_installed_is_said_so(model, monkeypatch):
+    monkeypatch.setattr(bench_parts.importlib.util, "find_spec", lambda name: None)
+    rows = bench_parts.peers(model, model.to_input(picture()), "mlp", 1)
+    assert rows[-1] == {"name": "earlyon ViT-B/16", "skipped": "not installed"}
+    assert {"this backbone, plain", "plain ViT-Ti"} <= {r["name"] for r in rows} and rows[0]["ms"] > 0
+
+
+def test_the_table_is_markdown_with_the_context_first(result):
+    text = markdown(result)
+    assert text.startswith("thin, ") and result["environment"]["device"] in text
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(rows) > 20 and all(line.endswith("|") for line in rows)
+    assert "| 6 `mlp` |" in text and "answered - deadline" in text
+    assert describe(result) == text
+
+
+def test_the_command_writes_both_files(model, tmp_path):
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    args = parser.parse_args(["--rounds", "1", "--only", "overhead", "--write", str(tmp_path / "bench")])
+    args.head, args.task, args.backbone = "mlp", "no", "weights"
+    found = run(args, model)
+    assert json.loads((tmp_path / "bench.json").read_text())["overhead"] == found["overhead"]
+    assert (tmp_path / "bench.md").read_text() == markdown(found)
+    assert "deadlines" not in found
+
+
+def test_what_cannot_be_measured_is_refused(model):
+    with pytest.raises(PlanError, match="resmlp"):
+        bench(model, "resmlp")
+    with pytest.raises(ValueError, match="no part 'luck'"):
+        bench(model, only=("luck",))
+    args = argparse.Namespace(rounds=0, runs=1, only=list(PARTS), write=None, head=None)
+    with pytest.raises(ValueError, match="--rounds"):
+        run(args, model)
+    args = argparse.Namespace(rounds=1, runs=1, only=list(PARTS), write=Path("nowhere") / "bench", head=None)
+    with pytest.raises(ValueError, match="no folder nowhere"):
+        run(args, model)
+
+
+@pytest.mark.slow
+def test_exits_cost_little_more_than_their_own_work():
+    model = thin_model(dim=192, px=224, heads=("mlp",))
+    x = model.to_input(picture())
+    part = bench_parts.overhead(model, x, "mlp", 40)
+    assert part["run_ratio"] <= 1.05 and part["instrumented_ratio"] < 1.03
+    assert all(row["ratio"] <= 1.05 for row in bench_parts.leaving(model, x, "mlp", 40))

@@ -1,0 +1,102 @@
+"""Exports: the file alone gives the model's answer, is smaller for an earlier exit, and says what it is."""
+
+import argparse
+import json
+
+import numpy as np
+import pytest
+import torch
+from thin import picture, thin_model
+
+from mvit.bundles import export as export_module
+from mvit.bundles.export import ExportError, Truncated, add_arguments, describe, export, run
+from mvit.models.backbone import Backbone
+from mvit.models.multi_exit import FINAL, MultiExitViT, PlanError
+from mvit.tasks import Task
+
+
+@pytest.fixture(scope="module")
+def model():
+    return thin_model(depth=4, heads=("mlp", "vit", "cnn_project", "mixer", "resmlp"))
+
+
+def test_onnx_runtime_gives_the_same_answer_from_the_file_alone(model, tmp_path):
+    ort = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    path = tmp_path / "cut.onnx"
+    result = export(model, 3, "resmlp", path)
+    assert result["size"] == path.stat().st_size and result["latency_ms"] > 0 and result["max_difference"] <= 1e-3
+    assert [p.name for p in tmp_path.iterdir()] == ["cut.onnx"]  # one file, weights inside
+    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for seed in range(3):
+        [exit] = model.run(picture(seed), [(3, "resmlp")])
+        [scores] = session.run(None, {"image": model.to_input(picture(seed)).numpy()})
+        assert np.abs(scores[0] - exit.scores).max() <= 1e-3
+    about = json.loads(session.get_modelmeta().custom_metadata_map["mvit"])
+    assert about["labels"] == list("abcdefghij") and (about["layer"], about["head"]) == (3, "resmlp")
+
+
+def test_pt2_gives_the_same_answer_from_the_file_alone(model, tmp_path):
+    result = export(model, 2, "mixer", tmp_path / "cut.pt2", "pt2")
+    assert result["max_difference"] <= 1e-3
+    loaded = torch.export.load(tmp_path / "cut.pt2").module()
+    [exit] = model.run(picture(5), [(2, "mixer")])
+    assert np.abs(loaded(model.to_input(picture(5)))[0].detach().numpy() - exit.scores).max() <= 1e-3
+
+
+@pytest.mark.parametrize("layer, head", [(1, "mlp"), (2, "vit"), (3, "cnn_project"), (4, FINAL), (4, "mlp")])
+def test_the_truncated_network_is_the_exit_for_every_kind_of_head(model, layer, head):
+    cut = Truncated(model, layer, head)
+    [exit] = model.run(picture(), [(layer, head)])
+    with torch.inference_mode():
+        assert np.abs(cut(model.to_input(picture()))[0].numpy() - exit.scores).max() < 1e-5
+    assert len(cut.blocks) == layer
+
+
+def test_a_backbone_that_takes_any_size_is_cut_the_same():
+    torch.manual_seed(0)
+    task = Task("thin", tuple("abc"), native_px=32, input_px=224)
+    model = MultiExitViT.untrained(Backbone.create("vit_tiny_patch16_224", 3), task, ("mlp",), [1]).eval()
+    [exit] = model.run(picture(), [(1, "mlp")])
+    with torch.inference_mode():
+        assert np.abs(Truncated(model, 1, "mlp")(model.to_input(picture()))[0].numpy() - exit.scores).max() < 1e-5
+
+
+def test_an_earlier_exit_makes_a_smaller_file(model, tmp_path):
+    sizes = [export(model, layer, "mlp", tmp_path / f"{layer}.pt2", "pt2")["size"] for layer in (1, 4)]
+    assert sizes[0] < 0.5 * sizes[1]
+
+
+def test_the_model_is_left_as_it_is(model, tmp_path):
+    before = {n: p.clone() for n, p in model.state_dict().items()}
+    export(model, 1, "mlp", tmp_path / "cut.pt2", "pt2")
+    assert all(torch.equal(before[n], p) for n, p in model.state_dict().items())
+
+
+def test_what_cannot_be_exported_is_said_in_one_sentence(model, tmp_path, monkeypatch):
+    with pytest.raises(PlanError, match="layer 5"):
+        export(model, 5, "mlp", tmp_path / "cut.pt2", "pt2")
+    with pytest.raises(ExportError, match="no format 'exe'"):
+        export(model, 1, "mlp", tmp_path / "cut.exe", "exe")
+    with pytest.raises(ExportError, match="no folder"):
+        export(model, 1, "mlp", tmp_path / "nowhere" / "cut.pt2", "pt2")
+    monkeypatch.setattr(export_module, "_write_pt2", lambda *_: ("torch", lambda: np.full((1, 10), 0.5)))
+    with pytest.raises(ExportError, match="answers differently"):
+        export(model, 1, "mlp", tmp_path / "cut.pt2", "pt2")
+
+
+def test_a_missing_package_is_named_with_the_cure(model, tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
+    with pytest.raises(ExportError, match="onnxruntime.*pip install"):
+        export(model, 1, "mlp", tmp_path / "cut.onnx")
+
+
+def test_the_command_names_its_file(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    args = parser.parse_args(["--exit", "1", "--format", "pt2"])
+    args.head, args.task, args.backbone = "mlp", "thin", "vit"
+    result = run(args, model)
+    assert (tmp_path / "thin-vit-mlp-1.pt2").exists()
+    assert "mlp after layer 1" in describe(result) and "ms a picture" in describe(result)

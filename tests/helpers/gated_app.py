@@ -1,0 +1,26 @@
+"""The app with a gate: while the file named in MVIT_TEST_GATE exists, every run stops behind layer 1, so that tests can come and go."""
+
+import os
+import runpy
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+GATE = Path(os.environ["MVIT_TEST_GATE"])
+sys.path.insert(0, str(ROOT))
+
+from mvit.models.backbone import Backbone  # noqa: E402
+
+if not hasattr(Backbone, "ungated_block"):
+    Backbone.ungated_block = Backbone.block
+
+    def block(self, tokens, layer):
+        until = time.monotonic() + 120
+        while layer > 1 and GATE.exists() and time.monotonic() < until:
+            time.sleep(0.01)
+        return self.ungated_block(tokens, layer)
+
+    Backbone.block = block
+
+runpy.run_path(str(ROOT / "app.py"), run_name="__main__")

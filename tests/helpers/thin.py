@@ -1,0 +1,25 @@
+"""A small untrained model for tests that need blocks to run but no answer to be right."""
+
+import numpy as np
+import torch
+from timm.models.vision_transformer import VisionTransformer
+
+from mvit.models.backbone import Backbone
+from mvit.models.multi_exit import FINAL, MultiExitViT
+from mvit.tasks import Task
+
+TASK = Task("thin", tuple("abcdefghij"), native_px=32, input_px=64)
+PLAN = [(2, "mlp"), (4, "mlp"), (8, "resmlp"), (12, FINAL)]
+
+
+def thin_model(dim: int = 64, depth: int = 12, px: int = 64, heads: tuple[str, ...] = ("mlp", "resmlp"), seed: int = 0) -> MultiExitViT:
+    """A ViT of `depth` thin blocks with the given heads after every layer, in evaluation mode."""
+    torch.manual_seed(seed)
+    vit = VisionTransformer(img_size=px, patch_size=16, embed_dim=dim, depth=depth, num_heads=dim // 64, num_classes=10)
+    task = Task(TASK.name, TASK.labels, TASK.native_px, px)
+    return MultiExitViT.untrained(Backbone(vit), task, heads).eval().requires_grad_(False)
+
+
+def picture(seed: int = 0, side: int = 40) -> np.ndarray:
+    """Random pixels: (side, side, 3) uint8."""
+    return np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)

@@ -1,0 +1,40 @@
+"""A visit to the app through Streamlit's test client: open a page, look at it."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+APP = Path(__file__).resolve().parents[2] / "app.py"
+
+
+def open_app(page: str | None = None, **params) -> AppTest:
+    """The app as a link to that page, or to none, opens it."""
+    app = AppTest.from_file(str(APP), default_timeout=180)
+    for key, value in (params | ({"page": page} if page else {})).items():
+        app.query_params[key] = value
+    return app.run()
+
+
+def well(app: AppTest) -> AppTest:
+    """The app, after checking that nothing went wrong on it."""
+    assert not app.exception and not app.error, [e.value for e in [*app.exception, *app.error]]
+    return app
+
+
+def metric(app: AppTest, label: str) -> str:
+    return next(m.value for m in app.metric if m.label == label)
+
+
+def charts(app: AppTest) -> int:
+    return len(app.get("vega_lite_chart"))
+
+
+def png(seed: int) -> bytes:
+    """A PNG file of 70 x 50 random pixels."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (50, 70, 3), dtype=np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "PNG")
+    return out.getvalue()

@@ -1,0 +1,76 @@
+"""Closed-form multiply-accumulates against PyTorch's own counter, which watches the real operations."""
+
+import pytest
+import torch
+from thin import thin_model
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from mvit.models import macs
+from mvit.models.backbone import Backbone
+from mvit.models.heads import HEADS
+from mvit.models.multi_exit import FINAL, MultiExitViT
+from mvit.tasks import TASKS
+
+DIM, GRID, OUT = 192, 14, 10
+ONE_PERCENT = 0.01
+
+
+def counted(work) -> float:
+    """Multiply-accumulates that really happen, attention spelled out."""
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        work()
+    return counter.get_total_flops() / 2
+
+
+@pytest.fixture(scope="module")
+def model():
+    return MultiExitViT.untrained(Backbone.create("vit_tiny_patch16_224", OUT), TASKS["cifar10"], tuple(HEADS), [1, 7]).eval()
+
+
+@pytest.fixture(scope="module")
+def tokens():
+    return torch.randn(1, 1 + GRID**2, DIM)
+
+
+def test_the_whole_backbone(model):
+    image = torch.randn(1, 3, 224, 224)
+    assert model.backbone_macs.total == pytest.approx(counted(lambda: model.backbone(image)), rel=ONE_PERCENT)
+
+
+def test_each_part_of_the_backbone(model, tokens):
+    parts, image = model.backbone_macs, torch.randn(1, 3, 224, 224)
+    assert parts.embed == pytest.approx(counted(lambda: model.backbone.embed(image)), rel=ONE_PERCENT)
+    assert parts.block == pytest.approx(counted(lambda: model.backbone.block(tokens, 3)), rel=ONE_PERCENT)
+    assert parts.final == pytest.approx(counted(lambda: model.backbone.final(tokens)), rel=ONE_PERCENT)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_each_head(name, tokens):
+    head = HEADS[name](DIM, GRID, OUT).eval()
+    assert head.macs == pytest.approx(counted(lambda: head(tokens)), rel=ONE_PERCENT)
+
+
+def test_an_exit_costs_the_backbone_up_to_its_layer_and_its_own_head_alone(model):
+    assert model.exit_macs(1, "vit") == model.backbone_macs.up_to(1) + model.head_at(1, "vit").macs
+    assert model.exit_macs(7, "mlp") - model.exit_macs(1, "mlp") == 6 * model.backbone_macs.block
+    assert model.exit_macs(12, FINAL) == model.backbone_macs.total
+
+
+@pytest.mark.parametrize("dim, grid", [(192, 14), (768, 14), (768, 24), (384, 7)])
+def test_mlp_is_the_cheapest_head_and_vit_the_dearest(dim, grid):
+    with torch.device("meta"):
+        cost = {name: HEADS[name](dim, grid, OUT).macs for name in HEADS}
+    assert min(cost, key=cost.get) == "mlp" and max(cost, key=cost.get) == "vit"
+    assert len(set(cost.values()) - {cost["mlp"], cost["vit"]}) >= len(HEADS) - 3  # only cnn_add and cnn_ignore cost the same
+
+
+def test_a_vit_head_costs_one_encoder_layer_more_than_its_mlp(model):
+    head = model.head_at(7, "vit")
+    assert head.macs - model.backbone_macs.block == macs.mlp(DIM, DIM // 2, OUT)
+
+
+def test_a_narrow_encoder_is_counted_with_its_own_hidden_width():
+    model = thin_model(heads=("mlp",), depth=2)
+    image = torch.randn(1, 3, 64, 64)
+    assert model.backbone_macs.total == pytest.approx(counted(lambda: model.backbone(image)), rel=ONE_PERCENT)

@@ -1,0 +1,55 @@
+"""Fixtures of the page tests: example pictures, and a small counter."""
+
+import json
+
+import numpy as np
+import pytest
+from bundles import save_bundle
+from PIL import Image
+from visit import open_app, png
+
+from mvit.evaluation.counts import Counts, save_counts
+from mvit.scenes.drawing import render
+from mvit.tasks import CrowdTask
+from pages.parts import pictures
+
+
+@pytest.fixture
+def examples(tmp_path_factory, monkeypatch):
+    """Three small example pictures, so that these tests do not depend on the bundled ones."""
+    folder = tmp_path_factory.mktemp("examples")
+    entries = []
+    for name, truth in (("cat", "cat"), ("ship", "ship"), ("cup", None)):
+        (folder / f"{name}.png").write_bytes(png(len(entries)))
+        entries.append({"file": f"{name}.png", "title": f"A {name}", "truth": truth})
+    (folder / "examples.json").write_text(json.dumps(entries))
+    monkeypatch.setattr(pictures, "FOLDER", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def counter(tmp_path_factory):
+    """A weights folder with a small untrained counter beside no other bundle, and recorded counts."""
+    folder = tmp_path_factory.mktemp("counters")
+    card = save_bundle(folder, CrowdTask("crowd"))
+    exits = [(e["layer"], e["head"]) for e in card["exits"]] + [(12, "final")]
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(0, 40, (9, 6))
+    names = [f"part_A/{i}" for i in range(9)]
+    counts = Counts(exits, truth + rng.normal(0, 3, (len(exits), 9, 6)), truth, names)
+    save_counts(next((folder / "crowd").iterdir()), {"val": counts, "test": counts})
+    return folder
+
+
+@pytest.fixture
+def lab(counter, tmp_path, monkeypatch):
+    """Opens the page with the small counter and two drawn examples."""
+    for name, size in (("wide", (240, 160)), ("upright", (160, 240))):
+        Image.fromarray(render(5, 1, size).picture).save(tmp_path / f"{name}.png")
+    entries = [{"file": f"{n}.png", "title": f"{n} scene", "truth": "5", "task": "crowd"} for n in ("wide", "upright")]
+    (tmp_path / "examples.json").write_text(json.dumps(entries))
+    monkeypatch.setattr(pictures, "FOLDER", tmp_path)
+    monkeypatch.setenv("MVIT_WEIGHTS", str(counter))
+    return lambda **link: open_app("crowd", **link)
+
+

@@ -1,0 +1,126 @@
+"""The page "Compare heads" through Streamlit's test client, and the tables and charts behind it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from bundles import BACKBONE, HEADS
+from visit import open_app, png, well
+
+from mvit.charts import compare as charts_compare
+from mvit.inference.explain import METHODS
+from mvit.models.multi_exit import FINAL
+from pages.parts import models
+
+pytestmark = pytest.mark.usefixtures("examples")
+
+
+def rows(app, name: str = "compare") -> pd.DataFrame:
+    return app.session_state[f"_once_{name}"][1]["rows"]
+
+
+def test_first_load_compares_two_heads_without_a_click(tiny_weights):
+    app = well(open_app("compare"))
+    assert app.title[0].value == "Compare heads"
+    assert len(rows(app)) == 12 * len(HEADS) + 1 and set(rows(app)["head"]) == {*HEADS, FINAL}
+    assert len(app.get("vega_lite_chart")) == 5  # the map, two panes, time and work
+    assert len(app.get("imgs")) >= 2 or len(app.get("image")) >= 2
+    assert app.selectbox(key="left").value != app.selectbox(key="right").value
+    assert any("live on this machine" in m.value for m in app.markdown)
+
+
+def test_both_sides_share_the_layer(tiny_weights):
+    app = well(open_app("compare"))
+    well(app.slider(key="layer").set_value(3).run())
+    sides = [s.value for s in app.subheader if "after layer" in s.value]
+    assert len(sides) == 2 and all("after layer 3:" in s for s in sides)
+
+
+def test_the_layer_does_not_run_the_network_again(tiny_weights):
+    app = well(open_app("compare"))
+    before = rows(app)
+    well(app.slider(key="layer").set_value(9).run())
+    assert rows(app) is before
+
+
+def test_link_restores_the_view(tiny_weights):
+    app = well(open_app("compare", left="resmlp", right="mlp", layer="9", look="saliency", example="ship"))
+    assert (app.selectbox(key="left").value, app.selectbox(key="right").value) == ("resmlp", "mlp")
+    assert app.slider(key="layer").value == 9 and app.pills(key="look").value == "saliency"
+    assert any(s.value.startswith("resmlp after layer 9") for s in app.subheader) and not app.info
+
+
+def test_illegal_link_values_are_mended_and_said(tiny_weights):
+    app = well(open_app("compare", left="zebra", layer="99", look="magic", compare="all"))
+    said = " ".join(i.value for i in app.info)
+    assert all(word in said for word in ("zebra", "layer = 99", "look = magic", "compare = all"))
+    assert app.slider(key="layer").value == 12
+
+
+def test_two_pictures_side_by_side_keep_one_head_and_layer(tiny_weights):
+    app = well(open_app("compare", compare="pictures", layer="4"))
+    assert app.pills(key="example").value == "cat" and app.pills(key="second").value == "ship"
+    sides = [s.value for s in app.subheader if "after layer 4" in s.value]
+    assert len(sides) == 2 and sides[0].split(":")[0] == sides[1].split(":")[0]
+    assert not [s for s in app.selectbox if s.key == "right"]
+    assert set(app.dataframe[0].value.picture) == {"A cat", "A ship"}
+    other = well(open_app("compare", compare="pictures", second="cup"))
+    assert other.pills(key="second").value == "cup"
+
+
+def test_a_bad_upload_keeps_the_last_result(tiny_weights):
+    app = well(open_app("compare"))
+    well(app.segmented_control(key="example_source").set_value("Upload").run())
+    well(app.file_uploader[0].set_value(("a.png", png(9), "image/png")).run())
+    good = rows(app)
+    app.file_uploader[0].set_value(("b.png", b"this is no picture", "image/png")).run()
+    assert len(app.error) == 1 and "picture before it stays" in app.error[0].value and not app.exception
+    assert rows(app) is good and app.metric
+
+
+def test_hide_removes_controls_and_keeps_the_link_s_values(tiny_weights):
+    app = well(open_app("compare", hide="all", layer="8", left="resmlp"))
+    assert not app.slider and not app.get("download_button")
+    assert any(s.value.startswith("resmlp after layer 8") for s in app.subheader)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_way_of_looking_works(method, tiny_weights):
+    well(open_app("compare", look=method, layer="2"))
+
+
+@pytest.fixture
+def table(tiny_weights, examples) -> pd.DataFrame:  # noqa: F811
+    model = models.load("cifar10", BACKBONE, "cpu").model
+    trace = model.trace(np.zeros((8, 8, 3), np.uint8))
+    return charts_compare.comparison(model, [trace, trace.assign(ms=trace.ms * 9), trace], trace.label.iloc[0])
+
+
+def test_the_table_marks_wrong_and_differing_answers_in_words_and_signs(table):
+    assert ((table.verdict == "wrong") == table.mark.str.contains("✗")).all()
+    assert ((table.label != table.label.iloc[-1]) == table.mark.str.contains("≠")).all()
+    assert table.mark.iloc[-1] in ("", "✗")
+
+
+def test_times_are_medians_and_macs_split_into_layers_and_head(table):
+    assert (table.ms < 9 * table.ms.min() * 40).all() and (table.own_macs < table.macs).all()
+    own = table[table["head"] == "mlp"]
+    assert own.own_macs.nunique() == 1 and (own.macs.diff().dropna() > 0).all()
+
+
+def test_the_findings_count_what_the_table_says(table):
+    exits = table[table["head"] != FINAL]
+    finding = charts_compare.agreement(table)
+    assert str(int(exits.agrees.sum())) in finding or "No exit" in finding
+    nobody = table.assign(agrees=table["head"] == FINAL)
+    assert charts_compare.agreement(nobody).startswith("No exit says")
+    assert "After layer 5 mlp adds" in charts_compare.dearest(table, 5, "macs")
+
+
+def test_charts_are_complete_vega_with_a_click_and_a_title(table):
+    spec = charts_compare.answer_map(table, 6, "a finding").to_dict()
+    assert spec["params"][0]["name"] == charts_compare.CELL and spec["params"][0]["select"]["fields"] == ["layer", "head"]
+    assert spec["title"]["text"] == ["a finding"] and "practical" in str(spec)
+    assert charts_compare.pane_line(table, "mlp", 6, "a finding").to_dict()["params"]
+    for what in ("ms", "macs"):
+        bars = charts_compare.cost_bars(table, 6, what, "a finding").to_dict()
+        assert {d["head"] for d in next(iter(bars["datasets"].values()))} == set(HEADS)

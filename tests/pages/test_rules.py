@@ -1,0 +1,117 @@
+"""The page on stop rules: first load, links, moving the threshold, and a bundle without recorded answers."""
+
+import pytest
+from bundles import BACKBONE, save_bundle
+from recorded import record
+from visit import charts, metric, open_app, well
+
+from mvit.policies.rules import choose_threshold
+from mvit.tasks import TASKS
+
+
+def test_first_load_shows_the_rule_that_validation_chose(tiny_weights):
+    record(tiny_weights)
+    app = well(open_app("rules"))
+    assert app.title[0].value == "Stop rules" and charts(app) == 6 and not app.info
+    assert metric(app, "Right").endswith("%") and metric(app, "Average MACs")
+    assert float(app.slider(key="threshold").value) == pytest.approx(float(metric(app, "Validation's choice")), abs=0.0011)
+    said = " ".join(m.value for m in app.markdown)
+    assert "recorded on the official CIFAR-10 test split, 400 pictures" in said and "times live on this machine" in said
+
+
+def test_the_marked_threshold_was_chosen_on_validation_only(tiny_weights):
+    splits = record(tiny_weights)
+    app = well(open_app("rules", head="mlp", exits="all", drop="1.0"))
+    val = splits["val"].of_head("mlp")
+    from mvit import load
+    from mvit.policies.plans import costs
+
+    chosen, _ = choose_threshold("confidence", val, costs(load("cifar10", BACKBONE, device="cpu"), val.exits), max_drop=0.01)
+    assert float(metric(app, "Validation's choice")) == pytest.approx(chosen, abs=0.002)
+
+
+def test_moving_the_threshold_trades_accuracy_for_work(tiny_weights):
+    record(tiny_weights)
+    app = well(open_app("rules", threshold="1.0", exits="all"))
+    everything = metric(app, "Right")
+    assert float(everything.split("\u00a0")[0]) > 90
+    well(app.slider(key="threshold").set_value(0.2).run())
+    assert float(metric(app, "Right").split("\u00a0")[0]) < 90
+    well(app.button(key="take").click().run())
+    assert float(app.slider(key="threshold").value) == pytest.approx(float(metric(app, "Validation's choice")), abs=0.0011)
+    assert not app.warning and "take" not in [b.key for b in app.button]
+
+
+LINKS = [
+    ("entropy", "entropy", "0.4"),
+    ("margin", "margin", "0.7"),
+    ("patience", "patience", "3"),
+    ("patience and confidence", "both", "0.6"),
+]
+
+
+@pytest.mark.parametrize(("rule", "key", "value"), LINKS)
+def test_every_rule_opens_from_a_link(rule, key, value, tiny_weights):
+    record(tiny_weights)
+    app = well(open_app("rules", **{"rule": rule, key: value, "head": "resmlp", "exits": "all", "cost": "time", "whose": "exit 6"}))
+    assert float(app.slider(key=key).value) == float(value) and app.pills(key="rule").value == rule
+    assert app.pills(key="head").value == "resmlp" and app.segmented_control(key="cost").value == "time"
+    assert app.selectbox(key="whose").value == "exit 6"
+    assert not app.info and charts(app) == 6
+
+
+def test_illegal_links_are_mended_and_said(tiny_weights):
+    record(tiny_weights)
+    app = well(open_app("rules", rule="astrology", threshold="7", exits="none", drop="lots", whose="exit 99", cost="€"))
+    said = " ".join(i.value for i in app.info)
+    assert all(word in said for word in ("astrology", "threshold = 7", "exits = none", "drop = lots", "whose = exit 99", "cost"))
+    assert app.slider(key="threshold").value == 1.0 and charts(app) == 6
+
+
+def test_hidden_controls_keep_their_values(tiny_weights):
+    record(tiny_weights)
+    app = well(open_app("rules", hide="threshold,rule,take,export", rule="margin", margin="0.5"))
+    assert "rule" not in [p.key for p in app.pills] and not app.get("download_button") and charts(app) == 6
+
+
+def test_an_untouched_slider_follows_validation(tiny_weights):
+    record(tiny_weights)
+    app = well(open_app("rules"))
+    well(app.select_slider(key="drop").set_value(5.0).run())
+    assert float(app.slider(key="threshold").value) == pytest.approx(float(metric(app, "Validation's choice")), abs=0.0011)
+    assert not app.warning
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut"])
+def test_without_predictions_the_card_still_speaks(damage, tiny_weights):
+    if damage == "cut":
+        record(tiny_weights)
+        file = tiny_weights / "cifar10" / BACKBONE / "predictions.safetensors"
+        file.write_bytes(file.read_bytes()[:500])
+    app = well(open_app("rules"))
+    assert len(app.info) == 1 and "answers" in app.info[0].value
+    assert charts(app) == 1 and app.pills(key="head").value and len(app.dataframe[0].value) == 13
+
+
+@pytest.mark.parametrize("page", ["rules", "budget"])
+def test_a_task_that_counts_is_explained_not_replayed(page, tiny_weights):
+    save_bundle(tiny_weights, TASKS["crowd"])
+    app = well(open_app(page, task="Crowd counting"))
+    assert len(app.info) == 1 and "Crowd counting" in app.info[0].value and charts(app) == 0
+
+
+def test_few_exits_run_by_default_and_are_named(tiny_weights):
+    record(tiny_weights)
+    app = well(open_app("rules"))
+    named = next(c.value for c in app.caption if c.value.startswith("Exits that run"))
+    assert named.count("layer") <= 4 and named.endswith("final.")
+
+
+def test_difficulty_and_trust_look_at_every_exit_whatever_runs(tiny_weights):
+    record(tiny_weights)
+
+    def groups(exits):
+        app = well(open_app("rules", exits=exits, whose="exit 4"))
+        return next(d.value for d in app.dataframe if "group" in d.value.columns).share.tolist()
+
+    assert groups("few") == groups("practical") == groups("all")

@@ -1,0 +1,97 @@
+"""Table I: every cell is trained once, resumed cell by cell, compared with a plain backbone that had as much training, and written down."""
+
+import dataclasses
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from toys import colours, write_folder
+
+from mvit.data.labelled import Pictures
+from mvit.models.backbone import Backbone
+from mvit.training import checkpoints, finetune
+from mvit.training import joint as strategies
+from mvit.training.checkpoints import CheckpointError
+from mvit.training.study import Study, own_task
+from mvit.training.table1 import Budget, Table1, measure
+
+TINY = "vit_tiny_patch16_224"
+BUDGET = Budget(px=32, images=16, batch=8, val_images=3)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """Two heads after layer 2 on a few pictures of three colours, the start weights already fine-tuned for them."""
+    tmp_path = tmp_path_factory.mktemp("table")
+    write_folder(tmp_path / "pictures" / "train", colours(8))
+    folder = write_folder(tmp_path / "pictures" / "test", colours(3, seed=1)).parent
+    torch.manual_seed(0)
+    save_file(Backbone.create(TINY, 3, img_size=32).vit.state_dict(), tmp_path / "init.safetensors")
+    task = dataclasses.replace(own_task(folder, "mine", native_px=8), input_px=32)
+    study = Study(task, folder, tmp_path / "run", TINY, tmp_path / "init.safetensors", device="cpu")
+    return Table1(study, BUDGET, layer=2, heads=("mlp", "cnn_ignore"))
+
+
+@pytest.fixture(scope="module")
+def done(table, tmp_path_factory):
+    """The finished table, the folder it was written to, and what was said."""
+    root, said = tmp_path_factory.mktemp("weights"), []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MVIT_WEIGHTS", str(root))
+        yield measure(table, said.append), root, said
+
+
+def test_all_strategies_and_heads_are_measured_and_written(done, table):
+    result, root, said = done
+    assert {(r["strategy"], r["head"]) for r in result["rows"]} == {
+        (s, h) for s in ("classifier-wise", "layer-wise", "end-to-end") for h in ("mlp", "cnn_ignore")
+    }
+    assert result["missing"] == 0 and result["layer"] == 2 and result["n"] == 9 and len(said) == 5
+    assert json.loads((root / "mine" / TINY / "table1.json").read_text()) == json.loads(json.dumps(result))
+    assert (result["budget"]["images"], result["budget"]["px"], result["budget"]["training pictures"]) == (16, 32, 21)
+
+
+def test_the_final_exit_is_compared_with_the_plain_backbone(done):
+    result, *_ = done
+    for row in result["rows"]:
+        assert row["change"] == pytest.approx(100 * (row["final"] - result["plain"]["accuracy"]), abs=1e-3)
+        assert row["strategy"] != "classifier-wise" or row["change"] == 0  # its backbone is the plain one
+
+
+def test_a_finished_table_trains_nothing_again(done, table, monkeypatch):
+    for owner, name in ((Pictures, "augmented"), (finetune, "augment")):
+        monkeypatch.setattr(owner, name, lambda *_: pytest.fail("took a step"))
+    assert measure(table, lambda _: None) == done[0]
+    assert sorted(f.name for f in (table.study.run / "table1").glob("*.safetensors")) == ["plain.safetensors"]  # no cell's is left over
+
+
+def test_an_interrupted_table_goes_on_with_the_cell_it_was_in(done, table, tmp_path, monkeypatch):
+    class Interrupted(Exception):
+        pass
+
+    again = dataclasses.replace(table, study=dataclasses.replace(table.study, run=tmp_path))
+    save, saved, said = checkpoints.save, [], []
+
+    def save_and_stop(path, *args):
+        save(path, *args)
+        saved.append(path.name)
+        if path.name.startswith("layer-wise_mlp"):
+            raise Interrupted
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(checkpoints, "save", save_and_stop)
+        measure(again, said.append)
+    assert len(said) == 1 and saved[-1] == "layer-wise_mlp.safetensors"
+    steps, step = [], strategies._step
+    monkeypatch.setattr(strategies, "_step", lambda *args: steps.append(args[4]) or step(*args))
+    result = measure(again, said.append)
+    assert len(steps) == 2 + 2 + 4 + 2  # the second part of the cell it was in, and the three cells after it
+    assert [{k: v for k, v in r.items() if k != "seconds"} for r in result["rows"]] == [
+        {k: v for k, v in r.items() if k != "seconds"} for r in done[0]["rows"]
+    ]
+
+
+def test_cells_of_another_budget_are_not_mixed_in(done, table):
+    with pytest.raises(CheckpointError, match="plain.json was begun with images 16, now it is 24"):
+        measure(dataclasses.replace(table, budget=dataclasses.replace(BUDGET, images=24)))
