@@ -1,11 +1,13 @@
-"""Multi-Exit ViT Lab: page config, navigation, and the sidebar that every page shares. Start with `streamlit run app.py`."""
+"""Multi-Exit ViT Lab: page config, navigation, and the sidebar that every page shares. Start with
+`streamlit run app.py`."""
 
 import logging
 from pathlib import Path
 
 import streamlit as st
 
-from pages.parts.queue import BusyError  # light, so that it is there even if the rest cannot be imported
+# light, so that it is there even if the rest cannot be imported
+from pages.parts.queue import BusyError
 
 st.set_page_config("Multi-Exit ViT Lab", "💡", layout="wide")
 
@@ -21,8 +23,17 @@ PAGES = [  # (file in pages/, title, icon); the first one opens
     ("models", "Models", "deployed_code"),
 ]
 HERE = Path(__file__).resolve().parent / "pages"
-pages = [st.Page(HERE / f"{name}.py", title=title, icon=f":material/{icon}:", url_path=name, default=name == "watch")
-         for name, title, icon in PAGES if (HERE / f"{name}.py").exists()]  # fmt: skip
+pages = [
+    st.Page(
+        HERE / f"{name}.py",
+        title=title,
+        icon=f":material/{icon}:",
+        url_path=name,
+        default=name == "watch",
+    )
+    for name, title, icon in PAGES
+    if (HERE / f"{name}.py").exists()
+]
 chosen = st.navigation(pages)
 st.logo(str(HERE / "parts" / "assets" / "logo.svg"), size="large")
 
@@ -35,7 +46,9 @@ try:
         rest = {k: st.query_params.get_all(k) for k in st.query_params if k != "page"}
         match = [p for p in pages if p.url_path == wanted or (p is pages[0] and wanted == "watch")]
         if not match:
-            link.notice(f"The link asks for the page {wanted[:40]}, which is not here; this is {chosen.title}.")
+            link.notice(
+                f"The link asks for the page {wanted[:40]}, which is not here; this is {chosen.title}."
+            )
         elif match[0] is not chosen:
             st.switch_page(match[0], query_params=rest)
     models.choose()
@@ -45,5 +58,8 @@ except BusyError as busy:
     st.button("Try again", icon=":material/refresh:", key="again")
 except Exception:
     logging.getLogger("mvit.app").exception("a page failed")
-    st.error("Something on this page did not work. What you gave it is still here: change a setting, reload, or open another page.",
-             title="That did not work", icon=":material/sentiment_dissatisfied:")  # fmt: skip
+    st.error(
+        "Something on this page did not work. What you gave it is still here: change a setting, reload, or open another page.",
+        title="That did not work",
+        icon=":material/sentiment_dissatisfied:",
+    )

@@ -1,7 +1,8 @@
 """Timing on the CPU and on a GPU behind one interface: `mark` now, read the milliseconds later.
 
-A GPU works behind the program's back, so a wall clock read between two launches times nothing. There a mark is a CUDA event that
-the GPU itself records; `finish` waits once, at the end, and only then may marks be read.
+A GPU works behind the program's back, so a wall clock read between two launches times nothing.
+There a mark is a CUDA event that the GPU itself records; `finish` waits once, at the end, and only
+then may marks be read.
 """
 
 from __future__ import annotations
@@ -69,7 +70,8 @@ def clock_for(device: torch.device):
 
 @dataclass(frozen=True)
 class Timing:
-    """Milliseconds of n repetitions: median, quartiles and 95th percentile; `iqr` is the interquartile range."""
+    """Milliseconds of n repetitions: median, quartiles and 95th percentile; `iqr` is the
+    interquartile range."""
 
     n: int
     median: float
@@ -88,7 +90,8 @@ class Timing:
 
 
 def timed(work: Callable[[], object], clock) -> float:
-    """Milliseconds of one call, from idle to idle: waits before the first mark and after the last."""
+    """Milliseconds of one call, from idle to idle: waits before the first mark and after the
+    last."""
     clock.finish()
     start = clock.mark()
     work()
@@ -102,13 +105,19 @@ def measure(work: Callable[[], object], n: int = 30, warmup: int = 3, clock=None
     return paired({"": work}, n, warmup, clock)[""]
 
 
-def paired(works: dict[str, Callable[[], object]], n: int = 30, warmup: int = 3, clock=None) -> dict[str, Timing]:
-    """Time several calls in turn, A B A B ..., so that a slow spell of the machine falls on all alike."""
+def paired(
+    works: dict[str, Callable[[], object]], n: int = 30, warmup: int = 3, clock=None
+) -> dict[str, Timing]:
+    """Time several calls in turn, A B A B ..., so that a slow spell of the machine falls on all
+    alike."""
     return {name: Timing.of(ms) for name, ms in rounds(works, n, warmup, clock).items()}
 
 
-def rounds(works: dict[str, Callable[[], object]], n: int = 30, warmup: int = 3, clock=None) -> dict[str, np.ndarray]:
-    """The single times in ms behind `paired`: {name: (n,)}, entry i of all names from the same round."""
+def rounds(
+    works: dict[str, Callable[[], object]], n: int = 30, warmup: int = 3, clock=None
+) -> dict[str, np.ndarray]:
+    """The single times in ms behind `paired`: {name: (n,)}, entry i of all names from the same
+    round."""
     clock = clock or CpuClock()
     for work in works.values():
         for _ in range(warmup):
@@ -116,18 +125,21 @@ def rounds(works: dict[str, Callable[[], object]], n: int = 30, warmup: int = 3,
     ms = {name: np.empty(n) for name in works}
     order = list(works.items())
     for i in range(n):
-        for name, work in order if i % 2 == 0 else order[::-1]:  # every second round backwards, so that nobody always follows the same one
+        # every second round backwards, so that nobody always follows the same one
+        for name, work in order if i % 2 == 0 else order[::-1]:
             ms[name][i] = timed(work, clock)
     return ms
 
 
 def ratio(ms: dict[str, np.ndarray], of: str, to: str) -> float:
-    """Median over the rounds of time `of` / time `to`; sturdier than the ratio of two medians when the machine drifts."""
+    """Median over the rounds of time `of` / time `to`; sturdier than the ratio of two medians when
+    the machine drifts."""
     return float(np.median(ms[of] / ms[to]))
 
 
 def environment(device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> dict:
-    """What a measured number depends on: device, CPU, threads, dtype, clock speeds in MHz where known, versions."""
+    """What a measured number depends on: device, CPU, threads, dtype, clock speeds in MHz where
+    known, versions."""
     device = torch.device(device)
     on_gpu = device.type == "cuda"
     return {
@@ -138,7 +150,12 @@ def environment(device: torch.device | str = "cpu", dtype: torch.dtype = torch.f
         "threads": torch.get_num_threads(),
         "clock_mhz": _gpu_mhz(device) if on_gpu else _cpu_mhz(),
         "dtype": str(dtype).removeprefix("torch."),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "timm": timm.__version__, "cuda": torch.version.cuda},
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "timm": timm.__version__,
+            "cuda": torch.version.cuda,
+        },
         "system": f"{platform.system()} {platform.machine()}",
     }
 

@@ -1,8 +1,9 @@
 """Tasks: what a model is asked to say about a picture, and exactly which picture it gets to see.
 
-A photo is not a CIFAR picture: it has thousands of sharp pixels where the training set has 32 x 32. A model fine-tuned on
-enlarged 32-pixel pictures answers best when a photo is first reduced to the same 32 pixels and then enlarged in the same way
-(`Task.native_px`), so that is what `Task.prepare` does, and what the app shows as "what the model sees".
+A photo is not a CIFAR picture: it has thousands of sharp pixels where the training set has 32 x 32.
+A model fine-tuned on enlarged 32-pixel pictures answers best when a photo is first reduced to the
+same 32 pixels and then enlarged in the same way (`Task.native_px`), so that is what `Task.prepare`
+does, and what the app shows as "what the model sees".
 """
 
 from __future__ import annotations
@@ -15,7 +16,18 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-CIFAR10_LABELS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+CIFAR10_LABELS = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
 # fmt: off
 CIFAR100_LABELS = (
     "apple", "aquarium_fish", "baby", "bear", "beaver", "bed", "bee", "beetle", "bicycle", "bottle", "bowl", "boy", "bridge",
@@ -55,7 +67,10 @@ class Task:
 
     def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
         """Map pixels (B, 3, H, W) in 0..1 to the backbone's input range."""
-        mean, std = (torch.as_tensor(v, dtype=pixels.dtype, device=pixels.device).view(-1, 1, 1) for v in (self.mean, self.std))
+        mean, std = (
+            torch.as_tensor(v, dtype=pixels.dtype, device=pixels.device).view(-1, 1, 1)
+            for v in (self.mean, self.std)
+        )
         return (pixels - mean) / std
 
     def answers(self, logits: torch.Tensor) -> torch.Tensor:
@@ -71,28 +86,37 @@ class Task:
         return F.cross_entropy(logits.float(), y)
 
     def reduce(self, picture: np.ndarray) -> np.ndarray:
-        """Cut the centre square of an RGB uint8 picture (H, W, 3) and reduce it to (native_px, native_px, 3) uint8."""
+        """Cut the centre square of an RGB uint8 picture (H, W, 3) and reduce it to (native_px,
+        native_px, 3) uint8."""
         height, width = picture.shape[:2]
         side = min(height, width)
         top, left = (height - side) // 2, (width - side) // 2
         square = Image.fromarray(picture[top : top + side, left : left + side])
         return np.asarray(
-            square.resize((self.native_px, self.native_px), Image.Resampling.BOX if side > self.native_px else Image.Resampling.BICUBIC)
+            square.resize(
+                (self.native_px, self.native_px),
+                Image.Resampling.BOX if side > self.native_px else Image.Resampling.BICUBIC,
+            )
         )
 
     def enlarge(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Enlarge uint8 pictures (B, 3, S, S) to pixels (B, 3, input_px, input_px) in 0..1, bicubically."""
+        """Enlarge uint8 pictures (B, 3, S, S) to pixels (B, 3, input_px, input_px) in 0..1,
+        bicubically."""
         pixels = pictures.float() / 255
         size = (self.input_px, self.input_px)
-        return F.interpolate(pixels, size, mode="bicubic", align_corners=False, antialias=True).clamp_(0, 1)
+        return F.interpolate(
+            pixels, size, mode="bicubic", align_corners=False, antialias=True
+        ).clamp_(0, 1)
 
     def prepare(self, picture: np.ndarray) -> torch.Tensor:
-        """Turn an RGB uint8 picture (H, W, 3) into the model's input (1, 3, input_px, input_px), normalised."""
+        """Turn an RGB uint8 picture (H, W, 3) into the model's input (1, 3, input_px, input_px),
+        normalised."""
         small = torch.from_numpy(self.reduce(picture).copy()).permute(2, 0, 1)[None]
         return self.normalise(self.enlarge(small))
 
     def seen(self, picture: np.ndarray) -> np.ndarray:
-        """Give back, as RGB uint8 (input_px, input_px, 3), the exact picture that `prepare` hands to the model."""
+        """Give back, as RGB uint8 (input_px, input_px, 3), the exact picture that `prepare` hands
+        to the model."""
         pixels = self.prepare(picture)[0] * self.std + self.mean
         return (pixels.permute(1, 2, 0) * 255).round().clamp(0, 255).to(torch.uint8).numpy()
 
@@ -101,14 +125,20 @@ LONG_PX, SHORT_PX, TILE_PX = 1152, 768, 384  # TransCrowd's picture and tile
 
 
 def tile_boxes(upright: bool) -> list[tuple[int, int, int, int]]:
-    """(left, top, right, bottom) of the six tiles in pixels of the stretched picture: column by column, each from the top."""
+    """(left, top, right, bottom) of the six tiles in pixels of the stretched picture: column by
+    column, each from the top."""
     width, height = (SHORT_PX, LONG_PX) if upright else (LONG_PX, SHORT_PX)
-    return [(x, y, x + TILE_PX, y + TILE_PX) for x in range(0, width, TILE_PX) for y in range(0, height, TILE_PX)]
+    return [
+        (x, y, x + TILE_PX, y + TILE_PX)
+        for x in range(0, width, TILE_PX)
+        for y in range(0, height, TILE_PX)
+    ]
 
 
 @dataclass(frozen=True)
 class CrowdTask(Task):
-    """How many people? The picture is stretched to 1152 x 768 (768 x 1152 if upright) and cut into six tiles (Liang et al., 2021).
+    """How many people? The picture is stretched to 1152 x 768 (768 x 1152 if upright) and cut into
+    six tiles (Liang et al., 2021).
 
     people_per_unit: people that an output of 1.0 stands for; 1 for a published checkpoint.
     """
@@ -129,9 +159,11 @@ class CrowdTask(Task):
         return 1
 
     def stretch(self, picture: np.ndarray) -> np.ndarray:
-        """RGB uint8 (H, W, 3) -> (768, 1152, 3), or (1152, 768, 3) if it is upright, bilinearly as published.
+        """RGB uint8 (H, W, 3) -> (768, 1152, 3), or (1152, 768, 3) if it is upright, bilinearly as
+        published.
 
-        A picture more than twice as large is first reduced by averaging, since bilinear sampling would skip most of its pixels.
+        A picture more than twice as large is first reduced by averaging, since bilinear sampling
+        would skip most of its pixels.
         """
         upright = picture.shape[0] > picture.shape[1]
         width, height = (SHORT_PX, LONG_PX) if upright else (LONG_PX, SHORT_PX)
@@ -143,10 +175,13 @@ class CrowdTask(Task):
     def cut(self, stretched: np.ndarray) -> torch.Tensor:
         """A stretched picture -> its tiles (6, 3, 384, 384) uint8."""
         boxes = tile_boxes(stretched.shape[0] > stretched.shape[1])
-        return torch.from_numpy(np.stack([stretched[top:bottom, left:right] for left, top, right, bottom in boxes])).permute(0, 3, 1, 2)
+        return torch.from_numpy(
+            np.stack([stretched[top:bottom, left:right] for left, top, right, bottom in boxes])
+        ).permute(0, 3, 1, 2)
 
     def prepare(self, picture: np.ndarray) -> torch.Tensor:
-        """RGB uint8 (H, W, 3) -> the model's input, one batch of tiles (6, 3, 384, 384), normalised."""
+        """RGB uint8 (H, W, 3) -> the model's input, one batch of tiles (6, 3, 384, 384),
+        normalised."""
         return self.normalise(self.cut(self.stretch(picture)).float() / 255)
 
     def seen(self, picture: np.ndarray) -> np.ndarray:
@@ -162,8 +197,11 @@ class CrowdTask(Task):
         return self.answers(logits)[:, 0]
 
     def loss(self, logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """Mean absolute error of logits (B, 1), rounded off below 5 people, against counts y (B,); in the logits' unit."""
-        return F.smooth_l1_loss(logits.float()[:, 0], y / self.people_per_unit, beta=5 / self.people_per_unit)
+        """Mean absolute error of logits (B, 1), rounded off below 5 people, against counts y (B,);
+        in the logits' unit."""
+        return F.smooth_l1_loss(
+            logits.float()[:, 0], y / self.people_per_unit, beta=5 / self.people_per_unit
+        )
 
 
 TASKS = {

@@ -1,4 +1,5 @@
-"""Fixtures that several test files share: a small bundle with untrained exits, so that tests run without the real weights."""
+"""Fixtures that several test files share: a small bundle with untrained exits, so that tests run
+without the real weights."""
 
 import hashlib
 import json
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 from streamlit.runtime.pages_manager import PagesManager
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that a bare `pytest` finds mvit and pages too
+# so that a bare `pytest` finds mvit and pages too
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bundles import save_bundle  # noqa: E402
 
@@ -19,7 +21,8 @@ from mvit.tasks import CIFAR10_LABELS, Task  # noqa: E402
 
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory) -> Path:
-    """A weights folder with a small untrained CIFAR-10 bundle (64 px input); read only, see tiny_weights."""
+    """A weights folder with a small untrained CIFAR-10 bundle (64 px input); read only, see
+    tiny_weights."""
     folder = tmp_path_factory.mktemp("weights")
     save_bundle(folder, Task("cifar10", CIFAR10_LABELS, native_px=32, input_px=64))
     return folder
@@ -27,7 +30,8 @@ def tiny_bundle(tmp_path_factory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _navigated(monkeypatch):
-    """AppTest begins every run in Streamlit's old multipage mode; a server leaves it for good at its first st.navigation."""
+    """AppTest begins every run in Streamlit's old multipage mode; a server leaves it for good at
+    its first st.navigation."""
     begin = PagesManager.__init__
 
     def begun(self, *args, **options) -> None:
@@ -39,7 +43,8 @@ def _navigated(monkeypatch):
 
 @pytest.fixture
 def tiny_weights(tiny_bundle, tmp_path, monkeypatch) -> Path:
-    """This test's own copy of the small bundle, in force as MVIT_WEIGHTS; the test may damage it."""
+    """This test's own copy of the small bundle, in force as MVIT_WEIGHTS; the test may damage
+    it."""
     folder = tmp_path / "weights"
     shutil.copytree(tiny_bundle, folder)
     monkeypatch.setenv("MVIT_WEIGHTS", str(folder))
@@ -48,7 +53,8 @@ def tiny_weights(tiny_bundle, tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def reseal():
-    """A function that writes the present sha256 of a bundle's files into its card, after a test has changed them."""
+    """A function that writes the present sha256 of a bundle's files into its card, after a test has
+    changed them."""
 
     def seal(bundle: Path) -> None:
         card = json.loads((bundle / "card.json").read_text())

@@ -7,12 +7,24 @@ import pytest
 import torch
 from thin import PLAN, picture, thin_model
 
-from mvit.clock import CpuClock, CudaClock, Timing, clock_for, environment, measure, paired, ratio, rounds, timed
+from mvit.clock import (
+    CpuClock,
+    CudaClock,
+    Timing,
+    clock_for,
+    environment,
+    measure,
+    paired,
+    ratio,
+    rounds,
+    timed,
+)
 from mvit.models import multi_exit
 
 
 class Gpu:
-    """A stand-in for torch.cuda that notes what is asked of it; its time advances 2 ms with every event."""
+    """A stand-in for torch.cuda that notes what is asked of it; its time advances 2 ms with every
+    event."""
 
     def __init__(self):
         self.log, self.now, self.synchronised_at = [], 0.0, -1.0
@@ -56,9 +68,14 @@ def test_a_trace_synchronises_once_at_the_end(monkeypatch):
     monkeypatch.setattr(multi_exit, "clock_for", lambda device: CudaClock(gpu))
     table = model.trace(picture())
     assert gpu.log.count("synchronise") == 1
-    before, after = gpu.log[: gpu.log.index("synchronise")], gpu.log[gpu.log.index("synchronise") + 1 :]
+    before, after = (
+        gpu.log[: gpu.log.index("synchronise")],
+        gpu.log[gpu.log.index("synchronise") + 1 :],
+    )
     assert set(before) == {"event"} and set(after) == {"read"}
-    assert len(before) == 3 * 5 + 1  # per exit: where its blocks begin, where its head begins, where it ends; and where a next would begin
+    # per exit: where its blocks begin, where its head begins, where it ends; and where a next would
+    # begin
+    assert len(before) == 3 * 5 + 1
     assert (table.head_ms == 2.0).all()
 
 
@@ -66,7 +83,12 @@ def test_a_lazy_run_waits_before_it_reads_each_exit(monkeypatch):
     gpu, model = Gpu(), thin_model(depth=4, heads=("mlp",))
     monkeypatch.setattr(multi_exit, "clock_for", lambda device: CudaClock(gpu))
     exits = list(model.run(picture(), [(2, "mlp"), (4, "mlp")]))
-    assert gpu.log == ["event"] * 3 + ["synchronise", "read", "read"] + ["event"] * 3 + ["synchronise", "read", "read", "event"]
+    assert gpu.log == ["event"] * 3 + ["synchronise", "read", "read"] + ["event"] * 3 + [
+        "synchronise",
+        "read",
+        "read",
+        "event",
+    ]
     assert [e.elapsed_ms for e in exits] == [4.0, 8.0]
 
 
@@ -95,7 +117,9 @@ def test_timing_of_known_times():
 def scripted_clock(times):
     """A clock whose successive measurements last the given ms."""
     times = iter(times)
-    return SimpleNamespace(mark=lambda: None, finish=lambda: None, ms=lambda start, end: next(times))
+    return SimpleNamespace(
+        mark=lambda: None, finish=lambda: None, ms=lambda start, end: next(times)
+    )
 
 
 def test_warm_up_calls_do_not_count():
@@ -106,7 +130,12 @@ def test_warm_up_calls_do_not_count():
 
 def test_paired_calls_alternate_and_swap_places():
     calls = []
-    found = paired({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, n=4, warmup=1, clock=scripted_clock(range(8)))
+    found = paired(
+        {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")},
+        n=4,
+        warmup=1,
+        clock=scripted_clock(range(8)),
+    )
     assert "".join(calls) == "ab" + "abbaabba"
     assert found["a"].n == found["b"].n == 4
 
@@ -129,7 +158,11 @@ def test_a_real_clock_sees_a_real_sleep():
 
 def test_the_environment_names_what_a_number_depends_on():
     record = environment("cpu", torch.bfloat16)
-    assert record["dtype"] == "bfloat16" and record["device_type"] == "cpu" and record["device"] == record["cpu"] != ""
+    assert (
+        record["dtype"] == "bfloat16"
+        and record["device_type"] == "cpu"
+        and record["device"] == record["cpu"] != ""
+    )
     assert record["threads"] >= 1 and record["cores"] >= 1
     assert record["versions"]["torch"] == torch.__version__ and record["versions"]["timm"]
 

@@ -1,4 +1,5 @@
-"""What the documents say exists: commands with their options, linked files, and the keys of the links for a class."""
+"""What the documents say exists: commands with their options, linked files, and the keys of the
+links for a class."""
 
 import argparse
 import ast
@@ -10,7 +11,12 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "examples" / "CREDITS.md"]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "SECURITY.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "examples" / "CREDITS.md",
+]
 COMMAND = re.compile(r"python -m mvit +((?:\\\n|[^\n`|])+)")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 QUERY = re.compile(r"`/?(\?[^`]+)`")
@@ -19,7 +25,9 @@ QUERY = re.compile(r"`/?(\?[^`]+)`")
 def subcommands() -> dict[str, argparse.ArgumentParser]:
     from mvit.cli import main as cli
 
-    return next(a for a in cli.parser()._actions if isinstance(a, argparse._SubParsersAction)).choices
+    return next(
+        a for a in cli.parser()._actions if isinstance(a, argparse._SubParsersAction)
+    ).choices
 
 
 def commands(text: str) -> list[list[str]]:
@@ -29,12 +37,16 @@ def commands(text: str) -> list[list[str]]:
 
 
 def complaint(words: list[str], known: dict[str, argparse.ArgumentParser]) -> str | None:
-    """What is wrong with a command as documented, None if nothing is; `...` stands for options left out."""
+    """What is wrong with a command as documented, None if nothing is; `...` stands for options left
+    out."""
     if words[0] == "...":
         return None
     if words[0] not in known:
         return f"there is no command {words[0]}"
-    parser, options = known[words[0]], {s: a for a in known[words[0]]._actions for s in a.option_strings}
+    parser, options = (
+        known[words[0]],
+        {s: a for a in known[words[0]]._actions for s in a.option_strings},
+    )
     if unknown := [w for w in words if w.startswith("-") and w.split("=")[0] not in options]:
         return f"{words[0]} has no option {unknown[0]}"
     complete = len(words) > 1 and "..." not in words and "--help" not in words
@@ -47,7 +59,9 @@ def complaint(words: list[str], known: dict[str, argparse.ArgumentParser]) -> st
 
 
 def strings(tree: ast.AST) -> set[str]:
-    return {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+    return {
+        n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)
+    }
 
 
 def page_keys() -> dict[str, set[str]]:
@@ -57,19 +71,34 @@ def page_keys() -> dict[str, set[str]]:
     shell = {"page", "hide", "example", "task", "backbone", "device", "dtype"}
     for page, own in found.items():
         source = (ROOT / "pages" / f"{page}.py").read_text()
-        used = [p for p in parts if re.search(rf"\b{p}\b", source) or page == "lesson" and p.startswith("lesson_")]
+        used = [
+            p
+            for p in parts
+            if re.search(rf"\b{p}\b", source) or page == "lesson" and p.startswith("lesson_")
+        ]
         found[page] = own.union(shell, *(parts[p] for p in used))
     return found
 
 
 def keys(file: Path) -> set[str]:
-    """The `key="..."` of every linked control, the pickers of pictures and the rule's own sliders."""
+    """The `key="..."` of every linked control, the pickers of pictures and the rule's own
+    sliders."""
     found = set()
     for call in (n for n in ast.walk(ast.parse(file.read_text())) if isinstance(n, ast.Call)):
-        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        name = (
+            call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        )
         if name in ("linked", "pick_picture"):
-            found |= {k.value.value for k in call.keywords if k.arg == "key" and isinstance(k.value, ast.Constant)}
-            found |= {"threshold", "margin", "entropy", "patience", "both"} if any(k.arg is None for k in call.keywords) else set()
+            found |= {
+                k.value.value
+                for k in call.keywords
+                if k.arg == "key" and isinstance(k.value, ast.Constant)
+            }
+            found |= (
+                {"threshold", "margin", "entropy", "patience", "both"}
+                if any(k.arg is None for k in call.keywords)
+                else set()
+            )
     return found
 
 
@@ -81,14 +110,21 @@ def test_every_command_in_the_documents_can_be_typed(document):
 
 def test_the_check_of_commands_would_notice_a_wrong_one():
     known = subcommands()
-    assert complaint(["train", "--no-such-option", "1"], known) == "train has no option --no-such-option"
+    assert (
+        complaint(["train", "--no-such-option", "1"], known)
+        == "train has no option --no-such-option"
+    )
     assert complaint(["fly"], known) == "there is no command fly"
     assert complaint(["grow", "--seed", "many"], known) == "grow --seed many does not parse"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: d.name)
 def test_every_relative_link_leads_to_a_file(document):
-    targets = [t for t in LINK.findall(document.read_text()) if not urlsplit(t).scheme and not t.startswith("#")]
+    targets = [
+        t
+        for t in LINK.findall(document.read_text())
+        if not urlsplit(t).scheme and not t.startswith("#")
+    ]
     assert [t for t in targets if not (document.parent / t.split("#")[0]).exists()] == []
 
 
@@ -107,7 +143,11 @@ def test_everything_that_the_teachers_document_hides_is_a_control_that_can_be_hi
     text = (ROOT / "docs" / "teaching.md").read_text()
     sources = [*(ROOT / "pages").rglob("*.py")]
     hideable = set().union(*(strings(ast.parse(f.read_text())) for f in sources))
-    hidden = {name for link in QUERY.findall(text) for name in dict(parse_qsl(link[1:])).get("hide", "").split(",")} - {""}
+    hidden = {
+        name
+        for link in QUERY.findall(text)
+        for name in dict(parse_qsl(link[1:])).get("hide", "").split(",")
+    } - {""}
     assert hidden and hidden <= hideable
 
 

@@ -14,9 +14,21 @@ def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
 
 
 def test_the_labels_are_the_data_sets_own():
-    assert CIFAR10.labels == ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+    assert CIFAR10.labels == (
+        "airplane",
+        "automobile",
+        "bird",
+        "cat",
+        "deer",
+        "dog",
+        "frog",
+        "horse",
+        "ship",
+        "truck",
+    )
     fine = TASKS["cifar100"].labels
-    assert len(set(fine)) == 100 and list(fine) == sorted(fine)  # CIFAR-100 numbers its classes alphabetically
+    # CIFAR-100 numbers its classes alphabetically
+    assert len(set(fine)) == 100 and list(fine) == sorted(fine)
     assert (fine[0], fine[99], TASKS["cifar100"].outputs) == ("apple", "worm", 100)
 
 

@@ -20,7 +20,8 @@ from mvit.policies.outcomes import few_exits
 from mvit.policies.plans import costs
 from mvit.policies.rules import Confidence, choose_threshold, replay, score
 
-MAX_DROP, TRIED = 0.0045, 200  # accuracy that a stop rule may cost on validation (on test: half a point), and thresholds tried
+# accuracy that a stop rule may cost on validation (on test: half a point), and thresholds tried
+MAX_DROP, TRIED = 0.0045, 200
 
 
 class _NoClock:
@@ -44,7 +45,8 @@ def ladder(model: MultiExitViT, head: str) -> list[tuple[int, str]]:
 
 @torch.inference_mode()
 def overhead(model: MultiExitViT, x: torch.Tensor, head: str, n: int) -> dict:
-    """The lazy run with a head at every layer against the plain pass and the heads alone; and with instruments against without."""
+    """The lazy run with a head at every layer against the plain pass and the heads alone; and with
+    instruments against without."""
     plan = ladder(model, head)
     tokens, kept = model.backbone.embed(x), []
     for layer in range(1, model.depth + 1):
@@ -54,7 +56,9 @@ def overhead(model: MultiExitViT, x: torch.Tensor, head: str, n: int) -> dict:
 
     def bare() -> list:
         """The same blocks and heads, the same scores on the host, but no marks and no Exits."""
-        return [model.task.scores(logits).tolist() for *_, logits, _ in model.steps(x, plan, _NoClock())]
+        return [
+            model.task.scores(logits).tolist() for *_, logits, _ in model.steps(x, plan, _NoClock())
+        ]
 
     works = {
         "plain": lambda: model.backbone.vit(x),
@@ -65,19 +69,27 @@ def overhead(model: MultiExitViT, x: torch.Tensor, head: str, n: int) -> dict:
     ms = rounds(works, n, clock=clock_for(x.device))
     expected = ms["plain"] + ms["heads"]
     return {
-        "plain_ms": float(np.median(ms["plain"])), "heads_ms": float(np.median(ms["heads"])), "run_ms": float(np.median(ms["run"])),
-        "run_ratio": float(np.median(ms["run"] / expected)), "instrumented_ratio": ratio(ms, "run", "bare"),
-    }  # fmt: skip
+        "plain_ms": float(np.median(ms["plain"])),
+        "heads_ms": float(np.median(ms["heads"])),
+        "run_ms": float(np.median(ms["run"])),
+        "run_ratio": float(np.median(ms["run"] / expected)),
+        "instrumented_ratio": ratio(ms, "run", "bare"),
+    }
 
 
 @torch.inference_mode()
 def leaving(model: MultiExitViT, x: torch.Tensor, head: str, n: int) -> list[dict]:
-    """A run that leaves after layer l against l / L of the plain pass and that head alone, for three depths.
+    """A run that leaves after layer l against l / L of the plain pass and that head alone, for
+    three depths.
 
-    The patch embedding is paid whole however early one leaves; `ratio_apart` leaves it out of the division by L.
+    The patch embedding is paid whole however early one leaves; `ratio_apart` leaves it out of the
+    division by L.
     """
     found = []
-    for layer in sorted({max(1, model.depth // 4), model.depth // 2, 3 * model.depth // 4} & {b for b, _ in model.exits(head)}):
+    for layer in sorted(
+        {max(1, model.depth // 4), model.depth // 2, 3 * model.depth // 4}
+        & {b for b, _ in model.exits(head)}
+    ):
         tokens = model.backbone.embed(x)
         for b in range(1, layer + 1):
             tokens = model.backbone.block(tokens, b)
@@ -90,8 +102,13 @@ def leaving(model: MultiExitViT, x: torch.Tensor, head: str, n: int) -> list[dic
         }
         ms = rounds(works, n, clock=clock_for(x.device))
         part, left = layer / model.depth, ms["left"]
-        shares = {"ratio": ms["plain"] * part, "ratio_apart": ms["embed"] + (ms["plain"] - ms["embed"]) * part}
-        ratios = {name: float(np.median(left / (share + ms["head"]))) for name, share in shares.items()}
+        shares = {
+            "ratio": ms["plain"] * part,
+            "ratio_apart": ms["embed"] + (ms["plain"] - ms["embed"]) * part,
+        }
+        ratios = {
+            name: float(np.median(left / (share + ms["head"]))) for name, share in shares.items()
+        }
         found.append({"layer": layer, "head": head, "ms": float(np.median(left)), **ratios})
     return found
 
@@ -105,22 +122,45 @@ def exits(model: MultiExitViT, x: torch.Tensor, n: int) -> list[dict]:
     for e, row in enumerate(tables[0].itertuples()):
         timing = Timing.of(whole[:, e])
         head_ms = float(np.median(own[:, e]))
-        found.append({"layer": row.layer, "head": row.head, "ms": timing.median, "iqr": timing.iqr, "p95": timing.p95, "head_ms": head_ms})
+        found.append(
+            {
+                "layer": row.layer,
+                "head": row.head,
+                "ms": timing.median,
+                "iqr": timing.iqr,
+                "p95": timing.p95,
+                "head_ms": head_ms,
+            }
+        )
     return found
 
 
-def threshold(model: MultiExitViT, inputs: list[torch.Tensor], head: str, recorded: dict[str, Predictions] | None, n: int) -> dict:
-    """The confidence rule at equal accuracy against the plain pass: over recorded pictures, and really run on the given ones.
+def threshold(
+    model: MultiExitViT,
+    inputs: list[torch.Tensor],
+    head: str,
+    recorded: dict[str, Predictions] | None,
+    n: int,
+) -> dict:
+    """The confidence rule at equal accuracy against the plain pass: over recorded pictures, and
+    really run on the given ones.
 
-    Threshold and exits (those few with which the rule is cheapest) are chosen on the `val` records and judged on `test`. Expected time
-    weights what each exit takes in a lazy run, earlier heads included, by the share of pictures that leave there.
+    Threshold and exits (those few with which the rule is cheapest) are chosen on the `val` records
+    and judged on `test`. Expected time weights what each exit takes in a lazy run, earlier heads
+    included, by the share of pictures that leave there.
     """
     plan, limit = ladder(model, head), 0.9
     if practical := [e for e in model.exits(head) if e in model.practical_exits]:
         plan = [*practical, (model.depth, FINAL)]
     found: dict = {"plan": plan}
     if recorded and {"val", "test"} <= recorded.keys():
-        plan = few_exits("confidence", recorded["val"].select(ladder(model, head)), lambda few: costs(model, few), MAX_DROP, n=TRIED)
+        plan = few_exits(
+            "confidence",
+            recorded["val"].select(ladder(model, head)),
+            lambda few: costs(model, few),
+            MAX_DROP,
+            n=TRIED,
+        )
         found["plan"] = plan
         val, test = (recorded[split].select(plan) for split in ("val", "test"))
         macs = costs(model, plan)
@@ -130,17 +170,26 @@ def threshold(model: MultiExitViT, inputs: list[torch.Tensor], head: str, record
         finish, plain_ms = _finishing_times(model, inputs[0], plan, n)
         expected = float(finish[taken].mean())
         found["recorded"] = {
-            "threshold": limit, "n": len(test.truth), "accuracy": judged.accuracy, "final_accuracy": float(test.accuracy[-1]),
-            "macs_saving": model.backbone_macs.total / judged.macs, "share": judged.share,
-            "expected_ms": expected, "plain_ms": plain_ms, "speedup": plain_ms / expected,
-        }  # fmt: skip
+            "threshold": limit,
+            "n": len(test.truth),
+            "accuracy": judged.accuracy,
+            "final_accuracy": float(test.accuracy[-1]),
+            "macs_saving": model.backbone_macs.total / judged.macs,
+            "share": judged.share,
+            "expected_ms": expected,
+            "plain_ms": plain_ms,
+            "speedup": plain_ms / expected,
+        }
     found["live"] = _live(model, inputs, plan, Confidence(limit), max(1, n // 10))
     return found
 
 
 @torch.inference_mode()
-def _finishing_times(model: MultiExitViT, x: torch.Tensor, plan: list[tuple[int, str]], n: int) -> tuple[np.ndarray, float]:
-    """Median ms after which each exit of a lazy run has finished, (E,), and median ms of the plain pass, alternating."""
+def _finishing_times(
+    model: MultiExitViT, x: torch.Tensor, plan: list[tuple[int, str]], n: int
+) -> tuple[np.ndarray, float]:
+    """Median ms after which each exit of a lazy run has finished, (E,), and median ms of the plain
+    pass, alternating."""
     finish, plain = [], []
     for _ in range(n):
         finish.append([e.elapsed_ms for e in model.run(x, plan)])
@@ -149,8 +198,15 @@ def _finishing_times(model: MultiExitViT, x: torch.Tensor, plan: list[tuple[int,
 
 
 @torch.inference_mode()
-def _live(model: MultiExitViT, inputs: list[torch.Tensor], plan: list[tuple[int, str]], rule: Confidence, n: int) -> dict:
-    """Wall time of the rule's lazy runs over all pictures against the plain pass over the same, paired."""
+def _live(
+    model: MultiExitViT,
+    inputs: list[torch.Tensor],
+    plan: list[tuple[int, str]],
+    rule: Confidence,
+    n: int,
+) -> dict:
+    """Wall time of the rule's lazy runs over all pictures against the plain pass over the same,
+    paired."""
     last, layers = len(plan) - 1, []
 
     def early() -> None:
@@ -174,7 +230,8 @@ def _live(model: MultiExitViT, inputs: list[torch.Tensor], plan: list[tuple[int,
 
 @dataclass(frozen=True)
 class Deadlines:
-    """How interrupted runs kept their deadlines. late_answers: answers that had finished after it; must be 0."""
+    """How interrupted runs kept their deadlines. late_answers: answers that had finished after it;
+    must be 0."""
 
     runs: int
     late_answers: int
@@ -185,8 +242,11 @@ class Deadlines:
     by_budget: list[dict]
 
 
-def deadlines(model: MultiExitViT, x: torch.Tensor, head: str, runs: int, budgets: int = 20) -> Deadlines:
-    """Really interrupt `runs` runs at each of several deadlines, from a twentieth of the whole run's time to a tenth beyond it."""
+def deadlines(
+    model: MultiExitViT, x: torch.Tensor, head: str, runs: int, budgets: int = 20
+) -> Deadlines:
+    """Really interrupt `runs` runs at each of several deadlines, from a twentieth of the whole
+    run's time to a tenth beyond it."""
     plan = ladder(model, head)
     whole = float(np.median([answer_by(model, x, 60_000, plan).answered_ms for _ in range(5)]))
     overshoot, wasted, late, rows = [], [], 0, []
@@ -199,19 +259,34 @@ def deadlines(model: MultiExitViT, x: torch.Tensor, head: str, runs: int, budget
             wasted.append(answer.wasted_blocks)
             late += int(answer.ready and answer.exit.elapsed_ms > budget)
             layers.append(answer.exit.layer if answer.ready else 0)
-        rows.append({"deadline_ms": float(budget), "median_layer": float(np.median(layers)), "ready": float(np.mean(np.array(layers) > 0))})
+        rows.append(
+            {
+                "deadline_ms": float(budget),
+                "median_layer": float(np.median(layers)),
+                "ready": float(np.mean(np.array(layers) > 0)),
+            }
+        )
     median, p99 = np.percentile(overshoot, (50, 99)).tolist()
-    return Deadlines(len(overshoot), late, median, p99, max(overshoot), float(np.mean(wasted)), rows)
+    return Deadlines(
+        len(overshoot), late, median, p99, max(overshoot), float(np.mean(wasted)), rows
+    )
 
 
 @torch.inference_mode()
-def batches(model: MultiExitViT, x: torch.Tensor, sizes: tuple[int, ...] = (1, 4, 16, 64), n: int = 3) -> list[dict]:
-    """Throughput of the plain pass by batch size, and time of one pass with all exits of the model."""
+def batches(
+    model: MultiExitViT, x: torch.Tensor, sizes: tuple[int, ...] = (1, 4, 16, 64), n: int = 3
+) -> list[dict]:
+    """Throughput of the plain pass by batch size, and time of one pass with all exits of the
+    model."""
     found = []
     for size in sizes:
         several = x.expand(size, -1, -1, -1).contiguous()
-        timing = measure(lambda several=several: model.backbone.vit(several), n, 1, clock_for(x.device))
-        found.append({"batch": size, "ms": timing.median, "pictures_per_s": 1000 * size / timing.median})
+        timing = measure(
+            lambda several=several: model.backbone.vit(several), n, 1, clock_for(x.device)
+        )
+        found.append(
+            {"batch": size, "ms": timing.median, "pictures_per_s": 1000 * size / timing.median}
+        )
     return found
 
 
@@ -221,23 +296,43 @@ def memory(model: MultiExitViT) -> dict:
     def mb(module: torch.nn.Module) -> float:
         return sum(p.numel() * p.element_size() for p in module.parameters()) / 1e6
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
-    gpu = torch.cuda.max_memory_allocated(model.device) / 1e6 if model.device.type == "cuda" else None
-    return {"backbone_mb": mb(model.backbone), "heads_mb": mb(model.heads), "process_peak_mb": peak, "gpu_peak_mb": gpu}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+        1e6 if sys.platform == "darwin" else 1e3
+    )
+    gpu = (
+        torch.cuda.max_memory_allocated(model.device) / 1e6 if model.device.type == "cuda" else None
+    )
+    return {
+        "backbone_mb": mb(model.backbone),
+        "heads_mb": mb(model.heads),
+        "process_peak_mb": peak,
+        "gpu_peak_mb": gpu,
+    }
 
 
 @torch.inference_mode()
 def peers(model: MultiExitViT, x: torch.Tensor, head: str, n: int) -> list[dict]:
-    """What else a user could run, paired with this model's plain pass: plain ViT-Ti, and earlyon's ViT-B/16 if installed.
+    """What else a user could run, paired with this model's plain pass: plain ViT-Ti, and earlyon's
+    ViT-B/16 if installed.
 
-    The peers are untrained, since only their time counts. earlyon's exits lie after layers 4 and 10, so this model runs the same.
+    The peers are untrained, since only their time counts. earlyon's exits lie after layers 4 and
+    10, so this model runs the same.
     """
     side = model.task.input_px
-    small = timm.create_model("vit_tiny_patch16_224", num_classes=model.task.outputs, img_size=side).to(x.device, x.dtype).eval()
-    works: dict[str, Callable] = {"this backbone, plain": lambda: model.backbone.vit(x), "plain ViT-Ti": lambda: small(x)}
+    small = (
+        timm.create_model("vit_tiny_patch16_224", num_classes=model.task.outputs, img_size=side)
+        .to(x.device, x.dtype)
+        .eval()
+    )
+    works: dict[str, Callable] = {
+        "this backbone, plain": lambda: model.backbone.vit(x),
+        "plain ViT-Ti": lambda: small(x),
+    }
     if {4, 10} <= {b for b, _ in model.exits(head)}:
         same = [(4, head), (10, head), (model.depth, FINAL)]
-        works["this model, exits after layers 4 and 10, none taken"] = lambda: list(model.run(x, same))
+        works["this model, exits after layers 4 and 10, none taken"] = lambda: list(
+            model.run(x, same)
+        )
     found, note = [], None
     if importlib.util.find_spec("earlyon") is None:
         note = "not installed"

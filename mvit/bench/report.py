@@ -1,6 +1,8 @@
-"""`python -m mvit bench`: what early exits cost and save on this machine, against timm's plain forward pass.
+"""`python -m mvit bench`: what early exits cost and save on this machine, against timm's plain
+forward pass.
 
-Every comparison is paired (A B, B A, ...) at batch 1 in inference mode, and quoted as the median of the rounds' ratios.
+Every comparison is paired (A B, B A, ...) at batch 1 in inference mode, and quoted as the median of
+the rounds' ratios.
 """
 
 from __future__ import annotations
@@ -26,15 +28,23 @@ PARTS = ("overhead", "leaving", "exits", "threshold", "deadlines", "batches", "p
 
 
 def bench(
-    model: MultiExitViT, head: str = "mlp", pictures: list[np.ndarray] | None = None, recorded: dict[str, Predictions] | None = None,
-    n: int = 30, runs: int = 50, only: tuple[str, ...] = PARTS, say=lambda line: None,
-) -> dict:  # fmt: skip
+    model: MultiExitViT,
+    head: str = "mlp",
+    pictures: list[np.ndarray] | None = None,
+    recorded: dict[str, Predictions] | None = None,
+    n: int = 30,
+    runs: int = 50,
+    only: tuple[str, ...] = PARTS,
+    say=lambda line: None,
+) -> dict:
     """Measure a model and give back one JSON-able record.
 
-    head: the head to run, after every layer that has it. pictures: RGB uint8 (H, W, 3), for live stop-rule runs (coloured blobs by
-    default, which show speed but mean nothing). recorded: `evaluation.load_predictions` of the bundle, {"val", "test"}, for the
-    stop-rule comparison. n: rounds of a comparison; runs: runs at each of 20 deadlines. only: parts to measure.
-    say: called with one line before each part. Raises PlanError for a head that the model lacks, ValueError for an unknown part.
+    head: the head to run, after every layer that has it. pictures: RGB uint8 (H, W, 3), for live
+    stop-rule runs (coloured blobs by default, which show speed but mean nothing). recorded:
+    `evaluation.load_predictions` of the bundle, {"val", "test"}, for the stop-rule comparison. n:
+    rounds of a comparison; runs: runs at each of 20 deadlines. only: parts to measure. say: called
+    with one line before each part. Raises PlanError for a head that the model lacks, ValueError for
+    an unknown part.
     """
     if unknown := set(only) - set(PARTS):
         raise ValueError(f"there is no part '{min(unknown)}'; there are: {', '.join(PARTS)}")
@@ -51,9 +61,13 @@ def bench(
         "peers": lambda: parts.peers(model, x, head, n),
     }
     result = {
-        "task": model.task.name, "backbone": parts.backbone_name(model), "head": head, "rounds": n,
-        "environment": environment(model.device, model.dtype), "memory": parts.memory(model),
-    }  # fmt: skip
+        "task": model.task.name,
+        "backbone": parts.backbone_name(model),
+        "head": head,
+        "rounds": n,
+        "environment": environment(model.device, model.dtype),
+        "memory": parts.memory(model),
+    }
     for name in PARTS:
         if name in only:
             say(f"measuring {name} ...")
@@ -75,10 +89,15 @@ def markdown(result: dict) -> str:
     for name, rows in ROWS.items():
         if result.get(name):
             lines += [f"| {label} | {value} |" for label, value in rows(result[name])]
-    lines.append(f"| parameters: backbone, all heads | {result['memory']['backbone_mb']:.1f} MB, {result['memory']['heads_mb']:.1f} MB |")
+    lines.append(
+        f"| parameters: backbone, all heads | {result['memory']['backbone_mb']:.1f} MB, {result['memory']['heads_mb']:.1f} MB |"
+    )
     if result.get("exits"):
         lines += ["", "| exit | head alone, ms | with its backbone, ms (IQR) |", "|---|---|---|"]
-        lines += [f"| {e['layer']} `{e['head']}` | {e['head_ms']:.2f} | {e['ms']:.2f} ({e['iqr']:.2f}) |" for e in result["exits"]]
+        lines += [
+            f"| {e['layer']} `{e['head']}` | {e['head_ms']:.2f} | {e['ms']:.2f} ({e['iqr']:.2f}) |"
+            for e in result["exits"]
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -91,22 +110,34 @@ def _overhead(r: dict):
 def _leaving(rows: list[dict]):
     for row in rows:
         yield f"leaving after layer {row['layer']}", f"{row['ms']:.2f} ms"
-        yield "... / (layer share of the plain pass + head); embedding counted apart", f"{row['ratio']:.3f}; {row['ratio_apart']:.3f}"
+        yield (
+            "... / (layer share of the plain pass + head); embedding counted apart",
+            f"{row['ratio']:.3f}; {row['ratio_apart']:.3f}",
+        )
 
 
 def _threshold(r: dict):
     if "recorded" in r:
         kept = r["recorded"]
         accuracy = f"{kept['accuracy']:.2%} (final exit {kept['final_accuracy']:.2%})"
-        yield f"confidence >= {kept['threshold']:.4f}, {kept['n']} recorded pictures: accuracy", accuracy
+        yield (
+            f"confidence >= {kept['threshold']:.4f}, {kept['n']} recorded pictures: accuracy",
+            accuracy,
+        )
         yield "fewer MACs on average", f"{kept['macs_saving']:.2f}x"
         yield "expected wall time, from each exit's latency", f"{kept['speedup']:.2f}x faster"
-    yield f"measured wall time over {r['live']['n']} pictures", f"{r['live']['speedup']:.2f}x faster"
+    yield (
+        f"measured wall time over {r['live']['n']} pictures",
+        f"{r['live']['speedup']:.2f}x faster",
+    )
 
 
 def _deadlines(r: dict):
     yield f"answers after {r['runs']} deadlines: finished too late", str(r["late_answers"])
-    yield "answered - deadline: median, p99, worst", f"{r['median_ms']:.2f}, {r['p99_ms']:.2f}, {r['worst_ms']:.2f} ms"
+    yield (
+        "answered - deadline: median, p99, worst",
+        f"{r['median_ms']:.2f}, {r['p99_ms']:.2f}, {r['worst_ms']:.2f} ms",
+    )
     yield "blocks begun and not used, mean", f"{r['wasted_blocks']:.2f}"
 
 
@@ -120,21 +151,36 @@ def _peers(rows: list[dict]):
         yield row["name"], row.get("skipped") or f"{row['ms']:.2f} ms"
 
 
-ROWS = {"overhead": _overhead, "leaving": _leaving, "threshold": _threshold, "deadlines": _deadlines, "batches": _batches, "peers": _peers}
+ROWS = {
+    "overhead": _overhead,
+    "leaving": _leaving,
+    "threshold": _threshold,
+    "deadlines": _deadlines,
+    "batches": _batches,
+    "peers": _peers,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `python -m mvit bench`, besides the common ones."""
-    parser.add_argument("--rounds", type=int, default=30, help="rounds of each paired comparison (default 30)")
-    parser.add_argument("--runs", type=int, default=50, help="runs at each of 20 deadlines (default 50)")
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="measure these parts only")
+    parser.add_argument(
+        "--rounds", type=int, default=30, help="rounds of each paired comparison (default 30)"
+    )
+    parser.add_argument(
+        "--runs", type=int, default=50, help="runs at each of 20 deadlines (default 50)"
+    )
+    parser.add_argument(
+        "--only", nargs="+", choices=PARTS, default=list(PARTS), help="measure these parts only"
+    )
     parser.add_argument("--write", type=Path, metavar="STEM", help="write STEM.json and STEM.md")
 
 
 def run(args: argparse.Namespace, model: MultiExitViT) -> dict:
-    """Do what the command line asks, with the example pictures and the bundle's recorded predictions where there are any.
+    """Do what the command line asks, with the example pictures and the bundle's recorded
+    predictions where there are any.
 
-    args: --rounds, --runs, --only, --write, and the common --task, --backbone and --head (default mlp). Progress goes to standard error.
+    args: --rounds, --runs, --only, --write, and the common --task, --backbone and --head (default
+    mlp). Progress goes to standard error.
     """
     for name in ("rounds", "runs"):
         if getattr(args, name) < 1:
@@ -147,7 +193,16 @@ def run(args: argparse.Namespace, model: MultiExitViT) -> dict:
     except (PredictionsError, weights.WeightsError):
         recorded = None  # a bundle may come without
     head, only = args.head or "mlp", tuple(args.only)
-    result = bench(model, head, pictures, recorded, args.rounds, args.runs, only, lambda line: print(line, file=sys.stderr))
+    result = bench(
+        model,
+        head,
+        pictures,
+        recorded,
+        args.rounds,
+        args.runs,
+        only,
+        lambda line: print(line, file=sys.stderr),
+    )
     if args.write:
         args.write.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
         args.write.with_suffix(".md").write_text(markdown(result))

@@ -1,9 +1,11 @@
 """Bundles on disk: safetensors in half precision with a card that names every file's sha256.
 
-A bundle is a folder weights/<task>/<backbone>/ with backbone.safetensors, heads/<head>.safetensors (keys `<layer>.<parameter>`)
-and card.json. Loading checks sha256, names, shapes, dtypes and finiteness before a tensor is used. A part too large for one file is
-split, as model hubs do it, into backbone-00001-of-00002.safetensors and so on. Where there is a bundle of ViT-Ti/16 but none of
-ViT-B/16, the latter is offered too and grown at load (`mvit.models.growth`): the same answers at the larger network's cost.
+A bundle is a folder weights/<task>/<backbone>/ with backbone.safetensors, heads/<head>.safetensors
+(keys `<layer>.<parameter>`) and card.json. Loading checks sha256, names, shapes, dtypes and
+finiteness before a tensor is used. A part too large for one file is split, as model hubs do it,
+into backbone-00001-of-00002.safetensors and so on. Where there is a bundle of ViT-Ti/16 but none of
+ViT-B/16, the latter is offered too and grown at load (`mvit.models.growth`): the same answers at
+the larger network's cost.
 """
 
 from __future__ import annotations
@@ -30,15 +32,19 @@ from mvit.tasks import TASKS, CrowdTask, Task
 ROOT = Path(__file__).resolve().parents[2] / "weights"
 MAX_FILE_BYTES = 95_000_000
 HEADER_BYTES = 200_000  # at most, of a safetensors file with some hundred tensors
-GROWN = {f"vit_base_patch16_{px}": f"vit_tiny_patch16_{px}" for px in (224, 384)}  # offered even without a bundle: grown from the other
+# offered even without a bundle: grown from the other
+GROWN = {f"vit_base_patch16_{px}": f"vit_tiny_patch16_{px}" for px in (224, 384)}
 
 
 class WeightsError(ValueError):
-    """Weights that are missing, altered or do not fit; the message names the file and the reason, and how to check."""
+    """Weights that are missing, altered or do not fit; the message names the file and the reason,
+    and how to check."""
 
 
 def _refuse(file: Path, reason: str) -> WeightsError:
-    return WeightsError(f"{file.parent.name}/{file.name} refused: {reason} (run `python -m mvit verify` to check all weights)")
+    return WeightsError(
+        f"{file.parent.name}/{file.name} refused: {reason} (run `python -m mvit verify` to check all weights)"
+    )
 
 
 def root() -> Path:
@@ -58,18 +64,24 @@ def offers() -> list[tuple[str, str]]:
 
 
 def source(task: str, backbone: str) -> str | None:
-    """The backbone whose bundle is grown to give `backbone`; None if that has a bundle of its own, or cannot be grown."""
+    """The backbone whose bundle is grown to give `backbone`; None if that has a bundle of its own,
+    or cannot be grown."""
     small, known = GROWN.get(backbone), bundles()
     if (task, backbone) in known or (task, small) not in known:
         return None
     try:
-        return None if getattr(task_of(read_card(root() / task / small)), "regressor", None) == "gap" else small
+        return (
+            None
+            if getattr(task_of(read_card(root() / task / small)), "regressor", None) == "gap"
+            else small
+        )
     except (WeightsError, KeyError, TypeError, AttributeError):
         return None  # the small bundle itself will say what is wrong with it
 
 
 def folder(task: str, backbone: str) -> Path:
-    """The bundle's folder, or that of the bundle it is grown from; raises WeightsError if there is none of that name."""
+    """The bundle's folder, or that of the bundle it is grown from; raises WeightsError if there is
+    none of that name."""
     if (task, backbone) in bundles():
         return root() / task / backbone
     if small := source(task, backbone):
@@ -79,7 +91,8 @@ def folder(task: str, backbone: str) -> Path:
 
 
 def card_of(task: str, backbone: str) -> dict:
-    """The card of a bundle; of a grown one its source's, with the MACs of the grown network and `grown_from`. Raises WeightsError."""
+    """The card of a bundle; of a grown one its source's, with the MACs of the grown network and
+    `grown_from`. Raises WeightsError."""
     where = folder(task, backbone)
     card = read_card(where)
     if not source(task, backbone):
@@ -88,16 +101,27 @@ def card_of(task: str, backbone: str) -> dict:
         sizes = outline(backbone, task_of(card), card["layers"], head_names(card["files"]))
         figures = _at_size(card, sizes)
         if "splits" in card:
-            figures["splits"] = {name: split | _at_size(split, sizes) for name, split in card["splits"].items()}
+            figures["splits"] = {
+                name: split | _at_size(split, sizes) for name, split in card["splits"].items()
+            }
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise _refuse(where / "card.json", f"the card is incomplete or wrong ({type(error).__name__}: {error})") from error
+        raise _refuse(
+            where / "card.json",
+            f"the card is incomplete or wrong ({type(error).__name__}: {error})",
+        ) from error
     return card | {"architecture": backbone, "grown_from": card["architecture"]} | figures
 
 
 def _at_size(measured: dict, sizes: MultiExitViT) -> dict:
-    """The exits and the final exit of a card or of one of its splits, with the MACs of another size of network."""
-    exits = [e | {"macs": sizes.exit_macs(e["layer"], e["head"])} for e in measured.get("exits", [])]
-    return {"exits": exits, "final": measured.get("final", {}) | {"macs": sizes.exit_macs(sizes.depth, FINAL)}}
+    """The exits and the final exit of a card or of one of its splits, with the MACs of another size
+    of network."""
+    exits = [
+        e | {"macs": sizes.exit_macs(e["layer"], e["head"])} for e in measured.get("exits", [])
+    ]
+    return {
+        "exits": exits,
+        "final": measured.get("final", {}) | {"macs": sizes.exit_macs(sizes.depth, FINAL)},
+    }
 
 
 def read_card(folder: Path) -> dict:
@@ -115,7 +139,8 @@ def read_card(folder: Path) -> dict:
 
 
 def read_tensors(file: Path, sha256: str | None = None) -> dict[str, torch.Tensor]:
-    """Read a safetensors file whole; raises WeightsError if it is missing, altered, truncated or holds a NaN or infinity."""
+    """Read a safetensors file whole; raises WeightsError if it is missing, altered, truncated or
+    holds a NaN or infinity."""
     try:
         data = file.read_bytes()
     except OSError as error:
@@ -133,7 +158,8 @@ def read_tensors(file: Path, sha256: str | None = None) -> dict[str, torch.Tenso
 
 
 def parts(files: Iterable[str]) -> dict[str, list[str]]:
-    """The files of each part: {"backbone": [...], "heads/mlp": [...]}, one or, if the part is large, several."""
+    """The files of each part: {"backbone": [...], "heads/mlp": [...]}, one or, if the part is
+    large, several."""
     found: dict[str, list[str]] = {}
     for name in files:
         found.setdefault(re.sub(r"(-\d{5}-of-\d{5})?\.safetensors$", "", name), []).append(name)
@@ -146,27 +172,33 @@ def head_names(files: Iterable[str]) -> list[str]:
 
 
 def fill(module: torch.nn.Module, tensors: dict[str, torch.Tensor], file: Path) -> None:
-    """Put tensors into a module; raises WeightsError unless names and shapes are exactly the module's."""
+    """Put tensors into a module; raises WeightsError unless names and shapes are exactly the
+    module's."""
     if missing := sorted(module.state_dict().keys() - tensors.keys()):
         raise _refuse(file, f"it lacks {missing[0]} and {len(missing) - 1} more")
     put(module, tensors, file)
 
 
 def put(module: torch.nn.Module, tensors: dict[str, torch.Tensor], file: Path) -> None:
-    """Put some of a module's tensors into it, in the module's dtype; raises WeightsError for a strange name or shape."""
+    """Put some of a module's tensors into it, in the module's dtype; raises WeightsError for a
+    strange name or shape."""
     own = module.state_dict()
     if extra := sorted(tensors.keys() - own.keys()):
         raise _refuse(file, f"it holds {extra[0]}, which this model does not have")
     for name, tensor in tensors.items():
         if tensor.shape != own[name].shape:
-            raise _refuse(file, f"{name} has shape {tuple(tensor.shape)}, expected {tuple(own[name].shape)}")
+            raise _refuse(
+                file, f"{name} has shape {tuple(tensor.shape)}, expected {tuple(own[name].shape)}"
+            )
         own[name].copy_(tensor)
 
 
 def save(model: MultiExitViT, folder: Path, card: dict) -> dict:
-    """Write a model as a bundle, half precision, with the sha256 of each file in the card; gives back the card.
+    """Write a model as a bundle, half precision, with the sha256 of each file in the card; gives
+    back the card.
 
-    A part of more than 95 MB is split over several files. Raises WeightsError for a single tensor that is larger still.
+    A part of more than 95 MB is split over several files. Raises WeightsError for a single tensor
+    that is larger still.
     """
     files = save_part(model.backbone.vit, folder, "backbone")
     for name, at in model.heads.items():
@@ -177,11 +209,14 @@ def save(model: MultiExitViT, folder: Path, card: dict) -> dict:
 
 
 def save_part(module: torch.nn.Module, folder: Path, part: str) -> dict[str, dict]:
-    """Write the backbone or one head of a bundle; gives back {file: {"sha256", "bytes"}} for the card. Raises WeightsError."""
+    """Write the backbone or one head of a bundle; gives back {file: {"sha256", "bytes"}} for the
+    card. Raises WeightsError."""
     half, files = {name: tensor.detach().half() for name, tensor in module.state_dict().items()}, {}
     (folder / part).parent.mkdir(parents=True, exist_ok=True)
     for name, keys in split_torch_state_dict_into_shards(
-        half, filename_pattern=part + "{suffix}.safetensors", max_shard_size=max(1, MAX_FILE_BYTES - HEADER_BYTES)
+        half,
+        filename_pattern=part + "{suffix}.safetensors",
+        max_shard_size=max(1, MAX_FILE_BYTES - HEADER_BYTES),
     ).filename_to_tensors.items():
         save_file({key: half[key].cpu().contiguous() for key in keys}, folder / name)
         data = (folder / name).read_bytes()
@@ -206,12 +241,18 @@ def task_of(card: dict) -> Task:
 
 def pick_device(name: str) -> torch.device:
     """`auto` is the GPU if there is one; raises ValueError for a device that is not there."""
-    gpus = ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))] if torch.cuda.is_available() else []
+    gpus = (
+        ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+        if torch.cuda.is_available()
+        else []
+    )
     if name == "auto":
         return torch.device("cuda" if gpus else "cpu")
     if name in ("cpu", *gpus):
         return torch.device(name)
-    raise ValueError(f"device '{name}' is not available here; use {' or '.join(['cpu', *gpus[:1]])}")
+    raise ValueError(
+        f"device '{name}' is not available here; use {' or '.join(['cpu', *gpus[:1]])}"
+    )
 
 
 def default_backbone(task: str) -> str:
@@ -219,12 +260,19 @@ def default_backbone(task: str) -> str:
     return f"vit_tiny_patch16_{TASKS[task].input_px if task in TASKS else 224}"
 
 
-def load(task: str, backbone: str | None = None, device: str = "auto", dtype: torch.dtype = torch.float32,
-         heads: Sequence[str] | None = None) -> MultiExitViT:  # fmt: skip
-    """Load a verified multi-exit model, ready to run. `heads` limits which heads are read (all by default).
+def load(
+    task: str,
+    backbone: str | None = None,
+    device: str = "auto",
+    dtype: torch.dtype = torch.float32,
+    heads: Sequence[str] | None = None,
+) -> MultiExitViT:
+    """Load a verified multi-exit model, ready to run. `heads` limits which heads are read (all by
+    default).
 
-    A backbone that has no bundle but can be grown from one (see `offers`) is grown, and says so in `grown_from`.
-    Raises WeightsError if anything about the files is wrong, ValueError for a device that is not there.
+    A backbone that has no bundle but can be grown from one (see `offers`) is grown, and says so in
+    `grown_from`. Raises WeightsError if anything about the files is wrong, ValueError for a device
+    that is not there.
     """
     backbone = backbone or default_backbone(task)
     place, small = pick_device(device), source(task, backbone)
@@ -237,7 +285,9 @@ def load(task: str, backbone: str | None = None, device: str = "auto", dtype: to
         raise WeightsError(f"{task}/{backbone} cannot be grown from {small}: {error}") from error
 
 
-def read(where: Path, task: str, dtype: torch.dtype = torch.float32, heads: Sequence[str] | None = None) -> MultiExitViT:
+def read(
+    where: Path, task: str, dtype: torch.dtype = torch.float32, heads: Sequence[str] | None = None
+) -> MultiExitViT:
     """Read the bundle of a task in any folder onto the CPU, verified; see `load`."""
     card = read_card(where)
     try:
@@ -247,17 +297,26 @@ def read(where: Path, task: str, dtype: torch.dtype = torch.float32, heads: Sequ
         with torch.device("meta"):
             body = backbone_for(card["architecture"], question)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise _refuse(where / "card.json", f"the card is incomplete or wrong ({type(error).__name__}: {error})") from error
+        raise _refuse(
+            where / "card.json",
+            f"the card is incomplete or wrong ({type(error).__name__}: {error})",
+        ) from error
     if question.name != task:
-        raise _refuse(where / "card.json", f"it is the card of task '{question.name}', not '{task}'")
+        raise _refuse(
+            where / "card.json", f"it is the card of task '{question.name}', not '{task}'"
+        )
     body.to(dtype).to_empty(device="cpu")
     _read_part(body.vit, where, "backbone", sums)
     own, modules = head_names(sums), {}
     for name in own if heads is None else heads:
         if name not in own or name not in EVERY:
-            raise WeightsError(f"{task}/{where.name} has no head '{name}'; it has: {', '.join(own)}")
+            raise WeightsError(
+                f"{task}/{where.name} has no head '{name}'; it has: {', '.join(own)}"
+            )
         with torch.device("meta"):
-            at = torch.nn.ModuleDict({str(b): EVERY[name](body.dim, body.grid, question.outputs) for b in layers})
+            at = torch.nn.ModuleDict(
+                {str(b): EVERY[name](body.dim, body.grid, question.outputs) for b in layers}
+            )
         at.to(dtype).to_empty(device="cpu")
         _read_part(at, where, f"heads/{name}", sums)
         modules[name] = {int(b): module for b, module in at.items()}
@@ -280,7 +339,8 @@ def _read_part(module: torch.nn.Module, where: Path, part: str, sums: dict[str, 
 
 
 def verify() -> list[dict]:
-    """Check every bundle by loading it: gives back {task, backbone, ok, reason} for each, never raises."""
+    """Check every bundle by loading it: gives back {task, backbone, ok, reason} for each, never
+    raises."""
     results = []
     for task, backbone in bundles():
         try:

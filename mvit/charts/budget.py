@@ -17,28 +17,72 @@ MEASURES = {"answered": "answered in time", "right": "right", "wasted": "work wa
 def budgets(rows: pd.DataFrame, levels: pd.DataFrame, finding: str) -> alt.LayerChart:
     """The budget over time and the times the ways need. rows: picture, ms. levels: way, ms."""
     top = max(rows.ms.max(), levels.ms.max()) * 1.05
-    y = alt.Y("ms:Q", title="Budget, ms", scale=alt.Scale(domain=[0, top], nice=False), axis=alt.Axis(tickCount=5))
+    y = alt.Y(
+        "ms:Q",
+        title="Budget, ms",
+        scale=alt.Scale(domain=[0, top], nice=False),
+        axis=alt.Axis(tickCount=5),
+    )
     x = alt.X("picture:Q", title="Picture", scale=alt.Scale(nice=False), axis=alt.Axis(tickCount=6))
-    tips = [alt.Tooltip("picture:Q", title="Picture"), alt.Tooltip("ms:Q", title="Budget, ms", format=".1f")]
-    area = alt.Chart(rows).mark_area(interpolate="step-after", color=GREY, opacity=0.3, line={"color": GREY, "strokeWidth": 1.2})
+    tips = [
+        alt.Tooltip("picture:Q", title="Picture"),
+        alt.Tooltip("ms:Q", title="Budget, ms", format=".1f"),
+    ]
+    area = alt.Chart(rows).mark_area(
+        interpolate="step-after", color=GREY, opacity=0.3, line={"color": GREY, "strokeWidth": 1.2}
+    )
     legend = alt.Legend(title="First answer after", orient="bottom", columns=1)
-    lines = alt.Chart(levels).mark_rule(strokeWidth=2).encode(
-        y=y, color=alt.Color("way:N", scale=WAYS, legend=legend), strokeDash=alt.StrokeDash("way:N", scale=DASHES, legend=legend),
-        tooltip=[alt.Tooltip("way:N", title="Way"), alt.Tooltip("ms:Q", title="First answer after, ms", format=".1f")])  # fmt: skip
+    lines = (
+        alt.Chart(levels)
+        .mark_rule(strokeWidth=2)
+        .encode(
+            y=y,
+            color=alt.Color("way:N", scale=WAYS, legend=legend),
+            strokeDash=alt.StrokeDash("way:N", scale=DASHES, legend=legend),
+            tooltip=[
+                alt.Tooltip("way:N", title="Way"),
+                alt.Tooltip("ms:Q", title="First answer after, ms", format=".1f"),
+            ],
+        )
+    )
     how = "Grey: the time there is. A way answers only where the grey reaches above its line."
-    return alt.layer(area.encode(x=x, y=y, tooltip=tips), lines, title=title(finding, how), height=230)
+    return alt.layer(
+        area.encode(x=x, y=y, tooltip=tips), lines, title=title(finding, how), height=230
+    )
 
 
 def over_time(rows: pd.DataFrame, window: int, finding: str) -> alt.Chart:
     """Moving share of right answers. rows: way, picture, right."""
     legend = alt.Legend(title=None, orient="bottom", columns=1)
-    return alt.Chart(rows).mark_line(strokeWidth=2).encode(
-        x=alt.X("picture:Q", title="Picture", scale=alt.Scale(nice=False), axis=alt.Axis(tickCount=6)),
-        y=alt.Y("right:Q", title="Right", scale=alt.Scale(domain=[0, 1], nice=False), axis=alt.Axis(format=".0%", tickCount=5)),
-        color=alt.Color("way:N", scale=WAYS, legend=legend), strokeDash=alt.StrokeDash("way:N", scale=DASHES, legend=legend),
-        tooltip=[alt.Tooltip("way:N", title="Way"), alt.Tooltip("picture:Q", title="Picture"),
-                 alt.Tooltip("right:Q", title="Right", format=".0%")],
-    ).properties(title=title(finding, f"Mean of the last {window} pictures; no answer counts as wrong."), height=230)  # fmt: skip
+    return (
+        alt.Chart(rows)
+        .mark_line(strokeWidth=2)
+        .encode(
+            x=alt.X(
+                "picture:Q",
+                title="Picture",
+                scale=alt.Scale(nice=False),
+                axis=alt.Axis(tickCount=6),
+            ),
+            y=alt.Y(
+                "right:Q",
+                title="Right",
+                scale=alt.Scale(domain=[0, 1], nice=False),
+                axis=alt.Axis(format=".0%", tickCount=5),
+            ),
+            color=alt.Color("way:N", scale=WAYS, legend=legend),
+            strokeDash=alt.StrokeDash("way:N", scale=DASHES, legend=legend),
+            tooltip=[
+                alt.Tooltip("way:N", title="Way"),
+                alt.Tooltip("picture:Q", title="Picture"),
+                alt.Tooltip("right:Q", title="Right", format=".0%"),
+            ],
+        )
+        .properties(
+            title=title(finding, f"Mean of the last {window} pictures; no answer counts as wrong."),
+            height=230,
+        )
+    )
 
 
 def compared(rows: pd.DataFrame, finding: str) -> alt.LayerChart:
@@ -46,39 +90,88 @@ def compared(rows: pd.DataFrame, finding: str) -> alt.LayerChart:
     long = rows.melt(id_vars=["way"], value_vars=list(MEASURES), var_name="key", value_name="share")
     long["measure"] = long.key.map(MEASURES)
     base = alt.Chart(long).encode(
-        y=alt.Y("measure:N", sort=list(MEASURES.values()), title=None), yOffset=alt.YOffset("way:N", sort=[ANYTIME, STATIC, CUT]),
-        x=alt.X("share:Q", title="Share", scale=alt.Scale(domain=[0, 1.12], nice=False), axis=alt.Axis(format=".0%", values=[0, 0.5, 1])),
-        tooltip=[alt.Tooltip("way:N", title="Way"), alt.Tooltip("measure:N", title="Measure"),
-                 alt.Tooltip("share:Q", title="Share", format=".1%")],
-    )  # fmt: skip
-    bars = base.mark_bar(cornerRadiusEnd=2).encode(
-        color=alt.Color("way:N", scale=WAYS, legend=alt.Legend(title=None, orient="bottom", columns=1))
+        y=alt.Y("measure:N", sort=list(MEASURES.values()), title=None),
+        yOffset=alt.YOffset("way:N", sort=[ANYTIME, STATIC, CUT]),
+        x=alt.X(
+            "share:Q",
+            title="Share",
+            scale=alt.Scale(domain=[0, 1.12], nice=False),
+            axis=alt.Axis(format=".0%", values=[0, 0.5, 1]),
+        ),
+        tooltip=[
+            alt.Tooltip("way:N", title="Way"),
+            alt.Tooltip("measure:N", title="Measure"),
+            alt.Tooltip("share:Q", title="Share", format=".1%"),
+        ],
     )
-    words = base.mark_text(align="left", dx=3, fontSize=11).encode(text=alt.Text("share:Q", format=".0%"))
+    bars = base.mark_bar(cornerRadiusEnd=2).encode(
+        color=alt.Color(
+            "way:N", scale=WAYS, legend=alt.Legend(title=None, orient="bottom", columns=1)
+        )
+    )
+    words = base.mark_text(align="left", dx=3, fontSize=11).encode(
+        text=alt.Text("share:Q", format=".0%")
+    )
     how = "Answered and right: of all pictures. Wasted: of the time computed."
     return alt.layer(bars, words, title=title(finding, how), height=230)
 
 
-def split(rows: pd.DataFrame, device_ms: float, server_ms: float, picked: int, finding: str) -> alt.LayerChart:
-    """Mean time of an answer by the layer of the split. rows: sent, layer, ms, offloaded, accuracy. Across: device or server alone."""
+def split(
+    rows: pd.DataFrame, device_ms: float, server_ms: float, picked: int, finding: str
+) -> alt.LayerChart:
+    """Mean time of an answer by the layer of the split. rows: sent, layer, ms, offloaded, accuracy.
+    Across: device or server alone."""
     scale = alt.Scale(domain=["tokens", "picture"], range=[BLUE, GREEN])
     legend = alt.Legend(title="Sent to the server", orient="bottom")
-    x = alt.X("layer:O", title="Exit on the device, at layer", axis=alt.Axis(labelAngle=0, grid=False))
-    y = alt.Y("ms:Q", title="Mean time of an answer, ms", scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=5))
-    tips = [alt.Tooltip("sent:N", title="Sent"), alt.Tooltip("layer:O", title="Layer"),
-            alt.Tooltip("ms:Q", title="Mean time, ms", format=".1f"),
-            alt.Tooltip("slowest_ms:Q", title="An offloaded picture, ms", format=".1f"),
-            alt.Tooltip("offloaded:Q", title="Offloaded", format=".1%"),
-            alt.Tooltip("accuracy:Q", title="Right", format=".2%")]  # fmt: skip
-    curves = alt.Chart(rows).mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=70, filled=True)).encode(
-        x=x, y=y, color=alt.Color("sent:N", scale=scale, legend=legend), tooltip=tips,
-        shape=alt.Shape("sent:N", scale=alt.Scale(domain=["tokens", "picture"], range=["circle", "square"]), legend=legend))  # fmt: skip
-    ring = alt.Chart(rows[rows.layer == picked]).mark_point(size=260, strokeWidth=2, color=ORANGE).encode(x=x, y=y)
+    x = alt.X(
+        "layer:O", title="Exit on the device, at layer", axis=alt.Axis(labelAngle=0, grid=False)
+    )
+    y = alt.Y(
+        "ms:Q",
+        title="Mean time of an answer, ms",
+        scale=alt.Scale(zero=True),
+        axis=alt.Axis(tickCount=5),
+    )
+    tips = [
+        alt.Tooltip("sent:N", title="Sent"),
+        alt.Tooltip("layer:O", title="Layer"),
+        alt.Tooltip("ms:Q", title="Mean time, ms", format=".1f"),
+        alt.Tooltip("slowest_ms:Q", title="An offloaded picture, ms", format=".1f"),
+        alt.Tooltip("offloaded:Q", title="Offloaded", format=".1%"),
+        alt.Tooltip("accuracy:Q", title="Right", format=".2%"),
+    ]
+    curves = (
+        alt.Chart(rows)
+        .mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=70, filled=True))
+        .encode(
+            x=x,
+            y=y,
+            color=alt.Color("sent:N", scale=scale, legend=legend),
+            tooltip=tips,
+            shape=alt.Shape(
+                "sent:N",
+                scale=alt.Scale(domain=["tokens", "picture"], range=["circle", "square"]),
+                legend=legend,
+            ),
+        )
+    )
+    ring = (
+        alt.Chart(rows[rows.layer == picked])
+        .mark_point(size=260, strokeWidth=2, color=ORANGE)
+        .encode(x=x, y=y)
+    )
     across = []
-    for name, ms, dash in (("device alone", device_ms, [6, 4]), ("server alone", server_ms, [2, 3])):
+    for name, ms, dash in (
+        ("device alone", device_ms, [6, 4]),
+        ("server alone", server_ms, [2, 3]),
+    ):
         line = alt.Chart(pd.DataFrame({"ms": [ms], "text": [f"{name}: {ms:.1f} ms"]}))
         tip = alt.Tooltip("text:N", title="Always")
-        across.append(line.mark_rule(strokeDash=dash, strokeWidth=1.6, color=GREY).encode(y=y, tooltip=tip))
-    how = (f"Ringed: the layer chosen above. Dashed: device alone, the whole backbone, {device_ms:.1f} ms. "
-           f"Dotted: server alone, every picture sent, {server_ms:.1f} ms.")  # fmt: skip
+        across.append(
+            line.mark_rule(strokeDash=dash, strokeWidth=1.6, color=GREY).encode(y=y, tooltip=tip)
+        )
+    how = (
+        f"Ringed: the layer chosen above. Dashed: device alone, the whole backbone, {device_ms:.1f} ms. "
+        f"Dotted: server alone, every picture sent, {server_ms:.1f} ms."
+    )
     return alt.layer(*across, curves, ring, title=title(finding, how), height=280)

@@ -1,4 +1,5 @@
-"""Charts and tables of the page "Compare heads": every head at every layer on one picture, and two of them side by side."""
+"""Charts and tables of the page "Compare heads": every head at every layer on one picture, and two
+of them side by side."""
 
 from __future__ import annotations
 
@@ -7,18 +8,32 @@ from collections.abc import Callable
 import altair as alt
 import pandas as pd
 
-from mvit.charts.style import HEAD_COLOURS, INK, RIGHT, UNKNOWN, WRONG, layer_axis, light_cells, macs_text, plain_label, shades, title
+from mvit.charts.style import (
+    HEAD_COLOURS,
+    INK,
+    RIGHT,
+    UNKNOWN,
+    WRONG,
+    layer_axis,
+    light_cells,
+    macs_text,
+    plain_label,
+    shades,
+    title,
+)
 from mvit.models.multi_exit import FINAL, MultiExitViT
 
 AGREES, DIFFERS = "the final answer", "another answer"
-CELL, PICKED = "cell", "layer"  # names of the chart's selection and of its field that the page reads
+# names of the chart's selection and of its field that the page reads
+CELL, PICKED = "cell", "layer"
 
 
 def comparison(model: MultiExitViT, traces: list[pd.DataFrame], truth: str | None) -> pd.DataFrame:
-    """A trace made ready for these charts: what `MultiExitViT.trace` gives, and verdict, agrees, mark, light, own_macs, macs_text.
+    """A trace made ready for these charts: what `MultiExitViT.trace` gives, and verdict, agrees,
+    mark, light, own_macs, macs_text.
 
-    traces: of the same picture; the times are their medians, all else is the first one's. mark: ✗ for a wrong answer, ≠ for another one
-    than the final exit's. own_macs: of the head alone.
+    traces: of the same picture; the times are their medians, all else is the first one's. mark: ✗
+    for a wrong answer, ≠ for another one than the final exit's. own_macs: of the head alone.
     """
     rows = traces[0].copy()
     for column in ("ms", "head_ms"):
@@ -26,11 +41,17 @@ def comparison(model: MultiExitViT, traces: list[pd.DataFrame], truth: str | Non
     final = rows[rows["head"] == FINAL].iloc[0]
     rows["agrees"] = rows.label == final.label
     rows["agreement"] = rows.agrees.map({True: AGREES, False: DIFFERS})
-    rows["verdict"] = [UNKNOWN if truth is None else RIGHT if label == truth else WRONG for label in rows.label]
-    rows["mark"] = (rows.verdict == WRONG).map({True: "✗", False: ""}) + rows.agrees.map({True: "", False: "≠"})
+    rows["verdict"] = [
+        UNKNOWN if truth is None else RIGHT if label == truth else WRONG for label in rows.label
+    ]
+    rows["mark"] = (rows.verdict == WRONG).map({True: "✗", False: ""}) + rows.agrees.map(
+        {True: "", False: "≠"}
+    )
     rows["answer"] = rows.label.map(plain_label)
     rows["light"] = light_cells(rows.confidence)
-    rows["own_macs"] = [_own_macs(model, *place) for place in zip(rows.layer, rows["head"], strict=True)]
+    rows["own_macs"] = [
+        _own_macs(model, *place) for place in zip(rows.layer, rows["head"], strict=True)
+    ]
     rows["macs_text"] = rows.macs.map(macs_text)
     return rows
 
@@ -50,87 +71,166 @@ def agreement(rows: pd.DataFrame) -> str:
 
 
 def _tooltips() -> list[alt.Tooltip]:
-    return [alt.Tooltip("head:N", title="Head"), alt.Tooltip("layer:O", title="Layer"), alt.Tooltip("answer:N", title="Answer"),
-            alt.Tooltip("verdict:N", title="The answer is"), alt.Tooltip("agreement:N", title="Gives"),
-            alt.Tooltip("confidence:Q", title="Confidence", format=".1%"), alt.Tooltip("ms:Q", title="This exit alone, ms", format=".2f"),
-            alt.Tooltip("head_ms:Q", title="Its head, ms", format=".2f"), alt.Tooltip("macs_text:N", title="MACs"),
-            alt.Tooltip("practical:N", title="Practical exit")]  # fmt: skip
+    return [
+        alt.Tooltip("head:N", title="Head"),
+        alt.Tooltip("layer:O", title="Layer"),
+        alt.Tooltip("answer:N", title="Answer"),
+        alt.Tooltip("verdict:N", title="The answer is"),
+        alt.Tooltip("agreement:N", title="Gives"),
+        alt.Tooltip("confidence:Q", title="Confidence", format=".1%"),
+        alt.Tooltip("ms:Q", title="This exit alone, ms", format=".2f"),
+        alt.Tooltip("head_ms:Q", title="Its head, ms", format=".2f"),
+        alt.Tooltip("macs_text:N", title="MACs"),
+        alt.Tooltip("practical:N", title="Practical exit"),
+    ]
 
 
 def answer_map(rows: pd.DataFrame, layer: int, finding: str) -> alt.LayerChart:
-    """Every head at every layer: answer, confidence, ✗ and ≠, practical exits ringed, the chosen layer framed; a click picks a cell.
+    """Every head at every layer: answer, confidence, ✗ and ≠, practical exits ringed, the chosen
+    layer framed; a click picks a cell.
 
-    rows: as `comparison` gives them. The answers are spelt out where the cells are wide enough, else their first three letters.
+    rows: as `comparison` gives them. The answers are spelt out where the cells are wide enough,
+    else their first three letters.
     """
     depth, heads = int(rows.layer.max()), list(dict.fromkeys(rows["head"]))
     heads = [h for h in heads if h != FINAL] + [FINAL]
-    x, y = layer_axis(depth), alt.Y("head:N", sort=heads, title=None, axis=alt.Axis(labelLimit=90, grid=False))
+    x, y = (
+        layer_axis(depth),
+        alt.Y("head:N", sort=heads, title=None, axis=alt.Axis(labelLimit=90, grid=False)),
+    )
     base = alt.Chart(rows).encode(x=x, y=y, tooltip=_tooltips())
     pick = alt.selection_point(name=CELL, fields=[PICKED, "head"], on="click", toggle=False)
     cells = base.mark_rect(cornerRadius=3, stroke=None, cursor="pointer")
     cells = cells.encode(color=alt.Color("confidence:Q", scale=shades(), legend=None))
-    rings = base.transform_filter("datum.practical").mark_point(size=360, strokeWidth=1.5, shape="circle", yOffset=3).encode(color=INK)
+    rings = (
+        base.transform_filter("datum.practical")
+        .mark_point(size=360, strokeWidth=1.5, shape="circle", yOffset=3)
+        .encode(color=INK)
+    )
     short = alt.ExprRef("width > 640 ? datum.answer : slice(datum.answer, 0, 3)")
     size = alt.ExprRef("width > 640 ? 12 : 10")
     answers = base.mark_text(fontSize=size, dy=-15, text=short, limit=80).encode(color=INK)
-    percents = base.transform_calculate(percent="round(100 * datum.confidence)").mark_text(fontSize=size, dy=3)
+    percents = base.transform_calculate(percent="round(100 * datum.confidence)").mark_text(
+        fontSize=size, dy=3
+    )
     percents = percents.encode(text="percent:Q", color=INK)
     marks = base.mark_text(fontSize=size, dy=19, fontWeight="bold").encode(text="mark:N", color=INK)
-    frame = alt.Chart(pd.DataFrame({"layer": [layer]})).mark_rect(fill=None, stroke="#D55E00", strokeWidth=3, cornerRadius=4).encode(x=x)
+    frame = (
+        alt.Chart(pd.DataFrame({"layer": [layer]}))
+        .mark_rect(fill=None, stroke="#D55E00", strokeWidth=3, cornerRadius=4)
+        .encode(x=x)
+    )
     how = "Each cell: answer, percent sure. ✗ wrong answer (if known), ≠ differs from the final exit. Ring: practical exit. Click a cell."
     figure = cells.add_params(pick) + rings + answers + percents + marks + frame
     return figure.properties(title=title(finding, how), height=52 * len(heads))
 
 
 def pane_line(rows: pd.DataFrame, head: str, layer: int, finding: str) -> alt.LayerChart:
-    """One head's confidence by layer with the chosen layer marked; a click anywhere picks a layer. rows: as `comparison` gives them."""
+    """One head's confidence by layer with the chosen layer marked; a click anywhere picks a layer.
+    rows: as `comparison` gives them."""
     own = rows[rows["head"] == head]
     depth = int(rows.layer.max())
     x = layer_axis(depth)
-    room, ticks = alt.Scale(domain=[0, 1.05], nice=False), alt.Axis(format=".0%", values=[0, 0.5, 1])
+    room, ticks = (
+        alt.Scale(domain=[0, 1.05], nice=False),
+        alt.Axis(format=".0%", values=[0, 0.5, 1]),
+    )
     y = alt.Y("confidence:Q", title="Confidence", scale=room, axis=ticks)
     base = alt.Chart(own).encode(x=x, y=y, tooltip=_tooltips())
     colour = HEAD_COLOURS.get(head, HEAD_COLOURS[FINAL])
-    shape = alt.Shape("agreement:N", scale=alt.Scale(domain=[AGREES, DIFFERS], range=["circle", "cross"]),
-                      legend=alt.Legend(title=None, orient="bottom", values=sorted(set(own.agreement))))  # fmt: skip
+    shape = alt.Shape(
+        "agreement:N",
+        scale=alt.Scale(domain=[AGREES, DIFFERS], range=["circle", "cross"]),
+        legend=alt.Legend(title=None, orient="bottom", values=sorted(set(own.agreement))),
+    )
     pick = alt.selection_point(name=CELL, fields=[PICKED], on="click", toggle=False)
-    target = alt.Chart(own).mark_bar(opacity=0.001, cursor="pointer", width={"band": 1}).encode(x=x, y=alt.value(0), y2=alt.value(170),
-                                                                                           tooltip=_tooltips())  # fmt: skip
-    frame = alt.Chart(pd.DataFrame({"layer": [layer]})).mark_rect(fill=None, stroke="#D55E00", strokeWidth=2.5, cornerRadius=4).encode(x=x)
+    target = (
+        alt.Chart(own)
+        .mark_bar(opacity=0.001, cursor="pointer", width={"band": 1})
+        .encode(x=x, y=alt.value(0), y2=alt.value(170), tooltip=_tooltips())
+    )
+    frame = (
+        alt.Chart(pd.DataFrame({"layer": [layer]}))
+        .mark_rect(fill=None, stroke="#D55E00", strokeWidth=2.5, cornerRadius=4)
+        .encode(x=x)
+    )
     line = base.mark_line(strokeWidth=2, opacity=0.7, color=colour)
-    rings = base.transform_filter("datum.practical").mark_point(size=240, strokeWidth=1.5, color=colour)
+    rings = base.transform_filter("datum.practical").mark_point(
+        size=240, strokeWidth=1.5, color=colour
+    )
     dots = base.mark_point(filled=True, size=90, opacity=1, color=colour).encode(shape=shape)
-    return alt.layer(frame, line, rings, dots, target.add_params(pick), title=title(finding), height=170)
+    return alt.layer(
+        frame, line, rings, dots, target.add_params(pick), title=title(finding), height=170
+    )
 
 
 def cost_bars(rows: pd.DataFrame, layer: int, what: str, finding: str) -> alt.LayerChart:
-    """What each head at one layer costs: its share on top of the share of the layers. what: "ms" or "macs"; rows as `comparison` gives."""
+    """What each head at one layer costs: its share on top of the share of the layers. what: "ms" or
+    "macs"; rows as `comparison` gives."""
     own = rows[(rows.layer == layer) & (rows["head"] != FINAL)]
     parts, total, form, axis = _PARTS[what]
-    long = pd.concat([own.assign(part=name, cost=make(own), order=i) for i, (name, make) in enumerate(parts.items())])
+    long = pd.concat(
+        [
+            own.assign(part=name, cost=make(own), order=i)
+            for i, (name, make) in enumerate(parts.items())
+        ]
+    )
     heads = list(own.sort_values("own_macs")["head"])
     y = alt.Y("head:N", sort=heads, title=None)
-    colour = alt.Color("head:N", scale=alt.Scale(domain=heads, range=[HEAD_COLOURS.get(h, "#77849A") for h in heads]), legend=None)
-    faint = alt.Opacity(
-        "part:O", sort=list(parts), scale=alt.Scale(domain=list(parts), range=[0.3, 1]), legend=alt.Legend(title=None, orient="bottom")
+    colour = alt.Color(
+        "head:N",
+        scale=alt.Scale(domain=heads, range=[HEAD_COLOURS.get(h, "#77849A") for h in heads]),
+        legend=None,
     )
-    bars = alt.Chart(long).mark_bar().encode(x=alt.X("cost:Q", title=axis, stack="zero", axis=alt.Axis(tickCount=4)), y=y, color=colour,
-                                             opacity=faint, order="order:O", tooltip=_tooltips())  # fmt: skip
+    faint = alt.Opacity(
+        "part:O",
+        sort=list(parts),
+        scale=alt.Scale(domain=list(parts), range=[0.3, 1]),
+        legend=alt.Legend(title=None, orient="bottom"),
+    )
+    bars = (
+        alt.Chart(long)
+        .mark_bar()
+        .encode(
+            x=alt.X("cost:Q", title=axis, stack="zero", axis=alt.Axis(tickCount=4)),
+            y=y,
+            color=colour,
+            opacity=faint,
+            order="order:O",
+            tooltip=_tooltips(),
+        )
+    )
     room = alt.Scale(domain=[0, float(total(own).max()) * 1.25], nice=False)
-    text = alt.Chart(own.assign(total=total(own))).mark_text(align="left", dx=4).encode(x=alt.X("total:Q", scale=room), y=y,
-                                                                                  text=alt.Text("total:Q", format=form))  # fmt: skip
+    text = (
+        alt.Chart(own.assign(total=total(own)))
+        .mark_text(align="left", dx=4)
+        .encode(x=alt.X("total:Q", scale=room), y=y, text=alt.Text("total:Q", format=form))
+    )
     return alt.layer(bars, text, title=title(finding), height=30 * len(heads))
 
 
 _PARTS: dict[str, tuple[dict[str, Callable], Callable, str, str]] = {
-    "ms": ({"the layers before it": lambda t: t.ms - t.head_ms, "its head": lambda t: t.head_ms}, lambda t: t.ms, ".1f", "Milliseconds"),
-    "macs": ({"the layers before it": lambda t: (t.macs - t.own_macs) / 1e6, "its head": lambda t: t.own_macs / 1e6},
-             lambda t: t.macs / 1e6, ",.0f", "Million MACs"),
-}  # fmt: skip
+    "ms": (
+        {"the layers before it": lambda t: t.ms - t.head_ms, "its head": lambda t: t.head_ms},
+        lambda t: t.ms,
+        ".1f",
+        "Milliseconds",
+    ),
+    "macs": (
+        {
+            "the layers before it": lambda t: (t.macs - t.own_macs) / 1e6,
+            "its head": lambda t: t.own_macs / 1e6,
+        },
+        lambda t: t.macs / 1e6,
+        ",.0f",
+        "Million MACs",
+    ),
+}
 
 
 def dearest(rows: pd.DataFrame, layer: int, what: str) -> str:
-    """The cost chart's finding: the cheapest and the dearest head after one layer. what: "ms" or "macs"."""
+    """The cost chart's finding: the cheapest and the dearest head after one layer. what: "ms" or
+    "macs"."""
     own = rows[(rows.layer == layer) & (rows["head"] != FINAL)]
     column = {"ms": "head_ms", "macs": "own_macs"}[what]
     low, high = own.loc[own[column].idxmin()], own.loc[own[column].idxmax()]

@@ -1,4 +1,5 @@
-"""Charts of the page "Crowd": counts by layer and head, and how far each exit is off on the test pictures."""
+"""Charts of the page "Crowd": counts by layer and head, and how far each exit is off on the test
+pictures."""
 
 from __future__ import annotations
 
@@ -10,104 +11,212 @@ from mvit.models.multi_exit import FINAL
 
 
 def _tooltips() -> list[alt.Tooltip]:
-    return [alt.Tooltip("head:N", title="Head"), alt.Tooltip("layer:O", title="Layer"),
-            alt.Tooltip("count:Q", title="People", format=".1f"),
-            alt.Tooltip("ms:Q", title="This exit alone, ms", format=".0f"), alt.Tooltip("macs_text:N", title="MACs"),
-            alt.Tooltip("practical:N", title="Practical exit")]  # fmt: skip
+    return [
+        alt.Tooltip("head:N", title="Head"),
+        alt.Tooltip("layer:O", title="Layer"),
+        alt.Tooltip("count:Q", title="People", format=".1f"),
+        alt.Tooltip("ms:Q", title="This exit alone, ms", format=".0f"),
+        alt.Tooltip("macs_text:N", title="MACs"),
+        alt.Tooltip("practical:N", title="Practical exit"),
+    ]
 
 
 def _level(value: float, dash: list[int]) -> alt.Chart:
     """A line across the chart at a count."""
     data = pd.DataFrame({"count": [value]})
-    return alt.Chart(data).mark_rule(strokeDash=dash, strokeWidth=1.8, color=HEAD_COLOURS[FINAL]).encode(y="count:Q")
+    return (
+        alt.Chart(data)
+        .mark_rule(strokeDash=dash, strokeWidth=1.8, color=HEAD_COLOURS[FINAL])
+        .encode(y="count:Q")
+    )
 
 
-def count_by_layer(rows: pd.DataFrame, head: str, layer: int, truth: float | None, finding: str) -> alt.LayerChart:
-    """What one head counts after each layer; the final exit and the truth, if known, as lines across.
+def count_by_layer(
+    rows: pd.DataFrame, head: str, layer: int, truth: float | None, finding: str
+) -> alt.LayerChart:
+    """What one head counts after each layer; the final exit and the truth, if known, as lines
+    across.
 
     rows: a trace with layer, head, count, ms, macs, practical.
     """
     rows = rows.assign(macs_text=rows.macs.map(macs_text))
     own, final = rows[rows["head"] == head], rows[rows["head"] == FINAL].iloc[0]
-    y = alt.Y("count:Q", title="People", scale=alt.Scale(nice=True, zero=True), axis=alt.Axis(tickCount=6))
+    y = alt.Y(
+        "count:Q", title="People", scale=alt.Scale(nice=True, zero=True), axis=alt.Axis(tickCount=6)
+    )
     base = alt.Chart(own).encode(x=layer_axis(int(rows.layer.max())), y=y, tooltip=_tooltips())
     colour = head_colour([head], legend=False)
-    parts, how = [_level(float(final["count"]), [6, 4])], f"Dashed: the final exit, {final['count']:.0f}. "
+    parts, how = (
+        [_level(float(final["count"]), [6, 4])],
+        f"Dashed: the final exit, {final['count']:.0f}. ",
+    )
     if truth is not None:
         parts.append(_level(truth, [1, 0]))
         how += f"Line: really there, {truth:.0f}. "
     line = base.mark_line(strokeWidth=2, opacity=0.75).encode(color=colour)
-    rings = base.transform_filter("datum.practical").mark_point(size=260, strokeWidth=1.6).encode(color=colour)
+    rings = (
+        base.transform_filter("datum.practical")
+        .mark_point(size=260, strokeWidth=1.6)
+        .encode(color=colour)
+    )
     dots = base.mark_point(filled=True, size=90, opacity=1).encode(color=colour)
-    here = base.transform_filter(f"datum.layer == {layer}").mark_point(filled=True, size=230, opacity=1).encode(color=colour)
+    here = (
+        base.transform_filter(f"datum.layer == {layer}")
+        .mark_point(filled=True, size=230, opacity=1)
+        .encode(color=colour)
+    )
     how += "The large dot is the layer chosen; a ring marks a practical exit."
     return alt.layer(*parts, line, rings, dots, here, title=title(finding, how), height=260)
 
 
 def count_map(rows: pd.DataFrame, layer: int, finding: str) -> alt.LayerChart:
-    """Heat map of all heads' counts. rows: as `count_by_layer`; brightest are the largest tenth of the counts."""
-    top = max(float(rows["count"].quantile(0.9)), 1.0)  # a few wild early exits must not darken all others
+    """Heat map of all heads' counts. rows: as `count_by_layer`; brightest are the largest tenth of
+    the counts."""
+    # a few wild early exits must not darken all others
+    top = max(float(rows["count"].quantile(0.9)), 1.0)
     data = rows.assign(macs_text=rows.macs.map(macs_text))
     cells, _, numbers = heat_cells(data, "count", "count", _tooltips(), top)
-    column = cells.transform_filter(f"datum.layer == {layer}").mark_rect(cornerRadius=3, filled=False, strokeWidth=2.2, stroke="#D55E00")
+    column = cells.transform_filter(f"datum.layer == {layer}").mark_rect(
+        cornerRadius=3, filled=False, strokeWidth=2.2, stroke="#D55E00"
+    )
     how = "People counted by every exit; brighter is more; the layer chosen is framed."
-    return alt.layer(cells, column, numbers, title=title(finding, how, 60), height=32 * data["head"].nunique())
+    return alt.layer(
+        cells, column, numbers, title=title(finding, how, 60), height=32 * data["head"].nunique()
+    )
 
 
 def error_map(exits: pd.DataFrame, best: float, finding: str) -> alt.LayerChart:
-    """Heat map of the mean absolute error by head and layer, practical exits ringed; brightest is `best`. exits: as `error_by_macs`."""
-    rows = exits.drop(columns="ranges", errors="ignore").assign(exact=best / exits.mae, macs_text=exits.macs.map(macs_text))
-    tips = [alt.Tooltip("head:N", title="Head"), alt.Tooltip("layer:O", title="Layer"), alt.Tooltip("mae:Q", title="MAE", format=".1f"),
-            alt.Tooltip("rmse:Q", title="RMSE", format=".1f"), alt.Tooltip("macs_text:N", title="MACs of six tiles"),
-            alt.Tooltip("practical:N", title="Practical exit")]  # fmt: skip
+    """Heat map of the mean absolute error by head and layer, practical exits ringed; brightest is
+    `best`. exits: as `error_by_macs`."""
+    rows = exits.drop(columns="ranges", errors="ignore").assign(
+        exact=best / exits.mae, macs_text=exits.macs.map(macs_text)
+    )
+    tips = [
+        alt.Tooltip("head:N", title="Head"),
+        alt.Tooltip("layer:O", title="Layer"),
+        alt.Tooltip("mae:Q", title="MAE", format=".1f"),
+        alt.Tooltip("rmse:Q", title="RMSE", format=".1f"),
+        alt.Tooltip("macs_text:N", title="MACs of six tiles"),
+        alt.Tooltip("practical:N", title="Practical exit"),
+    ]
     how = "People off on average; brighter is more exact; a ring marks a practical exit."
     cells = heat_cells(rows, "exact", "mae", tips)
     return alt.layer(*cells, title=title(finding, how), height=32 * rows["head"].nunique())
 
 
 def error_by_range(ranges: dict[str, list[dict]], finding: str) -> alt.LayerChart:
-    """Mean absolute error of one exit by the true count, with bootstrap intervals. ranges: {set: [{range, n, mae, low, high}]}."""
+    """Mean absolute error of one exit by the true count, with bootstrap intervals. ranges: {set:
+    [{range, n, mae, low, high}]}."""
     rows = pd.DataFrame([{"set": name, **r} for name, own in ranges.items() for r in own])
-    order = list(dict.fromkeys(sorted(rows["range"], key=lambda r: int(r.removeprefix(">=").split("-")[0]))))
-    tips = [alt.Tooltip("set:N", title="Test set"), alt.Tooltip("range:N", title="People there"), alt.Tooltip("n:Q", title="Pictures"),
-            alt.Tooltip("mae:Q", title="Off by, on average", format=".1f"), alt.Tooltip("low:Q", title="95 % from", format=".1f"),
-            alt.Tooltip("high:Q", title="to", format=".1f")]  # fmt: skip
-    colour = alt.Color("set:N", scale=alt.Scale(range=["#0072B2", "#C27D00"]), legend=alt.Legend(title=None, orient="top"))
-    base = alt.Chart(rows).encode(x=alt.X("range:N", sort=order, title="People really there", axis=alt.Axis(labelAngle=0)),
-                                  xOffset="set:N", tooltip=tips)  # fmt: skip
-    bars = base.mark_bar(cornerRadiusEnd=2).encode(y=alt.Y("mae:Q", title="Off by (people)"), color=colour)
-    whiskers = base.mark_rule(strokeWidth=2, color=HEAD_COLOURS[FINAL]).encode(y="low:Q", y2="high:Q")
+    order = list(
+        dict.fromkeys(sorted(rows["range"], key=lambda r: int(r.removeprefix(">=").split("-")[0])))
+    )
+    tips = [
+        alt.Tooltip("set:N", title="Test set"),
+        alt.Tooltip("range:N", title="People there"),
+        alt.Tooltip("n:Q", title="Pictures"),
+        alt.Tooltip("mae:Q", title="Off by, on average", format=".1f"),
+        alt.Tooltip("low:Q", title="95 % from", format=".1f"),
+        alt.Tooltip("high:Q", title="to", format=".1f"),
+    ]
+    colour = alt.Color(
+        "set:N",
+        scale=alt.Scale(range=["#0072B2", "#C27D00"]),
+        legend=alt.Legend(title=None, orient="top"),
+    )
+    base = alt.Chart(rows).encode(
+        x=alt.X("range:N", sort=order, title="People really there", axis=alt.Axis(labelAngle=0)),
+        xOffset="set:N",
+        tooltip=tips,
+    )
+    bars = base.mark_bar(cornerRadiusEnd=2).encode(
+        y=alt.Y("mae:Q", title="Off by (people)"), color=colour
+    )
+    whiskers = base.mark_rule(strokeWidth=2, color=HEAD_COLOURS[FINAL]).encode(
+        y="low:Q", y2="high:Q"
+    )
     how = "Mean absolute error; the lines are 95 % bootstrap intervals."
     return alt.layer(bars, whiskers, title=title(finding, how), height=220)
 
 
 def rule_tradeoff(points: pd.DataFrame, finding: str) -> alt.LayerChart:
-    """Error against work of a stability rule on recorded pictures. points: tau, macs_share, mae, now (whether it is the tau chosen)."""
-    tips = [alt.Tooltip("tau:Q", title="Moved by at most", format=".0%"), alt.Tooltip("macs_share:Q", title="Work", format=".0%"),
-            alt.Tooltip("mae:Q", title="Off by, on average", format=".1f")]  # fmt: skip
-    base = alt.Chart(points).encode(x=alt.X("macs_share:Q", title="Work, share of all exits of this head", axis=alt.Axis(format=".0%")),
-                                    y=alt.Y("mae:Q", title="Off by (people)", scale=alt.Scale(zero=False)), tooltip=tips)  # fmt: skip
-    line = base.mark_line(strokeWidth=2, opacity=0.75, color=HEAD_COLOURS["mlp"]).encode(order="macs_share:Q")
+    """Error against work of a stability rule on recorded pictures. points: tau, macs_share, mae,
+    now (whether it is the tau chosen)."""
+    tips = [
+        alt.Tooltip("tau:Q", title="Moved by at most", format=".0%"),
+        alt.Tooltip("macs_share:Q", title="Work", format=".0%"),
+        alt.Tooltip("mae:Q", title="Off by, on average", format=".1f"),
+    ]
+    base = alt.Chart(points).encode(
+        x=alt.X(
+            "macs_share:Q",
+            title="Work, share of all exits of this head",
+            axis=alt.Axis(format=".0%"),
+        ),
+        y=alt.Y("mae:Q", title="Off by (people)", scale=alt.Scale(zero=False)),
+        tooltip=tips,
+    )
+    line = base.mark_line(strokeWidth=2, opacity=0.75, color=HEAD_COLOURS["mlp"]).encode(
+        order="macs_share:Q"
+    )
     dots = base.mark_point(filled=True, size=50, opacity=1, color=HEAD_COLOURS["mlp"])
-    here = base.transform_filter("datum.now").mark_point(filled=True, size=260, opacity=1, color=HEAD_COLOURS["vit"])
-    return alt.layer(line, dots, here, title=title(finding, "Each dot is a tau; the large one is yours."), height=220)
+    here = base.transform_filter("datum.now").mark_point(
+        filled=True, size=260, opacity=1, color=HEAD_COLOURS["vit"]
+    )
+    return alt.layer(
+        line,
+        dots,
+        here,
+        title=title(finding, "Each dot is a tau; the large one is yours."),
+        height=220,
+    )
 
 
 def error_by_macs(exits: pd.DataFrame, final: dict, finding: str) -> alt.LayerChart:
-    """The paper's figure 8: error against work for every exit, practical ones ringed, the final exit as a line.
+    """The paper's figure 8: error against work for every exit, practical ones ringed, the final
+    exit as a line.
 
     exits: layer, head, mae, rmse, macs, practical; final: {mae, rmse, macs}.
     """
     rows = exits.drop(columns="ranges", errors="ignore").assign(giga=exits.macs / 1e9)
-    tips = [alt.Tooltip("head:N", title="Head"), alt.Tooltip("layer:O", title="Layer"), alt.Tooltip("mae:Q", title="MAE", format=".1f"),
-            alt.Tooltip("rmse:Q", title="RMSE", format=".1f"), alt.Tooltip("giga:Q", title="G MACs", format=".1f"),
-            alt.Tooltip("practical:N", title="Practical exit")]  # fmt: skip
-    base = alt.Chart(rows).encode(x=alt.X("giga:Q", title="G MACs of six tiles"), y=alt.Y("mae:Q", title="Off by (people)"),
-                                  color=head_colour(list(dict.fromkeys(rows["head"]))), tooltip=tips)  # fmt: skip
+    tips = [
+        alt.Tooltip("head:N", title="Head"),
+        alt.Tooltip("layer:O", title="Layer"),
+        alt.Tooltip("mae:Q", title="MAE", format=".1f"),
+        alt.Tooltip("rmse:Q", title="RMSE", format=".1f"),
+        alt.Tooltip("giga:Q", title="G MACs", format=".1f"),
+        alt.Tooltip("practical:N", title="Practical exit"),
+    ]
+    base = alt.Chart(rows).encode(
+        x=alt.X("giga:Q", title="G MACs of six tiles"),
+        y=alt.Y("mae:Q", title="Off by (people)"),
+        color=head_colour(list(dict.fromkeys(rows["head"]))),
+        tooltip=tips,
+    )
     dots = base.mark_point(filled=True, size=70, opacity=1)
     rings = base.transform_filter("datum.practical").mark_point(size=220, strokeWidth=1.6)
-    level = alt.Chart(pd.DataFrame({"mae": [final["mae"]], "text": [f"final exit: {final['mae']:.1f}"], "giga": [rows.giga.max()]}))
-    rule = level.mark_rule(strokeDash=[6, 4], strokeWidth=1.8, color=HEAD_COLOURS[FINAL]).encode(y="mae:Q")
-    words = level.mark_text(align="right", baseline="top", dy=5, fontSize=12).encode(x="giga:Q", y="mae:Q", text="text:N")
+    level = alt.Chart(
+        pd.DataFrame(
+            {
+                "mae": [final["mae"]],
+                "text": [f"final exit: {final['mae']:.1f}"],
+                "giga": [rows.giga.max()],
+            }
+        )
+    )
+    rule = level.mark_rule(strokeDash=[6, 4], strokeWidth=1.8, color=HEAD_COLOURS[FINAL]).encode(
+        y="mae:Q"
+    )
+    words = level.mark_text(align="right", baseline="top", dy=5, fontSize=12).encode(
+        x="giga:Q", y="mae:Q", text="text:N"
+    )
     line = base.mark_line(strokeWidth=1.5, opacity=0.5)
-    return alt.layer(line, rule, words, rings, dots, title=title(finding, "A ring marks a practical exit.", 60), height=300)
+    return alt.layer(
+        line,
+        rule,
+        words,
+        rings,
+        dots,
+        title=title(finding, "A ring marks a practical exit.", 60),
+        height=300,
+    )

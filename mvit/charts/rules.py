@@ -7,120 +7,269 @@ import pandas as pd
 
 from mvit.charts.style import HEAD_COLOURS, title
 
-BLUE, ORANGE, GREEN, GREY, PINK = (HEAD_COLOURS[h] for h in ("mlp", "vit", "cnn_add", "final", "cnn_project"))
+BLUE, ORANGE, GREEN, GREY, PINK = (
+    HEAD_COLOURS[h] for h in ("mlp", "vit", "cnn_add", "final", "cnn_project")
+)
 YOURS, CHOSEN, FIXED = "your threshold", "chosen on validation", "always leave here"
 PERCENT = alt.Axis(format=".0%", tickCount=5)
 
 
 def tradeoff(
-    curve: pd.DataFrame, fixed: pd.DataFrame, points: pd.DataFrame, final_accuracy: float, cost: str, finding: str
+    curve: pd.DataFrame,
+    fixed: pd.DataFrame,
+    points: pd.DataFrame,
+    final_accuracy: float,
+    cost: str,
+    finding: str,
 ) -> alt.LayerChart:
     """A rule's accuracy against its mean cost, with single exits and the marked thresholds.
 
-    curve: threshold, accuracy, macs, ms. fixed: exit, accuracy, macs, ms. points: what (YOURS or CHOSEN), threshold, accuracy, macs, ms.
-    cost: macs or ms.
+    curve: threshold, accuracy, macs, ms. fixed: exit, accuracy, macs, ms. points: what (YOURS or
+    CHOSEN), threshold, accuracy, macs, ms. cost: macs or ms.
     """
     scale = 1e6 if cost == "macs" else 1.0
     name = "Mean MACs of a picture, millions" if cost == "macs" else "Mean time of a picture, ms"
     curve, fixed, points = (t.assign(cost=t[cost] / scale) for t in (curve, fixed, points))
     every = pd.concat([curve.accuracy, fixed.accuracy])
-    y = alt.Y("accuracy:Q", title="Accuracy on test", axis=PERCENT, scale=alt.Scale(domain=[max(0.0, every.min() - 0.02), 1.0], nice=False))
+    y = alt.Y(
+        "accuracy:Q",
+        title="Accuracy on test",
+        axis=PERCENT,
+        scale=alt.Scale(domain=[max(0.0, every.min() - 0.02), 1.0], nice=False),
+    )
     x = alt.X("cost:Q", title=name, scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=5))
-    numbers = [alt.Tooltip("accuracy:Q", title="Accuracy", format=".2%"), alt.Tooltip("cost:Q", title=name, format=",.1f")]
-    line = alt.Chart(curve).mark_line(strokeWidth=2.4, color=BLUE, interpolate="linear").encode(x=x, y=y, order="cost:Q")
+    numbers = [
+        alt.Tooltip("accuracy:Q", title="Accuracy", format=".2%"),
+        alt.Tooltip("cost:Q", title=name, format=",.1f"),
+    ]
+    line = (
+        alt.Chart(curve)
+        .mark_line(strokeWidth=2.4, color=BLUE, interpolate="linear")
+        .encode(x=x, y=y, order="cost:Q")
+    )
     dots = alt.Chart(curve).mark_point(filled=True, size=26, color=BLUE, opacity=0.9)
-    dots = dots.encode(x=x, y=y, tooltip=[alt.Tooltip("threshold:Q", title="Threshold", format=".3f"), *numbers])
+    dots = dots.encode(
+        x=x, y=y, tooltip=[alt.Tooltip("threshold:Q", title="Threshold", format=".3f"), *numbers]
+    )
     lone = alt.Chart(fixed).mark_point(size=48, color=GREY, strokeWidth=1.5)
-    lone = lone.encode(x=x, y=y, tooltip=[alt.Tooltip("exit:N", title="Always leave at exit"), *numbers])
+    lone = lone.encode(
+        x=x, y=y, tooltip=[alt.Tooltip("exit:N", title="Always leave at exit"), *numbers]
+    )
     shape = alt.Scale(domain=[YOURS, CHOSEN], range=["diamond", "triangle-up"])
     colour = alt.Scale(domain=[YOURS, CHOSEN], range=[ORANGE, GREEN])
     legend = alt.Legend(title=None, orient="bottom", columns=1)
-    marks = alt.Chart(points).mark_point(filled=True, size=190, opacity=1).encode(
-        x=x, y=y, shape=alt.Shape("what:N", scale=shape, legend=legend), color=alt.Color("what:N", scale=colour, legend=legend),
-        tooltip=[alt.Tooltip("what:N", title="Mark"), alt.Tooltip("threshold:Q", title="Threshold", format=".3f"), *numbers])  # fmt: skip
-    end = alt.Chart(pd.DataFrame({"accuracy": [final_accuracy]})).mark_rule(strokeDash=[6, 4], color=GREY).encode(y=y)
+    marks = (
+        alt.Chart(points)
+        .mark_point(filled=True, size=190, opacity=1)
+        .encode(
+            x=x,
+            y=y,
+            shape=alt.Shape("what:N", scale=shape, legend=legend),
+            color=alt.Color("what:N", scale=colour, legend=legend),
+            tooltip=[
+                alt.Tooltip("what:N", title="Mark"),
+                alt.Tooltip("threshold:Q", title="Threshold", format=".3f"),
+                *numbers,
+            ],
+        )
+    )
+    end = (
+        alt.Chart(pd.DataFrame({"accuracy": [final_accuracy]}))
+        .mark_rule(strokeDash=[6, 4], color=GREY)
+        .encode(y=y)
+    )
     how = "Blue: the rule at every threshold. Grey circles: always leaving at one exit. Dashed: the final exit's accuracy."
     return alt.layer(end, line, lone, dots, marks, title=title(finding, how), height=320)
 
 
 def leaving(rows: pd.DataFrame, finding: str) -> alt.Chart:
-    """Share of pictures that leave at each exit, right and wrong answers stacked. rows: exit, right, wrong, share."""
-    long = rows.melt(id_vars=["exit", "share"], value_vars=["right", "wrong"], var_name="answer", value_name="part")
+    """Share of pictures that leave at each exit, right and wrong answers stacked. rows: exit,
+    right, wrong, share."""
+    long = rows.melt(
+        id_vars=["exit", "share"],
+        value_vars=["right", "wrong"],
+        var_name="answer",
+        value_name="part",
+    )
     scale = alt.Scale(domain=["right", "wrong"], range=[BLUE, ORANGE])
-    return alt.Chart(long).mark_bar(cornerRadiusEnd=2).encode(
-        x=alt.X("exit:N", sort=list(rows.exit), title="Exit at layer", axis=alt.Axis(labelAngle=0, grid=False)),
-        y=alt.Y("part:Q", title="Share of pictures", axis=PERCENT),
-        color=alt.Color("answer:N", scale=scale, legend=alt.Legend(title="Answer", orient="bottom")),
-        tooltip=[alt.Tooltip("exit:N", title="Exit"), alt.Tooltip("answer:N", title="Answer"),
-                 alt.Tooltip("part:Q", title="Of all pictures", format=".1%"), alt.Tooltip("share:Q", title="Leave here", format=".1%")],
-    ).properties(title=title(finding, "Each picture leaves once: the bars add up to all pictures."), height=240)  # fmt: skip
+    return (
+        alt.Chart(long)
+        .mark_bar(cornerRadiusEnd=2)
+        .encode(
+            x=alt.X(
+                "exit:N",
+                sort=list(rows.exit),
+                title="Exit at layer",
+                axis=alt.Axis(labelAngle=0, grid=False),
+            ),
+            y=alt.Y("part:Q", title="Share of pictures", axis=PERCENT),
+            color=alt.Color(
+                "answer:N", scale=scale, legend=alt.Legend(title="Answer", orient="bottom")
+            ),
+            tooltip=[
+                alt.Tooltip("exit:N", title="Exit"),
+                alt.Tooltip("answer:N", title="Answer"),
+                alt.Tooltip("part:Q", title="Of all pictures", format=".1%"),
+                alt.Tooltip("share:Q", title="Leave here", format=".1%"),
+            ],
+        )
+        .properties(
+            title=title(finding, "Each picture leaves once: the bars add up to all pictures."),
+            height=240,
+        )
+    )
 
 
 def classes(rows: pd.DataFrame, depth: int, finding: str) -> alt.LayerChart:
-    """Where each class settles and where the rule lets it go. rows: label, settled, left, accuracy, pictures, sorted."""
+    """Where each class settles and where the rule lets it go. rows: label, settled, left, accuracy,
+    pictures, sorted."""
     rows = rows.assign(name=rows.label.str.replace("_", " "))
     y = alt.Y("name:N", sort=list(rows.name), title=None)
-    tips = [alt.Tooltip("name:N", title="Class"), alt.Tooltip("settled:Q", title="Right for good from layer, mean", format=".1f"),
-            alt.Tooltip("left:Q", title="Leaves at layer, mean", format=".1f"), alt.Tooltip("accuracy:Q", title="Right", format=".1%"),
-            alt.Tooltip("pictures:Q", title="Pictures")]  # fmt: skip
+    tips = [
+        alt.Tooltip("name:N", title="Class"),
+        alt.Tooltip("settled:Q", title="Right for good from layer, mean", format=".1f"),
+        alt.Tooltip("left:Q", title="Leaves at layer, mean", format=".1f"),
+        alt.Tooltip("accuracy:Q", title="Right", format=".1%"),
+        alt.Tooltip("pictures:Q", title="Pictures"),
+    ]
     scale = alt.Scale(domain=[0, depth + 1], nice=False)
     base = alt.Chart(rows).encode(y=y, tooltip=tips)
-    gap = base.mark_rule(color=GREY, strokeWidth=2, opacity=0.6).encode(x=alt.X("settled:Q", scale=scale, title="Layer, mean"), x2="left:Q")
-    long = rows.melt(id_vars=["name", "accuracy", "pictures"], value_vars=["settled", "left"], var_name="what", value_name="layer")
+    gap = base.mark_rule(color=GREY, strokeWidth=2, opacity=0.6).encode(
+        x=alt.X("settled:Q", scale=scale, title="Layer, mean"), x2="left:Q"
+    )
+    long = rows.melt(
+        id_vars=["name", "accuracy", "pictures"],
+        value_vars=["settled", "left"],
+        var_name="what",
+        value_name="layer",
+    )
     long["what"] = long.what.map({"settled": "right for good", "left": "leaves"})
     kinds = alt.Scale(domain=["right for good", "leaves"], range=[GREEN, ORANGE])
     shapes = alt.Scale(domain=["right for good", "leaves"], range=["circle", "diamond"])
     legend = alt.Legend(title=None, orient="bottom")
-    dots = alt.Chart(long).mark_point(filled=True, size=95, opacity=1).encode(
-        y=y, x=alt.X("layer:Q", scale=scale), color=alt.Color("what:N", scale=kinds, legend=legend),
-        shape=alt.Shape("what:N", scale=shapes, legend=legend),
-        tooltip=[alt.Tooltip("name:N", title="Class"), alt.Tooltip("what:N", title="Mark"),
-                 alt.Tooltip("layer:Q", title="Layer, mean", format=".1f")],
-    )  # fmt: skip
+    dots = (
+        alt.Chart(long)
+        .mark_point(filled=True, size=95, opacity=1)
+        .encode(
+            y=y,
+            x=alt.X("layer:Q", scale=scale),
+            color=alt.Color("what:N", scale=kinds, legend=legend),
+            shape=alt.Shape("what:N", scale=shapes, legend=legend),
+            tooltip=[
+                alt.Tooltip("name:N", title="Class"),
+                alt.Tooltip("what:N", title="Mark"),
+                alt.Tooltip("layer:Q", title="Layer, mean", format=".1f"),
+            ],
+        )
+    )
     how = "Circle: from there on every exit is right. Diamond: where the rule lets the picture go."
     return alt.layer(gap, dots, title=title(finding, how), height=max(110, 21 * len(rows)))
 
 
 def reliability(bars: pd.DataFrame, finding: str) -> alt.LayerChart:
-    """Accuracy in each band of confidence against the diagonal of perfect calibration. bars: low, high, confidence, accuracy, pictures."""
+    """Accuracy in each band of confidence against the diagonal of perfect calibration. bars: low,
+    high, confidence, accuracy, pictures."""
     x = alt.X("low:Q", title="Confidence", scale=alt.Scale(domain=[0, 1], nice=False), axis=PERCENT)
-    y = alt.Y("accuracy:Q", title="Share that is right", scale=alt.Scale(domain=[0, 1], nice=False), axis=PERCENT)
-    tips = [alt.Tooltip("confidence:Q", title="Mean confidence", format=".1%"), alt.Tooltip("accuracy:Q", title="Right", format=".1%"),
-            alt.Tooltip("pictures:Q", title="Pictures", format=",")]  # fmt: skip
-    columns = (
-        alt.Chart(bars).mark_rect(color=BLUE, opacity=0.55, stroke=BLUE).encode(x=x, x2="high:Q", y=y, y2=alt.Y2Datum(0), tooltip=tips)
+    y = alt.Y(
+        "accuracy:Q",
+        title="Share that is right",
+        scale=alt.Scale(domain=[0, 1], nice=False),
+        axis=PERCENT,
     )
-    dots = alt.Chart(bars).mark_point(filled=True, size=70, color=ORANGE, opacity=1).encode(x=alt.X("confidence:Q"), y=y, tooltip=tips)
-    ideal = alt.Chart(pd.DataFrame({"confidence": [0, 1], "accuracy": [0, 1]})).mark_line(color=GREY, strokeDash=[6, 4])
+    tips = [
+        alt.Tooltip("confidence:Q", title="Mean confidence", format=".1%"),
+        alt.Tooltip("accuracy:Q", title="Right", format=".1%"),
+        alt.Tooltip("pictures:Q", title="Pictures", format=","),
+    ]
+    columns = (
+        alt.Chart(bars)
+        .mark_rect(color=BLUE, opacity=0.55, stroke=BLUE)
+        .encode(x=x, x2="high:Q", y=y, y2=alt.Y2Datum(0), tooltip=tips)
+    )
+    dots = (
+        alt.Chart(bars)
+        .mark_point(filled=True, size=70, color=ORANGE, opacity=1)
+        .encode(x=alt.X("confidence:Q"), y=y, tooltip=tips)
+    )
+    ideal = alt.Chart(pd.DataFrame({"confidence": [0, 1], "accuracy": [0, 1]})).mark_line(
+        color=GREY, strokeDash=[6, 4]
+    )
     how = "On the dashed line confidence is exactly the chance to be right; below it the exit is too sure."
-    return alt.layer(columns, ideal.encode(x="confidence:Q", y="accuracy:Q"), dots, title=title(finding, how), height=240)
+    return alt.layer(
+        columns,
+        ideal.encode(x="confidence:Q", y="accuracy:Q"),
+        dots,
+        title=title(finding, how),
+        height=240,
+    )
 
 
 def quality(rows: pd.DataFrame, finding: str) -> alt.Chart:
     """Calibration error and failure AUROC by exit, one above the other. rows: exit, ece, auroc."""
-    return _by_exit(rows, {"auroc": "AUROC of failure", "ece": "Calibration error"}, [BLUE, ORANGE], finding,
-                    "AUROC 0.5: confidence says nothing about being right; 1: everything. Calibration error: 0 is perfect.",
-                    ".3f", None)  # fmt: skip
+    return _by_exit(
+        rows,
+        {"auroc": "AUROC of failure", "ece": "Calibration error"},
+        [BLUE, ORANGE],
+        finding,
+        "AUROC 0.5: confidence says nothing about being right; 1: everything. Calibration error: 0 is perfect.",
+        ".3f",
+        None,
+    )
 
 
 def overthinking(rows: pd.DataFrame, finding: str) -> alt.Chart:
-    """Shares right here but wrong at the end, and the other way round, by exit. rows: exit, overthought, mended."""
-    return _by_exit(rows, {"mended": "wrong here, right at the end", "overthought": "right here, wrong at the end"}, [GREEN, PINK], finding,
-                    "What running to the end would change, exit by exit.", ".2%", ".0%")  # fmt: skip
+    """Shares right here but wrong at the end, and the other way round, by exit. rows: exit,
+    overthought, mended."""
+    return _by_exit(
+        rows,
+        {"mended": "wrong here, right at the end", "overthought": "right here, wrong at the end"},
+        [GREEN, PINK],
+        finding,
+        "What running to the end would change, exit by exit.",
+        ".2%",
+        ".0%",
+    )
 
 
 def _by_exit(
-    rows: pd.DataFrame, names: dict[str, str], colours: list[str], finding: str, how: str, shown: str, axis: str | None
+    rows: pd.DataFrame,
+    names: dict[str, str],
+    colours: list[str],
+    finding: str,
+    how: str,
+    shown: str,
+    axis: str | None,
 ) -> alt.Chart:
-    long = rows.melt(id_vars=["exit"], value_vars=list(names), var_name="key", value_name="value").dropna()
+    long = rows.melt(
+        id_vars=["exit"], value_vars=list(names), var_name="key", value_name="value"
+    ).dropna()
     long["what"] = long.key.map(names)
     kinds = list(names.values())
     legend = alt.Legend(title=None, orient="bottom", columns=1, labelLimit=300)
-    return alt.Chart(long).mark_line(point=alt.OverlayMarkDef(size=60, filled=True), strokeWidth=2).encode(
-        x=alt.X("exit:N", sort=list(rows.exit), title="Exit at layer", axis=alt.Axis(labelAngle=0, grid=False)),
-        y=alt.Y("value:Q", title=None, axis=alt.Axis(format=axis, tickCount=5) if axis else alt.Axis(tickCount=5)),
-        color=alt.Color("what:N", scale=alt.Scale(domain=kinds, range=colours), legend=legend),
-        shape=alt.Shape("what:N", scale=alt.Scale(domain=kinds, range=["circle", "diamond"]), legend=legend),
-        tooltip=[alt.Tooltip("exit:N", title="Exit"), alt.Tooltip("what:N", title="Measure"),
-                 alt.Tooltip("value:Q", title="Value", format=shown)],
-    ).properties(title=title(finding, how), height=240)  # fmt: skip
+    return (
+        alt.Chart(long)
+        .mark_line(point=alt.OverlayMarkDef(size=60, filled=True), strokeWidth=2)
+        .encode(
+            x=alt.X(
+                "exit:N",
+                sort=list(rows.exit),
+                title="Exit at layer",
+                axis=alt.Axis(labelAngle=0, grid=False),
+            ),
+            y=alt.Y(
+                "value:Q",
+                title=None,
+                axis=alt.Axis(format=axis, tickCount=5) if axis else alt.Axis(tickCount=5),
+            ),
+            color=alt.Color("what:N", scale=alt.Scale(domain=kinds, range=colours), legend=legend),
+            shape=alt.Shape(
+                "what:N", scale=alt.Scale(domain=kinds, range=["circle", "diamond"]), legend=legend
+            ),
+            tooltip=[
+                alt.Tooltip("exit:N", title="Exit"),
+                alt.Tooltip("what:N", title="Measure"),
+                alt.Tooltip("value:Q", title="Value", format=shown),
+            ],
+        )
+        .properties(title=title(finding, how), height=240)
+    )

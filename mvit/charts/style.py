@@ -1,6 +1,7 @@
 """Altair charts from data frames: one palette, one look, and titles that state what the data says.
 
-Charts that belong to one page live in a module of their own (charts_<page>.py) and take palette and style from here.
+Charts that belong to one page live in a module of their own (charts_<page>.py) and take palette and
+style from here.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-# Okabe and Ito's colour-blind-safe palette, its light tones darkened until they read on white as well as on a dark page.
+# Okabe and Ito's colour-blind-safe palette, its light tones darkened until they read on white as
+# well as on a dark page.
 HEAD_COLOURS = {
     "mlp": "#0072B2",
     "vit": "#D55E00",
@@ -26,16 +28,27 @@ HEAD_COLOURS = {
     "final": "#77849A",
 }
 RIGHT, WRONG, UNKNOWN = "right", "wrong", "no truth known"
-# cividis, which people with any colour vision read in the same order: dull blue is unsure, bright yellow is sure.
-CIVIDIS = ((0, 34, 78), (53, 69, 109), (102, 105, 112), (148, 142, 119), (201, 184, 102), (254, 232, 56))
-INK = alt.condition("datum.light", alt.value("#000000"), alt.value("#ffffff"))  # readable on a cell; `light` comes from `light_cells`
+# cividis, which people with any colour vision read in the same order: dull blue is unsure, bright
+# yellow is sure.
+CIVIDIS = (
+    (0, 34, 78),
+    (53, 69, 109),
+    (102, 105, 112),
+    (148, 142, 119),
+    (201, 184, 102),
+    (254, 232, 56),
+)
+# readable on a cell; `light` comes from `light_cells`
+INK = alt.condition("datum.light", alt.value("#000000"), alt.value("#ffffff"))
 
 
 def confidence_colour(confidence: float) -> tuple[str, str]:
     """Fill and readable ink, as CSS colours, for a confidence of 0..1."""
     at = min(max(confidence, 0.0), 1.0) * (len(CIVIDIS) - 1)
     low = min(int(at), len(CIVIDIS) - 2)
-    fill = [round(a + (b - a) * (at - low)) for a, b in zip(CIVIDIS[low], CIVIDIS[low + 1], strict=True)]
+    fill = [
+        round(a + (b - a) * (at - low)) for a, b in zip(CIVIDIS[low], CIVIDIS[low + 1], strict=True)
+    ]
     light = 0.299 * fill[0] + 0.587 * fill[1] + 0.114 * fill[2] > 117
     return "#{:02x}{:02x}{:02x}".format(*fill), "#000000" if light else "#ffffff"
 
@@ -44,7 +57,12 @@ def shades(top: float = 1.0) -> alt.Scale:
     """CIVIDIS as a chart's colour scale from 0 to `top`; beyond, the last colour."""
     steps = len(CIVIDIS) - 1
     colours = ["#{:02x}{:02x}{:02x}".format(*c) for c in CIVIDIS]
-    return alt.Scale(domain=[i * top / steps for i in range(steps + 1)], range=colours, interpolate="rgb", clamp=True)
+    return alt.Scale(
+        domain=[i * top / steps for i in range(steps + 1)],
+        range=colours,
+        interpolate="rgb",
+        clamp=True,
+    )
 
 
 def light_cells(values: Sequence[float], top: float = 1.0) -> list[bool]:
@@ -52,17 +70,30 @@ def light_cells(values: Sequence[float], top: float = 1.0) -> list[bool]:
     return [confidence_colour(v / top)[1] == "#000000" for v in values]
 
 
-def heat_cells(rows: pd.DataFrame, shade: str, number: str, tips: list[alt.Tooltip], top: float = 1.0) -> list[alt.Chart]:
-    """The layers of a heat map by head and layer: cells coloured by `shade` (0..top), rings on practical exits, `number` in whole figures.
+def heat_cells(
+    rows: pd.DataFrame, shade: str, number: str, tips: list[alt.Tooltip], top: float = 1.0
+) -> list[alt.Chart]:
+    """The layers of a heat map by head and layer: cells coloured by `shade` (0..top), rings on
+    practical exits, `number` in whole figures.
 
     rows: head, layer, practical, and the columns named.
     """
     heads = list(dict.fromkeys(rows["head"]))
     base = alt.Chart(rows.assign(light=light_cells(rows[shade], top)))
-    base = base.encode(x=layer_axis(int(rows.layer.max())), y=alt.Y("head:N", sort=heads, title=None), tooltip=tips)
-    cells = base.mark_rect(cornerRadius=3, stroke=None).encode(color=alt.Color(f"{shade}:Q", scale=shades(top), legend=None))
-    rings = base.transform_filter("datum.practical").mark_point(size=330, strokeWidth=1.5, shape="circle").encode(color=INK)
-    numbers = base.mark_text(fontSize=11).encode(text=alt.Text(f"{number}:Q", format=".0f"), color=INK)
+    base = base.encode(
+        x=layer_axis(int(rows.layer.max())), y=alt.Y("head:N", sort=heads, title=None), tooltip=tips
+    )
+    cells = base.mark_rect(cornerRadius=3, stroke=None).encode(
+        color=alt.Color(f"{shade}:Q", scale=shades(top), legend=None)
+    )
+    rings = (
+        base.transform_filter("datum.practical")
+        .mark_point(size=330, strokeWidth=1.5, shape="circle")
+        .encode(color=INK)
+    )
+    numbers = base.mark_text(fontSize=11).encode(
+        text=alt.Text(f"{number}:Q", format=".0f"), color=INK
+    )
     return [cells, rings, numbers]
 
 
@@ -82,32 +113,57 @@ def macs_text(macs: float) -> str:
 
 
 def title(finding: str, how_to_read: str = "", width: int = 40) -> alt.TitleParams:
-    """A title that states the finding, wrapped so that a phone shows it whole; the subtitle says how to read the chart."""
-    return alt.TitleParams(textwrap.wrap(finding, width), subtitle=textwrap.wrap(how_to_read, width + 8), anchor="start", offset=12,
-                           fontSize=14, subtitleFontSize=12, subtitlePadding=4)  # fmt: skip
+    """A title that states the finding, wrapped so that a phone shows it whole; the subtitle says
+    how to read the chart."""
+    return alt.TitleParams(
+        textwrap.wrap(finding, width),
+        subtitle=textwrap.wrap(how_to_read, width + 8),
+        anchor="start",
+        offset=12,
+        fontSize=14,
+        subtitleFontSize=12,
+        subtitlePadding=4,
+    )
 
 
 def themed(figure: alt.TopLevelMixin, dark: bool) -> alt.TopLevelMixin:
-    """The chart with the ink of a light or a dark page, and its height counted without title and legend; for drawing on a page."""
+    """The chart with the ink of a light or a dark page, and its height counted without title and
+    legend; for drawing on a page."""
     quiet, ink = ("#a9b6c4", "#e8eef5") if dark else ("#5a6878", "#17212e")
     config = alt.Config(
         title=alt.TitleConfig(color=ink, subtitleColor=quiet),
         axis=alt.AxisConfig(labelColor=quiet, titleColor=quiet),
-        legend=alt.LegendConfig(labelColor=quiet, titleColor=quiet, symbolBaseFillColor=quiet, symbolBaseStrokeColor=quiet),
+        legend=alt.LegendConfig(
+            labelColor=quiet,
+            titleColor=quiet,
+            symbolBaseFillColor=quiet,
+            symbolBaseStrokeColor=quiet,
+        ),
         text=alt.MarkConfig(color=quiet),
     )
-    return figure.properties(autosize=alt.AutoSizeParams(type="fit-x", contains="padding"), config=config)
+    return figure.properties(
+        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"), config=config
+    )
 
 
 def head_colour(heads: Sequence[str], legend: bool = True) -> alt.Color:
     """Colour by head; the same head has the same colour on every page."""
     scale = alt.Scale(domain=list(heads), range=[HEAD_COLOURS.get(h, "#77849A") for h in heads])
-    return alt.Color("head:N", scale=scale, legend=alt.Legend(title="Head", orient="bottom", columns=4) if legend else None)
+    return alt.Color(
+        "head:N",
+        scale=scale,
+        legend=alt.Legend(title="Head", orient="bottom", columns=4) if legend else None,
+    )
 
 
 def layer_axis(depth: int) -> alt.X:
     """The layers 1..depth along x."""
-    return alt.X("layer:O", title="Layer", scale=alt.Scale(domain=list(range(1, depth + 1))), axis=alt.Axis(labelAngle=0, grid=False))
+    return alt.X(
+        "layer:O",
+        title="Layer",
+        scale=alt.Scale(domain=list(range(1, depth + 1))),
+        axis=alt.Axis(labelAngle=0, grid=False),
+    )
 
 
 def _tooltip() -> list[alt.Tooltip]:
@@ -127,42 +183,74 @@ def _tooltip() -> list[alt.Tooltip]:
 def confidence_by_layer(rows: pd.DataFrame, finding: str) -> alt.LayerChart:
     """Confidence of each exit, the final one included.
 
-    rows: head, layer, label, confidence, verdict (RIGHT, WRONG or UNKNOWN), practical, elapsed_ms, ms, macs, macs_text.
+    rows: head, layer, label, confidence, verdict (RIGHT, WRONG or UNKNOWN), practical, elapsed_ms,
+    ms, macs, macs_text.
     """
     depth, heads = int(rows.layer.max()), list(dict.fromkeys(rows["head"]))
     room = alt.Scale(domain=[0, 1.12], nice=False)  # above 100 % there is only room for the words
-    y = alt.Y("confidence:Q", title="Confidence", scale=room, axis=alt.Axis(format=".0%", values=[0, 0.25, 0.5, 0.75, 1]))
+    y = alt.Y(
+        "confidence:Q",
+        title="Confidence",
+        scale=room,
+        axis=alt.Axis(format=".0%", values=[0, 0.25, 0.5, 0.75, 1]),
+    )
     x, colour = layer_axis(depth), head_colour(heads)
-    shape = alt.Shape("verdict:N", scale=alt.Scale(domain=[RIGHT, WRONG, UNKNOWN], range=["circle", "cross", "diamond"]),
-                      legend=alt.Legend(title=None, orient="top", offset=2, values=sorted(set(rows.verdict))))  # fmt: skip
+    shape = alt.Shape(
+        "verdict:N",
+        scale=alt.Scale(domain=[RIGHT, WRONG, UNKNOWN], range=["circle", "cross", "diamond"]),
+        legend=alt.Legend(title=None, orient="top", offset=2, values=sorted(set(rows.verdict))),
+    )
     base = alt.Chart(rows).encode(x=x, y=y, color=colour, tooltip=_tooltip())
     exits = base.transform_filter("datum.head != 'final'")
     line = exits.mark_line(strokeWidth=2, opacity=0.75)
-    rings = base.transform_filter("datum.practical").mark_point(size=260, strokeWidth=1.6, shape="circle")
+    rings = base.transform_filter("datum.practical").mark_point(
+        size=260, strokeWidth=1.6, shape="circle"
+    )
     dots = base.mark_point(filled=True, size=95, opacity=1).encode(shape=shape)
-    words = alt.Chart(_changes(rows)).mark_text(angle=295, align="left", dx=12, fontSize=12).encode(x=x, y=y, text="label:N")
+    words = (
+        alt.Chart(_changes(rows))
+        .mark_text(angle=295, align="left", dx=12, fontSize=12)
+        .encode(x=x, y=y, text="label:N")
+    )
     how = "✚ is a wrong answer; a ring marks a practical exit; final is the backbone's own answer."
     return alt.layer(line, rings, dots, words, title=title(finding, how), height=300)
 
 
 def _changes(rows: pd.DataFrame) -> pd.DataFrame:
-    """The exits of the first head at which its answer changes; the first exit counts as a change."""
+    """The exits of the first head at which its answer changes; the first exit counts as a
+    change."""
     own = rows[rows["head"] == rows["head"].iloc[0]]
-    return own[own.label != own.label.shift()].assign(label=lambda t: t.label.map(plain_label))[["layer", "confidence", "label"]]
+    return own[own.label != own.label.shift()].assign(label=lambda t: t.label.map(plain_label))[
+        ["layer", "confidence", "label"]
+    ]
 
 
 def time_by_layer(rows: pd.DataFrame, plain_ms: float, finding: str) -> alt.LayerChart:
-    """Elapsed milliseconds when each exit fired, with the plain backbone's time as a line across. rows: as confidence_by_layer."""
+    """Elapsed milliseconds when each exit fired, with the plain backbone's time as a line across.
+    rows: as confidence_by_layer."""
     depth, heads = int(rows.layer.max()), list(dict.fromkeys(rows["head"]))
     top = max(float(rows.elapsed_ms.max()), plain_ms) * 1.12
     scale = alt.Scale(domain=[0, top], nice=False)
-    y = alt.Y("elapsed_ms:Q", title="Milliseconds since the start", scale=scale, axis=alt.Axis(tickCount=5))
-    base = alt.Chart(rows).encode(x=layer_axis(depth), y=y, color=head_colour(heads, legend=False), tooltip=_tooltip())
+    y = alt.Y(
+        "elapsed_ms:Q",
+        title="Milliseconds since the start",
+        scale=scale,
+        axis=alt.Axis(tickCount=5),
+    )
+    base = alt.Chart(rows).encode(
+        x=layer_axis(depth), y=y, color=head_colour(heads, legend=False), tooltip=_tooltip()
+    )
     line = base.transform_filter("datum.head != 'final'").mark_line(strokeWidth=2, opacity=0.75)
     rings = base.transform_filter("datum.practical").mark_point(size=220, strokeWidth=1.6)
     dots = base.mark_point(filled=True, size=70, opacity=1)
-    plain = pd.DataFrame({"ms": [plain_ms], "text": [f"plain backbone, no exits: {plain_ms:.1f} ms"], "layer": [1]})
-    rule = alt.Chart(plain).mark_rule(strokeDash=[6, 4], strokeWidth=1.6, color=HEAD_COLOURS["final"]).encode(y="ms:Q")
+    plain = pd.DataFrame(
+        {"ms": [plain_ms], "text": [f"plain backbone, no exits: {plain_ms:.1f} ms"], "layer": [1]}
+    )
+    rule = (
+        alt.Chart(plain)
+        .mark_rule(strokeDash=[6, 4], strokeWidth=1.6, color=HEAD_COLOURS["final"])
+        .encode(y="ms:Q")
+    )
     text = alt.Chart(plain).mark_text(align="left", baseline="bottom", dx=-10, dy=-5, fontSize=12)
     text = text.encode(x=layer_axis(depth), y="ms:Q", text="text:N")
     how = "Dashed: one ordinary pass of the same network."
@@ -170,20 +258,32 @@ def time_by_layer(rows: pd.DataFrame, plain_ms: float, finding: str) -> alt.Laye
 
 
 def macs_by_layer(rows: pd.DataFrame, finding: str) -> alt.Chart:
-    """Multiply-accumulates up to each exit, its head included. rows: as confidence_by_layer, one head's are enough."""
+    """Multiply-accumulates up to each exit, its head included. rows: as confidence_by_layer, one
+    head's are enough."""
     depth, heads = int(rows.layer.max()), list(dict.fromkeys(rows["head"]))
     y = alt.Y("giga:Q", title="G MACs", axis=alt.Axis(tickCount=3))
     bars = alt.Chart(rows.assign(giga=rows.macs / 1e9)).mark_bar(cornerRadiusEnd=2)
-    bars = bars.encode(x=layer_axis(depth), xOffset="head:N", y=y, color=head_colour(heads, legend=False), tooltip=_tooltip())
+    bars = bars.encode(
+        x=layer_axis(depth),
+        xOffset="head:N",
+        y=y,
+        color=head_colour(heads, legend=False),
+        tooltip=_tooltip(),
+    )
     return bars.properties(title=title(finding), height=90)
 
 
 def accuracy_map(exits: pd.DataFrame, finding: str) -> alt.LayerChart:
-    """Heat map of accuracy by head and layer, practical exits ringed. exits: head, layer, accuracy, practical, macs."""
+    """Heat map of accuracy by head and layer, practical exits ringed. exits: head, layer, accuracy,
+    practical, macs."""
     rows = exits.assign(percent=100 * exits.accuracy, macs_text=exits.macs.map(macs_text))
-    tips = [alt.Tooltip("head:N", title="Head"), alt.Tooltip("layer:O", title="Layer"),
-            alt.Tooltip("accuracy:Q", title="Accuracy", format=".2%"),
-            alt.Tooltip("macs_text:N", title="MACs"), alt.Tooltip("practical:N", title="Practical exit")]  # fmt: skip
+    tips = [
+        alt.Tooltip("head:N", title="Head"),
+        alt.Tooltip("layer:O", title="Layer"),
+        alt.Tooltip("accuracy:Q", title="Accuracy", format=".2%"),
+        alt.Tooltip("macs_text:N", title="MACs"),
+        alt.Tooltip("practical:N", title="Practical exit"),
+    ]
     how = "Percent right on the test split; a ring marks a practical exit."
     cells = heat_cells(rows, "accuracy", "percent", tips)
     return alt.layer(*cells, title=title(finding, how), height=32 * rows["head"].nunique())

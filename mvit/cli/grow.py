@@ -1,4 +1,5 @@
-"""`python -m mvit grow`: write a bundle of a wider backbone that has a smaller one's function, to be fine-tuned or run as it is."""
+"""`python -m mvit grow`: write a bundle of a wider backbone that has a smaller one's function, to
+be fine-tuned or run as it is."""
 
 from __future__ import annotations
 
@@ -18,34 +19,57 @@ from mvit.models.multi_exit import FINAL, MultiExitViT
 
 @torch.inference_mode()
 def difference(one: MultiExitViT, other: MultiExitViT, pictures: int = 2) -> dict:
-    """How far apart two models' answers are at the exits of the second, on generated pictures: {"logits", "scores", "same_answers"}.
+    """How far apart two models' answers are at the exits of the second, on generated pictures:
+    {"logits", "scores", "same_answers"}.
 
-    The largest difference of a logit, the largest of a score (a probability, or people in a tile), and the share of exits and pictures
-    with the same answer.
+    The largest difference of a logit, the largest of a score (a probability, or people in a tile),
+    and the share of exits and pictures with the same answer.
     """
     plan, task = [*other.exits(), (other.depth, FINAL)], one.task
     off, scores, same = 0.0, 0.0, []
     for picture in probe_pictures(task, pictures):
         x = one.to_input(picture)
-        for (*_, a, _), (*_, b, _) in zip(one.steps(x, plan, CpuClock()), other.steps(x, plan, CpuClock()), strict=True):
+        for (*_, a, _), (*_, b, _) in zip(
+            one.steps(x, plan, CpuClock()), other.steps(x, plan, CpuClock()), strict=True
+        ):
             off = max(off, (a - b).abs().max().item())
             a, b = task.scores(a), task.scores(b)
             scores = max(scores, (a - b).abs().max().item())
-            same.append(a.argmax() == b.argmax() if task.metric == "accuracy" else a.sum().round() == b.sum().round())
+            same.append(
+                a.argmax() == b.argmax()
+                if task.metric == "accuracy"
+                else a.sum().round() == b.sum().round()
+            )
     return {"logits": off, "scores": scores, "same_answers": sum(map(bool, same)) / len(same)}
 
 
 def grow_bundle(model: MultiExitViT, card: dict, to: str, folder: Path, seed: int = 0) -> dict:
-    """Grow a model and write it with its card, half precision, to a folder; gives back the new card.
+    """Grow a model and write it with its card, half precision, to a folder; gives back the new
+    card.
 
-    The card keeps the accuracies, which were measured before growth, and tells how far rounding to half precision moved the answers.
-    Raises GrowthError, or WeightsError if the files read back are not as written.
+    The card keeps the accuracies, which were measured before growth, and tells how far rounding to
+    half precision moved the answers. Raises GrowthError, or WeightsError if the files read back are
+    not as written.
     """
     wide = grow(model, to, seed=seed)
-    exits = [e | {"macs": wide.exit_macs(e["layer"], e["head"])} for e in card.get("exits", []) if e["head"] in wide.heads]
+    exits = [
+        e | {"macs": wide.exit_macs(e["layer"], e["head"])}
+        for e in card.get("exits", [])
+        if e["head"] in wide.heads
+    ]
     final = card.get("final", {}) | {"macs": wide.exit_macs(wide.depth, FINAL)}
-    growth = {"factor": wide.backbone.dim // model.backbone.dim, "seed": seed, "before_rounding": difference(model, wide)}
-    card = card | {"architecture": to, "grown_from": wide.grown_from, "exits": exits, "final": final, "growth": growth}
+    growth = {
+        "factor": wide.backbone.dim // model.backbone.dim,
+        "seed": seed,
+        "before_rounding": difference(model, wide),
+    }
+    card = card | {
+        "architecture": to,
+        "grown_from": wide.grown_from,
+        "exits": exits,
+        "final": final,
+        "growth": growth,
+    }
     card = weights.save(wide, folder, card)
     del wide
     growth["on_disk"] = difference(model, weights.read(folder, model.task.name))
@@ -54,29 +78,54 @@ def grow_bundle(model: MultiExitViT, card: dict, to: str, folder: Path, seed: in
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `python -m mvit grow`, besides the common ones; --task and --backbone name what is grown."""
-    parser.add_argument("--to", default="vit_base_patch16_224", metavar="ARCHITECTURE",
-                        help="timm's name of the wider plain ViT (default: vit_base_patch16_224)")  # fmt: skip
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (default: weights/TASK/ARCHITECTURE)")
+    """The options of `python -m mvit grow`, besides the common ones; --task and --backbone name
+    what is grown."""
+    parser.add_argument(
+        "--to",
+        default="vit_base_patch16_224",
+        metavar="ARCHITECTURE",
+        help="timm's name of the wider plain ViT (default: vit_base_patch16_224)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="where to write (default: weights/TASK/ARCHITECTURE)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the random shares (default: 0)")
 
 
 def run(args: argparse.Namespace, model: MultiExitViT) -> dict:
-    """Do what the command line asks: grow the model, write it, and tell how exactly it kept its function."""
-    source, folder = weights.folder(args.task, args.backbone), args.out or weights.root() / args.task / args.to
+    """Do what the command line asks: grow the model, write it, and tell how exactly it kept its
+    function."""
+    source, folder = (
+        weights.folder(args.task, args.backbone),
+        args.out or weights.root() / args.task / args.to,
+    )
     if model.grown_from:
-        raise GrowthError(f"{args.backbone} is itself grown from {model.grown_from}: name that with --backbone")
+        raise GrowthError(
+            f"{args.backbone} is itself grown from {model.grown_from}: name that with --backbone"
+        )
     if folder.exists() and any(folder.iterdir()):
         raise GrowthError(f"{folder} is not empty; name another folder with --out")
-    card = grow_bundle(model.cpu(), weights.card_of(args.task, args.backbone), args.to, folder, args.seed)
+    card = grow_bundle(
+        model.cpu(), weights.card_of(args.task, args.backbone), args.to, folder, args.seed
+    )
     if (source / FILE).exists():  # recorded before growth: the same function
         shutil.copyfile(source / FILE, folder / FILE)
     files = [{"file": name, "bytes": about["bytes"]} for name, about in card["files"].items()]
     return {
-        "task": args.task, "from": args.backbone, "to": args.to, "factor": card["growth"]["factor"], "folder": str(folder),
-        "heads": weights.head_names(card["files"]), "files": files, "bytes": sum(f["bytes"] for f in files),
-        "before_rounding": card["growth"]["before_rounding"], "on_disk": card["growth"]["on_disk"],
-    }  # fmt: skip
+        "task": args.task,
+        "from": args.backbone,
+        "to": args.to,
+        "factor": card["growth"]["factor"],
+        "folder": str(folder),
+        "heads": weights.head_names(card["files"]),
+        "files": files,
+        "bytes": sum(f["bytes"] for f in files),
+        "before_rounding": card["growth"]["before_rounding"],
+        "on_disk": card["growth"]["on_disk"],
+    }
 
 
 def describe(result: dict) -> str:

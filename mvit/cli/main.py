@@ -1,4 +1,5 @@
-"""`python -m mvit`: trace, deadline, evaluate, train, table1, verify, bench, grow, export. Exit status 2 and one line for bad input."""
+"""`python -m mvit`: trace, deadline, evaluate, train, table1, verify, bench, grow, export. Exit
+status 2 and one line for bad input."""
 
 from __future__ import annotations
 
@@ -25,15 +26,29 @@ from mvit.training.checkpoints import CheckpointError
 from mvit.training.finetune import TrainingError
 from mvit.training.study import evaluate
 
-READ = {"accuracy": "confidence", "mae": "count"}  # what an exit says besides its prediction, by the task's metric
-BAD_INPUT = (weights.WeightsError, DataError, ImageError, PlanError, DeadlineError, CheckpointError, TrainingError, ValueError, OSError)
+# what an exit says besides its prediction, by the task's metric
+READ = {"accuracy": "confidence", "mae": "count"}
+BAD_INPUT = (
+    weights.WeightsError,
+    DataError,
+    ImageError,
+    PlanError,
+    DeadlineError,
+    CheckpointError,
+    TrainingError,
+    ValueError,
+    OSError,
+)
 
 
 def load(args: argparse.Namespace) -> MultiExitViT:
     """The model that the common options name; only the wanted head is read from disk."""
     if args.head is not None and args.head not in EVERY:
         raise PlanError(f"unknown head '{args.head}'; there are: {', '.join(EVERY)}")
-    dtype, heads = precision.DTYPES.get(args.dtype, precision.DTYPES["float32"]), None if args.head is None else [args.head]
+    dtype, heads = (
+        precision.DTYPES.get(args.dtype, precision.DTYPES["float32"]),
+        None if args.head is None else [args.head],
+    )
     model = weights.load(args.task, args.backbone, args.device, dtype, heads)
     if args.dtype == "auto":
         choice = precision.choose(model)
@@ -57,11 +72,20 @@ def trace(args: argparse.Namespace) -> dict:
     table = model.trace(picture)
     said = READ[model.task.metric]
     rows = [
-        {"layer": r["layer"], "head": r["head"], "prediction": r["label"], said: r[said], **{k: r[k] for k in ("ms", "macs", "practical")}}
+        {
+            "layer": r["layer"],
+            "head": r["head"],
+            "prediction": r["label"],
+            said: r[said],
+            **{k: r[k] for k in ("ms", "macs", "practical")},
+        }
         for r in table.to_dict("records")
     ]
     head = {"task": args.task, "backbone": args.backbone, **table.attrs}
-    return head | {"exits": rows[:-1], "final": {k: v for k, v in rows[-1].items() if k not in ("head", "practical")}}
+    return head | {
+        "exits": rows[:-1],
+        "final": {k: v for k, v in rows[-1].items() if k not in ("head", "practical")},
+    }
 
 
 def deadline(args: argparse.Namespace) -> dict:
@@ -75,7 +99,12 @@ def deadline(args: argparse.Namespace) -> dict:
     if not args.json and not answer.ready:
         print(answer.message, file=sys.stderr)
     found = answer.exit
-    fields = {"layer": "layer", "head": "head", "prediction": "label", READ[model.task.metric]: READ[model.task.metric]}
+    fields = {
+        "layer": "layer",
+        "head": "head",
+        "prediction": "label",
+        READ[model.task.metric]: READ[model.task.metric],
+    }
     return {
         "deadline_ms": answer.deadline_ms,
         "answered_ms": answer.answered_ms,
@@ -105,8 +134,14 @@ def run_evaluate(args: argparse.Namespace) -> dict:
 
 
 def run_train(args: argparse.Namespace) -> dict:
-    """Train a backbone and its exits, measure them and write the bundle, or add heads to one; gives back the card."""
-    if args.task == "crowd" and not args.task_name and args.strategy == "classifier-wise" and not args.add_heads:
+    """Train a backbone and its exits, measure them and write the bundle, or add heads to one; gives
+    back the card."""
+    if (
+        args.task == "crowd"
+        and not args.task_name
+        and args.strategy == "classifier-wise"
+        and not args.add_heads
+    ):
         return crowd_command.train(args, data_root(args.data))
     return train_command.run_train(args)
 
@@ -120,7 +155,11 @@ def run_grow(args: argparse.Namespace) -> dict:
 def run_verify(args: argparse.Namespace) -> dict:
     """Check every file of every bundle."""
     found = weights.verify()
-    return {"root": weights.root().name, "ok": bool(found) and all(b["ok"] for b in found), "bundles": found}
+    return {
+        "root": weights.root().name,
+        "ok": bool(found) and all(b["ok"] for b in found),
+        "bundles": found,
+    }
 
 
 class Parser(argparse.ArgumentParser):
@@ -134,12 +173,27 @@ def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     common = Parser(add_help=False)
     common.add_argument("--task", default="cifar10", help="which task's weights (default: cifar10)")
-    common.add_argument("--backbone", help="which backbone (default: vit_tiny_patch16_224; for crowd: vit_tiny_patch16_384)")
-    common.add_argument("--head", default=None, help=f"only this head: {', '.join(HEADS)} (default: all, or the best)")
+    common.add_argument(
+        "--backbone",
+        help="which backbone (default: vit_tiny_patch16_224; for crowd: vit_tiny_patch16_384)",
+    )
+    common.add_argument(
+        "--head",
+        default=None,
+        help=f"only this head: {', '.join(HEADS)} (default: all, or the best)",
+    )
     common.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    common.add_argument("--dtype", choices=("auto", *precision.DTYPES), default="float32",
-                        help="number format; auto: bfloat16 if a short probe finds it faster and alike (default: float32)")  # fmt: skip
-    common.add_argument("--json", action="store_true", help="print one JSON object on standard output and nothing else")
+    common.add_argument(
+        "--dtype",
+        choices=("auto", *precision.DTYPES),
+        default="float32",
+        help="number format; auto: bfloat16 if a short probe finds it faster and alike (default: float32)",
+    )
+    common.add_argument(
+        "--json",
+        action="store_true",
+        help="print one JSON object on standard output and nothing else",
+    )
     top = Parser(prog="python -m mvit", description=__doc__.split(".")[0])
     commands = top.add_subparsers(dest="command", required=True, parser_class=Parser)
 
@@ -148,24 +202,57 @@ def parser() -> argparse.ArgumentParser:
         sub.set_defaults(run_command=run)
         return sub
 
-    sub = command("trace", trace, "every exit's answer on one picture, with its time and multiply-accumulates")
+    sub = command(
+        "trace", trace, "every exit's answer on one picture, with its time and multiply-accumulates"
+    )
     sub.add_argument("image")
-    sub = command("deadline", deadline, "interrupt a real run after some milliseconds and print the latest answer")
+    sub = command(
+        "deadline",
+        deadline,
+        "interrupt a real run after some milliseconds and print the latest answer",
+    )
     sub.add_argument("image")
     sub.add_argument("--ms", type=float, required=True, help="the deadline in milliseconds")
     sub = command("evaluate", run_evaluate, "accuracy of every exit on the official test split")
-    sub.add_argument("--data", help="folder that holds the data set's folder, or that folder (default: MVIT_DATA)")
+    sub.add_argument(
+        "--data",
+        help="folder that holds the data set's folder, or that folder (default: MVIT_DATA)",
+    )
     sub.add_argument("--limit", type=positive, help="only a seeded random N pictures")
     sub.add_argument("--seed", type=int, default=0)
-    sub = command("train", run_train, "train a backbone and its exits, measure them, write weights/<task>/<backbone>/")
+    sub = command(
+        "train",
+        run_train,
+        "train a backbone and its exits, measure them, write weights/<task>/<backbone>/",
+    )
     train_command.train_arguments(sub)
     crowd_command.add_arguments(sub)
-    table = command("table1", train_command.run_table1, "the paper's Table I: one exit, every head, three training strategies")
+    table = command(
+        "table1",
+        train_command.run_table1,
+        "the paper's Table I: one exit, every head, three training strategies",
+    )
     train_command.table1_arguments(table)
     command("verify", run_verify, "check sha256, names, shapes and finiteness of all weights")
-    bench.add_arguments(command("bench", lambda a: bench.run(a, load(a)), "measure what exits cost and save on this machine"))
-    grow_command.add_arguments(command("grow", run_grow, "widen a backbone and its exits to a larger one with the same function"))
-    export.add_arguments(command("export", lambda a: export.run(a, load(a)), "write the network truncated at one exit"))
+    bench.add_arguments(
+        command(
+            "bench",
+            lambda a: bench.run(a, load(a)),
+            "measure what exits cost and save on this machine",
+        )
+    )
+    grow_command.add_arguments(
+        command(
+            "grow",
+            run_grow,
+            "widen a backbone and its exits to a larger one with the same function",
+        )
+    )
+    export.add_arguments(
+        command(
+            "export", lambda a: export.run(a, load(a)), "write the network truncated at one exit"
+        )
+    )
     return top
 
 
@@ -206,6 +293,9 @@ def main(argv: list[str] | None = None) -> int:
         show(result)
     if result.get("ok", True):
         return 0
-    reason = next((b["reason"] for b in result["bundles"] if not b["ok"]), f"there are no weights in {weights.root()}")
+    reason = next(
+        (b["reason"] for b in result["bundles"] if not b["ok"]),
+        f"there are no weights in {weights.root()}",
+    )
     print(f"python -m mvit {args.command}: {' '.join(reason.split())}", file=sys.stderr)
     return 2

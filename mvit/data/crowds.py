@@ -1,4 +1,5 @@
-"""Crowd pictures with a point on every head: ShanghaiTech, DISCO, or anyone's own; and random tiles of them for training."""
+"""Crowd pictures with a point on every head: ShanghaiTech, DISCO, or anyone's own; and random tiles
+of them for training."""
 
 from __future__ import annotations
 
@@ -16,14 +17,16 @@ from mvit.data.labelled import PICTURE_SUFFIXES, DataError
 from mvit.images.reader import ImageError, read_image
 from mvit.tasks import CrowdTask, tile_boxes
 
-# Pictures of part A's test split that reappear in its train split under these numbers: never trained on.
+# Pictures of part A's test split that reappear in its train split under these numbers: never
+# trained on.
 LEAKED = frozenset(f"part_A/IMG_{n}" for n in (98, 82, 181, 173, 40, 142))
 POINT_SUFFIXES = (".mat", ".csv", ".npy")
 
 
 @dataclass
 class Crowds:
-    """Stretched pictures, uint8 (768, 1152, 3) or (1152, 768, 3), with points (N, 2) in their pixels, and where each comes from."""
+    """Stretched pictures, uint8 (768, 1152, 3) or (1152, 768, 3), with points (N, 2) in their
+    pixels, and where each comes from."""
 
     pictures: list[np.ndarray]
     points: list[np.ndarray]
@@ -35,11 +38,17 @@ class Crowds:
 
     def subset(self, index) -> Crowds:
         picked = [int(i) for i in index]
-        return Crowds(*([of[i] for i in picked] for of in (self.pictures, self.points, self.names)), self.unreadable)
+        return Crowds(
+            *([of[i] for i in picked] for of in (self.pictures, self.points, self.names)),
+            self.unreadable,
+        )
 
     def __add__(self, other: Crowds) -> Crowds:
         return Crowds(
-            self.pictures + other.pictures, self.points + other.points, self.names + other.names, self.unreadable + other.unreadable
+            self.pictures + other.pictures,
+            self.points + other.points,
+            self.names + other.names,
+            self.unreadable + other.unreadable,
         )
 
     @property
@@ -51,7 +60,9 @@ class Crowds:
         """(6,) people in each tile of one picture."""
         picture, points = self.pictures[number], self.points[number]
         boxes = tile_boxes(picture.shape[0] > picture.shape[1])
-        return np.array([len(inside(points, left, top, right - left)) for left, top, right, _ in boxes])
+        return np.array(
+            [len(inside(points, left, top, right - left)) for left, top, right, _ in boxes]
+        )
 
     def tiles(self) -> Tiles:
         """All tiles of all pictures, six a picture."""
@@ -65,7 +76,8 @@ def inside(points: np.ndarray, left: float, top: float, side: float) -> np.ndarr
 
 
 class Tiles:
-    """Tiles as a training set. A tile is scored as it is; for training, any square of its picture stands in for it.
+    """Tiles as a training set. A tile is scored as it is; for training, any square of its picture
+    stands in for it.
 
     index: (n,) which tiles, of six a picture; all by default.
     """
@@ -82,7 +94,9 @@ class Tiles:
     def subset(self, index: torch.Tensor) -> Tiles:
         return Tiles(self.crowds, self.index[index])
 
-    def whole(self, index: torch.Tensor, task: CrowdTask, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    def whole(
+        self, index: torch.Tensor, task: CrowdTask, device: torch.device
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Tiles as the model sees them: x (B, 3, 384, 384) normalised, y (B,) people."""
         tiles = []
         for i in self.index[index].tolist():
@@ -92,21 +106,41 @@ class Tiles:
         x = torch.from_numpy(np.stack(tiles)).permute(0, 3, 1, 2).to(device)
         return task.normalise(x.float() / 255), self.y[index].to(device)
 
-    def augmented(self, index: torch.Tensor, task: CrowdTask, size: int, generator: torch.Generator, device: torch.device):
-        """Random squares of the same pictures: x (B, 3, size, size) normalised, y (B,) people, exact."""
+    def augmented(
+        self,
+        index: torch.Tensor,
+        task: CrowdTask,
+        size: int,
+        generator: torch.Generator,
+        device: torch.device,
+    ):
+        """Random squares of the same pictures: x (B, 3, size, size) normalised, y (B,) people,
+        exact."""
         x, points = self.squares(index, size, generator)
-        return task.normalise(x.to(device).float() / 255), torch.tensor([float(len(p)) for p in points], device=device)
+        return task.normalise(x.to(device).float() / 255), torch.tensor(
+            [float(len(p)) for p in points], device=device
+        )
 
-    def squares(self, index: torch.Tensor, size: int, generator: torch.Generator) -> tuple[torch.Tensor, list[np.ndarray]]:
-        """Cut, zoom, flip and light random squares: x (B, 3, size, size) uint8 and their points, (n, 2) each, in pixels of the square."""
+    def squares(
+        self, index: torch.Tensor, size: int, generator: torch.Generator
+    ) -> tuple[torch.Tensor, list[np.ndarray]]:
+        """Cut, zoom, flip and light random squares: x (B, 3, size, size) uint8 and their points,
+        (n, 2) each, in pixels of the square."""
         draws = torch.rand(len(index), 8, generator=generator).tolist()
-        made = [random_square(self.crowds.pictures[i // 6], self.crowds.points[i // 6], size, d)
-                for i, d in zip(self.index[index].tolist(), draws, strict=True)]  # fmt: skip
-        return torch.from_numpy(np.stack([m[0] for m in made])).permute(0, 3, 1, 2), [m[1] for m in made]
+        made = [
+            random_square(self.crowds.pictures[i // 6], self.crowds.points[i // 6], size, d)
+            for i, d in zip(self.index[index].tolist(), draws, strict=True)
+        ]
+        return torch.from_numpy(np.stack([m[0] for m in made])).permute(0, 3, 1, 2), [
+            m[1] for m in made
+        ]
 
 
-def random_square(picture: np.ndarray, points: np.ndarray, size: int, draw: list[float]) -> tuple[np.ndarray, np.ndarray]:
-    """One square of a picture, (size, size, 3) uint8, and its points. draw: eight numbers in 0..1, all the chance there is.
+def random_square(
+    picture: np.ndarray, points: np.ndarray, size: int, draw: list[float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """One square of a picture, (size, size, 3) uint8, and its points. draw: eight numbers in 0..1,
+    all the chance there is.
 
     The zoom is at most a third either way, so a person keeps about the size that it has in a tile.
     """
@@ -115,12 +149,16 @@ def random_square(picture: np.ndarray, points: np.ndarray, size: int, draw: list
     left, top = x * (picture.shape[1] - side), y * (picture.shape[0] - side)
     scale = size / side
     matrix = np.array([[scale, 0, -left * scale], [0, scale, -top * scale]])
-    square = cv2.warpAffine(picture, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    square = cv2.warpAffine(
+        picture, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     own = inside(points, left, top, side) * scale
     if flip < 0.5:
         square, own = square[:, ::-1], np.column_stack([size - 1e-3 - own[:, 0], own[:, 1]])
     if grey < 0.1:
-        square = np.repeat(cv2.cvtColor(np.ascontiguousarray(square), cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
+        square = np.repeat(
+            cv2.cvtColor(np.ascontiguousarray(square), cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2
+        )
     if blur < 0.1:
         square = cv2.GaussianBlur(square, (0, 0), 0.4 + 6 * blur)
     lit = (square.astype(np.float32) - 127) * (0.75 + 0.5 * contrast) + 127 + 50 * (light - 0.5)
@@ -128,7 +166,8 @@ def random_square(picture: np.ndarray, points: np.ndarray, size: int, draw: list
 
 
 def read_points(file: Path) -> np.ndarray:
-    """Head positions (N, 2) as x, y in pixels, from ShanghaiTech's or another .mat with an N x 2 array, .csv (x,y) or .npy.
+    """Head positions (N, 2) as x, y in pixels, from ShanghaiTech's or another .mat with an N x 2
+    array, .csv (x,y) or .npy.
 
     Raises DataError.
     """
@@ -138,21 +177,43 @@ def read_points(file: Path) -> np.ndarray:
             if "image_info" in found:
                 points = found["image_info"][0, 0][0, 0]["location"]
             else:
-                points = next(v for k, v in found.items() if not k.startswith("_") and getattr(v, "ndim", 0) == 2 and v.shape[1] == 2)
+                points = next(
+                    v
+                    for k, v in found.items()
+                    if not k.startswith("_") and getattr(v, "ndim", 0) == 2 and v.shape[1] == 2
+                )
         elif file.suffix == ".npy":
             points = np.load(file, allow_pickle=False)
         else:
             rows = [line.split(",")[:2] for line in file.read_text().splitlines() if line.strip()]
-            points = np.array([r for r in rows if r[0].strip().lstrip("-").replace(".", "", 1).isdigit()], dtype=float)
+            points = np.array(
+                [r for r in rows if r[0].strip().lstrip("-").replace(".", "", 1).isdigit()],
+                dtype=float,
+            )
         return np.asarray(points, dtype=np.float64).reshape(-1, 2)
-    except (OSError, ValueError, KeyError, IndexError, TypeError, NotImplementedError, StopIteration) as error:
-        raise DataError(f"{file.name} holds no N x 2 array of points ({type(error).__name__}: {error})") from error
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        IndexError,
+        TypeError,
+        NotImplementedError,
+        StopIteration,
+    ) as error:
+        raise DataError(
+            f"{file.name} holds no N x 2 array of points ({type(error).__name__}: {error})"
+        ) from error
 
 
-def read_crowds(task: CrowdTask, files: list[tuple[Path, Path, str]], show: str = "crowds") -> Crowds:
-    """Read (picture, points, name) files, stretched as the task does it; what cannot be read is skipped and named."""
+def read_crowds(
+    task: CrowdTask, files: list[tuple[Path, Path, str]], show: str = "crowds"
+) -> Crowds:
+    """Read (picture, points, name) files, stretched as the task does it; what cannot be read is
+    skipped and named."""
     pictures, points, names, unreadable = [], [], [], []
-    for picture_file, point_file, name in tqdm(files, desc=f"reading {show}", unit="picture", disable=None):
+    for picture_file, point_file, name in tqdm(
+        files, desc=f"reading {show}", unit="picture", disable=None
+    ):
         try:
             picture, own = read_image(picture_file.read_bytes()), read_points(point_file)
         except (ImageError, DataError, OSError) as error:
@@ -161,78 +222,124 @@ def read_crowds(task: CrowdTask, files: list[tuple[Path, Path, str]], show: str 
         stretched = task.stretch(picture)
         scale = np.array(stretched.shape[1::-1]) / np.array(picture.shape[1::-1])
         pictures.append(stretched)
-        points.append(np.clip(own * scale, 0, np.array(stretched.shape[1::-1]) - 1e-3))  # a few lie a pixel outside
+        # a few lie a pixel outside
+        points.append(np.clip(own * scale, 0, np.array(stretched.shape[1::-1]) - 1e-3))
         names.append(name)
     if not pictures:
-        expected = f"expected <name>.jpg with points in <name> or GT_<name>, {', '.join(POINT_SUFFIXES)}"
+        expected = (
+            f"expected <name>.jpg with points in <name> or GT_<name>, {', '.join(POINT_SUFFIXES)}"
+        )
         raise DataError(f"no picture with points among {len(files)} {show} files; {expected}")
     return Crowds(pictures, points, names, tuple(unreadable))
 
 
 def shanghaitech(task: CrowdTask, root: Path, part: str, split: str) -> Crowds:
-    """One split of ShanghaiTech `part_A` or `part_B` (Zhang et al., 2016); part A's train split without the six leaked pictures."""
+    """One split of ShanghaiTech `part_A` or `part_B` (Zhang et al., 2016); part A's train split
+    without the six leaked pictures."""
     folder = root / part / f"{split}_data"
-    images = sorted((folder / "images").glob("IMG_*.jpg"), key=lambda f: int(f.stem.removeprefix("IMG_")))
+    images = sorted(
+        (folder / "images").glob("IMG_*.jpg"), key=lambda f: int(f.stem.removeprefix("IMG_"))
+    )
     if not images:
-        raise DataError(f"no ShanghaiTech {part} {split} split at {folder}: expected images/IMG_<n>.jpg and ground-truth/GT_IMG_<n>.mat")
+        raise DataError(
+            f"no ShanghaiTech {part} {split} split at {folder}: expected images/IMG_<n>.jpg and ground-truth/GT_IMG_<n>.mat"
+        )
     files = [(f, folder / "ground-truth" / f"GT_{f.stem}.mat", f"{part}/{f.stem}") for f in images]
-    return read_crowds(task, [f for f in files if split == "test" or f[2] not in LEAKED], f"{part} {split}")
+    return read_crowds(
+        task, [f for f in files if split == "test" or f[2] not in LEAKED], f"{part} {split}"
+    )
 
 
 def pointed(task: CrowdTask, root: Path, split: str | None = None) -> Crowds:
-    """Any folder of pictures and points: each picture with the points file of its name (or GT_<name>) anywhere below `root`.
+    """Any folder of pictures and points: each picture with the points file of its name (or
+    GT_<name>) anywhere below `root`.
 
-    split: only files below a folder whose name begins so (train, val, test), as DISCO and most others are laid out.
+    split: only files below a folder whose name begins so (train, val, test), as DISCO and most
+    others are laid out.
     """
-    marks = {f.stem.removeprefix("GT_"): f for s in POINT_SUFFIXES for f in sorted(root.rglob(f"*{s}")) if of_split(f, root, split)}
-    images = [f for f in sorted(root.rglob("*")) if f.suffix.lower() in PICTURE_SUFFIXES and of_split(f, root, split)]
-    return read_crowds(task, [(f, marks[f.stem], f"{root.name}/{f.stem}") for f in images if f.stem in marks], root.name)
+    marks = {
+        f.stem.removeprefix("GT_"): f
+        for s in POINT_SUFFIXES
+        for f in sorted(root.rglob(f"*{s}"))
+        if of_split(f, root, split)
+    }
+    images = [
+        f
+        for f in sorted(root.rglob("*"))
+        if f.suffix.lower() in PICTURE_SUFFIXES and of_split(f, root, split)
+    ]
+    return read_crowds(
+        task,
+        [(f, marks[f.stem], f"{root.name}/{f.stem}") for f in images if f.stem in marks],
+        root.name,
+    )
 
 
 def of_split(file: Path, root: Path, split: str | None) -> bool:
     """Whether a file lies below a folder of this split, or no split is asked for."""
-    return split is None or any(p.lower().startswith(split) for p in file.relative_to(root).parts[:-1])
+    return split is None or any(
+        p.lower().startswith(split) for p in file.relative_to(root).parts[:-1]
+    )
 
 
 def load_crowds(task: CrowdTask, root: Path, split: str) -> dict[str, Crowds]:
-    """{set name: Crowds} of a split from `root`: ShanghaiTech's parts where they are, DISCO, or own pictures with points.
+    """{set name: Crowds} of a split from `root`: ShanghaiTech's parts where they are, DISCO, or own
+    pictures with points.
 
-    root: the folder that holds `shanghaitech/` or `disco/`, or one of those, or a folder of pictures and points. Raises DataError.
+    root: the folder that holds `shanghaitech/` or `disco/`, or one of those, or a folder of
+    pictures and points. Raises DataError.
     """
     for folder in (root / "shanghaitech", root):
         if (folder / "part_A").is_dir() or (folder / "part_B").is_dir():
-            return {p: shanghaitech(task, folder, p, split) for p in ("part_A", "part_B") if (folder / p).is_dir()}
+            return {
+                p: shanghaitech(task, folder, p, split)
+                for p in ("part_A", "part_B")
+                if (folder / p).is_dir()
+            }
     folder = next((f for name in ("disco", "DISCO") if (f := root / name).is_dir()), root)
     if any(of_split(f, folder, split) for f in folder.rglob("*.*")):
         return {folder.name: pointed(task, folder, split)}
     if split == "test":
-        raise DataError(f"no test split under {folder}: put its pictures and points below a folder named test")
+        raise DataError(
+            f"no test split under {folder}: put its pictures and points below a folder named test"
+        )
     return {folder.name: pointed(task, folder)}
 
 
 def hold_out_crowds(crowds: Crowds, fraction: float, seed: int) -> tuple[Crowds, Crowds]:
-    """(train, validation): a seeded random share of the pictures, of small and large crowds alike; one at least. Raises DataError."""
+    """(train, validation): a seeded random share of the pictures, of small and large crowds alike;
+    one at least. Raises DataError."""
     if len(crowds) < 2:
-        raise DataError(f"{len(crowds)} crowd pictures are too few: one must be held out, and one be left to learn from")
+        raise DataError(
+            f"{len(crowds)} crowd pictures are too few: one must be held out, and one be left to learn from"
+        )
     order = np.argsort(crowds.counts, kind="stable")
     block = min(max(2, round(1 / fraction)), len(crowds))
     rng = np.random.default_rng(seed)
-    held = {int(rng.choice(order[start : start + block])) for start in range(0, len(order) - block + 1, block)}
-    return crowds.subset(i for i in range(len(crowds)) if i not in held), crowds.subset(sorted(held))
-
-
+    held = {
+        int(rng.choice(order[start : start + block]))
+        for start in range(0, len(order) - block + 1, block)
+    }
+    return crowds.subset(i for i in range(len(crowds)) if i not in held), crowds.subset(
+        sorted(held)
+    )
 
 
 def empty_pictures(number: int, seed: int) -> Crowds:
-    """Pictures without anyone: flat colours, slopes of colour, noise and stripes. A counter that never saw one counts people in them."""
+    """Pictures without anyone: flat colours, slopes of colour, noise and stripes. A counter that
+    never saw one counts people in them."""
     rng, height, width = np.random.default_rng(seed), 768, 1152
-    y, x = np.mgrid[0:1:height * 1j, 0:1:width * 1j][..., None]
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j][..., None]
     pictures = []
     for i in range(number):
         a, b, c = rng.uniform(0, 255, (3, 3))
         flat = np.broadcast_to(a, (height, width, 3))
         slope = a + (b - a) * x + (c - a) * y
         noise = a + rng.normal(0, rng.uniform(5, 90), (height, width, rng.choice((1, 3))))
-        stripes = np.where(np.sin(rng.uniform(20, 400) * (x * rng.uniform(-1, 1) + y * rng.uniform(-1, 1))) > 0, a, b)
+        stripes = np.where(
+            np.sin(rng.uniform(20, 400) * (x * rng.uniform(-1, 1) + y * rng.uniform(-1, 1))) > 0,
+            a,
+            b,
+        )
         pictures.append((flat, slope, noise, stripes)[i % 4].clip(0, 255).astype(np.uint8))
     return Crowds(pictures, [np.empty((0, 2))] * number, [f"empty/{i}" for i in range(number)])

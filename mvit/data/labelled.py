@@ -1,4 +1,5 @@
-"""Data sets as uint8 arrays in memory, and augmentation of whole batches on the device that trains."""
+"""Data sets as uint8 arrays in memory, and augmentation of whole batches on the device that
+trains."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ from tqdm import tqdm
 from mvit.images.reader import ImageError, read_image
 from mvit.tasks import Task
 
-TORCHVISION = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python"}  # the folders of torchvision's own downloads
+# the folders of torchvision's own downloads
+TORCHVISION = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python"}
 PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 
 
@@ -25,7 +27,8 @@ class DataError(ValueError):
 
 @dataclass
 class Pictures:
-    """Pictures (N, 3, S, S) uint8 with integer labels (N,), the class names, and the names of files that could not be read."""
+    """Pictures (N, 3, S, S) uint8 with integer labels (N,), the class names, and the names of files
+    that could not be read."""
 
     x: torch.Tensor
     y: torch.Tensor
@@ -38,19 +41,29 @@ class Pictures:
     def subset(self, index: torch.Tensor) -> Pictures:
         return Pictures(self.x[index], self.y[index], self.labels, self.unreadable)
 
-    def whole(self, index: torch.Tensor, task: Task, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    def whole(
+        self, index: torch.Tensor, task: Task, device: torch.device
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """The pictures as the model sees them, for scoring: x (B, 3, S, S) normalised, y (B,)."""
         return task.normalise(task.enlarge(self.x[index].to(device))), self.y[index].to(device)
 
     def augmented(
-        self, index: torch.Tensor, task: Task, size: int, generator: torch.Generator, device: torch.device
+        self,
+        index: torch.Tensor,
+        task: Task,
+        size: int,
+        generator: torch.Generator,
+        device: torch.device,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The pictures changed at random, for training: x (B, 3, size, size) normalised, y (B,)."""
-        return task.normalise(augment(self.x[index].to(device), size, generator)), self.y[index].to(device)
+        return task.normalise(augment(self.x[index].to(device), size, generator)), self.y[index].to(
+            device
+        )
 
 
 def data_root(given: str | None) -> Path:
-    """Resolve `--data DIR` or the environment variable MVIT_DATA; raises DataError if neither names a folder."""
+    """Resolve `--data DIR` or the environment variable MVIT_DATA; raises DataError if neither names
+    a folder."""
     root = given or os.environ.get("MVIT_DATA")
     if not root:
         raise DataError("no data folder: pass --data DIR or set MVIT_DATA")
@@ -60,40 +73,58 @@ def data_root(given: str | None) -> Path:
 
 
 def load_split(task: Task, root: Path, split: str) -> Pictures:
-    """Read the `train` or `test` split of a task from `root` (the folder that holds the set's own folder, or that folder).
+    """Read the `train` or `test` split of a task from `root` (the folder that holds the set's own
+    folder, or that folder).
 
-    Accepts an image folder `<split>/<class>/*` or torchvision's own download of CIFAR. Raises DataError.
+    Accepts an image folder `<split>/<class>/*` or torchvision's own download of CIFAR. Raises
+    DataError.
     """
     for folder in (root / task.name, root):
         if (folder / split).is_dir():
             return read_folder(task, folder / split)
         if task.name in TORCHVISION and (folder / TORCHVISION[task.name]).is_dir():
             return _read_torchvision(task, folder, split)
-    raise DataError(f"no {split} split of {task.name} under {root}: expected {task.name}/{split}/<class>/*.png there")
+    raise DataError(
+        f"no {split} split of {task.name} under {root}: expected {task.name}/{split}/<class>/*.png there"
+    )
 
 
 def class_folders(folder: Path) -> tuple[str, ...]:
-    """The class names of an image folder: its sub-folders in order, without the hidden ones and those that archives leave behind.
+    """The class names of an image folder: its sub-folders in order, without the hidden ones and
+    those that archives leave behind.
 
     Raises DataError if there are fewer than two.
     """
-    names = tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith((".", "__"))))
+    names = tuple(
+        sorted(
+            p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith((".", "__"))
+        )
+    )
     if len(names) < 2:
-        raise DataError(f"{folder} holds {len(names)} class folders; a classifier needs at least two")
+        raise DataError(
+            f"{folder} holds {len(names)} class folders; a classifier needs at least two"
+        )
     return names
 
 
 def is_picture(file: Path) -> bool:
-    """Whether a file's name is a picture's; hidden files (macOS keeps one beside each picture in an archive) are none."""
+    """Whether a file's name is a picture's; hidden files (macOS keeps one beside each picture in an
+    archive) are none."""
     return file.suffix.lower() in PICTURE_SUFFIXES and not file.name.startswith(".")
 
 
 def read_folder(task: Task, folder: Path) -> Pictures:
-    """Read an image folder `<folder>/<class>/*`; unreadable pictures are skipped and listed. Raises DataError."""
+    """Read an image folder `<folder>/<class>/*`; unreadable pictures are skipped and listed. Raises
+    DataError."""
     labels = class_folders(folder)
     if task.labels and labels != task.labels:
         raise DataError(f"the class folders of {folder} are not those of {task.name}")
-    files = [(f, i) for i, c in enumerate(labels) for f in sorted((folder / c).iterdir()) if is_picture(f)]
+    files = [
+        (f, i)
+        for i, c in enumerate(labels)
+        for f in sorted((folder / c).iterdir())
+        if is_picture(f)
+    ]
     if not files:
         raise DataError(f"{folder} holds no pictures")
     pictures, ys, unreadable = [], [], []
@@ -116,14 +147,22 @@ def _read_torchvision(task: Task, folder: Path, split: str) -> Pictures:
     try:
         data = kind(str(folder), train=split == "train", download=False)
     except RuntimeError as error:
-        raise DataError(f"torchvision's download of {task.name} in {folder} is damaged: {error}") from error
-    return Pictures(torch.from_numpy(data.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(data.targets), task.labels)
+        raise DataError(
+            f"torchvision's download of {task.name} in {folder} is damaged: {error}"
+        ) from error
+    return Pictures(
+        torch.from_numpy(data.data).permute(0, 3, 1, 2).contiguous(),
+        torch.tensor(data.targets),
+        task.labels,
+    )
 
 
 def hold_out(pictures: Pictures, fraction: float, seed: int) -> tuple[Pictures, Pictures]:
-    """Cut a validation part, the same share of every class, from a training split: gives back (train, validation).
+    """Cut a validation part, the same share of every class, from a training split: gives back
+    (train, validation).
 
-    At least one picture of each class is validated if it has two or more, and at least one always stays in train.
+    At least one picture of each class is validated if it has two or more, and at least one always
+    stays in train.
     """
     generator = torch.Generator().manual_seed(seed)
     held = torch.zeros(len(pictures), dtype=torch.bool)
@@ -135,9 +174,11 @@ def hold_out(pictures: Pictures, fraction: float, seed: int) -> tuple[Pictures, 
 
 
 def augment(pictures: torch.Tensor, size: int, generator: torch.Generator) -> torch.Tensor:
-    """Crop, shift, stretch, flip and light uint8 pictures (B, 3, S, S) at random and enlarge them to (B, 3, size, size) in 0..1.
+    """Crop, shift, stretch, flip and light uint8 pictures (B, 3, S, S) at random and enlarge them
+    to (B, 3, size, size) in 0..1.
 
-    One bicubic resampling does crop, flip and enlargement together, so a picture is never blurred twice.
+    One bicubic resampling does crop, flip and enlargement together, so a picture is never blurred
+    twice.
     """
     b = len(pictures)
 
@@ -151,7 +192,12 @@ def augment(pictures: torch.Tensor, size: int, generator: torch.Generator) -> to
     theta[:, :, 2] = uniform(-1, 1, 2) * (1 - area).abs().add(0.06)[:, None]
     theta = theta.to(pictures.device)
     grid = F.affine_grid(theta, [b, 3, size, size], align_corners=False)
-    pixels = F.grid_sample(pictures.float() / 255, grid, mode="bicubic", padding_mode="reflection", align_corners=False)
-    contrast, light = uniform(0.8, 1.2, 1, 1, 1).to(pixels.device), uniform(-0.1, 0.1, 1, 1, 1).to(pixels.device)
+    pixels = F.grid_sample(
+        pictures.float() / 255, grid, mode="bicubic", padding_mode="reflection", align_corners=False
+    )
+    contrast, light = (
+        uniform(0.8, 1.2, 1, 1, 1).to(pixels.device),
+        uniform(-0.1, 0.1, 1, 1, 1).to(pixels.device),
+    )
     pixels = (pixels - 0.5) * contrast + 0.5 + light
     return pixels.clamp_(0, 1)

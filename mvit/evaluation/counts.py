@@ -1,4 +1,5 @@
-"""Counts of every exit on crowd pictures, recorded once and read many times; and the errors computed from them."""
+"""Counts of every exit on crowd pictures, recorded once and read many times; and the errors
+computed from them."""
 
 from __future__ import annotations
 
@@ -19,13 +20,15 @@ from mvit.data.crowds import Crowds
 from mvit.evaluation.predictions import FILE, PredictionsError, practical
 from mvit.models.multi_exit import FINAL, MultiExitViT
 
-RANGES = ((0, 50), (50, 100), (100, 200), (200, 500), (500, None))  # people in a picture: from, and up to but not with
+# people in a picture: from, and up to but not with
+RANGES = ((0, 50), (50, 100), (100, 200), (200, 500), (500, None))
 RESAMPLES = 2_000  # of the bootstrap
 
 
 @dataclass(frozen=True)
 class Totals:
-    """Counts of whole pictures, as the stop rules replay them. exits: E pairs; count: (E, N) as counted; truth: (N,) who are there."""
+    """Counts of whole pictures, as the stop rules replay them. exits: E pairs; count: (E, N) as
+    counted; truth: (N,) who are there."""
 
     exits: list[tuple[int, str]]
     count: np.ndarray
@@ -36,7 +39,8 @@ class Totals:
 class Counts:
     """What E exits counted in N pictures. exits: E pairs (layer, head), the final exit last.
 
-    tiles: (E, N, 6) people in each tile, as counted; truth: (N, 6) people who are there; names: N names `<set>/<picture>`.
+    tiles: (E, N, 6) people in each tile, as counted; truth: (N, 6) people who are there; names: N
+    names `<set>/<picture>`.
     """
 
     exits: list[tuple[int, str]]
@@ -63,7 +67,9 @@ class Counts:
     def sets(self) -> dict[str, Counts]:
         """The same, apart for each set of pictures."""
         owner = np.array([n.split("/")[0] for n in self.names])
-        return {str(s): self.pictures(np.flatnonzero(owner == s)) for s in dict.fromkeys(owner.tolist())}
+        return {
+            str(s): self.pictures(np.flatnonzero(owner == s)) for s in dict.fromkeys(owner.tolist())
+        }
 
     @property
     def totals(self) -> Totals:
@@ -72,7 +78,9 @@ class Counts:
 
     def pictures(self, index: np.ndarray) -> Counts:
         """Some of the pictures."""
-        return Counts(self.exits, self.tiles[:, index], self.truth[index], [self.names[i] for i in index])
+        return Counts(
+            self.exits, self.tiles[:, index], self.truth[index], [self.names[i] for i in index]
+        )
 
     def of_head(self, head: str) -> Counts:
         """One head's exits by layer, then the final exit."""
@@ -81,26 +89,45 @@ class Counts:
 
 
 @torch.inference_mode()
-def count(model: MultiExitViT, crowds: Crowds, accelerator: Accelerator, together: int = 2) -> Counts:
-    """Count every picture at every exit; the backbone runs once per picture, `together` pictures at a time."""
+def count(
+    model: MultiExitViT, crowds: Crowds, accelerator: Accelerator, together: int = 2
+) -> Counts:
+    """Count every picture at every exit; the backbone runs once per picture, `together` pictures at
+    a time."""
     model.eval().lean(True)
     exits, tiles, found = [*model.exits(), (model.depth, FINAL)], crowds.tiles(), []
-    for index in tqdm(torch.arange(len(tiles)).split(6 * together), desc="counting", unit="batch", mininterval=5, disable=None):
+    for index in tqdm(
+        torch.arange(len(tiles)).split(6 * together),
+        desc="counting",
+        unit="batch",
+        mininterval=5,
+        disable=None,
+    ):
         x, _ = tiles.whole(index, model.task, accelerator.device)
         with accelerator.autocast():
-            steps = [model.task.answers(step[2])[:, 0] for step in model.steps(x.to(model.dtype), exits, CpuClock())]
+            steps = [
+                model.task.answers(step[2])[:, 0]
+                for step in model.steps(x.to(model.dtype), exits, CpuClock())
+            ]
         found.append(torch.stack(steps).float().cpu())
     model.lean(False)
-    return Counts(exits, torch.cat(found, 1).unflatten(1, (-1, 6)).numpy(), tiles.y.view(-1, 6).numpy(), crowds.names)
+    return Counts(
+        exits,
+        torch.cat(found, 1).unflatten(1, (-1, 6)).numpy(),
+        tiles.y.view(-1, 6).numpy(),
+        crowds.names,
+    )
 
 
 def error(errors: np.ndarray) -> dict[str, float]:
-    """MAE and RMSE of errors (N,), in people a picture (the usual names; the literature also calls the RMSE "MSE")."""
+    """MAE and RMSE of errors (N,), in people a picture (the usual names; the literature also calls
+    the RMSE "MSE")."""
     return {"mae": float(np.abs(errors).mean()), "rmse": float(np.sqrt((errors**2).mean()))}
 
 
 def by_range(errors: np.ndarray, there: np.ndarray, seed: int = 0) -> list[dict]:
-    """MAE in each range of the true count with its 95 % bootstrap interval: [{range, n, mae, low, high}]; empty ranges are left out."""
+    """MAE in each range of the true count with its 95 % bootstrap interval: [{range, n, mae, low,
+    high}]; empty ranges are left out."""
     rng, rows = np.random.default_rng(seed), []
     for low, high in RANGES:
         own = np.abs(errors[(there >= low) & (there < (np.inf if high is None else high))])
@@ -109,40 +136,63 @@ def by_range(errors: np.ndarray, there: np.ndarray, seed: int = 0) -> list[dict]
         means = own[rng.integers(0, len(own), (RESAMPLES, len(own)))].mean(axis=1)
         name = f"{low}-{high}" if high else f">={low}"
         ends = np.percentile(means, (2.5, 97.5))
-        rows.append({"range": name, "n": len(own), "mae": float(own.mean()), "low": float(ends[0]), "high": float(ends[1])})
+        rows.append(
+            {
+                "range": name,
+                "n": len(own),
+                "mae": float(own.mean()),
+                "low": float(ends[0]),
+                "high": float(ends[1]),
+            }
+        )
     return rows
 
 
 def measured(model: MultiExitViT, counts: Counts, ranges: bool = False) -> dict:
-    """{"n", "final": {mae, rmse, macs}, "exits": [{layer, head, mae, rmse, macs, practical}]}; with `ranges` also the MAE in each range."""
+    """{"n", "final": {mae, rmse, macs}, "exits": [{layer, head, mae, rmse, macs, practical}]}; with
+    `ranges` also the MAE in each range."""
     rows = []
     for (layer, head), errors in zip(counts.exits, counts.errors, strict=True):
         row = {"layer": layer, "head": head, **error(errors), "macs": model.exit_macs(layer, head)}
         rows.append(row | ({"ranges": by_range(errors, counts.there)} if ranges else {}))
     final = {k: v for k, v in rows.pop().items() if k not in ("layer", "head")}
     good = practical({(r["layer"], r["head"]): -r["mae"] for r in rows})
-    return {"n": len(counts.names), "final": final, "exits": [r | {"practical": (r["layer"], r["head"]) in good} for r in rows]}
+    return {
+        "n": len(counts.names),
+        "final": final,
+        "exits": [r | {"practical": (r["layer"], r["head"]) in good} for r in rows],
+    }
 
 
 def summary(model: MultiExitViT, counts: Counts) -> dict:
-    """The card's figures: all test pictures together, and under "splits" each set by itself with its ranges."""
-    return measured(model, counts) | {"splits": {name: measured(model, own, ranges=True) for name, own in counts.sets.items()}}
+    """The card's figures: all test pictures together, and under "splits" each set by itself with
+    its ranges."""
+    return measured(model, counts) | {
+        "splits": {name: measured(model, own, ranges=True) for name, own in counts.sets.items()}
+    }
 
 
 def unusual(model: MultiExitViT, pictures: dict[str, np.ndarray]) -> list[dict]:
-    """What every exit counts in pictures by name, RGB uint8 (H, W, 3): [{"picture", "counts": {"layer:head": people}}]."""
+    """What every exit counts in pictures by name, RGB uint8 (H, W, 3): [{"picture", "counts":
+    {"layer:head": people}}]."""
     rows = []
     for name, picture in pictures.items():
         exits = model.run(picture, [*model.exits(), (model.depth, FINAL)])
-        rows.append({"picture": name, "counts": {f"{e.layer}:{e.head}": round(e.count, 2) for e in exits}})
+        rows.append(
+            {"picture": name, "counts": {f"{e.layer}:{e.head}": round(e.count, 2) for e in exits}}
+        )
     return rows
 
 
 def save_counts(folder: Path, splits: dict[str, Counts]) -> Path:
-    """Write predictions.safetensors: `<split>.tiles` (E, N, 6) float16 and `<split>.truth` (N, 6); exits and names in the metadata."""
+    """Write predictions.safetensors: `<split>.tiles` (E, N, 6) float16 and `<split>.truth` (N, 6);
+    exits and names in the metadata."""
     tensors, about = {}, {}
     for split, c in splits.items():
-        tensors |= {f"{split}.tiles": c.tiles.astype(np.float16), f"{split}.truth": c.truth.astype(np.float16)}
+        tensors |= {
+            f"{split}.tiles": c.tiles.astype(np.float16),
+            f"{split}.truth": c.truth.astype(np.float16),
+        }
         about[split] = json.dumps({"exits": c.exits, "names": c.names})
     save_file(tensors, folder / FILE, about)
     return folder / FILE
@@ -157,10 +207,18 @@ def load_counts(folder: Path) -> dict[str, Counts]:
             for split, text in (opened.metadata() or {}).items():
                 about = json.loads(text)
                 exits: Sequence = [(int(layer), str(head)) for layer, head in about["exits"]]
-                tiles, truth = (opened.get_tensor(f"{split}.{part}").astype(np.float32) for part in ("tiles", "truth"))
-                if tiles.shape != (len(exits), len(about["names"]), 6) or truth.shape != tiles.shape[1:]:
+                tiles, truth = (
+                    opened.get_tensor(f"{split}.{part}").astype(np.float32)
+                    for part in ("tiles", "truth")
+                )
+                if (
+                    tiles.shape != (len(exits), len(about["names"]), 6)
+                    or truth.shape != tiles.shape[1:]
+                ):
                     raise ValueError(f"the shapes of '{split}' do not fit its exits and names")
                 found[split] = Counts(list(exits), tiles, truth, list(about["names"]))
         return found
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as problem:
-        raise PredictionsError(f"recorded counts in {file.parent.name}/{FILE} are missing or damaged ({problem})") from problem
+        raise PredictionsError(
+            f"recorded counts in {file.parent.name}/{FILE} are missing or damaged ({problem})"
+        ) from problem

@@ -1,4 +1,5 @@
-"""The paper's figures 6 to 8 from a bundle's card, and the few numbers of the paper that we set beside our own.
+"""The paper's figures 6 to 8 from a bundle's card, and the few numbers of the paper that we set
+beside our own.
 
 Source: Bakhtiarnia, Zhang, Iosifidis, "Multi-Exit Vision Transformer for Dynamic Inference" (2021).
 """
@@ -23,7 +24,8 @@ JOINT = ("end-to-end", "layer-wise")  # the strategies that change the final exi
 
 @dataclass(frozen=True)
 class Reported:
-    """One number that the paper reports. layer and head are None for its plain backbone; strategy: how its exit was trained."""
+    """One number that the paper reports. layer and head are None for its plain backbone; strategy:
+    how its exit was trained."""
 
     what: str
     value: float
@@ -36,7 +38,13 @@ class Reported:
 REPORTED = {
     "cifar10": (
         Reported("plain backbone", 0.9831),
-        Reported("CNN-Ignore-EE, layer 6, layer-wise", 0.9597, layer=6, head="cnn_ignore", strategy="layer-wise"),
+        Reported(
+            "CNN-Ignore-EE, layer 6, layer-wise",
+            0.9597,
+            layer=6,
+            head="cnn_ignore",
+            strategy="layer-wise",
+        ),
     ),
     "cifar100": (Reported("plain backbone", 0.9124),),
     "crowd": (Reported("plain backbone", 11.07, metric="MAE"),),
@@ -44,21 +52,31 @@ REPORTED = {
 
 
 def exits_of(card: dict) -> pd.DataFrame:
-    """Every exit of a card that has an accuracy: layer, head, accuracy, macs, practical, behind (points below the final exit), share of
-    the final exit's MACs. What is practical is counted again here when the card does not say it. Empty if the card records none."""
-    rows = pd.DataFrame([e for e in card.get("exits", []) if e.get("accuracy") is not None and e.get("macs")])
+    """Every exit of a card that has an accuracy: layer, head, accuracy, macs, practical, behind
+    (points below the final exit), share of the final exit's MACs. What is practical is counted
+    again here when the card does not say it. Empty if the card records none."""
+    rows = pd.DataFrame(
+        [e for e in card.get("exits", []) if e.get("accuracy") is not None and e.get("macs")]
+    )
     final = card.get("final", {})
     if rows.empty or "accuracy" not in final or "macs" not in final:
-        return pd.DataFrame(columns=["layer", "head", "accuracy", "macs", "practical", "behind", "share"])
+        return pd.DataFrame(
+            columns=["layer", "head", "accuracy", "macs", "practical", "behind", "share"]
+        )
     if "practical" not in rows:
         good = practical({(e.layer, e.head): e.accuracy for e in rows.itertuples()})
         rows["practical"] = [(e.layer, e.head) in good for e in rows.itertuples()]
-    rows = rows.assign(behind=100 * (final["accuracy"] - rows.accuracy), share=rows.macs / final["macs"])
-    return rows[["layer", "head", "accuracy", "macs", "practical", "behind", "share"]].sort_values(["head", "layer"], ignore_index=True)
+    rows = rows.assign(
+        behind=100 * (final["accuracy"] - rows.accuracy), share=rows.macs / final["macs"]
+    )
+    return rows[["layer", "head", "accuracy", "macs", "practical", "behind", "share"]].sort_values(
+        ["head", "layer"], ignore_index=True
+    )
 
 
 def cheapest_within(exits: pd.DataFrame, points: float) -> pd.Series | None:
-    """The exit of fewest MACs that is at most `points` below the final exit and cheaper than it; None if there is none."""
+    """The exit of fewest MACs that is at most `points` below the final exit and cheaper than it;
+    None if there is none."""
     near = exits[(exits.behind <= points + 1e-9) & (exits.share < 1)]
     return None if near.empty else near.loc[near.macs.idxmin()]
 
@@ -70,23 +88,39 @@ def best_at(exits: pd.DataFrame, layer: int) -> pd.Series | None:
 
 
 def by_head(exits: pd.DataFrame) -> pd.DataFrame:
-    """One row a head: practical (how many), of (how many), best_layer, best_accuracy, mean_accuracy."""
+    """One row a head: practical (how many), of (how many), best_layer, best_accuracy,
+    mean_accuracy."""
     rows = []
     for head, own in exits.groupby("head", sort=False):
         best = own.loc[own.accuracy.idxmax()]
-        rows.append((head, int(own.practical.sum()), len(own), int(best.layer), float(best.accuracy), float(own.accuracy.mean())))
-    table = pd.DataFrame(rows, columns=["head", "practical", "of", "best_layer", "best_accuracy", "mean_accuracy"])
+        rows.append(
+            (
+                head,
+                int(own.practical.sum()),
+                len(own),
+                int(best.layer),
+                float(best.accuracy),
+                float(own.accuracy.mean()),
+            )
+        )
+    table = pd.DataFrame(
+        rows, columns=["head", "practical", "of", "best_layer", "best_accuracy", "mean_accuracy"]
+    )
     return table.sort_values("mean_accuracy", ascending=False, ignore_index=True)
 
 
 def side_by_side(task: str, card: dict) -> pd.DataFrame:
-    """What the paper reports beside what we measured: what, paper, ours, ours_is, difference (points, ours minus the paper's)."""
+    """What the paper reports beside what we measured: what, paper, ours, ours_is, difference
+    (points, ours minus the paper's)."""
     exits, rows = exits_of(card), []
     for said in REPORTED.get(task, ()):
         if said.metric != "accuracy":
             continue
         if said.head is None:
-            ours, name = card.get("final", {}).get("accuracy"), f"final exit of {card['architecture']}"
+            ours, name = (
+                card.get("final", {}).get("accuracy"),
+                f"final exit of {card['architecture']}",
+            )
         else:
             own = exits[(exits.layer == said.layer) & (exits["head"] == said.head)]
             ours = None if own.empty else float(own.accuracy.iloc[0])
@@ -97,13 +131,19 @@ def side_by_side(task: str, card: dict) -> pd.DataFrame:
 
 
 def table1(task: str, card: dict) -> dict | None:
-    """What `python -m mvit table1` measured for a task and architecture (see mvit.training.table1.measure); None if it never did, or is damaged.
+    """What `python -m mvit table1` measured for a task and architecture (see
+    mvit.training.table1.measure); None if it never did, or is damaged.
 
-    Its "rows" become a table: strategy, head, accuracy (at the layer), final, change (of the final exit against the plain backbone, in
-    points), gain (at the layer, against the same head trained classifier-wise, in points; NaN where that is not known).
+    Its "rows" become a table: strategy, head, accuracy (at the layer), final, change (of the final
+    exit against the plain backbone, in points), gain (at the layer, against the same head trained
+    classifier-wise, in points; NaN where that is not known).
     """
     try:
-        found = json.loads((weights.root() / task / (card.get("grown_from") or card["architecture"]) / TABLE1).read_text())
+        found = json.loads(
+            (
+                weights.root() / task / (card.get("grown_from") or card["architecture"]) / TABLE1
+            ).read_text()
+        )
         rows = pd.DataFrame(found["rows"])[["strategy", "head", "accuracy", "final", "change"]]
         alone = rows[rows.strategy == "classifier-wise"].set_index("head").accuracy
         rows["gain"] = 100 * (rows.accuracy - rows["head"].map(alone))
@@ -113,34 +153,47 @@ def table1(task: str, card: dict) -> dict | None:
 
 
 def chance(share: float, n: int) -> float:
-    """By how many points two measured accuracies near `share`, of n pictures each, may differ by chance (95 %)."""
+    """By how many points two measured accuracies near `share`, of n pictures each, may differ by
+    chance (95 %)."""
     return 100 * 1.96 * math.sqrt(2 * share * (1 - share) / n)
 
 
 def strategy_findings(table: dict) -> dict[str, dict[str, float]]:
-    """{strategy: {"change": mean change of the final exit, "worst", "best", "gain": mean gain at the layer}} of the joint strategies."""
+    """{strategy: {"change": mean change of the final exit, "worst", "best", "gain": mean gain at
+    the layer}} of the joint strategies."""
     found = {}
     for strategy in JOINT:
         own = table["rows"][table["rows"].strategy == strategy]
         if len(own):
-            found[strategy] = {"change": float(own.change.mean()), "worst": float(own.change.min()), "best": float(own.change.max()),
-                               "gain": float(own.gain.mean())}  # fmt: skip
+            found[strategy] = {
+                "change": float(own.change.mean()),
+                "worst": float(own.change.min()),
+                "best": float(own.change.max()),
+                "gain": float(own.gain.mean()),
+            }
     return found
 
 
 def with_siblings(task: str, card: dict) -> pd.DataFrame:
-    """The exits of a card, and those of every other head that was trained on the very same backbone and lies in a bundle beside it."""
+    """The exits of a card, and those of every other head that was trained on the very same backbone
+    and lies in a bundle beside it."""
     found, sha = [exits_of(card)], card["files"].get("backbone.safetensors", {}).get("sha256")
     for name, backbone in weights.bundles():
         with suppress(weights.WeightsError, KeyError, AttributeError):
             other = weights.read_card(weights.root() / name / backbone)
-            if name == task and sha and other["files"]["backbone.safetensors"]["sha256"] == sha and not card.get("grown_from"):
+            if (
+                name == task
+                and sha
+                and other["files"]["backbone.safetensors"]["sha256"] == sha
+                and not card.get("grown_from")
+            ):
                 found.append(exits_of(other))
     return pd.concat(found, ignore_index=True).drop_duplicates(["layer", "head"], ignore_index=True)
 
 
 def future_work(exits: pd.DataFrame) -> pd.DataFrame:
-    """The heads beyond the paper's seven, as `by_head` rows with `rank` (by mean accuracy among all heads, 1 is the best)."""
+    """The heads beyond the paper's seven, as `by_head` rows with `rank` (by mean accuracy among all
+    heads, 1 is the best)."""
     rows = by_head(exits)
     rows["rank"] = rows.index + 1
     return rows[~rows["head"].isin(HEADS)].reset_index(drop=True)

@@ -1,4 +1,5 @@
-"""Predictions of every exit on a test set, recorded once and read many times; and the metrics computed from them."""
+"""Predictions of every exit on a test set, recorded once and read many times; and the metrics
+computed from them."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ class PredictionsError(ValueError):
 class Predictions:
     """What E exits said about N pictures. exits: E pairs (layer, head), the final exit last.
 
-    top1: (E, N) class indices. confidence, entropy (nats), margin: (E, N). truth: (N,) class indices.
+    top1: (E, N) class indices. confidence, entropy (nats), margin: (E, N). truth: (N,) class
+    indices.
     """
 
     exits: list[tuple[int, str]]
@@ -52,7 +54,9 @@ class Predictions:
     def select(self, exits: Sequence[tuple[int, str]]) -> Predictions:
         """The same pictures seen by the given exits only, in the given order."""
         rows = [self.exits.index(tuple(e)) for e in exits]
-        return Predictions([self.exits[r] for r in rows], *(getattr(self, f)[rows] for f in FIELDS), self.truth)
+        return Predictions(
+            [self.exits[r] for r in rows], *(getattr(self, f)[rows] for f in FIELDS), self.truth
+        )
 
     def of_head(self, head: str) -> Predictions:
         """One head's exits by layer, then the final exit."""
@@ -60,14 +64,25 @@ class Predictions:
 
 
 @torch.inference_mode()
-def predict(model: MultiExitViT, pictures: Pictures, accelerator: Accelerator, batch: int = 64, show: bool = True) -> Predictions:
-    """Score every exit on all pictures; the backbone runs once per picture. Spread over accelerate's processes, if several."""
+def predict(
+    model: MultiExitViT,
+    pictures: Pictures,
+    accelerator: Accelerator,
+    batch: int = 64,
+    show: bool = True,
+) -> Predictions:
+    """Score every exit on all pictures; the backbone runs once per picture. Spread over
+    accelerate's processes, if several."""
     model.eval().lean(True)
     exits = [*model.exits(), (model.depth, FINAL)]
     mine = torch.arange(len(pictures))[accelerator.process_index :: accelerator.num_processes]
     parts: list[torch.Tensor] = []
     bar = tqdm(
-        mine.split(batch), desc="scoring", unit="batch", mininterval=5, disable=None if show and accelerator.is_main_process else True
+        mine.split(batch),
+        desc="scoring",
+        unit="batch",
+        mininterval=5,
+        disable=None if show and accelerator.is_main_process else True,
     )
     for index in bar:
         x, _ = pictures.whole(index, model.task, accelerator.device)
@@ -79,14 +94,23 @@ def predict(model: MultiExitViT, pictures: Pictures, accelerator: Accelerator, b
     if accelerator.num_processes > 1:
         found = _gather(found, len(pictures), accelerator)
     top1, confidence, entropy, margin = found.numpy()
-    return Predictions(exits, top1.astype(np.int64), confidence, entropy, margin, pictures.y.numpy())
+    return Predictions(
+        exits, top1.astype(np.int64), confidence, entropy, margin, pictures.y.numpy()
+    )
 
 
 def _readout(logits: torch.Tensor) -> torch.Tensor:
     """logits: (E, B, out) -> (4, E, B): top-1, confidence, entropy, margin."""
     log_p = logits.log_softmax(-1)
     p, top = log_p.exp(), logits.softmax(-1).topk(2, dim=-1)
-    return torch.stack([top.indices[..., 0].float(), top.values[..., 0], -(p * log_p).sum(-1), top.values[..., 0] - top.values[..., 1]])
+    return torch.stack(
+        [
+            top.indices[..., 0].float(),
+            top.values[..., 0],
+            -(p * log_p).sum(-1),
+            top.values[..., 0] - top.values[..., 1],
+        ]
+    )
 
 
 def _gather(found: torch.Tensor, n: int, accelerator: Accelerator) -> torch.Tensor:
@@ -98,7 +122,8 @@ def _gather(found: torch.Tensor, n: int, accelerator: Accelerator) -> torch.Tens
 
 
 def practical(quality: dict[tuple[int, str], float]) -> set[tuple[int, str]]:
-    """The exits that are better than every earlier exit of the same head (paper, section IV). quality: the higher the better."""
+    """The exits that are better than every earlier exit of the same head (paper, section IV).
+    quality: the higher the better."""
     best: dict[str, float] = {}
     found = set()
     for (layer, head), value in sorted(quality.items()):
@@ -109,25 +134,39 @@ def practical(quality: dict[tuple[int, str], float]) -> set[tuple[int, str]]:
 
 
 def summary(model: MultiExitViT, predictions: Predictions) -> dict:
-    """The card's figures: {"n", "final": {accuracy, macs}, "exits": [{layer, head, accuracy, macs, practical}]}."""
+    """The card's figures: {"n", "final": {accuracy, macs}, "exits": [{layer, head, accuracy, macs,
+    practical}]}."""
     accuracy = dict(zip(predictions.exits, predictions.accuracy.tolist(), strict=True))
     final = accuracy.pop((model.depth, FINAL))
     good = practical(accuracy)
     rows = [
-        {"layer": b, "head": h, "accuracy": a, "macs": model.exit_macs(b, h), "practical": (b, h) in good} for (b, h), a in accuracy.items()
+        {
+            "layer": b,
+            "head": h,
+            "accuracy": a,
+            "macs": model.exit_macs(b, h),
+            "practical": (b, h) in good,
+        }
+        for (b, h), a in accuracy.items()
     ]
-    return {"n": len(predictions.truth), "final": {"accuracy": final, "macs": model.exit_macs(model.depth, FINAL)}, "exits": rows}
+    return {
+        "n": len(predictions.truth),
+        "final": {"accuracy": final, "macs": model.exit_macs(model.depth, FINAL)},
+        "exits": rows,
+    }
 
 
 def calibration_error(confidence: np.ndarray, correct: np.ndarray, bins: int = 15) -> float:
-    """Expected calibration error (Guo et al., 2017): confidence, correct: (N,) -> mean |accuracy - confidence| over equal-width bins."""
+    """Expected calibration error (Guo et al., 2017): confidence, correct: (N,) -> mean |accuracy -
+    confidence| over equal-width bins."""
     which = np.minimum((confidence * bins).astype(int), bins - 1)
     gaps = np.bincount(which, correct - confidence, bins)
     return float(np.abs(gaps).sum() / len(confidence))
 
 
 def failure_auroc(confidence: np.ndarray, correct: np.ndarray) -> float:
-    """Chance that a right answer is more confident than a wrong one (area under the ROC curve); NaN if all are right or all wrong."""
+    """Chance that a right answer is more confident than a wrong one (area under the ROC curve); NaN
+    if all are right or all wrong."""
     order = np.argsort(confidence, kind="stable")
     values, inverse, counts = np.unique(confidence[order], return_inverse=True, return_counts=True)
     ranks = np.empty(len(confidence))
@@ -149,7 +188,8 @@ def agreement(predictions: Predictions) -> np.ndarray:
 
 
 def save_predictions(folder: Path, splits: dict[str, Predictions]) -> Path:
-    """Write predictions.safetensors: tensors `<split>.<field>`, float16 and uint8, and the exits' names in the metadata."""
+    """Write predictions.safetensors: tensors `<split>.<field>`, float16 and uint8, and the exits'
+    names in the metadata."""
     tensors, names = {}, {}
     for split, p in splits.items():
         tensors |= {
@@ -176,8 +216,13 @@ def load_predictions(folder: Path) -> dict[str, Predictions]:
             exits = [(int(e.split(":")[0]), e.split(":")[1]) for e in text.split(",")]
             values = [tensors[f"{split}.{f}"] for f in FIELDS]
             found[split] = Predictions(
-                exits, values[0].astype(np.int64), *(v.astype(np.float32) for v in values[1:]), tensors[f"{split}.truth"].astype(np.int64)
+                exits,
+                values[0].astype(np.int64),
+                *(v.astype(np.float32) for v in values[1:]),
+                tensors[f"{split}.truth"].astype(np.int64),
             )
         return found
     except (OSError, SafetensorError, KeyError, ValueError, IndexError) as error:
-        raise PredictionsError(f"recorded predictions in {file.parent.name}/{FILE} are missing or damaged ({error})") from error
+        raise PredictionsError(
+            f"recorded predictions in {file.parent.name}/{FILE} are missing or damaged ({error})"
+        ) from error

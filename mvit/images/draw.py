@@ -1,4 +1,5 @@
-"""What is laid over a picture, with OpenCV: a map of attention, or the tiles of a counter with their counts."""
+"""What is laid over a picture, with OpenCV: a map of attention, or the tiles of a counter with
+their counts."""
 
 from __future__ import annotations
 
@@ -11,35 +12,60 @@ import numpy as np
 def overlay(picture: np.ndarray, heat: np.ndarray, strength: float = 0.75) -> np.ndarray:
     """Colour what matters and leave the rest as a grey picture: RGB uint8 (H, W, 3), a new array.
 
-    picture: RGB uint8 (H, W, 3). heat: (h, w) of 0..1, any size, scaled to the picture; values outside are clipped, not-a-number counts
-    as 0. strength: 0 (no colour) .. 1. The colours (OpenCV's inferno) grow brighter with the value, so that they keep their order for
-    any colour vision and in grey print. Raises ValueError for arrays of another shape or type.
+    picture: RGB uint8 (H, W, 3). heat: (h, w) of 0..1, any size, scaled to the picture; values
+    outside are clipped, not-a-number counts as 0. strength: 0 (no colour) .. 1. The colours
+    (OpenCV's inferno) grow brighter with the value, so that they keep their order for any colour
+    vision and in grey print. Raises ValueError for arrays of another shape or type.
     """
     if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
-        raise ValueError(f"the picture must be RGB uint8 (H, W, 3), not {picture.dtype} {picture.shape}")
+        raise ValueError(
+            f"the picture must be RGB uint8 (H, W, 3), not {picture.dtype} {picture.shape}"
+        )
     if heat.ndim != 2 or not heat.size:
         raise ValueError(f"the map must be (H, W), not {heat.shape}")
     height, width = picture.shape[:2]
     clean = np.nan_to_num(heat.astype(np.float32), nan=0.0, posinf=1.0, neginf=0.0).clip(0, 1)
     level = cv2.resize(clean, (width, height), interpolation=cv2.INTER_LINEAR)
-    colour = cv2.cvtColor(cv2.applyColorMap(np.rint(level * 255).astype(np.uint8), cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+    colour = cv2.cvtColor(
+        cv2.applyColorMap(np.rint(level * 255).astype(np.uint8), cv2.COLORMAP_INFERNO),
+        cv2.COLOR_BGR2RGB,
+    )
     grey = cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     share = (strength * level)[..., None]  # (H, W, 1)
     return np.rint(grey * (1 - share) + colour * share).astype(np.uint8)
 
 
-def count_tiles(picture: np.ndarray, boxes: Sequence[tuple[int, int, int, int]], counts: Sequence[float]) -> np.ndarray:
-    """Draw each tile's frame and its count, large, with an outline that reads on any ground: RGB uint8 (H, W, 3), a new array.
+def count_tiles(
+    picture: np.ndarray, boxes: Sequence[tuple[int, int, int, int]], counts: Sequence[float]
+) -> np.ndarray:
+    """Draw each tile's frame and its count, large, with an outline that reads on any ground: RGB
+    uint8 (H, W, 3), a new array.
 
-    picture: RGB uint8 (H, W, 3); boxes: (left, top, right, bottom) in its pixels; counts: people in each.
+    picture: RGB uint8 (H, W, 3); boxes: (left, top, right, bottom) in its pixels; counts: people in
+    each.
     """
     drawn = picture.copy()
     size = max(picture.shape[:2]) / 1152
     thick = max(1, round(2 * size))
     for (left, top, right, bottom), people in zip(boxes, counts, strict=True):
         for colour, width in (((255, 255, 255), thick + 1), ((0, 60, 110), thick)):
-            cv2.rectangle(drawn, (left + 2 * thick, top + 2 * thick), (right - 1 - 2 * thick, bottom - 1 - 2 * thick), colour, width)
+            cv2.rectangle(
+                drawn,
+                (left + 2 * thick, top + 2 * thick),
+                (right - 1 - 2 * thick, bottom - 1 - 2 * thick),
+                colour,
+                width,
+            )
         text, at = f"{people:.0f}", (left + round(22 * size), top + round(78 * size))
         for colour, width in (((0, 0, 0), round(14 * size)), ((255, 255, 255), round(5 * size))):
-            cv2.putText(drawn, text, at, cv2.FONT_HERSHEY_SIMPLEX, 2.2 * size, colour, max(1, width), cv2.LINE_AA)
+            cv2.putText(
+                drawn,
+                text,
+                at,
+                cv2.FONT_HERSHEY_SIMPLEX,
+                2.2 * size,
+                colour,
+                max(1, width),
+                cv2.LINE_AA,
+            )
     return drawn

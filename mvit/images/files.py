@@ -1,6 +1,8 @@
-"""Picture files as untrusted bytes: recognise the format and cut the file to its bare first picture, before any decoder sees it.
+"""Picture files as untrusted bytes: recognise the format and cut the file to its bare first
+picture, before any decoder sees it.
 
-What is cut away (EXIF, colour profiles, texts, thumbnails, later frames) is where the privacy leaks and most decoder bombs are.
+What is cut away (EXIF, colour profiles, texts, thumbnails, later frames) is where the privacy leaks
+and most decoder bombs are.
 """
 
 from __future__ import annotations
@@ -13,8 +15,12 @@ from collections.abc import Iterator
 from mvit.images.picture import DAMAGED, ImageError, Picture, check_size
 from mvit.images.tiff_tags import bare_tiff, orientation
 
-MAX_PARTS = 100_000  # segments, chunks or blocks in one file; far above real pictures, and walked in a fraction of a second
-MAX_WORK = 2_400_000_000  # samples a JPEG decoder passes over: 20 times 40 megapixels in colour; usual progressive pictures take 10
+# segments, chunks or blocks in one file; far above real pictures, and walked in a fraction of a
+# second
+MAX_PARTS = 100_000
+# samples a JPEG decoder passes over: 20 times 40 megapixels in colour; usual progressive pictures
+# take 10
+MAX_WORK = 2_400_000_000
 MAX_BUFFER = 250_000_000  # bytes a JPEG decoder keeps to refine a picture pass by pass
 
 FOREIGN = (  # what a file that is no picture of ours begins with, and what people call it
@@ -24,19 +30,35 @@ FOREIGN = (  # what a file that is no picture of ours begins with, and what peop
     (re.compile(rb"\s*(<\?xml|<!doctype|<html)", re.I), "a web page or XML text"),
     (re.compile(rb"....ftyp(hei|hev|mif1|msf1)", re.S), "a HEIC photo"),
     (re.compile(rb"....ftypavi", re.S), "an AVIF picture"),
-    (re.compile(rb"....(ftyp|moov|mdat)|\x1aE\xdf\xa3|RIFF....AVI |\0\0\x01[\xba\xb3]", re.S), "a video"),
+    (
+        re.compile(rb"....(ftyp|moov|mdat)|\x1aE\xdf\xa3|RIFF....AVI |\0\0\x01[\xba\xb3]", re.S),
+        "a video",
+    ),
     (re.compile(rb"PK\x03\x04|PK\x05\x06|\x1f\x8b|7z\xbc\xaf|Rar!"), "a compressed archive"),
     (re.compile(rb"8BPS"), "a Photoshop document"),
-    (re.compile(rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51|\xff\x0a|\0\0\0\x0cJXL "), "a JPEG 2000 or JPEG XL picture"),
+    (
+        re.compile(rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51|\xff\x0a|\0\0\0\x0cJXL "),
+        "a JPEG 2000 or JPEG XL picture",
+    ),
     (re.compile(rb"\0\0[\x01\x02]\0"), "an icon"),
 )
-BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)  # sizes; so that a text that begins with "BM" is not called a damaged picture
+# sizes; so that a text that begins with "BM" is not called a damaged picture
+BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 
 
 def bare_picture(data: bytes) -> Picture:
-    """Recognise picture bytes by content and cut them to the first picture; raises ImageError with a sentence for the user."""
-    readers = {b"\xff\xd8\xff": _jpeg, b"\x89PNG\r\n\x1a\n": _png, b"GIF87a": _gif, b"GIF89a": _gif,
-               b"II*\0": bare_tiff, b"MM\0*": bare_tiff, b"II+\0": bare_tiff, b"MM\0+": bare_tiff}  # fmt: skip
+    """Recognise picture bytes by content and cut them to the first picture; raises ImageError with
+    a sentence for the user."""
+    readers = {
+        b"\xff\xd8\xff": _jpeg,
+        b"\x89PNG\r\n\x1a\n": _png,
+        b"GIF87a": _gif,
+        b"GIF89a": _gif,
+        b"II*\0": bare_tiff,
+        b"MM\0*": bare_tiff,
+        b"II+\0": bare_tiff,
+        b"MM\0+": bare_tiff,
+    }
     reader = next((read for magic, read in readers.items() if data.startswith(magic)), None)
     if data[:2] == b"BM" and int.from_bytes(data[14:18], "little") in BMP_HEADERS:
         reader = _bmp
@@ -45,8 +67,12 @@ def bare_picture(data: bytes) -> Picture:
     if reader is None:
         name = next((name for pattern, name in FOREIGN if pattern.match(data)), None)
         if name:
-            raise ImageError(f"This is {name}, which is not supported; please save it as JPEG or PNG and try again.")
-        raise ImageError("This file is not a picture; please choose a JPEG, PNG, WebP, GIF, BMP or TIFF file.")
+            raise ImageError(
+                f"This is {name}, which is not supported; please save it as JPEG or PNG and try again."
+            )
+        raise ImageError(
+            "This file is not a picture; please choose a JPEG, PNG, WebP, GIF, BMP or TIFF file."
+        )
     try:
         return reader(data)
     except (struct.error, IndexError, KeyError):
@@ -54,15 +80,20 @@ def bare_picture(data: bytes) -> Picture:
 
 
 def _take(data: bytes, start: int, size: int) -> bytes:
-    """Return data[start : start + size]; raises struct.error where a truncated file would give less."""
+    """Return data[start : start + size]; raises struct.error where a truncated file would give
+    less."""
     if size < 0 or start + size > len(data):
         raise struct.error("truncated")
     return data[start : start + size]
 
 
-# ----------------------------------------------------------------------------------------------------------------- JPEG
+#
+#
+# -----------------------------------------------------------------------------------------------------------------
+# JPEG
 
-_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])", re.S)  # not a stuffed byte, padding or a restart
+# not a stuffed byte, padding or a restart
+_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])", re.S)
 _SOF, _NO_SOF = range(0xC0, 0xD0), (0xC4, 0xC8, 0xCC)
 _DHT, _EOI, _SOS, _DQT, _DRI, _APP0, _APP1, _APP14 = 0xC4, 0xD9, 0xDA, 0xDB, 0xDD, 0xE0, 0xE1, 0xEE
 
@@ -81,11 +112,14 @@ def _jpeg(data: bytes) -> Picture:
         position = marker.end() + length
         if code in _SOF and code not in _NO_SOF:
             if code > 0xC2 or body[0] != 8:
-                raise ImageError("This kind of JPEG file is not supported; please save it as an ordinary JPEG or as PNG and try again.")
+                raise ImageError(
+                    "This kind of JPEG file is not supported; please save it as an ordinary JPEG or as PNG and try again."
+                )
             if size is not None:
                 raise struct.error("two frames")
             height, width, components = struct.unpack_from(">HHB", body, 1)
-            check_size(width, height)  # before the limits on work below, so that the plainer reason is given
+            # before the limits on work below, so that the plainer reason is given
+            check_size(width, height)
             size, samples, progressive = (width, height), width * height * components, code == 0xC2
         elif code == _SOS:
             scans += 1
@@ -107,11 +141,16 @@ def _jpeg(data: bytes) -> Picture:
     if size is None or scans == 0:
         raise struct.error("no picture")
     if scans * samples > MAX_WORK or ((progressive or scans > 1) and 2 * samples > MAX_BUFFER):
-        raise ImageError("This JPEG file needs too much work to decode; please save it as an ordinary (baseline) JPEG and try again.")
+        raise ImageError(
+            "This JPEG file needs too much work to decode; please save it as an ordinary (baseline) JPEG and try again."
+        )
     return Picture("JPEG", b"".join((*parts, b"\xff\xd9")), size, turn)
 
 
-# ------------------------------------------------------------------------------------------------------------------ PNG
+#
+#
+# ------------------------------------------------------------------------------------------------------------------
+# PNG
 
 
 def _png(data: bytes) -> Picture:
@@ -137,7 +176,8 @@ def _png(data: bytes) -> Picture:
     width, height, depth, color = struct.unpack_from(">IIBB", chunks[b"IHDR"])
     clear, see_through = None, chunks.get(b"tRNS")
     if see_through and color in (0, 2):
-        # Compared here with the decoded pixels, because Pillow compares levels of 1 to 8 bits with levels of 16.
+        # Compared here with the decoded pixels, because Pillow compares levels of 1 to 8 bits with
+        # levels of 16.
         clear = struct.unpack_from(">H" if color == 0 else ">HHH", see_through)
         if color == 2 and depth == 16:
             clear = tuple(level >> 8 for level in clear)
@@ -148,11 +188,20 @@ def _png(data: bytes) -> Picture:
     kept += [(b"IDAT", b"".join(pixels)), (b"IEND", b"")]
     parts = [data[:8]]
     for kind, body in kept:
-        parts += [struct.pack(">I4s", len(body), kind), body, struct.pack(">I", zlib.crc32(body, zlib.crc32(kind)))]
-    return Picture("PNG", b"".join(parts), (width, height), orientation(chunks.get(b"eXIf", b"")), clear=clear)
+        parts += [
+            struct.pack(">I4s", len(body), kind),
+            body,
+            struct.pack(">I", zlib.crc32(body, zlib.crc32(kind))),
+        ]
+    return Picture(
+        "PNG", b"".join(parts), (width, height), orientation(chunks.get(b"eXIf", b"")), clear=clear
+    )
 
 
-# ------------------------------------------------------------------------------------------------------------------ GIF
+#
+#
+# ------------------------------------------------------------------------------------------------------------------
+# GIF
 
 
 def _gif(data: bytes) -> Picture:
@@ -186,10 +235,15 @@ def _gif(data: bytes) -> Picture:
     head = data[:6] + struct.pack("<HH", width, height) + data[10:first]
     frame = frame[:1] + bytes(4) + frame[5:]
     canvas = max(canvas_width, x + width), max(canvas_height, y + height)
-    return Picture("GIF", b"".join((head, control, frame, b";")), (width, height), canvas=canvas, offset=(x, y))
+    return Picture(
+        "GIF", b"".join((head, control, frame, b";")), (width, height), canvas=canvas, offset=(x, y)
+    )
 
 
-# ------------------------------------------------------------------------------------------------------------------ BMP
+#
+#
+# ------------------------------------------------------------------------------------------------------------------
+# BMP
 
 
 def _bmp(data: bytes) -> Picture:
@@ -198,11 +252,16 @@ def _bmp(data: bytes) -> Picture:
         return Picture("BMP", data, struct.unpack_from("<HH", data, 18))
     width, height, _, _, compression = struct.unpack_from("<iiHHI", data, 18)
     if compression not in (0, 3):  # Pillow expands run lengths in a slow loop
-        raise ImageError("This is a compressed BMP file, which is not supported; please save the picture as PNG and try again.")
+        raise ImageError(
+            "This is a compressed BMP file, which is not supported; please save the picture as PNG and try again."
+        )
     return Picture("BMP", data, (max(width, 0), abs(height)))
 
 
-# ----------------------------------------------------------------------------------------------------------------- WebP
+#
+#
+# -----------------------------------------------------------------------------------------------------------------
+# WebP
 
 
 def _webp_chunks(data: bytes, position: int, end: int) -> Iterator[tuple[bytes, bytes]]:
@@ -243,10 +302,14 @@ def _webp(data: bytes) -> Picture:
             parts = [(b"VP8X", b"\x10\0\0\0" + edges), (b"ALPH", chunks[b"ALPH"]), *parts]
     if canvas and (canvas[0] < offset[0] + size[0] or canvas[1] < offset[1] + size[1]):
         raise struct.error("frame outside the canvas")
-    inside = b"".join(struct.pack("<4sI", kind, len(body)) + body + bytes(len(body) % 2) for kind, body in parts)
+    inside = b"".join(
+        struct.pack("<4sI", kind, len(body)) + body + bytes(len(body) % 2) for kind, body in parts
+    )
     whole = b"RIFF" + struct.pack("<I", 4 + len(inside)) + b"WEBP" + inside
     return Picture("WEBP", whole, size, orientation(chunks.get(b"EXIF", b"")), canvas, offset)
 
 
 def _webp_canvas(header: bytes) -> tuple[int, int]:
-    return int.from_bytes(_take(header, 4, 3), "little") + 1, int.from_bytes(_take(header, 7, 3), "little") + 1
+    return int.from_bytes(_take(header, 4, 3), "little") + 1, int.from_bytes(
+        _take(header, 7, 3), "little"
+    ) + 1

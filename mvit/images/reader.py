@@ -21,15 +21,17 @@ BAND_PIXELS = 1_000_000  # converted at a time, so that a large picture is never
 def read_image(data: bytes) -> np.ndarray:
     """Read the bytes of a picture file as a person would see it: upright, first frame, on white.
 
-    Returns RGB uint8 (H, W, 3), H * W at most MAX_PIXELS. Reads JPEG, PNG, WebP, GIF, BMP and TIFF, recognised by content;
-    metadata is dropped unread but for the orientation. Raises ImageError, whose message is one sentence for the user.
-    Safe to call from several threads.
+    Returns RGB uint8 (H, W, 3), H * W at most MAX_PIXELS. Reads JPEG, PNG, WebP, GIF, BMP and TIFF,
+    recognised by content; metadata is dropped unread but for the orientation. Raises ImageError,
+    whose message is one sentence for the user. Safe to call from several threads.
     """
     if not data:
         raise ImageError("This file is empty; please choose a JPEG or PNG picture.")
     if len(data) > MAX_BYTES:
         megabytes = len(data) / 1024**2
-        raise ImageError(f"This file is too large ({megabytes:.1f} MB; the limit is 20 MB); please save a smaller copy and try again.")
+        raise ImageError(
+            f"This file is too large ({megabytes:.1f} MB; the limit is 20 MB); please save a smaller copy and try again."
+        )
     picture = bare_picture(data)
     width, height = picture.canvas or picture.size
     check_size(*picture.size)
@@ -38,7 +40,8 @@ def read_image(data: bytes) -> np.ndarray:
         pixels = _decode(picture, width, height)
     except ImageError:
         raise
-    except Exception:  # decoders raise about anything on damaged data; the cause may quote the file, so it is not kept
+    # decoders raise about anything on damaged data; the cause may quote the file, so it is not kept
+    except Exception:
         raise ImageError(DAMAGED) from None
     return _upright(pixels, picture.turn)
 
@@ -60,8 +63,10 @@ def _bands(size: tuple[int, int]) -> Iterator[slice]:
 
 
 def _webp_bands(picture: Picture) -> Iterator[tuple[slice, np.ndarray]]:
-    # OpenCV, because Pillow keeps four copies of a WebP picture while it decodes: 640 MB at 40 megapixels.
-    pixels = cv2.imdecode(np.frombuffer(picture.data, np.uint8), cv2.IMREAD_UNCHANGED)  # (H, W, 3 or 4), BGR or BGRA
+    # OpenCV, because Pillow keeps four copies of a WebP picture while it decodes: 640 MB at 40
+    # megapixels.
+    # (H, W, 3 or 4), BGR or BGRA
+    pixels = cv2.imdecode(np.frombuffer(picture.data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.shape[1::-1] != picture.size:
         raise ImageError(DAMAGED)
     code = cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA
@@ -80,18 +85,23 @@ def _pillow_bands(picture: Picture) -> Iterator[tuple[slice, np.ndarray]]:
 
 
 def _levels(image: Image.Image) -> tuple[float, float]:
-    """Return the levels of a float or 32-bit picture to show as black and white: 0..1 or 0..255 if it keeps to that, else its own range."""
+    """Return the levels of a float or 32-bit picture to show as black and white: 0..1 or 0..255 if
+    it keeps to that, else its own range."""
     low, high = np.inf, -np.inf
     for rows in _bands(image.size):
         band = np.asarray(image.crop((0, rows.start, image.width, rows.stop)))
         band = band[np.isfinite(band)]
         if band.size:
             low, high = min(low, float(band.min())), max(high, float(band.max()))
-    usual = [top for top in ((1.0, 255.0) if image.mode == "F" else (255.0,)) if low >= 0 and high <= top]
+    usual = [
+        top for top in ((1.0, 255.0) if image.mode == "F" else (255.0,)) if low >= 0 and high <= top
+    ]
     return (0.0, usual[0]) if usual else (low, high)
 
 
-def _rgb(band: Image.Image, picture: Picture, levels: tuple[float, float] = (0.0, 255.0)) -> np.ndarray:
+def _rgb(
+    band: Image.Image, picture: Picture, levels: tuple[float, float] = (0.0, 255.0)
+) -> np.ndarray:
     """Return a band of any Pillow mode as RGB uint8 (h, w, 3)."""
     hidden = None
     if band.mode.startswith("I;16"):
@@ -100,13 +110,16 @@ def _rgb(band: Image.Image, picture: Picture, levels: tuple[float, float] = (0.0
         rgb = cv2.cvtColor((grey >> 8).astype(np.uint8), cv2.COLOR_GRAY2RGB)
     elif band.mode in ("I", "F"):
         low, high = levels
-        with np.errstate(all="ignore"):  # infinities and not-a-numbers are dealt with in the next line
+        # infinities and not-a-numbers are dealt with in the next line
+        with np.errstate(all="ignore"):
             shown = (np.asarray(band).astype(np.float64) - low) / max(high - low, 1e-30)
         shown = np.nan_to_num(shown, nan=0.0, posinf=1.0, neginf=0.0).clip(0, 1)
         rgb = cv2.cvtColor(np.rint(shown * 255).astype(np.uint8), cv2.COLOR_GRAY2RGB)
     elif band.has_transparency_data:
         layer = band.convert("RGBA")
-        rgb = np.array(Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB"))
+        rgb = np.array(
+            Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+        )
     else:
         rgb = np.array(band.convert("RGB"))
         hidden = None if picture.clear is None else (rgb == np.array(picture.clear)).all(axis=-1)
@@ -118,6 +131,7 @@ def _rgb(band: Image.Image, picture: Picture, levels: tuple[float, float] = (0.0
 def _upright(pixels: np.ndarray, turn: int) -> np.ndarray:
     """Apply an EXIF orientation, 1..8, to RGB uint8 (H, W, 3)."""
     if turn >= 5:
-        pixels = cv2.transpose(pixels)  # mirrored about the main diagonal: orientation 5; the others add a flip
+        # mirrored about the main diagonal: orientation 5; the others add a flip
+        pixels = cv2.transpose(pixels)
     flip = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}.get(turn)
     return pixels if flip is None else cv2.flip(pixels, flip)

@@ -1,4 +1,5 @@
-"""What the plain backbone costs beside a run with exits: timm's own forward pass, timed in turn with the run."""
+"""What the plain backbone costs beside a run with exits: timm's own forward pass, timed in turn
+with the run."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ ROUNDS, SECONDS = 5, 1.0  # as many rounds as fit into the seconds, at least one
 
 @torch.inference_mode()
 def plain_ms(model: MultiExitViT, image: np.ndarray | torch.Tensor, repeats: int = 3) -> float:
-    """Median milliseconds of the backbone's plain forward pass on one picture, no exit anywhere, after one pass of warm-up."""
+    """Median milliseconds of the backbone's plain forward pass on one picture, no exit anywhere,
+    after one pass of warm-up."""
     x, clock = model.to_input(image), clock_for(model.device)
     marks = []
     for _ in range(repeats + 1):
@@ -28,10 +30,14 @@ def plain_ms(model: MultiExitViT, image: np.ndarray | torch.Tensor, repeats: int
     return median(clock.ms(*pair) for pair in marks[1:])
 
 
-def run_beside_plain(model: MultiExitViT, image: np.ndarray, plan: Plan) -> tuple[list[AnyExit], float]:
-    """(exits of an uninterrupted run, median ms of the plain pass): a few runs in turn with plain passes, after one of each to warm up.
+def run_beside_plain(
+    model: MultiExitViT, image: np.ndarray, plan: Plan
+) -> tuple[list[AnyExit], float]:
+    """(exits of an uninterrupted run, median ms of the plain pass): a few runs in turn with plain
+    passes, after one of each to warm up.
 
-    The run of middle length is given back whole, so that its times belong together. At most 5 rounds, and none begun after a second.
+    The run of middle length is given back whole, so that its times belong together. At most 5
+    rounds, and none begun after a second.
     """
     x, runs, plain = model.to_input(image), [], []
     list(model.run(x, plan))

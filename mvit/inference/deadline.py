@@ -1,13 +1,17 @@
-"""The interruptible run: an answer whenever the clock stops (paper, section I, "anytime" and budgeted inference).
+"""The interruptible run: an answer whenever the clock stops (paper, section I, "anytime" and
+budgeted inference).
 
-A worker thread runs the plan and publishes every exit that has finished, with the time. The caller sleeps until its deadline and takes
-the latest exit whose time is not after it. The worker asks between any two blocks whether to go on, so it stops at the next block.
+A worker thread runs the plan and publishes every exit that has finished, with the time. The caller
+sleeps until its deadline and takes the latest exit whose time is not after it. The worker asks
+between any two blocks whether to go on, so it stops at the next block.
 
-What the clock covers: it starts when the prepared input stands on the device and stops when the answer is in the caller's hands.
-Reading and resizing the picture is outside, since a run without a deadline pays the same.
+What the clock covers: it starts when the prepared input stands on the device and stops when the
+answer is in the caller's hands. Reading and resizing the picture is outside, since a run without a
+deadline pays the same.
 
-On a GPU, launches run ahead of the device by at most `look_ahead` blocks. An exit counts as finished when an event recorded behind the
-copy of its scores is seen complete, so a result that the GPU had not completed at the deadline is never returned.
+On a GPU, launches run ahead of the device by at most `look_ahead` blocks. An exit counts as
+finished when an event recorded behind the copy of its scores is seen complete, so a result that the
+GPU had not completed at the deadline is never returned.
 """
 
 from __future__ import annotations
@@ -32,16 +36,20 @@ from mvit.models.multi_exit import Exit, MultiExitViT, Plan
 LONGEST_MS = 60_000
 POLL_S = 20e-6  # between two looks at a GPU event
 
-# The threads stay alive between runs: a new one would build its own OpenMP team during its first deadline.
+# The threads stay alive between runs: a new one would build its own OpenMP team during its first
+# deadline.
 _workers = ThreadPoolExecutor(max_workers=8, thread_name_prefix="mvit-run")
-_known: WeakKeyDictionary[MultiExitViT, dict[tuple, float]] = WeakKeyDictionary()  # per model, ms of each exit on each kind of input
+# per model, ms of each exit on each kind of input
+_known: WeakKeyDictionary[MultiExitViT, dict[tuple, float]] = WeakKeyDictionary()
 _stopping: WeakSet[InterruptibleRun] = WeakSet()  # interrupted, perhaps still in their last block
 
 
 class _Prompt:
-    """While any caller waits for its deadline, Python hands its lock over every 0.2 ms instead of every 5 ms.
+    """While any caller waits for its deadline, Python hands its lock over every 0.2 ms instead of
+    every 5 ms.
 
-    Without it a worker whose operations are short keeps the caller from waking. Process-wide, so counted and put back.
+    Without it a worker whose operations are short keeps the caller from waking. Process-wide, so
+    counted and put back.
     """
 
     def __init__(self):
@@ -69,9 +77,12 @@ class DeadlineError(ValueError):
 
 
 def checked_deadline(deadline_ms: object) -> float:
-    """The deadline in ms as a float; raises DeadlineError unless it is a number above 0 and at most LONGEST_MS."""
+    """The deadline in ms as a float; raises DeadlineError unless it is a number above 0 and at most
+    LONGEST_MS."""
     if isinstance(deadline_ms, bool) or not isinstance(deadline_ms, Real):
-        raise DeadlineError(f"the deadline must be a number of milliseconds, not {str(deadline_ms)[:40]!r}")
+        raise DeadlineError(
+            f"the deadline must be a number of milliseconds, not {str(deadline_ms)[:40]!r}"
+        )
     try:
         ms = float(deadline_ms)
     except OverflowError:
@@ -87,12 +98,15 @@ def checked_deadline(deadline_ms: object) -> float:
 
 @dataclass(frozen=True)
 class Answer:
-    """What `answer_by` gives back. All times in ms since the call; an Exit's `elapsed_ms` is when it finished.
+    """What `answer_by` gives back. All times in ms since the call; an Exit's `elapsed_ms` is when
+    it finished.
 
-    exit: the latest exit that finished at or before the deadline, None if none had. finished: all that had, in order.
-    late: exits that finished after the deadline, before the answer was given; never the answer. in_flight: the (layer, head) that was
-    being computed when the answer was given, None if the plan was over. wasted_blocks: blocks begun beyond the answer's layer.
-    first_ms: about when the plan's first exit is ready. note: what the user must be told, such as a change of device.
+    exit: the latest exit that finished at or before the deadline, None if none had. finished: all
+    that had, in order. late: exits that finished after the deadline, before the answer was given;
+    never the answer. in_flight: the (layer, head) that was being computed when the answer was
+    given, None if the plan was over. wasted_blocks: blocks begun beyond the answer's layer.
+    first_ms: about when the plan's first exit is ready. note: what the user must be told, such as a
+    change of device.
     """
 
     deadline_ms: float
@@ -124,10 +138,12 @@ class Answer:
 
 
 class InterruptibleRun:
-    """A plan being run by a worker thread: iterate to get each exit as it finishes, call `interrupt` from any thread to stop it.
+    """A plan being run by a worker thread: iterate to get each exit as it finishes, call
+    `interrupt` from any thread to stop it.
 
-    Begins at once; `elapsed_ms` of an exit is when it finished, in ms since then. Raises PlanError for a plan that the model does not
-    have. An error in the worker is raised where the run is iterated or waited for. clock: for tests; the device's own by default.
+    Begins at once; `elapsed_ms` of an exit is when it finished, in ms since then. Raises PlanError
+    for a plan that the model does not have. An error in the worker is raised where the run is
+    iterated or waited for. clock: for tests; the device's own by default.
     """
 
     def __init__(self, model: MultiExitViT, image, plan: Plan, look_ahead: int = 2, clock=None):
@@ -147,7 +163,8 @@ class InterruptibleRun:
         _workers.submit(self._work, x)
 
     def interrupt(self) -> None:
-        """Tell the worker to stop at the next block; returns at once, and the exits finished so far stay readable."""
+        """Tell the worker to stop at the next block; returns at once, and the exits finished so far
+        stay readable."""
         self._interrupted = True
         _stopping.add(self)
 
@@ -182,8 +199,11 @@ class InterruptibleRun:
     def _work(self, x: torch.Tensor) -> None:
         try:
             account = self.model._account()
-            for layer, head, logits, marks in self.model.steps(x, self.plan, self.clock, self._keep_going):
-                scores = self.model.task.scores(logits).to("cpu", non_blocking=True)  # pinned if it comes from a GPU
+            for layer, head, logits, marks in self.model.steps(
+                x, self.plan, self.clock, self._keep_going
+            ):
+                # pinned if it comes from a GPU
+                scores = self.model.task.scores(logits).to("cpu", non_blocking=True)
                 self._pending.append((account, layer, head, scores, marks, self.clock.mark()))
                 self._publish()
             while self._pending and not self._interrupted:
@@ -197,7 +217,8 @@ class InterruptibleRun:
                 self._news.notify_all()
 
     def _keep_going(self, layer: int) -> bool:
-        """Asked between blocks: publish what is complete and hold the launches at most look_ahead blocks before the device."""
+        """Asked between blocks: publish what is complete and hold the launches at most look_ahead
+        blocks before the device."""
         self._launched.append(self.clock.mark())
         while not self._interrupted:
             self._publish()
@@ -219,12 +240,17 @@ class InterruptibleRun:
                 self._news.notify_all()
 
 
-def answer_by(model: MultiExitViT, image, deadline_ms: float, plan: Plan, look_ahead: int = 2) -> Answer:
-    """Run the plan and give back, at the deadline, the latest exit that had finished by then; earlier if the plan is over.
+def answer_by(
+    model: MultiExitViT, image, deadline_ms: float, plan: Plan, look_ahead: int = 2
+) -> Answer:
+    """Run the plan and give back, at the deadline, the latest exit that had finished by then;
+    earlier if the plan is over.
 
-    image: RGB uint8 (H, W, 3), or a prepared input (1, 3, S, S). deadline_ms: above 0, at most LONGEST_MS, counted from when the input
-    is prepared. look_ahead: how many blocks the launches may run ahead of a GPU. The worker stops at the next block after the answer.
-    Raises DeadlineError and PlanError before anything runs. If the GPU fails, the answer comes from the CPU and `note` says so.
+    image: RGB uint8 (H, W, 3), or a prepared input (1, 3, S, S). deadline_ms: above 0, at most
+    LONGEST_MS, counted from when the input is prepared. look_ahead: how many blocks the launches
+    may run ahead of a GPU. The worker stops at the next block after the answer. Raises
+    DeadlineError and PlanError before anything runs. If the GPU fails, the answer comes from the
+    CPU and `note` says so.
     """
     deadline_ms, x = checked_deadline(deadline_ms), model.to_input(image)
     try:
@@ -236,7 +262,9 @@ def answer_by(model: MultiExitViT, image, deadline_ms: float, plan: Plan, look_a
         return replace(_answer_by(substitute, x.cpu(), deadline_ms, plan, look_ahead), note=note)
 
 
-def _answer_by(model: MultiExitViT, x: torch.Tensor, deadline_ms: float, plan: Plan, look_ahead: int) -> Answer:
+def _answer_by(
+    model: MultiExitViT, x: torch.Tensor, deadline_ms: float, plan: Plan, look_ahead: int
+) -> Answer:
     first_ms = warm_up(model, x, plan)
     settle()
     run = InterruptibleRun(model, x, plan, look_ahead)
@@ -248,20 +276,26 @@ def _answer_by(model: MultiExitViT, x: torch.Tensor, deadline_ms: float, plan: P
     answered_ms, over, seen = run.elapsed_ms(), run.over, list(run.finished)
     finished = [e for e in seen if e.elapsed_ms <= deadline_ms]
     last = finished[-1] if finished else None
-    in_flight = None if over and len(seen) == len(run.plan) else run.plan[min(len(seen), len(run.plan) - 1)]
+    in_flight = (
+        None if over and len(seen) == len(run.plan) else run.plan[min(len(seen), len(run.plan) - 1)]
+    )
     wasted = run.blocks_begun - (last.layer if last else 0)
-    return Answer(deadline_ms, answered_ms, last, finished, seen[len(finished) :], in_flight, wasted, first_ms)
+    return Answer(
+        deadline_ms, answered_ms, last, finished, seen[len(finished) :], in_flight, wasted, first_ms
+    )
 
 
 def settle() -> None:
-    """Wait until every interrupted run has left its last block, which would compete with what comes next."""
+    """Wait until every interrupted run has left its last block, which would compete with what comes
+    next."""
     for run in list(_stopping):
         run._over.wait()
         _stopping.discard(run)
 
 
 def warm_up(model: MultiExitViT, x: torch.Tensor, plan: Plan) -> float:
-    """Run a plan once in a worker if its exits have not run on such an input before, and tell when its first exit is ready, in ms.
+    """Run a plan once in a worker if its exits have not run on such an input before, and tell when
+    its first exit is ready, in ms.
 
     First calls build thread teams and pick kernels, which is no part of a later answer.
     """

@@ -1,8 +1,10 @@
-"""What an exit looks at: attributions with Captum through the blocks up to that exit only, every method called the same way.
+"""What an exit looks at: attributions with Captum through the blocks up to that exit only, every
+method called the same way.
 
-The later blocks had no part in an early answer, so they have none in its explanation: an exit after layer b is explained through the
-embedding, blocks 1..b and its own head. Captum (Kokhlikyan et al. 2020, arXiv:2009.07896) is imported at the first use, since it takes
-longer than everything else on a page.
+The later blocks had no part in an early answer, so they have none in its explanation: an exit after
+layer b is explained through the embedding, blocks 1..b and its own head. Captum (Kokhlikyan et al.
+2020, arXiv:2009.07896) is imported at the first use, since it takes longer than everything else on
+a page.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from mvit.tasks import tile_boxes
 
 @dataclass(frozen=True)
 class Method:
-    """One way to explain. on: "tokens" (entering the last block before the exit) or "picture"; captum: its class; options: of its call."""
+    """One way to explain. on: "tokens" (entering the last block before the exit) or "picture";
+    captum: its class; options: of its call."""
 
     on: str
     captum: str
@@ -30,19 +33,39 @@ class Method:
 
 
 METHODS = {
-    "tokens": Method("tokens", "InputXGradient", "Activation times gradient on the tokens that enter the last layer before the exit "
-                     "(Shrikumar et al. 2016, arXiv:1605.01713): which patches spoke for the answer. Coarse, steady, fast.", {}),
-    "saliency": Method("picture", "Saliency", "How strongly the answer would react to a small change of each pixel (Simonyan et al. "
-                       "2013, arXiv:1312.6034). Fine, but noisy.", {}),
-    "input x gradient": Method("picture", "InputXGradient", "Each pixel's value times the answer's reaction to it (Shrikumar et al. 2016, "
-                               "arXiv:1605.01713).", {}),
-    "integrated gradients": Method("picture", "IntegratedGradients", "The reaction summed up on the way from a grey picture to this one "
-                                   "(Sundararajan et al. 2017, arXiv:1703.01365), in eight steps. The slowest.",
-                                   {"n_steps": 8, "method": "gausslegendre", "internal_batch_size": 4}),
-}  # fmt: skip
+    "tokens": Method(
+        "tokens",
+        "InputXGradient",
+        "Activation times gradient on the tokens that enter the last layer before the exit "
+        "(Shrikumar et al. 2016, arXiv:1605.01713): which patches spoke for the answer. Coarse, steady, fast.",
+        {},
+    ),
+    "saliency": Method(
+        "picture",
+        "Saliency",
+        "How strongly the answer would react to a small change of each pixel (Simonyan et al. "
+        "2013, arXiv:1312.6034). Fine, but noisy.",
+        {},
+    ),
+    "input x gradient": Method(
+        "picture",
+        "InputXGradient",
+        "Each pixel's value times the answer's reaction to it (Shrikumar et al. 2016, "
+        "arXiv:1605.01713).",
+        {},
+    ),
+    "integrated gradients": Method(
+        "picture",
+        "IntegratedGradients",
+        "The reaction summed up on the way from a grey picture to this one "
+        "(Sundararajan et al. 2017, arXiv:1703.01365), in eight steps. The slowest.",
+        {"n_steps": 8, "method": "gausslegendre", "internal_batch_size": 4},
+    ),
+}
 
 
-FINEST_PX = 48  # cells a side of a map on a picture that was never enlarged: single pixels are noise
+# cells a side of a map on a picture that was never enlarged: single pixels are noise
+FINEST_PX = 48
 
 
 class ExplainError(ValueError):
@@ -50,7 +73,8 @@ class ExplainError(ValueError):
 
 
 class Truncated(nn.Module):
-    """The network cut behind one exit. x: (B, 3, S, S), or the tokens (B, 1+N, D) after layer `begin` -> logits (B, out)."""
+    """The network cut behind one exit. x: (B, 3, S, S), or the tokens (B, 1+N, D) after layer
+    `begin` -> logits (B, out)."""
 
     def __init__(self, model: MultiExitViT, layer: int, head: str, begin: int = 0):
         super().__init__()
@@ -58,7 +82,8 @@ class Truncated(nn.Module):
         self.exit: Callable = model.backbone.final if head == FINAL else model.head_at(layer, head)
 
     def tokens(self, x: torch.Tensor) -> torch.Tensor:
-        """x: (B, 3, S, S) -> tokens (B, 1+N, D) after layer `begin`, where `forward` takes them up."""
+        """x: (B, 3, S, S) -> tokens (B, 1+N, D) after layer `begin`, where `forward` takes them
+        up."""
         tokens = self.backbone.embed(x)
         for layer in range(1, self.begin + 1):
             tokens = self.backbone.block(tokens, layer)
@@ -71,42 +96,67 @@ class Truncated(nn.Module):
         return self.exit(tokens)
 
 
-def attribute(model: MultiExitViT, image: np.ndarray | torch.Tensor, layer: int, head: str, method: str = "tokens",
-              target: int | None = None) -> np.ndarray:  # fmt: skip
-    """How much each place of the picture that the model sees spoke for an exit's answer: (S, S) float32, 0..1, S = task.input_px.
+def attribute(
+    model: MultiExitViT,
+    image: np.ndarray | torch.Tensor,
+    layer: int,
+    head: str,
+    method: str = "tokens",
+    target: int | None = None,
+) -> np.ndarray:
+    """How much each place of the picture that the model sees spoke for an exit's answer: (S, S)
+    float32, 0..1, S = task.input_px.
 
-    A counter's six tiles are explained together and put back in their places: (H, W) as `task.stretch` gives the picture.
-    image: RGB uint8 (H, W, 3), or a prepared input (1, 3, S, S). target: the class to explain, by default the exit's own answer.
-    "tokens" keeps what speaks for the class (as Grad-CAM does, Selvaraju et al. 2017, arXiv:1610.02391); the others take the absolute
-    value. All zeros where nothing speaks. Raises PlanError for an exit that is not there, ExplainError for an unknown method.
+    A counter's six tiles are explained together and put back in their places: (H, W) as
+    `task.stretch` gives the picture. image: RGB uint8 (H, W, 3), or a prepared input (1, 3, S, S).
+    target: the class to explain, by default the exit's own answer. "tokens" keeps what speaks for
+    the class (as Grad-CAM does, Selvaraju et al. 2017, arXiv:1610.02391); the others take the
+    absolute value. All zeros where nothing speaks. Raises PlanError for an exit that is not there,
+    ExplainError for an unknown method.
     """
     if method not in METHODS:
-        raise ExplainError(f"there is no method '{str(method)[:40]}'; there are: {', '.join(METHODS)}")
+        raise ExplainError(
+            f"there is no method '{str(method)[:40]}'; there are: {', '.join(METHODS)}"
+        )
     how = METHODS[method]
     model.head_at(layer, head)
     cut = Truncated(model, layer, head, begin=layer - 1 if how.on == "tokens" else 0)
     with torch.inference_mode(False), torch.enable_grad():
         from captum import attr
 
-        x = model.to_input(image).detach().clone()  # a tensor made in inference mode cannot take part in a gradient
+        # a tensor made in inference mode cannot take part in a gradient
+        x = model.to_input(image).detach().clone()
         with torch.no_grad():
             start = cut.tokens(x) if how.on == "tokens" else x
             target = int(cut(start)[0].argmax()) if target is None else target
         start.requires_grad_()
-        given = getattr(attr, how.captum)(cut).attribute(start, target=target, **how.options).detach().float()
-    maps = _on_tokens(given, x.shape[-1]) if how.on == "tokens" else _on_picture(given, min(model.task.native_px, FINEST_PX))
+        given = (
+            getattr(attr, how.captum)(cut)
+            .attribute(start, target=target, **how.options)
+            .detach()
+            .float()
+        )
+    maps = (
+        _on_tokens(given, x.shape[-1])
+        if how.on == "tokens"
+        else _on_picture(given, min(model.task.native_px, FINEST_PX))
+    )
     return _scaled(maps[0] if len(maps) == 1 else _put_together(maps, upright=_is_upright(image)))
 
 
 def _on_tokens(given: torch.Tensor, side: int) -> torch.Tensor:
-    """(B, 1+N, D) -> (B, side, side): summed over channels, class token left out, each patch at its place."""
+    """(B, 1+N, D) -> (B, side, side): summed over channels, class token left out, each patch at its
+    place."""
     patches = given[:, 1:].sum(-1).clamp(min=0)  # (B, N)
     grid = round(patches.shape[1] ** 0.5)
-    return F.interpolate(patches.view(-1, 1, grid, grid), (side, side), mode="bicubic", align_corners=False)[:, 0]
+    return F.interpolate(
+        patches.view(-1, 1, grid, grid), (side, side), mode="bicubic", align_corners=False
+    )[:, 0]
 
 
 def _on_picture(given: torch.Tensor, native: int) -> torch.Tensor:
-    """(B, 3, S, S) -> (B, S, S): averaged over the pixels of the training pictures, since what is finer was only interpolated."""
+    """(B, 3, S, S) -> (B, S, S): averaged over the pixels of the training pictures, since what is
+    finer was only interpolated."""
     size = given.shape[-2:]
     small = F.adaptive_avg_pool2d(given.abs().sum(1, keepdim=True), min(native, size[0]))
     return F.interpolate(small, size, mode="bilinear", align_corners=False)[:, 0]
@@ -129,4 +179,8 @@ def _scaled(heat: torch.Tensor) -> np.ndarray:
     """0..1, where 1 is the 99th percentile: a single loud pixel must not hide the rest."""
     heat = heat.clamp(min=0).cpu().numpy()
     top = float(np.percentile(heat, 99)) or float(heat.max())
-    return np.clip(heat / top, 0, 1).astype(np.float32) if np.isfinite(top) and top > 0 else np.zeros_like(heat, dtype=np.float32)
+    return (
+        np.clip(heat / top, 0, 1).astype(np.float32)
+        if np.isfinite(top) and top > 0
+        else np.zeros_like(heat, dtype=np.float32)
+    )

@@ -1,9 +1,10 @@
 """Which number format to compute in: a short probe instead of a guess.
 
-bfloat16 halves the memory traffic and, on CPUs with instructions for it, multiplies the arithmetic; on others it is emulated and slow.
-So both are timed on this machine, and bfloat16 is taken only if it is faster and says the same. Compiled blocks (torch.compile) are not
-among the choices: a ViT-Ti block at batch 1 became 1.04 times faster (CPU time, one thread of an AMD EPYC, PyTorch 2.15) for 15 s of
-compiling, and needs a C++ compiler on the user's machine.
+bfloat16 halves the memory traffic and, on CPUs with instructions for it, multiplies the arithmetic;
+on others it is emulated and slow. So both are timed on this machine, and bfloat16 is taken only if
+it is faster and says the same. Compiled blocks (torch.compile) are not among the choices: a ViT-Ti
+block at batch 1 became 1.04 times faster (CPU time, one thread of an AMD EPYC, PyTorch 2.15) for 15
+s of compiling, and needs a C++ compiler on the user's machine.
 """
 
 from __future__ import annotations
@@ -31,10 +32,11 @@ class PrecisionError(ValueError):
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen and why. speedup: float32 time / bfloat16 time; ms: median of one picture, None if not probed.
+    """What was chosen and why. speedup: float32 time / bfloat16 time; ms: median of one picture,
+    None if not probed.
 
-    same_top1: whether both formats predicted the same class at the final exit of every probe picture. confidence_gap: the largest
-    difference of their confidence there.
+    same_top1: whether both formats predicted the same class at the final exit of every probe
+    picture. confidence_gap: the largest difference of their confidence there.
     """
 
     dtype: str
@@ -60,12 +62,19 @@ def native_bfloat16() -> bool:
 
 
 def _has_bf16_instructions() -> bool:
-    checks = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
-    return any(check() for check in checks if check is not None) or torch.backends.cpu.get_cpu_capability() == "SVE256"
+    checks = (
+        getattr(torch.cpu, name, None)
+        for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    )
+    return (
+        any(check() for check in checks if check is not None)
+        or torch.backends.cpu.get_cpu_capability() == "SVE256"
+    )
 
 
 def probe_pictures(task, n: int = 4) -> list[np.ndarray]:
-    """Pictures to try a task's model on, always the same: smooth coloured blobs, RGB uint8 (64, 64, 3); for a counter drawn crowds."""
+    """Pictures to try a task's model on, always the same: smooth coloured blobs, RGB uint8 (64, 64,
+    3); for a counter drawn crowds."""
     if task.metric != "accuracy":
         return [render(people, seed=0, size=(576, 384)).picture for people in (60, 240)]
     rng = np.random.default_rng(0)
@@ -78,22 +87,34 @@ def probe_pictures(task, n: int = 4) -> list[np.ndarray]:
     return found
 
 
-def choose(model: MultiExitViT, pictures: list[np.ndarray] | None = None, override: str = "auto", n: int = 5) -> Choice:
-    """Probe float32 against bfloat16 on the model's device and choose; apply it with `model.to(choice.torch_dtype)`.
+def choose(
+    model: MultiExitViT,
+    pictures: list[np.ndarray] | None = None,
+    override: str = "auto",
+    n: int = 5,
+) -> Choice:
+    """Probe float32 against bfloat16 on the model's device and choose; apply it with
+    `model.to(choice.torch_dtype)`.
 
-    pictures: RGB uint8 (H, W, 3), at least one; `probe_pictures` by default. override: `float32` or `bfloat16` skips the probe. bfloat16
-    is chosen if the device has it, every picture keeps its top-1 class (or its count to 2 %), confidences move by at most 0.02, and it is
-    at least 1.1 times faster in paired runs of one picture: n of them, or as many as fit into two seconds. The model, in float32, is left
-    as it is. Raises PrecisionError for another word.
+    pictures: RGB uint8 (H, W, 3), at least one; `probe_pictures` by default. override: `float32` or
+    `bfloat16` skips the probe. bfloat16 is chosen if the device has it, every picture keeps its
+    top-1 class (or its count to 2 %), confidences move by at most 0.02, and it is at least 1.1
+    times faster in paired runs of one picture: n of them, or as many as fit into two seconds. The
+    model, in float32, is left as it is. Raises PrecisionError for another word.
     """
-    return settled(model.device.type, override) or _probe(model, pictures or probe_pictures(model.task), n)
+    return settled(model.device.type, override) or _probe(
+        model, pictures or probe_pictures(model.task), n
+    )
 
 
 def settled(device: str, override: str = "auto") -> Choice | None:
-    """The choice where no probe is needed to make it, else None. device: `cpu` or `cuda`. Raises PrecisionError for another word."""
+    """The choice where no probe is needed to make it, else None. device: `cpu` or `cuda`. Raises
+    PrecisionError for another word."""
     if override != "auto":
         if override not in DTYPES:
-            raise PrecisionError(f"there is no number format '{override}'; use auto, {' or '.join(DTYPES)}")
+            raise PrecisionError(
+                f"there is no number format '{override}'; use auto, {' or '.join(DTYPES)}"
+            )
         return Choice(override, "chosen by hand", overridden=True)
     if device == "cpu" and not native_bfloat16():
         return Choice("float32", "this CPU has no bfloat16 instructions")
@@ -106,10 +127,16 @@ def settled(device: str, override: str = "auto") -> Choice | None:
 def _probe(model: MultiExitViT, pictures: list[np.ndarray], n: int) -> Choice:
     full, half = model.backbone, copy.deepcopy(model.backbone).to(torch.bfloat16)
     inputs = [model.to_input(p) for p in pictures]
-    found = [[model.task.answers(body(x.to(dtype))) for x in inputs] for body, dtype in ((full, torch.float32), (half, torch.bfloat16))]
+    found = [
+        [model.task.answers(body(x.to(dtype))) for x in inputs]
+        for body, dtype in ((full, torch.float32), (half, torch.bfloat16))
+    ]
     same, gap = _agreement(model.task.metric, *found)
     x, y = inputs[0], inputs[0].bfloat16()
-    works, ms = {"float32": lambda: full(x), "bfloat16": lambda: half(y)}, {name: [] for name in DTYPES}
+    works, ms = (
+        {"float32": lambda: full(x), "bfloat16": lambda: half(y)},
+        {name: [] for name in DTYPES},
+    )
     end = time.monotonic() + MAX_SECONDS
     while len(ms["float32"]) < n and (not ms["float32"] or time.monotonic() < end):
         for name, found_ms in rounds(works, 1, warmup=0, clock=clock_for(model.device)).items():
@@ -118,8 +145,15 @@ def _probe(model: MultiExitViT, pictures: list[np.ndarray], n: int) -> Choice:
     ms = {name: np.array(found_ms) for name, found_ms in ms.items()}
     speedup = ratio(ms, "float32", "bfloat16")
     if not same or gap > MAX_CONFIDENCE_GAP:
-        moved = f"a confidence moved by {gap:.3f}" if model.task.metric == "accuracy" else f"a count moved by {gap:.1%}"
-        dtype, reason = "float32", "bfloat16 changes answers: " + ("another class" if not same else moved)
+        moved = (
+            f"a confidence moved by {gap:.3f}"
+            if model.task.metric == "accuracy"
+            else f"a count moved by {gap:.1%}"
+        )
+        dtype, reason = (
+            "float32",
+            "bfloat16 changes answers: " + ("another class" if not same else moved),
+        )
     elif speedup < WORTHWHILE:
         dtype, reason = "float32", f"bfloat16 is not faster here ({speedup:.2f} times)"
     else:
@@ -128,8 +162,11 @@ def _probe(model: MultiExitViT, pictures: list[np.ndarray], n: int) -> Choice:
     return Choice(dtype, reason, False, *medians, speedup, same, gap)
 
 
-def _agreement(metric: str, full: list[torch.Tensor], half: list[torch.Tensor]) -> tuple[bool, float]:
-    """Whether all pictures keep their class, and the largest difference of a confidence; of a count, its share of the count."""
+def _agreement(
+    metric: str, full: list[torch.Tensor], half: list[torch.Tensor]
+) -> tuple[bool, float]:
+    """Whether all pictures keep their class, and the largest difference of a confidence; of a
+    count, its share of the count."""
     if metric == "accuracy":
         a, b = torch.cat(full).max(1), torch.cat(half).max(1)
         return bool((a.indices == b.indices).all()), float((a.values - b.values).abs().max())

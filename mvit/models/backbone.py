@@ -7,11 +7,18 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
-from mvit.models.inline_layers import embedding, encoder_layer, plain_embedding, plain_layer, watched
+from mvit.models.inline_layers import (
+    embedding,
+    encoder_layer,
+    plain_embedding,
+    plain_layer,
+    watched,
+)
 
 
 class Backbone(nn.Module):
-    """A plain ViT as: embed -> block 1 .. block L -> final exit. Holds the timm model itself, so its weights keep timm's names.
+    """A plain ViT as: embed -> block 1 .. block L -> final exit. Holds the timm model itself, so
+    its weights keep timm's names.
 
     Raises ValueError if the model is not a plain ViT with one class token.
     """
@@ -19,23 +26,37 @@ class Backbone(nn.Module):
     def __init__(self, vit: VisionTransformer):
         super().__init__()
         if not isinstance(vit, VisionTransformer) or vit.num_prefix_tokens != 1:
-            raise ValueError("the backbone must be a plain timm VisionTransformer with one class token")
+            raise ValueError(
+                "the backbone must be a plain timm VisionTransformer with one class token"
+            )
         self.vit = vit
         vit.straight = plain_embedding(vit)
         for block in vit.blocks:
             block.straight = plain_layer(block)
 
     @classmethod
-    def create(cls, name: str, outputs: int, pretrained: bool = False, img_size: int = 224, **options) -> Backbone:
-        """Build the timm model `name` for square inputs of `img_size` pixels; `pretrained` asks the hub for its weights.
+    def create(
+        cls, name: str, outputs: int, pretrained: bool = False, img_size: int = 224, **options
+    ) -> Backbone:
+        """Build the timm model `name` for square inputs of `img_size` pixels; `pretrained` asks the
+        hub for its weights.
 
-        Raises ValueError if timm has no such model, if it cannot be had from the hub, or if it is not a plain ViT.
+        Raises ValueError if timm has no such model, if it cannot be had from the hub, or if it is
+        not a plain ViT.
         """
         try:
             return cls(
-                timm.create_model(name, pretrained=pretrained, num_classes=outputs, img_size=img_size, dynamic_img_size=True, **options)
+                timm.create_model(
+                    name,
+                    pretrained=pretrained,
+                    num_classes=outputs,
+                    img_size=img_size,
+                    dynamic_img_size=True,
+                    **options,
+                )
             )
-        except (TypeError, RuntimeError) as error:  # a model without these options is no plain ViT; a name that timm does not know
+        # a model without these options is no plain ViT; a name that timm does not know
+        except (TypeError, RuntimeError) as error:
             raise ValueError(f"'{name}' cannot be a backbone: {error}") from error
 
     @property
@@ -56,7 +77,11 @@ class Backbone(nn.Module):
     def embed(self, image: torch.Tensor) -> torch.Tensor:
         """image: (B, 3, H, W) -> tokens: (B, 1+N, D), class token first, positions added."""
         patches = self.vit.patch_embed
-        if self.vit.straight and tuple(image.shape[2:]) == patches.img_size and not watched(patches):
+        if (
+            self.vit.straight
+            and tuple(image.shape[2:]) == patches.img_size
+            and not watched(patches)
+        ):
             return embedding(self.vit, image)
         return self.vit.norm_pre(self.vit._pos_embed(self.vit.patch_embed(image)))
 

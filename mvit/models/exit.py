@@ -12,8 +12,9 @@ from typing import ClassVar
 class AnyExit:
     """What all exits share.
 
-    scores: what the task reads from the logits. elapsed_ms: since the run began, other exits included; ms: what this exit alone costs,
-    the backbone up to its layer and its head. macs: multiply-accumulates of the same.
+    scores: what the task reads from the logits. elapsed_ms: since the run began, other exits
+    included; ms: what this exit alone costs, the backbone up to its layer and its head. macs:
+    multiply-accumulates of the same.
     """
 
     layer: int
@@ -26,14 +27,27 @@ class AnyExit:
     macs: int
     practical: bool = False
 
-    columns: ClassVar[tuple[str, ...]] = ("layer", "head", "ms", "head_ms", "macs", "practical")  # of a trace
+    # of a trace
+    columns: ClassVar[tuple[str, ...]] = ("layer", "head", "ms", "head_ms", "macs", "practical")
 
 
 @dataclass(frozen=True)
 class Exit(AnyExit):
     """A class. scores: (out,) class probabilities."""
 
-    columns: ClassVar = ("layer", "head", "prediction", "label", "confidence", "entropy", "margin", "ms", "head_ms", "macs", "practical")
+    columns: ClassVar = (
+        "layer",
+        "head",
+        "prediction",
+        "label",
+        "confidence",
+        "entropy",
+        "margin",
+        "ms",
+        "head_ms",
+        "macs",
+        "practical",
+    )
 
     @cached_property
     def prediction(self) -> int:
@@ -63,9 +77,20 @@ class Exit(AnyExit):
 
 @dataclass(frozen=True)
 class CountExit(AnyExit):
-    """A count of people. scores: (tiles,) people in each tile of the picture; a regressor may go below zero."""
+    """A count of people. scores: (tiles,) people in each tile of the picture; a regressor may go
+    below zero."""
 
-    columns: ClassVar = ("layer", "head", "count", "label", "tiles", "ms", "head_ms", "macs", "practical")
+    columns: ClassVar = (
+        "layer",
+        "head",
+        "count",
+        "label",
+        "tiles",
+        "ms",
+        "head_ms",
+        "macs",
+        "practical",
+    )
 
     @property
     def tiles(self) -> list[float]:

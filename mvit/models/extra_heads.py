@@ -1,6 +1,8 @@
-"""Heads beyond the paper's seven, named by it as future work: gMLP, FNet and Perceiver layers as early exits.
+"""Heads beyond the paper's seven, named by it as future work: gMLP, FNet and Perceiver layers as
+early exits.
 
-They are built, trained and run like the seven. A new one is one class here and one line in EXTRA; `EVERY` is what can be loaded.
+They are built, trained and run like the seven. A new one is one class here and one line in EXTRA;
+`EVERY` is what can be loaded.
 """
 
 from __future__ import annotations
@@ -21,8 +23,9 @@ LayerNorm = partial(nn.LayerNorm, eps=1e-6)
 
 
 class GMLPHead(Head):
-    """`gmlp`: one gMLP block (Liu et al., 2021, section 2), Y = X + V s(gelu(U Norm(X))), s(Z1, Z2) = Z1 * (W Norm(Z2) + b);
-    global average pooling. `s` is the spatial gate: each channel of one half is multiplied by a mixture of the other's places."""
+    """`gmlp`: one gMLP block (Liu et al., 2021, section 2), Y = X + V s(gelu(U Norm(X))), s(Z1, Z2)
+    = Z1 * (W Norm(Z2) + b); global average pooling. `s` is the spatial gate: each channel of one
+    half is multiplied by a mixture of the other's places."""
 
     def __init__(self, dim: int, grid: int, out: int):
         super().__init__(dim, grid, out)
@@ -33,21 +36,27 @@ class GMLPHead(Head):
 
     def describe(self, tokens: torch.Tensor) -> torch.Tensor:
         gated = self.gate(F.gelu(self.u(self.norm(tokens))))  # (B, 1+N, D)
-        # V is linear, so the average over tokens may go before it: the same Y, once instead of 1+N times.
+        # V is linear, so the average over tokens may go before it: the same Y, once instead of 1+N
+        # times.
         return tokens.mean(1) + self.v(gated.mean(1))
 
     @property
     def describe_macs(self) -> int:
         gating = macs.linear(self.dim, self.tokens, self.tokens)
-        return macs.linear(self.tokens, self.dim, 2 * self.dim) + gating + macs.linear(1, self.dim, self.dim)
+        return (
+            macs.linear(self.tokens, self.dim, 2 * self.dim)
+            + gating
+            + macs.linear(1, self.dim, self.dim)
+        )
 
 
 class FNetHead(Head):
-    """`fnet`: one FNet encoder layer (Lee-Thorp et al., 2021, section 3.2) on X = Norm(P), U = Norm(X + Re(F_tokens(F_channels(X)))) ;
-    Y = Norm(U + f2(gelu(f1(U)))), global average pooling. The Fourier transform F mixes tokens and channels and has nothing to learn.
+    """`fnet`: one FNet encoder layer (Lee-Thorp et al., 2021, section 3.2) on X = Norm(P), U =
+    Norm(X + Re(F_tokens(F_channels(X)))) ; Y = Norm(U + f2(gelu(f1(U)))), global average pooling.
+    The Fourier transform F mixes tokens and channels and has nothing to learn.
 
-    P is normalised first since FNet's layers hand each other normalised tokens and a ViT's do not; F keeps the norm, so that both terms
-    of U weigh the same."""
+    P is normalised first since FNet's layers hand each other normalised tokens and a ViT's do not;
+    F keeps the norm, so that both terms of U weigh the same."""
 
     def __init__(self, dim: int, grid: int, out: int):
         super().__init__(dim, grid, out)
@@ -56,18 +65,22 @@ class FNetHead(Head):
 
     def describe(self, tokens: torch.Tensor) -> torch.Tensor:
         x = self.norm0(tokens)
-        mixed = torch.fft.fft2(x.float(), norm="ortho").real.to(x.dtype)  # transforms know no half precision
+        # transforms know no half precision
+        mixed = torch.fft.fft2(x.float(), norm="ortho").real.to(x.dtype)
         u = self.norm1(x + mixed)  # (B, 1+N, D)
         return self.norm2(u + self.f2(F.gelu(self.f1(u)))).mean(1)
 
     @property
     def describe_macs(self) -> int:
-        return macs.fourier(self.tokens, self.dim) + 2 * macs.linear(self.tokens, self.dim, 2 * self.dim)
+        return macs.fourier(self.tokens, self.dim) + 2 * macs.linear(
+            self.tokens, self.dim, 2 * self.dim
+        )
 
 
 class PerceiverHead(Head):
-    """`perceiver`: a few learned latents attend to all tokens, then to each other (Jaegle et al., 2021, section 3.1);
-    average over the latents. Its cost grows with latents * tokens instead of tokens squared."""
+    """`perceiver`: a few learned latents attend to all tokens, then to each other (Jaegle et al.,
+    2021, section 3.1); average over the latents. Its cost grows with latents * tokens instead of
+    tokens squared."""
 
     latents, any_grid = 16, True
 
@@ -75,7 +88,14 @@ class PerceiverHead(Head):
         super().__init__(dim, grid, out)
         heads = max(1, dim // 64)
         self.norm = LayerNorm(dim)
-        self.cross = AttentionPoolLatent(dim, num_heads=heads, mlp_ratio=2, latent_len=self.latents, pool_type="", norm_layer=LayerNorm)
+        self.cross = AttentionPoolLatent(
+            dim,
+            num_heads=heads,
+            mlp_ratio=2,
+            latent_len=self.latents,
+            pool_type="",
+            norm_layer=LayerNorm,
+        )
         self.latent = Block(dim, num_heads=heads, mlp_ratio=2, qkv_bias=True, norm_layer=LayerNorm)
         self.norm2 = LayerNorm(dim)
 
@@ -86,7 +106,9 @@ class PerceiverHead(Head):
     @property
     def describe_macs(self) -> int:
         n, d = self.latents, self.dim
-        asking = macs.linear(self.tokens, d, 2 * d) + 2 * macs.linear(n, d, d) + 2 * n * self.tokens * d
+        asking = (
+            macs.linear(self.tokens, d, 2 * d) + 2 * macs.linear(n, d, d) + 2 * n * self.tokens * d
+        )
         return asking + 2 * macs.linear(n, d, 2 * d) + macs.encoder_layer(n, d, 2 * d)
 
 

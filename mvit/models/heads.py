@@ -1,8 +1,8 @@
 """The early-exit heads (paper, section III): one signature, seven architectures, one registry.
 
-Every head is built as `Head(dim, grid, out)` and maps the tokens P of one layer, class token p0 first, to outputs:
-tokens: (B, 1+N, D) -> (B, out), N = grid * grid. Every head ends in the same three-layer MLP and says its own MACs.
-A new head is one class here and one line in HEADS.
+Every head is built as `Head(dim, grid, out)` and maps the tokens P of one layer, class token p0
+first, to outputs: tokens: (B, 1+N, D) -> (B, out), N = grid * grid. Every head ends in the same
+three-layer MLP and says its own MACs. A new head is one class here and one line in HEADS.
 """
 
 from __future__ import annotations
@@ -18,19 +18,26 @@ from mvit.models import macs
 
 
 class Head(nn.Module):
-    """What all heads share: sizes, the closing MLP (three dense layers, two dropouts between them, GELU), and MACs."""
+    """What all heads share: sizes, the closing MLP (three dense layers, two dropouts between them,
+    GELU), and MACs."""
 
-    def __init__(self, dim: int, grid: int, out: int, features: int | None = None, dropout: float = 0.1):
+    def __init__(
+        self, dim: int, grid: int, out: int, features: int | None = None, dropout: float = 0.1
+    ):
         super().__init__()
         self.dim, self.grid, self.out = dim, grid, out
         self.tokens = 1 + grid * grid
         self.features = features or dim
         hidden = dim // 2
         self.mlp = nn.Sequential(
-            nn.Linear(self.features, hidden), nn.GELU(), nn.Dropout(dropout),
-            nn.Linear(hidden, hidden), nn.GELU(), nn.Dropout(dropout),
+            nn.Linear(self.features, hidden),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, hidden),
+            nn.GELU(),
+            nn.Dropout(dropout),
             nn.Linear(hidden, out),
-        )  # fmt: skip
+        )
 
     def describe(self, tokens: torch.Tensor) -> torch.Tensor:
         """What the head does before its MLP. tokens: (B, 1+N, D) -> (B, features)."""
@@ -45,8 +52,11 @@ class Head(nn.Module):
         return self.describe_macs + macs.mlp(self.features, self.dim // 2, self.out)
 
     describe_macs = 0
-    any_grid = False  # True: takes any number of patches, so that small pictures need no enlarged map while training
-    lean = False  # True: compute only what the MLP reads; same outputs and gradients (set while training and scoring in bulk)
+    # True: takes any number of patches, so that small pictures need no enlarged map while training
+    any_grid = False
+    # True: compute only what the MLP reads; same outputs and gradients (set while training and
+    # scoring in bulk)
+    lean = False
 
 
 class MLPHead(Head):
@@ -69,7 +79,13 @@ class ViTHead(Head):
 
     def __init__(self, dim: int, grid: int, out: int):
         super().__init__(dim, grid, out)
-        self.encoder = Block(dim, num_heads=max(1, dim // 64), mlp_ratio=4, qkv_bias=True, norm_layer=partial(nn.LayerNorm, eps=1e-6))
+        self.encoder = Block(
+            dim,
+            num_heads=max(1, dim // 64),
+            mlp_ratio=4,
+            qkv_bias=True,
+            norm_layer=partial(nn.LayerNorm, eps=1e-6),
+        )
         self.norm = nn.LayerNorm(dim, eps=1e-6)
 
     def describe(self, tokens: torch.Tensor) -> torch.Tensor:
@@ -79,13 +95,24 @@ class ViTHead(Head):
     def _class_token(self, tokens: torch.Tensor) -> torch.Tensor:
         """The same layer, computed for p0 alone: (B, 1+N, D) -> (B, 1, D).
 
-        The MLP reads nothing else, so bulk work asks for nothing else and is several times faster with the same result.
+        The MLP reads nothing else, so bulk work asks for nothing else and is several times faster
+        with the same result.
         """
         attn, (b, n, d) = self.encoder.attn, tokens.shape
         normed = self.encoder.norm1(tokens)
         weight, bias = attn.qkv.weight, attn.qkv.bias
-        q = F.linear(normed[:, :1], weight[:d], bias[:d]).view(b, 1, attn.num_heads, -1).transpose(1, 2)  # (B, h, 1, d/h)
-        k, v = F.linear(normed, weight[d:], bias[d:]).view(b, n, 2, attn.num_heads, -1).permute(2, 0, 3, 1, 4)  # (B, h, 1+N, d/h)
+        # (B, h, 1, d/h)
+        q = (
+            F.linear(normed[:, :1], weight[:d], bias[:d])
+            .view(b, 1, attn.num_heads, -1)
+            .transpose(1, 2)
+        )
+        # (B, h, 1+N, d/h)
+        k, v = (
+            F.linear(normed, weight[d:], bias[d:])
+            .view(b, n, 2, attn.num_heads, -1)
+            .permute(2, 0, 3, 1, 4)
+        )
         mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, 1, d)
         p0 = tokens[:, :1] + attn.proj(mixed)
         return p0 + self.encoder.mlp(self.encoder.norm2(p0))
@@ -96,7 +123,8 @@ class ViTHead(Head):
 
 
 class ConvHead(Head):
-    """What the three convolutional heads share: a 3 x 3 convolution over the patch map, max pooling to at most 7 x 7, flatten."""
+    """What the three convolutional heads share: a 3 x 3 convolution over the patch map, max pooling
+    to at most 7 x 7, flatten."""
 
     inputs_per_dim = 1
 
@@ -144,7 +172,8 @@ class CNNIgnoreHead(ConvHead):
 
 
 class MixerHead(Head):
-    """`mixer`: one MLP-Mixer layer, U = X + f2(gelu(f1(Norm(X)^T)))^T ; Y = U + f4(gelu(f3(Norm(U)))), global average pooling."""
+    """`mixer`: one MLP-Mixer layer, U = X + f2(gelu(f1(Norm(X)^T)))^T ; Y = U +
+    f4(gelu(f3(Norm(U)))), global average pooling."""
 
     def __init__(self, dim: int, grid: int, out: int):
         super().__init__(dim, grid, out)
@@ -153,14 +182,20 @@ class MixerHead(Head):
         self.f3, self.f4 = nn.Linear(dim, 2 * dim), nn.Linear(2 * dim, dim)
 
     def describe(self, tokens: torch.Tensor) -> torch.Tensor:
-        u = tokens + self.f2(F.gelu(self.f1(self.norm1(tokens).transpose(1, 2)))).transpose(1, 2)  # (B, 1+N, D)
-        # f4 is linear, so the average over tokens may go before it: the same Y, once instead of 1+N times.
+        # (B, 1+N, D)
+        u = tokens + self.f2(F.gelu(self.f1(self.norm1(tokens).transpose(1, 2)))).transpose(1, 2)
+        # f4 is linear, so the average over tokens may go before it: the same Y, once instead of 1+N
+        # times.
         return u.mean(1) + self.f4(F.gelu(self.f3(self.norm2(u))).mean(1))
 
     @property
     def describe_macs(self) -> int:
         mixing = 2 * macs.linear(self.dim, self.tokens, self.dim // 2)
-        return mixing + macs.linear(self.tokens, self.dim, 2 * self.dim) + macs.linear(1, 2 * self.dim, self.dim)
+        return (
+            mixing
+            + macs.linear(self.tokens, self.dim, 2 * self.dim)
+            + macs.linear(1, 2 * self.dim, self.dim)
+        )
 
 
 class Affine(nn.Module):
@@ -168,14 +203,18 @@ class Affine(nn.Module):
 
     def __init__(self, dim: int, alpha: float = 1.0):
         super().__init__()
-        self.alpha, self.beta = nn.Parameter(torch.full((dim,), alpha)), nn.Parameter(torch.zeros(dim))
+        self.alpha, self.beta = (
+            nn.Parameter(torch.full((dim,), alpha)),
+            nn.Parameter(torch.zeros(dim)),
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.addcmul(self.beta, x, self.alpha)
 
 
 class ResMLPHead(Head):
-    """`resmlp`: one ResMLP layer, U = X + Aff(f1(Aff(X)^T)^T) ; Y = U + Aff(f3(gelu(f2(Aff(U))))), global average pooling."""
+    """`resmlp`: one ResMLP layer, U = X + Aff(f1(Aff(X)^T)^T) ; Y = U + Aff(f3(gelu(f2(Aff(U))))),
+    global average pooling."""
 
     def __init__(self, dim: int, grid: int, out: int):
         super().__init__(dim, grid, out)
@@ -185,14 +224,20 @@ class ResMLPHead(Head):
         self.f2, self.f3 = nn.Linear(dim, 2 * dim), nn.Linear(2 * dim, dim)
 
     def describe(self, tokens: torch.Tensor) -> torch.Tensor:
-        u = tokens + self.aff2(self.f1(self.aff1(tokens).transpose(1, 2)).transpose(1, 2))  # (B, 1+N, D)
-        # Aff and f3 are linear, so the average over tokens may go before them: the same Y, once instead of 1+N times.
+        # (B, 1+N, D)
+        u = tokens + self.aff2(self.f1(self.aff1(tokens).transpose(1, 2)).transpose(1, 2))
+        # Aff and f3 are linear, so the average over tokens may go before them: the same Y, once
+        # instead of 1+N times.
         return u.mean(1) + self.aff4(self.f3(F.gelu(self.f2(self.aff3(u))).mean(1)))
 
     @property
     def describe_macs(self) -> int:
         mixing = macs.linear(self.dim, self.tokens, self.tokens)
-        return mixing + macs.linear(self.tokens, self.dim, 2 * self.dim) + macs.linear(1, 2 * self.dim, self.dim)
+        return (
+            mixing
+            + macs.linear(self.tokens, self.dim, 2 * self.dim)
+            + macs.linear(1, 2 * self.dim, self.dim)
+        )
 
 
 HEADS: dict[str, type[Head]] = {

@@ -1,8 +1,10 @@
-"""timm's patch embedding and encoder layer in straight-line code, for timing's sake: the same mathematics on the same weights.
+"""timm's patch embedding and encoder layer in straight-line code, for timing's sake: the same
+mathematics on the same weights.
 
-A ViT-Ti layer at batch 1 takes about a millisecond, of which a twentieth is the way through timm's dozen little modules (identities,
-dropouts, stochastic depth) that do nothing when nobody trains. A layer is bit for bit timm's. The embedding writes the convolution, whose
-windows do not overlap, as one matrix product, which sums in another order.
+A ViT-Ti layer at batch 1 takes about a millisecond, of which a twentieth is the way through timm's
+dozen little modules (identities, dropouts, stochastic depth) that do nothing when nobody trains. A
+layer is bit for bit timm's. The embedding writes the convolution, whose windows do not overlap, as
+one matrix product, which sums in another order.
 """
 
 from __future__ import annotations
@@ -15,43 +17,71 @@ from torch.nn import functional as F
 
 
 def plain_layer(block: nn.Module) -> bool:
-    """Whether a block is timm's plain one: no layer scale, no normalised queries, no gate, exact GELU, layer norms."""
+    """Whether a block is timm's plain one: no layer scale, no normalised queries, no gate, exact
+    GELU, layer norms."""
     if type(block) is not Block or type(block.attn) is not Attention or type(block.mlp) is not Mlp:
         return False
     attn, mlp = block.attn, block.mlp
     idle = (block.ls1, block.ls2, attn.q_norm, attn.k_norm, attn.norm, mlp.norm)
     return (
-        all(type(m) is nn.Identity for m in idle) and isinstance(block.norm1, nn.LayerNorm) and isinstance(block.norm2, nn.LayerNorm)
-        and attn.gate is None and type(mlp.act) is nn.GELU and mlp.act.approximate == "none"
-    )  # fmt: skip
+        all(type(m) is nn.Identity for m in idle)
+        and isinstance(block.norm1, nn.LayerNorm)
+        and isinstance(block.norm2, nn.LayerNorm)
+        and attn.gate is None
+        and type(mlp.act) is nn.GELU
+        and mlp.act.approximate == "none"
+    )
 
 
 def plain_embedding(vit: VisionTransformer) -> bool:
-    """Whether a ViT embeds as the first one did: patches projected, class token in front, one learnt position for each token."""
+    """Whether a ViT embeds as the first one did: patches projected, class token in front, one
+    learnt position for each token."""
     return (
-        type(vit.patch_embed) is PatchEmbed and type(vit.patch_embed.norm) is nn.Identity and type(vit.norm_pre) is nn.Identity
-        and vit.reg_token is None and vit.pos_embed is not None and not vit.no_embed_class
-    )  # fmt: skip
+        type(vit.patch_embed) is PatchEmbed
+        and type(vit.patch_embed.norm) is nn.Identity
+        and type(vit.norm_pre) is nn.Identity
+        and vit.reg_token is None
+        and vit.pos_embed is not None
+        and not vit.no_embed_class
+    )
 
 
 def watched(module: nn.Module) -> bool:
     """Whether something needs the modules themselves: training, gradients or a hook."""
-    return module.training or torch.is_grad_enabled() or bool(module._forward_hooks or module._forward_pre_hooks)
+    return (
+        module.training
+        or torch.is_grad_enabled()
+        or bool(module._forward_hooks or module._forward_pre_hooks)
+    )
 
 
 def embedding(vit: VisionTransformer, image: torch.Tensor) -> torch.Tensor:
-    """Tokens of an image of the ViT's own size, if `plain_embedding` and not `watched`. image: (B, 3, S, S) -> (B, 1+N, D)."""
-    proj, (rows, columns), (height, width) = vit.patch_embed.proj, vit.patch_embed.grid_size, vit.patch_embed.patch_size
-    windows = image.unflatten(3, (columns, width)).unflatten(2, (rows, height))  # (B, 3, rows, height, columns, width)
-    windows = windows.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)  # (B, N, 3 * height * width)
+    """Tokens of an image of the ViT's own size, if `plain_embedding` and not `watched`. image: (B,
+    3, S, S) -> (B, 1+N, D)."""
+    proj, (rows, columns), (height, width) = (
+        vit.patch_embed.proj,
+        vit.patch_embed.grid_size,
+        vit.patch_embed.patch_size,
+    )
+    # (B, 3, rows, height, columns, width)
+    windows = image.unflatten(3, (columns, width)).unflatten(2, (rows, height))
+    # (B, N, 3 * height * width)
+    windows = windows.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
     patches = F.linear(windows, proj.weight.flatten(1), proj.bias)
     return torch.cat([vit.cls_token.expand(len(image), -1, -1), patches], 1).add_(vit.pos_embed)
 
 
 def encoder_layer(block: Block, x: torch.Tensor) -> torch.Tensor:
-    """What `block(x)` says, if it is a `plain_layer` and not `watched`. x: (B, 1+N, D) -> (B, 1+N, D)."""
+    """What `block(x)` says, if it is a `plain_layer` and not `watched`. x: (B, 1+N, D) -> (B, 1+N,
+    D)."""
     attn, mlp, (b, n, d) = block.attn, block.mlp, x.shape
-    q, k, v = _linear(attn.qkv, _norm(block.norm1, x)).view(b, n, 3, attn.num_heads, -1).permute(2, 0, 3, 1, 4).unbind(0)  # (B, h, 1+N, d)
+    # (B, h, 1+N, d)
+    q, k, v = (
+        _linear(attn.qkv, _norm(block.norm1, x))
+        .view(b, n, 3, attn.num_heads, -1)
+        .permute(2, 0, 3, 1, 4)
+        .unbind(0)
+    )
     mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, n, d)
     x = _linear(attn.proj, mixed).add_(x)
     return _linear(mlp.fc2, F.gelu(_linear(mlp.fc1, _norm(block.norm2, x)))).add_(x)

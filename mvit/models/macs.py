@@ -1,6 +1,7 @@
 """Closed-form multiply-accumulates (MACs) of one picture, attention products and heads included.
 
-Counted as in the paper's figures: matrix products and convolutions (and FNet's transform); additions, norms and activations are not.
+Counted as in the paper's figures: matrix products and convolutions (and FNet's transform);
+additions, norms and activations are not.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ def conv(positions: int, kernel: int, inputs: int, outputs: int) -> int:
 
 
 def attention(tokens: int, dim: int) -> int:
-    """Self-attention of all tokens: query, key, value and output projections, and the two products with the N x N weights."""
+    """Self-attention of all tokens: query, key, value and output projections, and the two products
+    with the N x N weights."""
     return 4 * linear(tokens, dim, dim) + 2 * tokens * tokens * dim
 
 
@@ -29,7 +31,8 @@ def encoder_layer(tokens: int, dim: int, hidden: int) -> int:
 
 
 def fourier(rows: int, columns: int) -> int:
-    """A two-dimensional fast Fourier transform: 5 n log2(n) operations by the usual count, and two operations are one MAC."""
+    """A two-dimensional fast Fourier transform: 5 n log2(n) operations by the usual count, and two
+    operations are one MAC."""
     n = rows * columns
     return round(2.5 * n * math.log2(n))
 
@@ -42,7 +45,16 @@ def mlp(inputs: int, hidden: int, outputs: int) -> int:
 class BackboneMacs:
     """MACs of a plain ViT: `embed`, one `block`, the `final` exit, and `up_to(layer)`."""
 
-    def __init__(self, depth: int, dim: int, grid: int, patch: int, hidden: int, outputs: int, channels: int = 3):
+    def __init__(
+        self,
+        depth: int,
+        dim: int,
+        grid: int,
+        patch: int,
+        hidden: int,
+        outputs: int,
+        channels: int = 3,
+    ):
         patches = grid * grid
         self.depth = depth
         self.embed = linear(patches, channels * patch * patch, dim)

@@ -34,32 +34,67 @@ class PlanError(ValueError):
 
 
 class MultiExitViT(nn.Module):
-    """A backbone with exits. heads: {head name: {layer: Head}}; practical: the exits better than every earlier one of their head."""
+    """A backbone with exits. heads: {head name: {layer: Head}}; practical: the exits better than
+    every earlier one of their head."""
 
-    grown_from: str | None = None  # the architecture whose function this one has, if it was widened (mvit.growth)
+    # the architecture whose function this one has, if it was widened (mvit.growth)
+    grown_from: str | None = None
 
-    def __init__(self, backbone: Backbone, task: Task, heads: dict[str, dict[int, Head]], practical: Sequence[tuple[int, str]] = ()):
+    def __init__(
+        self,
+        backbone: Backbone,
+        task: Task,
+        heads: dict[str, dict[int, Head]],
+        practical: Sequence[tuple[int, str]] = (),
+    ):
         super().__init__()
         self.backbone, self.task = backbone, task
-        self.heads = nn.ModuleDict({name: nn.ModuleDict({str(b): h for b, h in sorted(at.items())}) for name, at in heads.items()})
+        self.heads = nn.ModuleDict(
+            {
+                name: nn.ModuleDict({str(b): h for b, h in sorted(at.items())})
+                for name, at in heads.items()
+            }
+        )
         self.practical_exits = frozenset(practical)
         vit = backbone.vit
         self.backbone_macs = BackboneMacs(
-            backbone.depth, backbone.dim, backbone.grid, vit.patch_embed.patch_size[0], vit.blocks[0].mlp.fc1.out_features, task.outputs
+            backbone.depth,
+            backbone.dim,
+            backbone.grid,
+            vit.patch_embed.patch_size[0],
+            vit.blocks[0].mlp.fc1.out_features,
+            task.outputs,
         )
-        self.backbone_macs.final = getattr(vit.head, "macs", self.backbone_macs.final)  # a regressor says its own
+        # a regressor says its own
+        self.backbone_macs.final = getattr(vit.head, "macs", self.backbone_macs.final)
 
     @classmethod
     def untrained(
-        cls, backbone: Backbone, task: Task, head_names: Sequence[str] = tuple(HEADS), layers: Sequence[int] | None = None
+        cls,
+        backbone: Backbone,
+        task: Task,
+        head_names: Sequence[str] = tuple(HEADS),
+        layers: Sequence[int] | None = None,
     ) -> MultiExitViT:
-        """Fresh heads of the given names after the given layers (by default the paper's seven after all layers)."""
+        """Fresh heads of the given names after the given layers (by default the paper's seven after
+        all layers)."""
         layers = layers or range(1, backbone.depth + 1)
-        return cls(backbone, task, {n: {b: EVERY[n](backbone.dim, backbone.grid, task.outputs) for b in layers} for n in head_names})
+        return cls(
+            backbone,
+            task,
+            {
+                n: {b: EVERY[n](backbone.dim, backbone.grid, task.outputs) for b in layers}
+                for n in head_names
+            },
+        )
 
     def above(self, layer: int) -> MultiExitViT:
-        """The same backbone with the same exits (shared, not copied), those after layers below `layer` left out."""
-        kept = {name: {int(b): head for b, head in at.items() if int(b) >= layer} for name, at in self.heads.items()}
+        """The same backbone with the same exits (shared, not copied), those after layers below
+        `layer` left out."""
+        kept = {
+            name: {int(b): head for b, head in at.items() if int(b) >= layer}
+            for name, at in self.heads.items()
+        }
         return MultiExitViT(self.backbone, self.task, kept, self.practical_exits)
 
     @property
@@ -75,14 +110,18 @@ class MultiExitViT(nn.Module):
         return self.backbone.vit.cls_token.dtype
 
     def lean(self, on: bool) -> None:
-        """Let heads compute only what they read (same outputs): for training and scoring in bulk, never for timing."""
+        """Let heads compute only what they read (same outputs): for training and scoring in bulk,
+        never for timing."""
         for layer, head in self.exits():
             self.head_at(layer, head).lean = on
 
     def exits(self, head: str | None = None) -> list[tuple[int, str]]:
         """Every (layer, head) that the model has, by layer; of one head if named."""
         names = [head] if head else list(self.heads)
-        return sorted(((int(b), n) for n in names for b in self.heads[n]), key=lambda e: (e[0], list(self.heads).index(e[1])))
+        return sorted(
+            ((int(b), n) for n in names for b in self.heads[n]),
+            key=lambda e: (e[0], list(self.heads).index(e[1])),
+        )
 
     def practical(self, head: str) -> list[tuple[int, str]]:
         """The plan of one head's practical exits, then the final exit."""
@@ -100,12 +139,14 @@ class MultiExitViT(nn.Module):
             ) from None
 
     def exit_macs(self, layer: int, head: str) -> int:
-        """Multiply-accumulates of the backbone up to `layer` and of that head alone, for a whole picture (all its tiles)."""
+        """Multiply-accumulates of the backbone up to `layer` and of that head alone, for a whole
+        picture (all its tiles)."""
         own = self.backbone_macs.final if head == FINAL else self.head_at(layer, head).macs
         return self.task.tiles * (self.backbone_macs.up_to(layer) + own)
 
     def checked(self, plan: Plan) -> list[tuple[int, str]]:
-        """The plan in running order; raises PlanError if empty or if it names an exit that is not there."""
+        """The plan in running order; raises PlanError if empty or if it names an exit that is not
+        there."""
         if not plan:
             raise PlanError("the plan is empty: name at least one exit")
         for layer, head in plan:
@@ -113,19 +154,26 @@ class MultiExitViT(nn.Module):
         return sorted(plan, key=lambda e: (e[0], e[1] == FINAL))
 
     def to_input(self, image: np.ndarray | torch.Tensor) -> torch.Tensor:
-        """An RGB uint8 picture (H, W, 3), or an input that is already prepared (tiles, 3, S, S), on the model's device and dtype."""
+        """An RGB uint8 picture (H, W, 3), or an input that is already prepared (tiles, 3, S, S), on
+        the model's device and dtype."""
         x = image if isinstance(image, torch.Tensor) else self.task.prepare(image)
         return x.to(self.device, self.dtype)
 
     @torch.inference_mode()
     def steps(
-        self, x: torch.Tensor, plan: list[tuple[int, str]], clock, keep_going: Callable[[int], bool] = always
+        self,
+        x: torch.Tensor,
+        plan: list[tuple[int, str]],
+        clock,
+        keep_going: Callable[[int], bool] = always,
     ) -> Iterator[tuple[int, str, torch.Tensor, tuple]]:
-        """Run a checked plan one exit at a time on x: (B, 3, S, S), waiting for nothing: yields (layer, head, logits, marks).
+        """Run a checked plan one exit at a time on x: (B, 3, S, S), waiting for nothing: yields
+        (layer, head, logits, marks).
 
-        marks: the clock's marks where the blocks up to this exit began, where its head began, and where its head ended. Time that the
-        caller spends between two exits falls between marks and is charged to nobody. keep_going(layer) is asked before each block
-        (and before each head): the run ends as soon as it says no.
+        marks: the clock's marks where the blocks up to this exit began, where its head began, and
+        where its head ended. Time that the caller spends between two exits falls between marks and
+        is charged to nobody. keep_going(layer) is asked before each block (and before each head):
+        the run ends as soon as it says no.
         """
         exits = {e: self.backbone.final if e[1] == FINAL else self.head_at(*e) for e in plan}
         start = clock.mark()
@@ -144,7 +192,8 @@ class MultiExitViT(nn.Module):
             start = clock.mark()
 
     def run(self, image: np.ndarray | torch.Tensor, plan: Plan) -> Iterator[AnyExit]:
-        """Yield each exit of the plan as it fires. Lazy: a block runs only when its exit is asked for, so leaving the loop saves the rest.
+        """Yield each exit of the plan as it fires. Lazy: a block runs only when its exit is asked
+        for, so leaving the loop saves the rest.
 
         Raises PlanError before anything runs if the plan names an exit that is not there.
         """
@@ -158,7 +207,8 @@ class MultiExitViT(nn.Module):
             yield account(layer, head, scores, clock, marks)
 
     def _account(self):
-        """A function that turns the marks of successive exits into Exits, keeping the sums of backbone and head time."""
+        """A function that turns the marks of successive exits into Exits, keeping the sums of
+        backbone and head time."""
         backbone_ms = heads_ms = 0.0
 
         def account(layer: int, head: str, scores: list[float], clock, marks: tuple) -> AnyExit:
@@ -170,7 +220,9 @@ class MultiExitViT(nn.Module):
             practical = (layer, head) in self.practical_exits
             macs = self._macs[layer, head]
             times = backbone_ms + heads_ms, head_ms, backbone_ms + head_ms
-            return KINDS[self.task.metric](layer, head, scores, self.task.labels, *times, macs, practical)
+            return KINDS[self.task.metric](
+                layer, head, scores, self.task.labels, *times, macs, practical
+            )
 
         return account
 
@@ -178,13 +230,17 @@ class MultiExitViT(nn.Module):
     def _macs(self) -> dict[tuple[int, str], int]:
         return {e: self.exit_macs(*e) for e in [*self.exits(), (self.depth, FINAL)]}
 
-    def trace(self, image: np.ndarray | torch.Tensor, heads: Sequence[str] | None = None) -> pd.DataFrame:
-        """Run the backbone once with every head at every layer and give back a table, one row an exit, the final exit last.
+    def trace(
+        self, image: np.ndarray | torch.Tensor, heads: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """Run the backbone once with every head at every layer and give back a table, one row an
+        exit, the final exit last.
 
-        Columns: layer, head, prediction (index), label, confidence, entropy, margin, ms, head_ms, macs, practical; for a count: layer,
-        head, count, label, tiles (people in each), ms, head_ms, macs, practical. Nothing is waited for until all work is launched; on a
-        GPU there is one synchronisation, at the end. `table.attrs` names device and dtype. Raises PlanError if `heads` names one that is
-        not there.
+        Columns: layer, head, prediction (index), label, confidence, entropy, margin, ms, head_ms,
+        macs, practical; for a count: layer, head, count, label, tiles (people in each), ms,
+        head_ms, macs, practical. Nothing is waited for until all work is launched; on a GPU there
+        is one synchronisation, at the end. `table.attrs` names device and dtype. Raises PlanError
+        if `heads` names one that is not there.
         """
         for name in heads or ():
             if name not in self.heads:
@@ -194,7 +250,10 @@ class MultiExitViT(nn.Module):
         clock, account = clock_for(x.device), self._account()
         done = list(self.steps(x, self.checked(plan), clock))
         clock.finish()
-        rows = [account(layer, head, self.task.scores(logits).tolist(), clock, marks) for layer, head, logits, marks in done]
+        rows = [
+            account(layer, head, self.task.scores(logits).tolist(), clock, marks)
+            for layer, head, logits, marks in done
+        ]
         columns = KINDS[self.task.metric].columns
         table = pd.DataFrame([{c: getattr(e, c) for c in columns} for e in rows])
         table.attrs = {"device": str(x.device), "dtype": str(x.dtype).removeprefix("torch.")}

@@ -1,7 +1,8 @@
-"""TransCrowd (Liang et al., 2021): a ViT that counts the people in each tile of a picture, with a token or a gap regressor.
+"""TransCrowd (Liang et al., 2021): a ViT that counts the people in each tile of a picture, with a
+token or a gap regressor.
 
-The network is a timm ViT whose final exit is a regressor instead of a classifier, so it runs, exits early and is saved like the others.
-The way from a photo to its six tiles is `mvit.tasks.CrowdTask`.
+The network is a timm ViT whose final exit is a regressor instead of a classifier, so it runs, exits
+early and is saved like the others. The way from a photo to its six tiles is `mvit.tasks.CrowdTask`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,15 @@ from mvit.models import macs
 from mvit.models.backbone import Backbone
 from mvit.tasks import CrowdTask, Task, tile_boxes
 
-__all__ = ["CrowdError", "GapRegressor", "TokenRegressor", "backbone_for", "load_published", "tile_boxes", "transcrowd"]
+__all__ = [
+    "CrowdError",
+    "GapRegressor",
+    "TokenRegressor",
+    "backbone_for",
+    "load_published",
+    "tile_boxes",
+    "transcrowd",
+]
 
 
 class CrowdError(ValueError):
@@ -39,7 +48,8 @@ class TokenRegressor(nn.Module):
 
 
 class GapRegressor(nn.Module):
-    """TransCrowd-GAP's exit: patches, their channels averaged to 48, flatten -> 128 -> ReLU, dropout -> count. (B, 1+N, D) -> (B, 1)."""
+    """TransCrowd-GAP's exit: patches, their channels averaged to 48, flatten -> 128 -> ReLU,
+    dropout -> count. (B, 1+N, D) -> (B, 1)."""
 
     reads = ""  # all tokens, unpooled
 
@@ -58,8 +68,11 @@ class GapRegressor(nn.Module):
 REGRESSORS = {"token": TokenRegressor, "gap": GapRegressor}
 
 
-def transcrowd(architecture: str, regressor: str = "token", img_size: int = 384, **options) -> Backbone:
-    """A counter on the timm ViT `architecture`: 384-pixel tiles, 577 tokens. Raises CrowdError for an unknown regressor."""
+def transcrowd(
+    architecture: str, regressor: str = "token", img_size: int = 384, **options
+) -> Backbone:
+    """A counter on the timm ViT `architecture`: 384-pixel tiles, 577 tokens. Raises CrowdError for
+    an unknown regressor."""
     if regressor not in REGRESSORS:
         raise CrowdError(f"there is no regressor '{regressor}'; there are: {', '.join(REGRESSORS)}")
     backbone = Backbone.create(architecture, outputs=1, img_size=img_size, **options)
@@ -69,7 +82,8 @@ def transcrowd(architecture: str, regressor: str = "token", img_size: int = 384,
 
 
 def backbone_for(architecture: str, task: Task, **options) -> Backbone:
-    """An untrained backbone with the final exit that the task asks for: a classifier or a regressor."""
+    """An untrained backbone with the final exit that the task asks for: a classifier or a
+    regressor."""
     if isinstance(task, CrowdTask):
         return transcrowd(architecture, task.regressor, task.input_px, **options)
     return Backbone.create(architecture, task.outputs, img_size=task.input_px, **options)
@@ -83,11 +97,15 @@ PUBLISHED = {
 
 
 def load_published(backbone: Backbone, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Put a state dict with the authors' key names (`blocks.*`, `head.*`, `output1.*`, perhaps under `module.`) into a counter.
+    """Put a state dict with the authors' key names (`blocks.*`, `head.*`, `output1.*`, perhaps
+    under `module.`) into a counter.
 
-    Its outputs are people, so its task needs `people_per_unit=1`. Raises CrowdError unless every tensor of the counter is there and fits.
+    Its outputs are people, so its task needs `people_per_unit=1`. Raises CrowdError unless every
+    tensor of the counter is there and fits.
     """
-    regressor = next((name for name, kind in REGRESSORS.items() if isinstance(backbone.vit.head, kind)), None)
+    regressor = next(
+        (name for name, kind in REGRESSORS.items() if isinstance(backbone.vit.head, kind)), None
+    )
     if regressor is None:
         raise CrowdError("the backbone has no count regressor; build it with transcrowd()")
     renamed = {}
@@ -99,11 +117,16 @@ def load_published(backbone: Backbone, tensors: Mapping[str, torch.Tensor]) -> N
                 break
         else:
             if regressor == "gap" and key.startswith("head."):
-                continue  # the ImageNet classifier that TransCrowd-GAP carries along and does not use
+                # the ImageNet classifier that TransCrowd-GAP carries along and does not use
+                continue
         renamed[key] = tensor
     own = backbone.vit.state_dict()
     if wrong := sorted(own.keys() ^ renamed.keys()):
-        raise CrowdError(f"this is no TransCrowd-{regressor} checkpoint of this size: {wrong[0]} and {len(wrong) - 1} more do not match")
+        raise CrowdError(
+            f"this is no TransCrowd-{regressor} checkpoint of this size: {wrong[0]} and {len(wrong) - 1} more do not match"
+        )
     if wrong := [k for k in own if own[k].shape != renamed[k].shape]:
-        raise CrowdError(f"{wrong[0]} has shape {tuple(renamed[wrong[0]].shape)}, expected {tuple(own[wrong[0]].shape)}")
+        raise CrowdError(
+            f"{wrong[0]} has shape {tuple(renamed[wrong[0]].shape)}, expected {tuple(own[wrong[0]].shape)}"
+        )
     backbone.vit.load_state_dict(renamed)

@@ -1,7 +1,9 @@
-"""Time budgets that move, what each way of computing makes of them, and the split of one network between a device and a server.
+"""Time budgets that move, what each way of computing makes of them, and the split of one network
+between a device and a server.
 
-The paper's motive (sections I and II): on an edge device the time for one answer changes from picture to picture. Everything here is a
-simulation in NumPy over recorded answers and measured times; nothing is run.
+The paper's motive (sections I and II): on an edge device the time for one answer changes from
+picture to picture. Everything here is a simulation in NumPy over recorded answers and measured
+times; nothing is run.
 """
 
 from __future__ import annotations
@@ -27,12 +29,14 @@ class BudgetError(ValueError):
 def series(kind: str, n: int, low: float, high: float, seed: int = 0) -> np.ndarray:
     """A time budget for each of n pictures, between low and high: (n,), the same for the same seed.
 
-    steps: holds a level for a while, then jumps to another. random walk: drifts, reflected at low and high. bursts: mostly high, with
-    short stretches at low when other work takes the machine. Raises ValueError for a kind that is not in KINDS or limits that are not
-    0 < low <= high.
+    steps: holds a level for a while, then jumps to another. random walk: drifts, reflected at low
+    and high. bursts: mostly high, with short stretches at low when other work takes the machine.
+    Raises ValueError for a kind that is not in KINDS or limits that are not 0 < low <= high.
     """
     if kind not in KINDS or n < 1 or not 0 < low <= high:
-        raise ValueError(f"kind must be one of {', '.join(KINDS)}, with at least one picture and 0 < low <= high")
+        raise ValueError(
+            f"kind must be one of {', '.join(KINDS)}, with at least one picture and 0 < low <= high"
+        )
     chance = np.random.default_rng(seed)
     if kind == "steps":
         hold = max(1, n // 10)
@@ -51,15 +55,22 @@ def series(kind: str, n: int, low: float, high: float, seed: int = 0) -> np.ndar
 
 
 def read_csv(data: bytes) -> np.ndarray:
-    """Budgets in ms from a CSV: the column `budget_ms`, or the only column; a header is not needed then. Raises BudgetError."""
+    """Budgets in ms from a CSV: the column `budget_ms`, or the only column; a header is not needed
+    then. Raises BudgetError."""
     if len(data) > MAX_BYTES:
-        raise BudgetError(f"the file has {len(data) / 1e6:.1f} MB; at most {MAX_BYTES / 1e6:.0f} MB can be read")
+        raise BudgetError(
+            f"the file has {len(data) / 1e6:.1f} MB; at most {MAX_BYTES / 1e6:.0f} MB can be read"
+        )
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise BudgetError("the file is not text in UTF-8; save it as CSV") from None
     try:
-        rows = [(number, row) for number, row in enumerate(csv.reader(io.StringIO(text)), 1) if any(cell.strip() for cell in row)]
+        rows = [
+            (number, row)
+            for number, row in enumerate(csv.reader(io.StringIO(text)), 1)
+            if any(cell.strip() for cell in row)
+        ]
     except csv.Error as error:
         raise BudgetError(f"the file is not CSV ({error})") from None
     if not rows:
@@ -78,7 +89,9 @@ def _column(rows: list[tuple[int, list[str]]]) -> tuple[int, list[tuple[int, lis
     if "budget_ms" in first:
         return first.index("budget_ms"), rows[1:]
     if len(first) > 1:
-        raise BudgetError(f"there are {len(first)} columns and none is called budget_ms; name one so in the first line")
+        raise BudgetError(
+            f"there are {len(first)} columns and none is called budget_ms; name one so in the first line"
+        )
     return 0, rows[1:] if not _is_number(first[0]) else rows
 
 
@@ -94,14 +107,17 @@ def _number(row: list[str], column: int, line: int) -> float:
     text = row[column].strip() if column < len(row) else ""
     value = float(text) if _is_number(text) else math.nan
     if not 0 < value <= MAX_MS:
-        raise BudgetError(f"line {line}: '{text[:30]}' is not a time in milliseconds above 0 and at most {MAX_MS:,.0f}")
+        raise BudgetError(
+            f"line {line}: '{text[:30]}' is not a time in milliseconds above 0 and at most {MAX_MS:,.0f}"
+        )
     return value
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one way of computing made of the stream. exit: (T,) index of the exit that answered, -1 if none; right: (T,) 0..1, 0 if
-    none; used: ms computed; wasted: ms computed that the answer does not rest on."""
+    """What one way of computing made of the stream. exit: (T,) index of the exit that answered, -1
+    if none; right: (T,) 0..1, 0 if none; used: ms computed; wasted: ms computed that the answer
+    does not rest on."""
 
     name: str
     exit: np.ndarray
@@ -115,14 +131,21 @@ class Outcome:
 
 
 def anytime(
-    name: str, budgets: np.ndarray, finishes: Sequence[float], heads: Sequence[float], worth: np.ndarray, stop: np.ndarray | None = None
+    name: str,
+    budgets: np.ndarray,
+    finishes: Sequence[float],
+    heads: Sequence[float],
+    worth: np.ndarray,
+    stop: np.ndarray | None = None,
 ) -> Outcome:
     """Run the exits of a plan in turn until the clock stops: the answer is the latest one finished.
 
-    budgets: (T,) ms. finishes: (E,) ms when each exit of the plan has answered. heads: (E,) ms of each exit's own head. worth: (E, T)
-    1 where an exit is right about a picture of the stream (or its expected accuracy). stop: (T,) exit index at which a rule leaves, or
-    None to use up the budget. Wasted is what ran after the answer, and the earlier heads, whose answers were replaced. A plan of one
-    exit is a fixed early cut, and a plan of the final exit alone is the static backbone.
+    budgets: (T,) ms. finishes: (E,) ms when each exit of the plan has answered. heads: (E,) ms of
+    each exit's own head. worth: (E, T) 1 where an exit is right about a picture of the stream (or
+    its expected accuracy). stop: (T,) exit index at which a rule leaves, or None to use up the
+    budget. Wasted is what ran after the answer, and the earlier heads, whose answers were replaced.
+    A plan of one exit is a fixed early cut, and a plan of the final exit alone is the static
+    backbone.
     """
     finishes, heads = np.asarray(finishes, float), np.asarray(heads, float)
     last = np.full(len(budgets), len(finishes) - 1) if stop is None else np.asarray(stop, int)
@@ -136,13 +159,27 @@ def anytime(
 
 
 def summary(outcomes: Sequence[Outcome]) -> pd.DataFrame:
-    """One row an outcome: way, answered, right (shares of all pictures), used_ms, wasted_ms (means), wasted (share of what was used)."""
-    rows = [(o.name, o.answered.mean(), o.right.mean(), o.used.mean(), o.wasted.mean(), o.wasted.sum() / o.used.sum()) for o in outcomes]
-    return pd.DataFrame(rows, columns=["way", "answered", "right", "used_ms", "wasted_ms", "wasted"])
+    """One row an outcome: way, answered, right (shares of all pictures), used_ms, wasted_ms
+    (means), wasted (share of what was used)."""
+    rows = [
+        (
+            o.name,
+            o.answered.mean(),
+            o.right.mean(),
+            o.used.mean(),
+            o.wasted.mean(),
+            o.wasted.sum() / o.used.sum(),
+        )
+        for o in outcomes
+    ]
+    return pd.DataFrame(
+        rows, columns=["way", "answered", "right", "used_ms", "wasted_ms", "wasted"]
+    )
 
 
 def over_time(outcomes: Sequence[Outcome], window: int, points: int = 300) -> pd.DataFrame:
-    """Moving share of right answers, no answer counted as wrong: way, picture, right. At most `points` rows for each way."""
+    """Moving share of right answers, no answer counted as wrong: way, picture, right. At most
+    `points` rows for each way."""
     parts = []
     for o in outcomes:
         total = np.concatenate([[0.0], np.cumsum(o.right)])
@@ -155,32 +192,47 @@ def over_time(outcomes: Sequence[Outcome], window: int, points: int = 300) -> pd
 
 
 def token_bytes(grid: int, dim: int) -> int:
-    """What crosses the link when the server goes on from a layer: 1 + grid x grid tokens of dim numbers in half precision."""
+    """What crosses the link when the server goes on from a layer: 1 + grid x grid tokens of dim
+    numbers in half precision."""
     return (1 + grid * grid) * dim * HALF
 
 
 def picture_bytes(side: int) -> int:
-    """What crosses the link when the server starts anew: the picture, three bytes a pixel, not compressed."""
+    """What crosses the link when the server starts anew: the picture, three bytes a pixel, not
+    compressed."""
     return side * side * 3
 
 
 def link_ms(size: int, mbit: float, delay_ms: float) -> float:
-    """Time on the link, there and back: delay_ms (the round trip) + 8 x size / bandwidth. The answer, a few bytes, is not counted."""
+    """Time on the link, there and back: delay_ms (the round trip) + 8 x size / bandwidth. The
+    answer, a few bytes, is not counted."""
     return delay_ms + 8 * size / (mbit * 1000)  # 1 Mbit/s is 1000 bits a ms
 
 
 def split(
-    layers: Sequence[int], backbone_ms: Sequence[float], head_ms: Sequence[float], full_ms: float, leaves: np.ndarray, correct: np.ndarray,
-    final_correct: np.ndarray, sizes: dict[str, int], mbit: float, delay_ms: float, faster: float,
-) -> pd.DataFrame:  # fmt: skip
-    """One exit on the device; a picture that it is not sure about goes on at the server. One row a layer and way of sending.
+    layers: Sequence[int],
+    backbone_ms: Sequence[float],
+    head_ms: Sequence[float],
+    full_ms: float,
+    leaves: np.ndarray,
+    correct: np.ndarray,
+    final_correct: np.ndarray,
+    sizes: dict[str, int],
+    mbit: float,
+    delay_ms: float,
+    faster: float,
+) -> pd.DataFrame:
+    """One exit on the device; a picture that it is not sure about goes on at the server. One row a
+    layer and way of sending.
 
-    layers, backbone_ms, head_ms: (K,) the candidate layers, the device's time up to each and its head's. full_ms: the whole backbone on
-    the device. leaves, correct: (K, N) whether the exit keeps the picture, and is right. final_correct: (N,). sizes: {"tokens": bytes,
-    "picture": bytes}; after tokens the server runs the remaining layers, after the picture all of them, `faster` times as fast.
+    layers, backbone_ms, head_ms: (K,) the candidate layers, the device's time up to each and its
+    head's. full_ms: the whole backbone on the device. leaves, correct: (K, N) whether the exit
+    keeps the picture, and is right. final_correct: (N,). sizes: {"tokens": bytes, "picture":
+    bytes}; after tokens the server runs the remaining layers, after the picture all of them,
+    `faster` times as fast.
 
-    Mean time = device + offloaded share x (link + server); gives back sent, layer, offloaded, accuracy, ms, slowest_ms (an offloaded
-    picture), kilobytes (mean a picture).
+    Mean time = device + offloaded share x (link + server); gives back sent, layer, offloaded,
+    accuracy, ms, slowest_ms (an offloaded picture), kilobytes (mean a picture).
     """
     away, rows = 1 - leaves.mean(axis=1), []
     accuracy = np.where(leaves, correct, final_correct).mean(axis=1)
@@ -189,5 +241,17 @@ def split(
             device = backbone_ms[k] + head_ms[k]
             rest = max(full_ms - backbone_ms[k], 0.0) if sent == "tokens" else full_ms
             extra = link_ms(size, mbit, delay_ms) + rest / faster
-            rows.append((sent, layer, away[k], accuracy[k], device + away[k] * extra, device + extra, away[k] * size / 1000))
-    return pd.DataFrame(rows, columns=["sent", "layer", "offloaded", "accuracy", "ms", "slowest_ms", "kilobytes"])
+            rows.append(
+                (
+                    sent,
+                    layer,
+                    away[k],
+                    accuracy[k],
+                    device + away[k] * extra,
+                    device + extra,
+                    away[k] * size / 1000,
+                )
+            )
+    return pd.DataFrame(
+        rows, columns=["sent", "layer", "offloaded", "accuracy", "ms", "slowest_ms", "kilobytes"]
+    )

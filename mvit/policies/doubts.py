@@ -1,4 +1,5 @@
-"""When not to believe a count: what about a picture or its exits says that the counter is out of its depth."""
+"""When not to believe a count: what about a picture or its exits says that the counter is out of
+its depth."""
 
 from __future__ import annotations
 
@@ -11,12 +12,14 @@ from mvit.tasks import LONG_PX, SHORT_PX
 LATE = 3  # layers whose exits should agree
 MOST_STRETCH = 2.3  # of the pictures of ShanghaiTech, one side against the other
 LEAST_PX = 300  # shortest side of the smallest of them, about
-FLAT = 12.0  # standard deviation of a picture's brightness, of 255, below which there is hardly anything to see
+# standard deviation of a picture's brightness, of 255, below which there is hardly anything to see
+FLAT = 12.0
 NEGATIVE = -5.0  # people in a tile; regressors may miss zero by a little
 
 
 def stretch(picture: np.ndarray) -> float:
-    """How much more one side of an RGB picture (H, W, 3) is stretched than the other on the way into the network; 1.0 is not at all."""
+    """How much more one side of an RGB picture (H, W, 3) is stretched than the other on the way
+    into the network; 1.0 is not at all."""
     height, width = picture.shape[:2]
     wide, high = (SHORT_PX, LONG_PX) if height > width else (LONG_PX, SHORT_PX)
     across, down = wide / width, high / height
@@ -24,9 +27,11 @@ def stretch(picture: np.ndarray) -> float:
 
 
 def disagreement(tiles: np.ndarray) -> np.ndarray:
-    """How far E exits are apart on N pictures, tile by tile, as a share of the count: (N,). tiles: (E, N, 6) people in each tile.
+    """How far E exits are apart on N pictures, tile by tile, as a share of the count: (N,). tiles:
+    (E, N, 6) people in each tile.
 
-    The distance between the quartiles over the exits, summed over the tiles, by the median count or 10 people, whichever is more.
+    The distance between the quartiles over the exits, summed over the tiles, by the median count or
+    10 people, whichever is more.
     """
     low, high = np.percentile(tiles, (25, 75), axis=0)
     return (high - low).sum(axis=1) / np.maximum(np.median(tiles.sum(axis=2), axis=0), 10)
@@ -39,32 +44,47 @@ def late(exits: list[tuple[int, str]]) -> np.ndarray:
 
 
 def usual_disagreement(recorded: Counts, share: float = 0.95) -> float:
-    """What the disagreement of the late exits stays below on that share of the recorded pictures."""
+    """What the disagreement of the late exits stays below on that share of the recorded
+    pictures."""
     return float(np.quantile(disagreement(recorded.tiles[late(recorded.exits)]), share))
 
 
-def doubts(picture: np.ndarray, trace: pd.DataFrame, layer: int, head: str, usual: float | None = None) -> list[str]:
+def doubts(
+    picture: np.ndarray, trace: pd.DataFrame, layer: int, head: str, usual: float | None = None
+) -> list[str]:
     """Reasons not to believe the count of one exit, each a sentence; none is no promise.
 
-    picture: RGB uint8 (H, W, 3). trace: of all exits, with layer, head, count and tiles. usual: see `usual_disagreement`; None leaves
-    that comparison out.
+    picture: RGB uint8 (H, W, 3). trace: of all exits, with layer, head, count and tiles. usual: see
+    `usual_disagreement`; None leaves that comparison out.
     """
     found = []
     own = trace[(trace["layer"] == layer) & (trace["head"] == head)].iloc[0]
     if own["count"] < -0.5:
-        found.append(f"The count is negative ({own['count']:.0f}): a regressor knows no zero, and this exit has lost its footing.")
+        found.append(
+            f"The count is negative ({own['count']:.0f}): a regressor knows no zero, and this exit has lost its footing."
+        )
     elif min(own["tiles"]) < NEGATIVE:
-        found.append(f"One tile counts {min(own['tiles']):.0f} people, less than nobody, so the other tiles may be wrong as well.")
+        found.append(
+            f"One tile counts {min(own['tiles']):.0f} people, less than nobody, so the other tiles may be wrong as well."
+        )
     exits = list(zip(trace["layer"], trace["head"], strict=True))
     apart = float(disagreement(np.array([trace["tiles"].iloc[i] for i in late(exits)])[:, None])[0])
     if usual is not None and apart > usual:
-        found.append(f"The late exits are {apart:.0%} apart, tile by tile; on 95 % of the test pictures they are within {usual:.0%}. "
-                     "The picture is probably unlike the training data.")  # fmt: skip
+        found.append(
+            f"The late exits are {apart:.0%} apart, tile by tile; on 95 % of the test pictures they are within {usual:.0%}. "
+            "The picture is probably unlike the training data."
+        )
     height, width = picture.shape[:2]
     if (most := stretch(picture)) > MOST_STRETCH:
-        found.append(f"One side is stretched {most:.1f} times more than the other, more than in any training picture.")
+        found.append(
+            f"One side is stretched {most:.1f} times more than the other, more than in any training picture."
+        )
     if min(height, width) < LEAST_PX:
-        found.append(f"The picture is small ({width} × {height} pixels) and is enlarged: heads that were never there cannot be counted.")
+        found.append(
+            f"The picture is small ({width} × {height} pixels) and is enlarged: heads that were never there cannot be counted."
+        )
     if picture.mean(axis=2).std() < FLAT:
-        found.append("There is hardly anything to see: counters are known to find people in empty pictures.")
+        found.append(
+            "There is hardly anything to see: counters are known to find people in empty pictures."
+        )
     return found

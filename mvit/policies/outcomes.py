@@ -1,4 +1,5 @@
-"""What a stop rule does to a recorded test set: accuracy against cost, who leaves where, and how far confidence can be trusted."""
+"""What a stop rule does to a recorded test set: accuracy against cost, who leaves where, and how
+far confidence can be trusted."""
 
 from __future__ import annotations
 
@@ -13,44 +14,63 @@ from mvit.policies.rules import candidates, choose_threshold, make, replay, scor
 
 
 def finish_times(trace: pd.DataFrame, plan: Sequence[tuple[int, str]]) -> np.ndarray:
-    """Milliseconds after which each exit of a plan has answered, all earlier heads of the plan included: (E,).
+    """Milliseconds after which each exit of a plan has answered, all earlier heads of the plan
+    included: (E,).
 
-    trace: layer, head, ms (backbone up to there and that head alone) and head_ms, as `MultiExitViT.trace` gives them. The backbone's
-    share is made to grow along the plan, since on a busy machine a measured one need not. Raises KeyError for an exit not in the trace.
+    trace: layer, head, ms (backbone up to there and that head alone) and head_ms, as
+    `MultiExitViT.trace` gives them. The backbone's share is made to grow along the plan, since on a
+    busy machine a measured one need not. Raises KeyError for an exit not in the trace.
     """
-    known = {(row.layer, row.head): (row.ms - row.head_ms, row.head_ms) for row in trace.itertuples()}
+    known = {
+        (row.layer, row.head): (row.ms - row.head_ms, row.head_ms) for row in trace.itertuples()
+    }
     backbone, own = np.array([known[tuple(e)] for e in plan], float).T
     return np.maximum.accumulate(backbone) + np.cumsum(own)
 
 
-def tradeoff(kind: str, predictions: Predictions, macs: Sequence[float], ms: Sequence[float], **options) -> pd.DataFrame:
-    """A rule at every threshold worth trying: threshold, accuracy, macs, ms (means over all pictures), early (share before the end)."""
+def tradeoff(
+    kind: str, predictions: Predictions, macs: Sequence[float], ms: Sequence[float], **options
+) -> pd.DataFrame:
+    """A rule at every threshold worth trying: threshold, accuracy, macs, ms (means over all
+    pictures), early (share before the end)."""
     tried = candidates(kind, predictions)
     taken = replay(make(kind, tried[:, None], **options), predictions)
     by_macs, by_ms = scores(taken, predictions, macs), scores(taken, predictions, ms)
     early = (taken < len(predictions.exits) - 1).mean(axis=1)
-    rows = [(t, m.value, m.macs, s.macs, e) for t, m, s, e in zip(tried.tolist(), by_macs, by_ms, early.tolist(), strict=True)]
+    rows = [
+        (t, m.value, m.macs, s.macs, e)
+        for t, m, s, e in zip(tried.tolist(), by_macs, by_ms, early.tolist(), strict=True)
+    ]
     return pd.DataFrame(rows, columns=["threshold", "accuracy", "macs", "ms", "early"])
 
 
 def few_exits(
-    kind: str, val: Predictions, cost_of: Callable[[list[tuple[int, str]]], Sequence[float]], max_drop: float = 0.005, most: int = 4,
+    kind: str,
+    val: Predictions,
+    cost_of: Callable[[list[tuple[int, str]]], Sequence[float]],
+    max_drop: float = 0.005,
+    most: int = 4,
     n: int = 50,
-) -> list[tuple[int, str]]:  # fmt: skip
-    """At most `most` early exits, and the final one, with which a rule is cheapest on validation: every head on the way costs, so
-    running them all is seldom best.
+) -> list[tuple[int, str]]:
+    """At most `most` early exits, and the final one, with which a rule is cheapest on validation:
+    every head on the way costs, so running them all is seldom best.
 
-    Local search from no early exit: one is added, or one exchanged for another, whichever saves most, as long as that saves half a per
-    cent. cost_of: plan -> (E,) cost of leaving at each of its exits (`plans.costs`); max_drop and n as in `choose_threshold`, which
-    judges each plan.
+    Local search from no early exit: one is added, or one exchanged for another, whichever saves
+    most, as long as that saves half a per cent. cost_of: plan -> (E,) cost of leaving at each of
+    its exits (`plans.costs`); max_drop and n as in `choose_threshold`, which judges each plan.
     """
     early, final = [], val.exits[-1]
     spent = float(cost_of([final])[-1])
     while True:
         rest = [e for e in val.exits[:-1] if e not in early]
-        kept = [[e for e in early if e != gone] for gone in early] + ([early] if len(early) < most else [])
+        kept = [[e for e in early if e != gone] for gone in early] + (
+            [early] if len(early) < most else []
+        )
         plans = [[*sorted([*few, new]), final] for few in kept for new in rest]
-        costs = [choose_threshold(kind, val.select(plan), cost_of(plan), max_drop, n=n)[1].macs for plan in plans]
+        costs = [
+            choose_threshold(kind, val.select(plan), cost_of(plan), max_drop, n=n)[1].macs
+            for plan in plans
+        ]
         if not costs or min(costs) > 0.995 * spent:
             return [*early, final]
         spent, early = min(costs), plans[costs.index(min(costs))][:-1]
@@ -58,7 +78,8 @@ def few_exits(
 
 @dataclass(frozen=True)
 class Operating:
-    """A rule at one threshold. taken: (N,) index of the exit each picture leaves at; accuracy, macs, ms: means; early: share."""
+    """A rule at one threshold. taken: (N,) index of the exit each picture leaves at; accuracy,
+    macs, ms: means; early: share."""
 
     threshold: float
     taken: np.ndarray
@@ -68,13 +89,25 @@ class Operating:
     early: float
 
 
-def operate(kind: str, threshold: float, predictions: Predictions, macs: Sequence[float], ms: Sequence[float], **options) -> Operating:
+def operate(
+    kind: str,
+    threshold: float,
+    predictions: Predictions,
+    macs: Sequence[float],
+    ms: Sequence[float],
+    **options,
+) -> Operating:
     """Replay a rule at one threshold."""
     taken = replay(make(kind, threshold, **options), predictions)
     right = _taken(predictions.correct, taken)
     early = float((taken < len(predictions.exits) - 1).mean())
     return Operating(
-        threshold, taken, float(right.mean()), float(np.asarray(macs)[taken].mean()), float(np.asarray(ms)[taken].mean()), early
+        threshold,
+        taken,
+        float(right.mean()),
+        float(np.asarray(macs)[taken].mean()),
+        float(np.asarray(ms)[taken].mean()),
+        early,
     )
 
 
@@ -84,11 +117,14 @@ def _taken(values: np.ndarray, taken: np.ndarray) -> np.ndarray:
 
 
 def leaving(taken: np.ndarray, predictions: Predictions) -> pd.DataFrame:
-    """Who leaves where, one row an exit: exit (its name), layer, head, share of all pictures, right and wrong (shares of all pictures)."""
+    """Who leaves where, one row an exit: exit (its name), layer, head, share of all pictures, right
+    and wrong (shares of all pictures)."""
     n, exits = len(taken), len(predictions.exits)
     share = np.bincount(taken, minlength=exits) / n
     right = np.bincount(taken, _taken(predictions.correct, taken), minlength=exits) / n
-    rows = pd.DataFrame(predictions.exits, columns=["layer", "head"]).assign(share=share, right=right, wrong=share - right)
+    rows = pd.DataFrame(predictions.exits, columns=["layer", "head"]).assign(
+        share=share, right=right, wrong=share - right
+    )
     rows.insert(0, "exit", exit_names(predictions.exits))
     return rows
 
@@ -99,59 +135,108 @@ def exit_names(exits: Sequence[tuple[int, str]]) -> list[str]:
 
 
 def settled_layer(predictions: Predictions) -> np.ndarray:
-    """How hard each picture is: the first layer from which every exit is right to the end; depth + 1 if the end is wrong. (N,)"""
-    right_on = np.logical_and.accumulate(predictions.correct[::-1], axis=0)[::-1]  # (E, N): right here and ever after
+    """How hard each picture is: the first layer from which every exit is right to the end; depth +
+    1 if the end is wrong. (N,)"""
+    # (E, N): right here and ever after
+    right_on = np.logical_and.accumulate(predictions.correct[::-1], axis=0)[::-1]
     layers = np.array([layer for layer, _ in predictions.exits])
     return np.where(right_on.any(axis=0), layers[right_on.argmax(axis=0)], layers[-1] + 1)
 
 
 def by_class(
-    taken: np.ndarray, predictions: Predictions, labels: Sequence[str], macs: Sequence[float], settled: np.ndarray | None = None
+    taken: np.ndarray,
+    predictions: Predictions,
+    labels: Sequence[str],
+    macs: Sequence[float],
+    settled: np.ndarray | None = None,
 ) -> pd.DataFrame:
-    """One row a class, easiest first: label, pictures, settled (mean layer), left (mean layer left at), accuracy of the rule, macs.
+    """One row a class, easiest first: label, pictures, settled (mean layer), left (mean layer left
+    at), accuracy of the rule, macs.
 
-    settled: (N,) `settled_layer` of all exits of the head, where `predictions` holds only the few that a rule runs.
+    settled: (N,) `settled_layer` of all exits of the head, where `predictions` holds only the few
+    that a rule runs.
     """
     layers = np.array([layer for layer, _ in predictions.exits])
     settled = settled_layer(predictions) if settled is None else settled
-    table = pd.DataFrame({"truth": predictions.truth, "settled": settled, "left": layers[taken],
-                          "accuracy": _taken(predictions.correct, taken), "macs": np.asarray(macs)[taken]})  # fmt: skip
-    rows = table.groupby("truth").agg(pictures=("left", "size"), settled=("settled", "mean"), left=("left", "mean"),
-                                      accuracy=("accuracy", "mean"), macs=("macs", "mean")).reset_index()  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "truth": predictions.truth,
+            "settled": settled,
+            "left": layers[taken],
+            "accuracy": _taken(predictions.correct, taken),
+            "macs": np.asarray(macs)[taken],
+        }
+    )
+    rows = (
+        table.groupby("truth")
+        .agg(
+            pictures=("left", "size"),
+            settled=("settled", "mean"),
+            left=("left", "mean"),
+            accuracy=("accuracy", "mean"),
+            macs=("macs", "mean"),
+        )
+        .reset_index()
+    )
     rows.insert(0, "label", [labels[t] for t in rows.pop("truth")])
     return rows.sort_values("settled", ignore_index=True)
 
 
-def easy_and_hard(taken: np.ndarray, predictions: Predictions, macs: Sequence[float], settled: np.ndarray | None = None) -> pd.DataFrame:
-    """Pictures by how early the network settles on the right answer: share, the rule's accuracy, its mean MACs, final confidence.
+def easy_and_hard(
+    taken: np.ndarray,
+    predictions: Predictions,
+    macs: Sequence[float],
+    settled: np.ndarray | None = None,
+) -> pd.DataFrame:
+    """Pictures by how early the network settles on the right answer: share, the rule's accuracy,
+    its mean MACs, final confidence.
 
-    easy: right for good from the first third of the layers on; middling: from the second; hard: only from the last.
+    easy: right for good from the first third of the layers on; middling: from the second; hard:
+    only from the last.
     """
-    depth, settled = predictions.exits[-1][0], settled_layer(predictions) if settled is None else settled
+    depth, settled = (
+        predictions.exits[-1][0],
+        settled_layer(predictions) if settled is None else settled,
+    )
     edges = [0, depth // 3, 2 * depth // 3, depth, depth + 1]
-    names = [
-        "easy",
-        "middling",
-        "hard",
-        "wrong at the end",
-    ]
+    names = ["easy", "middling", "hard", "wrong at the end"]
     right, spent = _taken(predictions.correct, taken), np.asarray(macs)[taken]
     rows = []
     for name, low, high in zip(names, edges[:-1], edges[1:], strict=True):
         here = (settled > low) & (settled <= high)
-        mean = (lambda v, here=here: float(v[here].mean())) if here.any() else (lambda v: float("nan"))
-        rows.append((name, float(here.mean()), mean(right), mean(spent), mean(predictions.confidence[0]), mean(predictions.confidence[-1])))
-    return pd.DataFrame(rows, columns=["group", "share", "accuracy", "macs", "first_confidence", "final_confidence"])
+        mean = (
+            (lambda v, here=here: float(v[here].mean())) if here.any() else (lambda v: float("nan"))
+        )
+        rows.append(
+            (
+                name,
+                float(here.mean()),
+                mean(right),
+                mean(spent),
+                mean(predictions.confidence[0]),
+                mean(predictions.confidence[-1]),
+            )
+        )
+    return pd.DataFrame(
+        rows, columns=["group", "share", "accuracy", "macs", "first_confidence", "final_confidence"]
+    )
 
 
 def reliability(confidence: np.ndarray, correct: np.ndarray, bins: int = 10) -> pd.DataFrame:
-    """A reliability diagram's bars: low, high, confidence (mean), accuracy, pictures; empty bins left out (Guo et al., 2017)."""
+    """A reliability diagram's bars: low, high, confidence (mean), accuracy, pictures; empty bins
+    left out (Guo et al., 2017)."""
     which = np.minimum((confidence * bins).astype(int), bins - 1)
     count = np.bincount(which, minlength=bins)
     kept = np.flatnonzero(count)
     mean = [np.bincount(which, v, bins)[kept] / count[kept] for v in (confidence, correct)]
     return pd.DataFrame(
-        {"low": kept / bins, "high": (kept + 1) / bins, "confidence": mean[0], "accuracy": mean[1], "pictures": count[kept]}
+        {
+            "low": kept / bins,
+            "high": (kept + 1) / bins,
+            "confidence": mean[0],
+            "accuracy": mean[1],
+            "pictures": count[kept],
+        }
     )
 
 
@@ -161,33 +246,60 @@ def given(predictions: Predictions, taken: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def quality(predictions: Predictions) -> pd.DataFrame:
-    """One row an exit: accuracy, ece, auroc (does confidence tell right from wrong), agreement with the final exit,
-    overthought (right here, wrong at the end) and mended (wrong here, right at the end), as shares of all pictures."""
+    """One row an exit: accuracy, ece, auroc (does confidence tell right from wrong), agreement with
+    the final exit, overthought (right here, wrong at the end) and mended (wrong here, right at the
+    end), as shares of all pictures."""
     correct, final, top1 = predictions.correct, predictions.correct[-1], predictions.top1
-    names, each = exit_names(predictions.exits), zip(predictions.exits, correct, predictions.confidence, top1 == top1[-1], strict=True)
-    rows = [{"exit": name, "layer": layer, "head": head, "accuracy": float(right.mean()),
-             "ece": calibration_error(sure, right), "auroc": failure_auroc(sure, right), "agreement": float(same.mean()),
-             "overthought": float((right & ~final).mean()), "mended": float((~right & final).mean())}
-            for name, ((layer, head), right, sure, same) in zip(names, each, strict=True)]  # fmt: skip
+    names, each = (
+        exit_names(predictions.exits),
+        zip(predictions.exits, correct, predictions.confidence, top1 == top1[-1], strict=True),
+    )
+    rows = [
+        {
+            "exit": name,
+            "layer": layer,
+            "head": head,
+            "accuracy": float(right.mean()),
+            "ece": calibration_error(sure, right),
+            "auroc": failure_auroc(sure, right),
+            "agreement": float(same.mean()),
+            "overthought": float((right & ~final).mean()),
+            "mended": float((~right & final).mean()),
+        }
+        for name, ((layer, head), right, sure, same) in zip(names, each, strict=True)
+    ]
     return pd.DataFrame(rows)
 
 
 def journeys(predictions: Predictions, labels: Sequence[str], n: int = 5) -> pd.DataFrame:
-    """Examples of thinking too long and of thinking long enough, `n` of each at most: kind, picture, truth, answers, right_layers.
+    """Examples of thinking too long and of thinking long enough, `n` of each at most: kind,
+    picture, truth, answers, right_layers.
 
-    overthought: right at some exits and wrong at the end, those that were right at the most exits first. mended: wrong until late and
-    right at the end, the latest first. picture: its number in the split as it was read (class by class), from 0. answers: what the exits
-    said, as `cat 1-4, dog 5-final`. right_layers: how many exits before the end were right.
+    overthought: right at some exits and wrong at the end, those that were right at the most exits
+    first. mended: wrong until late and right at the end, the latest first. picture: its number in
+    the split as it was read (class by class), from 0. answers: what the exits said, as `cat 1-4,
+    dog 5-final`. right_layers: how many exits before the end were right.
     """
     correct, names = predictions.correct, exit_names(predictions.exits)
     early, end = correct[:-1].sum(axis=0), correct[-1]
-    wanted = {"overthought": np.where(~end, early, -1), "mended": np.where(end & ~correct[:-1].all(axis=0), settled_layer(predictions), -1)}
+    wanted = {
+        "overthought": np.where(~end, early, -1),
+        "mended": np.where(end & ~correct[:-1].all(axis=0), settled_layer(predictions), -1),
+    }
     rows = []
     for kind, worth in wanted.items():
         for picture in np.argsort(-worth, kind="stable")[:n]:
             if worth[picture] > 0:
                 said = _runs([labels[t] for t in predictions.top1[:, picture]], names)
-                rows.append((kind, int(picture), labels[predictions.truth[picture]], said, int(early[picture])))
+                rows.append(
+                    (
+                        kind,
+                        int(picture),
+                        labels[predictions.truth[picture]],
+                        said,
+                        int(early[picture]),
+                    )
+                )
     return pd.DataFrame(rows, columns=["kind", "picture", "truth", "answers", "right_layers"])
 
 
@@ -196,6 +308,8 @@ def _runs(answers: Sequence[str], names: Sequence[str]) -> str:
     parts, start = [], 0
     for i in range(1, len(answers) + 1):
         if i == len(answers) or answers[i] != answers[start]:
-            parts.append(f"{answers[start]} {names[start]}" + (f"-{names[i - 1]}" if i - 1 > start else ""))
+            parts.append(
+                f"{answers[start]} {names[start]}" + (f"-{names[i - 1]}" if i - 1 > start else "")
+            )
             start = i
     return ", ".join(parts)

@@ -1,8 +1,9 @@
 """Which exits to run at all: a head that is run and not needed delays every exit after it.
 
-A plan's exit finishes at the backbone's cost up to its layer plus the cost of all heads run so far, its own included. For a budget
-that is known the best plan is a single exit. For a clock that may stop at several moments, `best_plan` finds the plan of highest
-expected accuracy exactly. Costs are in any unit, ms or MACs; budgets are in the same one.
+A plan's exit finishes at the backbone's cost up to its layer plus the cost of all heads run so far,
+its own included. For a budget that is known the best plan is a single exit. For a clock that may
+stop at several moments, `best_plan` finds the plan of highest expected accuracy exactly. Costs are
+in any unit, ms or MACs; budgets are in the same one.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from mvit.models.multi_exit import FINAL, MultiExitViT, Plan
 
 @dataclass(frozen=True)
 class Option:
-    """An exit that a plan may run. accuracy: 0..1, or anything that is better when higher; backbone: cost of the blocks up to its
-    layer, embedding included; own: cost of its head."""
+    """An exit that a plan may run. accuracy: 0..1, or anything that is better when higher;
+    backbone: cost of the blocks up to its layer, embedding included; own: cost of its head."""
 
     layer: int
     head: str
@@ -29,7 +30,8 @@ class Option:
 
 @dataclass(frozen=True)
 class BestPlan:
-    """A plan in running order, when each exit finishes, and the expected accuracy of the answer at the budgets it was made for."""
+    """A plan in running order, when each exit finishes, and the expected accuracy of the answer at
+    the budgets it was made for."""
 
     plan: list[tuple[int, str]]
     finishes: list[float]
@@ -37,7 +39,8 @@ class BestPlan:
 
 
 def costs(model: MultiExitViT, plan: Plan) -> np.ndarray:
-    """MACs run by the time each exit of a plan has answered, all earlier heads of the plan included: (E,)."""
+    """MACs run by the time each exit of a plan has answered, all earlier heads of the plan
+    included: (E,)."""
     spent, found = 0, []
     for layer, head in plan:
         up_to = model.backbone_macs.up_to(layer)
@@ -46,23 +49,43 @@ def costs(model: MultiExitViT, plan: Plan) -> np.ndarray:
     return np.array(found)
 
 
-def options(model: MultiExitViT, accuracy: dict[tuple[int, str], float], head: str | None = None, practical: bool = True) -> list[Option]:
-    """The exits to choose from, costs in MACs: those with a known accuracy, of one head if named, and the final exit.
+def options(
+    model: MultiExitViT,
+    accuracy: dict[tuple[int, str], float],
+    head: str | None = None,
+    practical: bool = True,
+) -> list[Option]:
+    """The exits to choose from, costs in MACs: those with a known accuracy, of one head if named,
+    and the final exit.
 
-    accuracy: {(layer, head): accuracy} from a card or from predictions; practical: only exits better than every earlier one of their head.
+    accuracy: {(layer, head): accuracy} from a card or from predictions; practical: only exits
+    better than every earlier one of their head.
     """
     found = []
     for layer, name in [*model.exits(head), (model.depth, FINAL)]:
-        if (layer, name) in accuracy and (name == FINAL or not practical or (layer, name) in model.practical_exits):
+        if (layer, name) in accuracy and (
+            name == FINAL or not practical or (layer, name) in model.practical_exits
+        ):
             up_to = model.backbone_macs.up_to(layer)
-            found.append(Option(layer, name, accuracy[layer, name], up_to, model.exit_macs(layer, name) - up_to))
+            found.append(
+                Option(
+                    layer, name, accuracy[layer, name], up_to, model.exit_macs(layer, name) - up_to
+                )
+            )
     return found
 
 
 def measured(options: Sequence[Option], trace) -> list[Option]:
-    """The same options with costs in ms from a trace (`MultiExitViT.trace`), or any table with layer, head, ms and head_ms."""
-    times = {(row.layer, row.head): (row.ms - row.head_ms, row.head_ms) for row in trace.itertuples()}
-    return [Option(o.layer, o.head, o.accuracy, *times[o.layer, o.head]) for o in options if (o.layer, o.head) in times]
+    """The same options with costs in ms from a trace (`MultiExitViT.trace`), or any table with
+    layer, head, ms and head_ms."""
+    times = {
+        (row.layer, row.head): (row.ms - row.head_ms, row.head_ms) for row in trace.itertuples()
+    }
+    return [
+        Option(o.layer, o.head, o.accuracy, *times[o.layer, o.head])
+        for o in options
+        if (o.layer, o.head) in times
+    ]
 
 
 def from_card(card: dict) -> dict[tuple[int, str], float]:
@@ -73,7 +96,8 @@ def from_card(card: dict) -> dict[tuple[int, str], float]:
 
 @dataclass(frozen=True)
 class _Partial:
-    """A plan that ends at one option: when it finishes, and the accuracy earned from all budgets that stop before then."""
+    """A plan that ends at one option: when it finishes, and the accuracy earned from all budgets
+    that stop before then."""
 
     time: float
     earned: float
@@ -81,17 +105,24 @@ class _Partial:
 
 
 def best_plan(
-    options: Sequence[Option], budgets: Sequence[float], weights: Sequence[float] | None = None, nothing: float = 0.0
+    options: Sequence[Option],
+    budgets: Sequence[float],
+    weights: Sequence[float] | None = None,
+    nothing: float = 0.0,
 ) -> BestPlan:
-    """The plan of highest expected accuracy when the clock stops at one of the budgets, with the given weights (equal by default).
+    """The plan of highest expected accuracy when the clock stops at one of the budgets, with the
+    given weights (equal by default).
 
-    The answer at a budget is the plan's latest exit finished by then; `nothing` is the accuracy of having none. Exact, by dynamic
-    programming over the options in running order. It suffices to look at plans of growing accuracy: leaving out an exit that is no
-    better than the one before changes no answer for the worse and only makes the later ones earlier. A partial plan that ends at an
-    option can be dropped if another one ends there no later and, at the moment when this one ends, has earned no less: whatever comes
-    next, the other keeps its lead. What is left per option is the front of (time, earned).
+    The answer at a budget is the plan's latest exit finished by then; `nothing` is the accuracy of
+    having none. Exact, by dynamic programming over the options in running order. It suffices to
+    look at plans of growing accuracy: leaving out an exit that is no better than the one before
+    changes no answer for the worse and only makes the later ones earlier. A partial plan that ends
+    at an option can be dropped if another one ends there no later and, at the moment when this one
+    ends, has earned no less: whatever comes next, the other keeps its lead. What is left per option
+    is the front of (time, earned).
 
-    Raises ValueError without options, or for budgets or weights that are not positive numbers, or that differ in number.
+    Raises ValueError without options, or for budgets or weights that are not positive numbers, or
+    that differ in number.
     """
     budgets, weights = _checked(options, budgets, weights)
     total = np.concatenate([[0.0], np.cumsum(weights)])
@@ -122,7 +153,9 @@ def best_plan(
     return _unrolled(best, best_value)
 
 
-def _checked(options: Sequence[Option], budgets: Sequence[float], weights: Sequence[float] | None) -> tuple[np.ndarray, np.ndarray]:
+def _checked(
+    options: Sequence[Option], budgets: Sequence[float], weights: Sequence[float] | None
+) -> tuple[np.ndarray, np.ndarray]:
     if not options:
         raise ValueError("there are no exits to choose from")
     budgets = np.asarray(budgets, float)
@@ -139,7 +172,8 @@ def _checked(options: Sequence[Option], budgets: Sequence[float], weights: Seque
 def _front(ways: list[_Partial], accuracy: float, weight_before) -> list[_Partial]:
     """The partial plans to one option that no other one beats."""
     kept: list[_Partial] = []
-    lead = -np.inf  # of any kept plan: what it has earned at time t is lead + accuracy * weight_before(t)
+    # of any kept plan: what it has earned at time t is lead + accuracy * weight_before(t)
+    lead = -np.inf
     for way in sorted(ways, key=lambda w: (w.time, -w.earned)):
         if way.earned - accuracy * weight_before(way.time) > lead + 1e-12:
             kept.append(way)

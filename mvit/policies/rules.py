@@ -1,9 +1,10 @@
 """Stop rules: at which exit to leave. One small class each, the same code live and in replay.
 
-Live, a rule is shown one Exit after another: `rule.stop(exit) -> bool`. In replay it is shown whole columns: an object whose
-`prediction`, `confidence`, ... are arrays (N,) over recorded pictures, and `stop` gives back an array of bools. A threshold may be an
-array too, of shape (T, 1), so that one replay answers for T thresholds: every rule below is written in operations that broadcast.
-A rule that never fires leaves at the last exit. `reset()` before every picture.
+Live, a rule is shown one Exit after another: `rule.stop(exit) -> bool`. In replay it is shown whole
+columns: an object whose `prediction`, `confidence`, ... are arrays (N,) over recorded pictures, and
+`stop` gives back an array of bools. A threshold may be an array too, of shape (T, 1), so that one
+replay answers for T thresholds: every rule below is written in operations that broadcast. A rule
+that never fires leaves at the last exit. `reset()` before every picture.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from mvit.models.multi_exit import Exit
 
 @dataclass
 class Policy:
-    """What all rules share. `sign` says which way a higher `threshold` moves the exit: +1 later, -1 earlier."""
+    """What all rules share. `sign` says which way a higher `threshold` moves the exit: +1 later, -1
+    earlier."""
 
     measure = "confidence"  # the field of an exit that the threshold is compared with
     sign = 1
@@ -35,7 +37,8 @@ class Policy:
 
 @dataclass
 class Confidence(Policy):
-    """Leave when the predicted class has probability >= threshold (paper, section II; BranchyNet's rule with confidence)."""
+    """Leave when the predicted class has probability >= threshold (paper, section II; BranchyNet's
+    rule with confidence)."""
 
     threshold: float = 0.9
 
@@ -45,7 +48,8 @@ class Confidence(Policy):
 
 @dataclass
 class Entropy(Policy):
-    """Leave when the entropy of the probabilities, in nats, is <= threshold (BranchyNet, Teerapittayanon et al., 2016)."""
+    """Leave when the entropy of the probabilities, in nats, is <= threshold (BranchyNet,
+    Teerapittayanon et al., 2016)."""
 
     threshold: float = 0.3
     measure = "entropy"
@@ -68,7 +72,8 @@ class Margin(Policy):
 
 @dataclass
 class Patience(Policy):
-    """Leave when `threshold` exits in a row have predicted the same class (PABEE, Zhou et al., 2020); 1 leaves at the first exit."""
+    """Leave when `threshold` exits in a row have predicted the same class (PABEE, Zhou et al.,
+    2020); 1 leaves at the first exit."""
 
     threshold: float = 3
     measure = "streak"
@@ -86,7 +91,8 @@ class Patience(Policy):
 
 @dataclass
 class PatienceAndConfidence(Policy):
-    """Leave when `patience` exits in a row predict the same class, each with probability >= threshold."""
+    """Leave when `patience` exits in a row predict the same class, each with probability >=
+    threshold."""
 
     threshold: float = 0.8
     patience: int = 2
@@ -98,13 +104,17 @@ class PatienceAndConfidence(Policy):
 
     def stop(self, exit: Exit) -> bool:
         same = False if self.last is None else self.last == exit.prediction
-        self.streak, self.last = (self.streak * same + 1) * (exit.confidence >= self.threshold), exit.prediction
+        self.streak, self.last = (
+            (self.streak * same + 1) * (exit.confidence >= self.threshold),
+            exit.prediction,
+        )
         return self.streak >= self.patience
 
 
 @dataclass
 class Stability(Policy):
-    """For counts: leave when `patience` exits in a row each differ by <= threshold (a share, 0.05 is 5 %) from the one before.
+    """For counts: leave when `patience` exits in a row each differ by <= threshold (a share, 0.05
+    is 5 %) from the one before.
 
     An exit's `count` is read; the share is of the greater of the two, and of at least one person.
     """
@@ -121,7 +131,9 @@ class Stability(Policy):
 
     def stop(self, exit) -> bool:
         if self.last is not None:
-            change = abs(exit.count - self.last) / np.maximum(np.maximum(abs(exit.count), abs(self.last)), 1.0)
+            change = abs(exit.count - self.last) / np.maximum(
+                np.maximum(abs(exit.count), abs(self.last)), 1.0
+            )
             self.streak = (self.streak + 1) * (change <= self.threshold)
         self.last = exit.count
         return self.streak >= self.patience
@@ -129,10 +141,12 @@ class Stability(Policy):
 
 @dataclass
 class Deadline(Policy):
-    """Leave when the next exit of the plan would finish after `threshold`: for a clock that is known beforehand.
+    """Leave when the next exit of the plan would finish after `threshold`: for a clock that is
+    known beforehand.
 
-    expected: (layer, head) -> when that exit finishes, in the unit of the threshold (ms or MACs), in running order. Live, the time that
-    an exit really took (`elapsed_ms`) replaces the expected one. To be interrupted by a clock that is not known, see mvit.inference.deadline.
+    expected: (layer, head) -> when that exit finishes, in the unit of the threshold (ms or MACs),
+    in running order. Live, the time that an exit really took (`elapsed_ms`) replaces the expected
+    one. To be interrupted by a clock that is not known, see mvit.inference.deadline.
     """
 
     threshold: float = 20.0
@@ -151,10 +165,12 @@ class Deadline(Policy):
 
 @dataclass
 class ProductOfExperts(Policy):
-    """Any rule, applied to the product of all exits so far instead of the newest alone (Jazbec et al., 2023, anytime monotonicity).
+    """Any rule, applied to the product of all exits so far instead of the newest alone (Jazbec et
+    al., 2023, anytime monotonicity).
 
-    Log probabilities are summed with weight layer / depth, so later exits count for more, and normalised again. `combined` is the Exit
-    that the rule saw, and the answer to give. It needs whole probabilities, which are not recorded, so it works live only.
+    Log probabilities are summed with weight layer / depth, so later exits count for more, and
+    normalised again. `combined` is the Exit that the rule saw, and the answer to give. It needs
+    whole probabilities, which are not recorded, so it works live only.
     """
 
     rule: Policy = field(default_factory=Confidence)
@@ -186,9 +202,14 @@ POLICIES: dict[str, type[Policy]] = {
 
 
 def columns(predictions):
-    """Each exit's recorded values over all pictures, as an object that a rule can be shown in place of an Exit."""
+    """Each exit's recorded values over all pictures, as an object that a rule can be shown in place
+    of an Exit."""
     for e, (layer, head) in enumerate(predictions.exits):
-        values = {name: getattr(predictions, name)[e] for name in ("confidence", "entropy", "margin") if hasattr(predictions, name)}
+        values = {
+            name: getattr(predictions, name)[e]
+            for name in ("confidence", "entropy", "margin")
+            if hasattr(predictions, name)
+        }
         if hasattr(predictions, "top1"):
             values["prediction"] = predictions.top1[e]
         if hasattr(predictions, "count"):
@@ -197,8 +218,10 @@ def columns(predictions):
 
 
 def replay(policy: Policy, predictions) -> np.ndarray:
-    """Which exit a rule takes for each recorded picture: (N,) indices into predictions.exits, or (T, N) for T thresholds (T, 1)."""
-    # A copy, so that a rule in use keeps its state; an array, since NumPy would round a bare float to the records' float32.
+    """Which exit a rule takes for each recorded picture: (N,) indices into predictions.exits, or
+    (T, N) for T thresholds (T, 1)."""
+    # A copy, so that a rule in use keeps its state; an array, since NumPy would round a bare float
+    # to the records' float32.
     policy = replace(policy, threshold=np.asarray(policy.threshold, np.float64))
     exits = len(predictions.exits)
     shape = np.broadcast_shapes(policy.threshold.shape, predictions.truth.shape)
@@ -214,8 +237,8 @@ def replay(policy: Policy, predictions) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Score:
-    """What a rule achieves: `value`, accuracy (0..1) or for counts the mean absolute error; mean MACs of a picture; and
-    share: {layer: part of the pictures that leaves there}."""
+    """What a rule achieves: `value`, accuracy (0..1) or for counts the mean absolute error; mean
+    MACs of a picture; and share: {layer: part of the pictures that leaves there}."""
 
     value: float
     macs: float
@@ -227,13 +250,19 @@ class Score:
 
 
 def score(taken: np.ndarray, predictions, macs: Sequence[float]) -> Score:
-    """Judge a replay. taken: (N,); macs: (E,) cost of leaving at each exit, everything run before it included (`plans.costs`)."""
+    """Judge a replay. taken: (N,); macs: (E,) cost of leaving at each exit, everything run before
+    it included (`plans.costs`)."""
     return scores(taken[None], predictions, macs)[0]
 
 
 def scores(taken: np.ndarray, predictions, macs: Sequence[float]) -> list[Score]:
     """The same for T replays at once. taken: (T, N)."""
-    worth = predictions.correct if hasattr(predictions, "correct") else abs(predictions.count - predictions.truth)  # (E, N)
+    # (E, N)
+    worth = (
+        predictions.correct
+        if hasattr(predictions, "correct")
+        else abs(predictions.count - predictions.truth)
+    )
     layers = [layer for layer, _ in predictions.exits]
     value, mean_macs = np.zeros(len(taken)), np.zeros(len(taken))
     share = {layer: np.zeros(len(taken)) for layer in sorted(set(layers))}
@@ -242,8 +271,13 @@ def scores(taken: np.ndarray, predictions, macs: Sequence[float]) -> list[Score]
         leaving = np.count_nonzero(here, axis=1) / taken.shape[1]
         share[layer] += leaving
         mean_macs += leaving * macs[e]
-        value += (np.count_nonzero(here & worth[e], axis=1) if worth.dtype == bool else here @ worth[e]) / taken.shape[1]
-    return [Score(float(value[t]), float(mean_macs[t]), {b: float(s[t]) for b, s in share.items()}) for t in range(len(taken))]
+        value += (
+            np.count_nonzero(here & worth[e], axis=1) if worth.dtype == bool else here @ worth[e]
+        ) / taken.shape[1]
+    return [
+        Score(float(value[t]), float(mean_macs[t]), {b: float(s[t]) for b, s in share.items()})
+        for t in range(len(taken))
+    ]
 
 
 def make(kind: str, threshold: float | np.ndarray, **options) -> Policy:
@@ -256,7 +290,8 @@ def make(kind: str, threshold: float | np.ndarray, **options) -> Policy:
 def candidates(kind: str, predictions, n: int = 50) -> np.ndarray:
     """Thresholds worth trying, at most n, the last of which never stops early.
 
-    For a rule on a recorded value these are its quantiles over all early exits, so they lie densely where the pictures are.
+    For a rule on a recorded value these are its quantiles over all early exits, so they lie densely
+    where the pictures are.
     """
     measure, sign = POLICIES[kind].measure, POLICIES[kind].sign
     if measure == "streak":
@@ -267,27 +302,52 @@ def candidates(kind: str, predictions, n: int = 50) -> np.ndarray:
     return np.append(np.unique(values)[::sign], sign * math.inf)
 
 
-def sweep(kind: str, predictions, macs: Sequence[float], thresholds: Sequence[float] | None = None, **options) -> list[tuple[float, Score]]:
-    """Score a rule at many thresholds in one replay: [(threshold, Score)]. Options go to the rule, e.g. patience=2."""
+def sweep(
+    kind: str,
+    predictions,
+    macs: Sequence[float],
+    thresholds: Sequence[float] | None = None,
+    **options,
+) -> list[tuple[float, Score]]:
+    """Score a rule at many thresholds in one replay: [(threshold, Score)]. Options go to the rule,
+    e.g. patience=2."""
     tried = candidates(kind, predictions) if thresholds is None else np.asarray(thresholds, float)
     taken = replay(make(kind, tried[:, None], **options), predictions)
     return list(zip(tried.tolist(), scores(taken, predictions, macs), strict=True))
 
 
 def choose_threshold(
-    kind: str, val, macs: Sequence[float], max_drop: float = 0.005, thresholds: Sequence[float] | None = None, n: int = 50, **options
+    kind: str,
+    val,
+    macs: Sequence[float],
+    max_drop: float = 0.005,
+    thresholds: Sequence[float] | None = None,
+    n: int = 50,
+    **options,
 ) -> tuple[float, Score]:
-    """The threshold of least mean MACs whose accuracy on validation predictions is at most max_drop below the final exit's.
+    """The threshold of least mean MACs whose accuracy on validation predictions is at most max_drop
+    below the final exit's.
 
-    For counts, whose mean absolute error is at most a share max_drop above the final exit's. n: how many thresholds to try, if they are
-    not given. Gives back (threshold, Score on val); judge it on the test predictions,
-    `score(replay(make(kind, threshold), test), test, macs)`, never on those that chose it.
-    Raises ValueError if none of the thresholds qualifies (one that never stops early always does).
+    For counts, whose mean absolute error is at most a share max_drop above the final exit's. n: how
+    many thresholds to try, if they are not given. Gives back (threshold, Score on val); judge it on
+    the test predictions, `score(replay(make(kind, threshold), test), test, macs)`, never on those
+    that chose it. Raises ValueError if none of the thresholds qualifies (one that never stops early
+    always does).
     """
     last = score(np.full(len(val.truth), len(val.exits) - 1), val, macs).value
-    found = sweep(kind, val, macs, candidates(kind, val, n) if thresholds is None else thresholds, **options)
+    found = sweep(
+        kind, val, macs, candidates(kind, val, n) if thresholds is None else thresholds, **options
+    )
     counting = not hasattr(val, "correct")
-    good = [f for f in found if (f[1].value <= last * (1 + max_drop) if counting else f[1].value >= last - max_drop - 1e-12)]
+    good = [
+        f
+        for f in found
+        if (
+            f[1].value <= last * (1 + max_drop)
+            if counting
+            else f[1].value >= last - max_drop - 1e-12
+        )
+    ]
     if not good:
         raise ValueError(f"no threshold of '{kind}' keeps within {max_drop:g} of the final exit")
     return min(good, key=lambda f: f[1].macs)

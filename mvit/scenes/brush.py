@@ -13,7 +13,11 @@ ONE = 1 << SHIFT
 
 def shade(colour: Sequence[float], factor: float) -> tuple[float, float, float]:
     """A colour made darker (below 1) or lighter."""
-    return min(colour[0] * factor, 255.0), min(colour[1] * factor, 255.0), min(colour[2] * factor, 255.0)
+    return (
+        min(colour[0] * factor, 255.0),
+        min(colour[1] * factor, 255.0),
+        min(colour[2] * factor, 255.0),
+    )
 
 
 def choose(weighted: list[tuple[tuple, float]], chance: float) -> tuple:
@@ -27,10 +31,19 @@ def choose(weighted: list[tuple[tuple, float]], chance: float) -> tuple:
 
 
 class Brush:
-    """Paints on `canvas` around (x, y) in units of `u` pixels; `body=True` shortens what is below the chin by `tilt`; `lean` bends
-    the body to one side, in heads across for each head down."""
+    """Paints on `canvas` around (x, y) in units of `u` pixels; `body=True` shortens what is below
+    the chin by `tilt`; `lean` bends the body to one side, in heads across for each head down."""
 
-    def __init__(self, canvas: np.ndarray, x: float, y: float, u: float, tilt: float = 1.0, lean: float = 0.0, line: int = cv2.LINE_AA):
+    def __init__(
+        self,
+        canvas: np.ndarray,
+        x: float,
+        y: float,
+        u: float,
+        tilt: float = 1.0,
+        lean: float = 0.0,
+        line: int = cv2.LINE_AA,
+    ):
         self.canvas, self.x, self.y, self.u = canvas, float(x), float(y), float(u)
         self.tilt, self.lean, self.type = float(tilt), lean, line
 
@@ -39,21 +52,46 @@ class Brush:
             y = 0.5 + (y - 0.5) * self.tilt
         return int((self.x + (x + self.lean * y) * self.u) * ONE), int((self.y + y * self.u) * ONE)
 
-    def oval(self, x: float, y: float, across: float, down: float, colour: tuple, body: bool = False, angle: float = 0.0) -> None:
+    def oval(
+        self,
+        x: float,
+        y: float,
+        across: float,
+        down: float,
+        colour: tuple,
+        body: bool = False,
+        angle: float = 0.0,
+    ) -> None:
         """A filled ellipse with half axes `across` and `down`."""
         axes = (max(round(across * self.u * ONE), 1), max(round(down * self.u * ONE), 1))
-        cv2.ellipse(self.canvas, self._at(x, y, body), axes, angle, 0, 360, colour, -1, self.type, SHIFT)
+        cv2.ellipse(
+            self.canvas, self._at(x, y, body), axes, angle, 0, 360, colour, -1, self.type, SHIFT
+        )
 
     def arch(self, x: float, y: float, across: float, down: float, colour: tuple) -> None:
         """The upper half of an ellipse."""
         axes = (max(round(across * self.u * ONE), 1), max(round(down * self.u * ONE), 1))
-        cv2.ellipse(self.canvas, self._at(x, y, False), axes, 0, 180, 360, colour, -1, self.type, SHIFT)
+        cv2.ellipse(
+            self.canvas, self._at(x, y, False), axes, 0, 180, 360, colour, -1, self.type, SHIFT
+        )
 
-    def shape(self, points: Sequence[tuple[float, float]], colour: tuple, body: bool = False) -> None:
+    def shape(
+        self, points: Sequence[tuple[float, float]], colour: tuple, body: bool = False
+    ) -> None:
         """A filled polygon."""
-        cv2.fillPoly(self.canvas, [np.array([self._at(x, y, body) for x, y in points], np.int32)], colour, self.type, SHIFT)
+        cv2.fillPoly(
+            self.canvas,
+            [np.array([self._at(x, y, body) for x, y in points], np.int32)],
+            colour,
+            self.type,
+            SHIFT,
+        )
 
-    def line(self, points: Sequence[tuple[float, float]], width: float, colour: tuple, body: bool = False) -> None:
+    def line(
+        self, points: Sequence[tuple[float, float]], width: float, colour: tuple, body: bool = False
+    ) -> None:
         """A line with round ends."""
         places = np.array([self._at(x, y, body) for x, y in points], np.int32)
-        cv2.polylines(self.canvas, [places], False, colour, max(1, round(width * self.u)), self.type, SHIFT)
+        cv2.polylines(
+            self.canvas, [places], False, colour, max(1, round(width * self.u)), self.type, SHIFT
+        )

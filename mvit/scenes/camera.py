@@ -1,4 +1,5 @@
-"""Where the people of a drawn scene are: a pinhole camera over a plane, and heads that keep apart as shoulders make them."""
+"""Where the people of a drawn scene are: a pinhole camera over a plane, and heads that keep apart
+as shoulders make them."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ HEAD_M = 0.24  # metres of a head from chin to crown, hair included
 
 @dataclass(frozen=True)
 class Camera:
-    """A level pinhole camera. A head at row y is `slope * (y - horizon)` pixels high; heads are put between rows `top` and `bottom`."""
+    """A level pinhole camera. A head at row y is `slope * (y - horizon)` pixels high; heads are put
+    between rows `top` and `bottom`."""
 
     width: int
     height: int
@@ -38,7 +40,8 @@ class Camera:
 
     @property
     def rows(self) -> np.ndarray:
-        """Where the heads of a tribune's rows of seats are, from the top: each two heads below the last."""
+        """Where the heads of a tribune's rows of seats are, from the top: each two heads below the
+        last."""
         rows = [self.top]
         while rows[-1] < self.height:
             rows.append(rows[-1] + 2.1 * float(self.head(rows[-1])))
@@ -46,12 +49,22 @@ class Camera:
 
     @property
     def wall(self) -> float:
-        """The row where the ground ends and what stands behind it begins: a little behind the farthest feet."""
-        return self.top + (0.6 if self.seated else 0.9 * BODY * self.tilt) * float(self.head(self.top))
+        """The row where the ground ends and what stands behind it begins: a little behind the
+        farthest feet."""
+        return self.top + (0.6 if self.seated else 0.9 * BODY * self.tilt) * float(
+            self.head(self.top)
+        )
 
 
-def camera_for(people: int, size: tuple[int, int], ground: str, rng: np.random.Generator, crowding: float | None = None) -> Camera:
-    """A camera in which so many people have room: few stand near, thousands are seen from far off and above."""
+def camera_for(
+    people: int,
+    size: tuple[int, int],
+    ground: str,
+    rng: np.random.Generator,
+    crowding: float | None = None,
+) -> Camera:
+    """A camera in which so many people have room: few stand near, thousands are seen from far off
+    and above."""
     width, height = size
     full = rng.random() < 0.3 and ground != "tribune"
     top = height * (0.02 if full else rng.uniform(0.12, 0.4))
@@ -62,19 +75,31 @@ def camera_for(people: int, size: tuple[int, int], ground: str, rng: np.random.G
         near, far = 0.6 * near, 0.6 * near * rng.uniform(0.45, 0.7)
     wish = 0.1 + 0.62 * crowding if crowding is not None else wish
     rows = np.linspace(0, 1, 64)
-    room = width * (height - top) * np.mean(1.0 / (far + (near - far) * rows) ** 2)  # heads, side by side
+    # heads, side by side
+    room = width * (height - top) * np.mean(1.0 / (far + (near - far) * rows) ** 2)
     shrink = min(1.0, np.sqrt(wish * room / max(people, 1))) if people else 1.0
     least = 7.5 * max(width, height) / 1152
     far, near = max(far * shrink, least), max(near * shrink, 1.5 * least)
-    if crowding is not None and crowding > 0.5 and shrink == 1:  # few people, close together: the rest of the ground stays empty
+    # few people, close together: the rest of the ground stays empty
+    if crowding is not None and crowding > 0.5 and shrink == 1:
         top = max(top, height - (height - top) * np.sqrt(people / max(wish * room, 1)))
     slope = (near - far) / (height - top)
-    return Camera(width, height, top - far / slope, slope, top, height - 0.35 * near, tilt, ground == "tribune")
+    return Camera(
+        width,
+        height,
+        top - far / slope,
+        slope,
+        top,
+        height - 0.35 * near,
+        tilt,
+        ground == "tribune",
+    )
 
 
 @dataclass
 class People:
-    """Everybody in the scene, one entry a person. u: head height in pixels; tall: body length in parts of a grown-up's; look: chance."""
+    """Everybody in the scene, one entry a person. u: head height in pixels; tall: body length in
+    parts of a grown-up's; look: chance."""
 
     points: np.ndarray  # (N, 2) x, y of the head's centre
     u: np.ndarray  # (N,)
@@ -100,32 +125,66 @@ class People:
 
     def without_umbrellas(self) -> People:
         """The same people without umbrellas."""
-        return People(**{f.name: getattr(self, f.name) for f in fields(self)} | {"umbrella": np.zeros(len(self), bool)})
+        return People(
+            **{f.name: getattr(self, f.name) for f in fields(self)}
+            | {"umbrella": np.zeros(len(self), bool)}
+        )
 
 
 def place(people: int, camera: Camera, rng: np.random.Generator) -> People:
     """Put people on the ground: denser where chance gathers them, many of them facing one way."""
     points = _spots(people, np.empty((0, 2)), camera, rng, rng.uniform(0.1, 0.7))
-    rain, facing = rng.random() < 0.06, rng.choice([0.0, 180.0, 90.0, 270.0], p=[0.34, 0.4, 0.13, 0.13])
-    turn = np.where(rng.random(people) < 0.55, facing, rng.uniform(0, 360, people)) + rng.normal(0, 30, people)
+    rain, facing = (
+        rng.random() < 0.06,
+        rng.choice([0.0, 180.0, 90.0, 270.0], p=[0.34, 0.4, 0.13, 0.13]),
+    )
+    turn = np.where(rng.random(people) < 0.55, facing, rng.uniform(0, 360, people)) + rng.normal(
+        0, 30, people
+    )
     child = rng.random(people) < 0.06
     u = camera.head(points[:, 1]) * np.where(child, 0.9, rng.uniform(0.92, 1.08, people))
     tall = np.where(child, 0.72, rng.uniform(0.94, 1.05, people))
     umbrella = rng.random(people) < (0.25 if rain else 0.012)
-    return People(points, u, tall, turn % 360, rng.random((people, TRAITS)), umbrella, camera.tilt, camera.seated)
+    return People(
+        points,
+        u,
+        tall,
+        turn % 360,
+        rng.random((people, TRAITS)),
+        umbrella,
+        camera.tilt,
+        camera.seated,
+    )
 
 
 def replace(crowd: People, hidden: np.ndarray, camera: Camera, rng: np.random.Generator) -> People:
-    """Move the people whose heads are hidden to other free spots and fold the umbrellas around them."""
-    points, umbrella, size = crowd.points.copy(), crowd.umbrella.copy(), crowd.u / camera.head(crowd.points[:, 1])
+    """Move the people whose heads are hidden to other free spots and fold the umbrellas around
+    them."""
+    points, umbrella, size = (
+        crowd.points.copy(),
+        crowd.umbrella.copy(),
+        crowd.u / camera.head(crowd.points[:, 1]),
+    )
     for index in hidden:
         umbrella[np.abs(points - points[index]).max(1) < 4 * crowd.u.max()] = False
     points[hidden] = _spots(len(hidden), np.delete(points, hidden, axis=0), camera, rng, 0.0)
-    return People(points, camera.head(points[:, 1]) * size, crowd.tall, crowd.turn, crowd.look, umbrella, crowd.tilt, crowd.seated)
+    return People(
+        points,
+        camera.head(points[:, 1]) * size,
+        crowd.tall,
+        crowd.turn,
+        crowd.look,
+        umbrella,
+        crowd.tilt,
+        crowd.seated,
+    )
 
 
-def _spots(people: int, taken: np.ndarray, camera: Camera, rng: np.random.Generator, share: float) -> np.ndarray:
-    """Free spots for heads, (people, 2), found by throwing darts at a map of taken room; where all is full, heads may come closer."""
+def _spots(
+    people: int, taken: np.ndarray, camera: Camera, rng: np.random.Generator, share: float
+) -> np.ndarray:
+    """Free spots for heads, (people, 2), found by throwing darts at a map of taken room; where all
+    is full, heads may come closer."""
     gather = rng.uniform(0, 1, (3, 3)) * [camera.width, 1, 1]
     found, apart = [], APART
     while len(found) < people:
@@ -144,8 +203,11 @@ def _fill(full: np.ndarray, x: float, y: float, reach: np.ndarray) -> None:
     cv2.ellipse(full, (int(x), int(y)), (round(reach[0]), round(reach[1])), 0, 0, 360, 1, -1)
 
 
-def _drawn(n: int, camera: Camera, rng: np.random.Generator, gather: np.ndarray, share: float) -> np.ndarray:
-    """n heads anywhere, (n, 2): as dense in rows as heads are small there, a share of them near the gathering places."""
+def _drawn(
+    n: int, camera: Camera, rng: np.random.Generator, gather: np.ndarray, share: float
+) -> np.ndarray:
+    """n heads anywhere, (n, 2): as dense in rows as heads are small there, a share of them near the
+    gathering places."""
     a, b = 1 / camera.head(camera.top), 1 / camera.head(camera.bottom)
     down = rng.uniform(0, 1, n)
     across = rng.uniform(0.4, 1, n)

@@ -1,4 +1,5 @@
-"""Heads of a drawn crowd: from the front, the back and the side, with hair, hats, scarves, glasses and light from one side."""
+"""Heads of a drawn crowd: from the front, the back and the side, with hair, hats, scarves, glasses
+and light from one side."""
 
 from __future__ import annotations
 
@@ -13,8 +14,11 @@ HATS = [((36, 38, 46), 5), ((190, 186, 176), 3), ((150, 40, 40), 2), ((40, 62, 1
 # fmt: on
 
 
-def draw_head(brush: Brush, look: np.ndarray, skin: tuple, turn: float, woman: bool, light: float, down: float) -> None:
-    """Neck, hair, face and what is worn. turn: radians, 0 faces the camera; light: -1 from the left .. 1 from the right.
+def draw_head(
+    brush: Brush, look: np.ndarray, skin: tuple, turn: float, woman: bool, light: float, down: float
+) -> None:
+    """Neck, hair, face and what is worn. turn: radians, 0 faces the camera; light: -1 from the left
+    .. 1 from the right.
 
     down: how far the camera looks down, 0 level .. 1 from above: more hair, less face.
     """
@@ -35,7 +39,10 @@ def draw_head(brush: Brush, look: np.ndarray, skin: tuple, turn: float, woman: b
         if side * side > 0.2:
             brush.oval(0.3 * np.sign(side), 0.08, 0.08, 0.13, shade(skin, 0.85))  # an ear
         if long:
-            brush.shape([(-0.38, -0.1), (0.38, -0.1), (0.44, 1.0), (0.2, 1.25), (-0.2, 1.25), (-0.44, 1.0)], shade(hair, 0.92))
+            brush.shape(
+                [(-0.38, -0.1), (0.38, -0.1), (0.44, 1.0), (0.2, 1.25), (-0.2, 1.25), (-0.44, 1.0)],
+                shade(hair, 0.92),
+            )
             brush.line([(0.1 * light, 0.0), (0.14 * light, 0.9)], 0.12, shade(hair, 1.25))
     _worn(brush, look, front, side, light)
 
@@ -51,8 +58,18 @@ def _skull(brush: Brush, colour: tuple, side: float, light: float) -> None:
         brush.oval(0.13 * light, -0.24, across * 0.36, 0.12, shade(colour, 1.5))
 
 
-def _face(brush: Brush, look: np.ndarray, skin: tuple, hair: tuple, front: float, side: float, woman: bool, light: float) -> None:
-    """The skin between hair line and chin, moved to where the head looks; features as far as the size shows them."""
+def _face(
+    brush: Brush,
+    look: np.ndarray,
+    skin: tuple,
+    hair: tuple,
+    front: float,
+    side: float,
+    woman: bool,
+    light: float,
+) -> None:
+    """The skin between hair line and chin, moved to where the head looks; features as far as the
+    size shows them."""
     x, wide = 0.2 * side, 0.31 * (0.62 + 0.38 * max(front, 0.0))
     brush.oval(x, 0.13, wide, 0.375, shade(skin, 0.78))
     brush.oval(x + 0.045 * light, 0.11, wide * 0.88, 0.34, skin)
@@ -68,10 +85,18 @@ def _face(brush: Brush, look: np.ndarray, skin: tuple, hair: tuple, front: float
             brush.line([(at - 0.05, -0.035), (at + 0.05, -0.035)], 0.045, shade(hair, 0.9))
             brush.line([(at - 0.035, 0.04), (at + 0.035, 0.04)], 0.05, (44, 34, 32))
         brush.line([(x + 0.09 * side, 0.06), (x + 0.12 * side, 0.2)], 0.06, shade(skin, 0.86))
-        brush.line([(x - 0.09 + 0.05 * side, 0.33), (x + 0.09 + 0.05 * side, 0.33)], 0.05, (150, 84, 80) if woman else shade(skin, 0.62))
+        brush.line(
+            [(x - 0.09 + 0.05 * side, 0.33), (x + 0.09 + 0.05 * side, 0.33)],
+            0.05,
+            (150, 84, 80) if woman else shade(skin, 0.62),
+        )
     if look[14] < 0.1:
         dark = (24, 24, 28) if look[14] < 0.06 else (70, 64, 62)
-        brush.line([(x - 0.8 * wide, 0.05), (x + 0.8 * wide, 0.05)], 0.13 if look[14] < 0.06 else 0.05, dark)
+        brush.line(
+            [(x - 0.8 * wide, 0.05), (x + 0.8 * wide, 0.05)],
+            0.13 if look[14] < 0.06 else 0.05,
+            dark,
+        )
     elif look[14] > 0.96:  # a mask
         brush.oval(x, 0.29, wide * 0.8, 0.17, (196, 206, 214))
     if woman or look[13] < 0.5:  # a fringe

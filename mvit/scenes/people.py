@@ -1,7 +1,9 @@
-"""One person of a drawn crowd: legs, clothes, arms, and a head as crowd photos show heads, from a few pixels high to sixty and more.
+"""One person of a drawn crowd: legs, clothes, arms, and a head as crowd photos show heads, from a
+few pixels high to sixty and more.
 
-Measures are in heads: the origin is the head's centre, 1 is its height. A person's look is a row of chances (`People.look`), one each for
-the traits named in `T`, so that a look stays when the person is moved.
+Measures are in heads: the origin is the head's centre, 1 is its height. A person's look is a row of
+chances (`People.look`), one each for the traits named in `T`, so that a look stays when the person
+is moved.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ SKINS = [((226, 184, 158), 6), ((208, 162, 132), 7), ((188, 140, 108), 5), ((142
 
 @dataclass(frozen=True)
 class Light:
-    """side: -1 light from the left .. 1 from the right; sun: how dark cast shadows are, 0..1; tint: RGB factors of the light."""
+    """side: -1 light from the left .. 1 from the right; sun: how dark cast shadows are, 0..1; tint:
+    RGB factors of the light."""
 
     side: float
     sun: float
@@ -53,13 +56,20 @@ def draw_shadow(picture: np.ndarray, crowd: People, index: int, light: Light) ->
 
 
 def silhouette(owner: np.ndarray, crowd: People, index: int) -> None:
-    """Write a person's outline into `owner`, an int32 map (H, W): 2i + 1 where the body is, 2i + 2 where the head is."""
+    """Write a person's outline into `owner`, an int32 map (H, W): 2i + 1 where the body is, 2i + 2
+    where the head is."""
     (x, y), u = crowd.points[index], crowd.u[index]
-    brush = Brush(owner, x, y, u, crowd.tilt * crowd.tall[index], _lean(crowd.look[index]), cv2.LINE_8)
+    brush = Brush(
+        owner, x, y, u, crowd.tilt * crowd.tall[index], _lean(crowd.look[index]), cv2.LINE_8
+    )
     body, head = (2 * int(index) + 1,), (2 * int(index) + 2,)
     if crowd.umbrella[index]:
         brush.oval(*_umbrella_at(crowd.look[index]), 1.9, 0.95, body)
-    brush.shape([(-1.0, 1.0), (-0.8, 0.7), (0.8, 0.7), (1.0, 1.0), (0.95, 3.2), (-0.95, 3.2)], body, body=True)
+    brush.shape(
+        [(-1.0, 1.0), (-0.8, 0.7), (0.8, 0.7), (1.0, 1.0), (0.95, 3.2), (-0.95, 3.2)],
+        body,
+        body=True,
+    )
     brush.shape([(-0.6, 3.0), (0.6, 3.0), (0.5, BODY), (-0.5, BODY)], body, body=True)
     brush.oval(0, 0, 0.36, 0.48, head)
 
@@ -74,10 +84,18 @@ def _umbrella_at(look: np.ndarray) -> tuple[float, float]:
 
 def draw_figure(picture: np.ndarray, crowd: People, index: int, light: Light) -> None:
     """Paint one person over what is there."""
-    (x, y), u, look, turn = crowd.points[index], crowd.u[index], crowd.look[index], float(np.radians(crowd.turn[index]))
+    (x, y), u, look, turn = (
+        crowd.points[index],
+        crowd.u[index],
+        crowd.look[index],
+        float(np.radians(crowd.turn[index])),
+    )
     brush = Brush(picture, x, y, u, crowd.tilt * crowd.tall[index], _lean(look))
     # Traits, each of its own chance, so that they are independent of each other.
-    top, legs = shade(choose(CLOTHES, look[1]), 0.8 + 0.4 * look[2]), shade(choose(TROUSERS, look[3]), 0.8 + 0.4 * look[4])
+    top, legs = (
+        shade(choose(CLOTHES, look[1]), 0.8 + 0.4 * look[2]),
+        shade(choose(TROUSERS, look[3]), 0.8 + 0.4 * look[4]),
+    )
     skin = shade(choose(SKINS, look[5]), 0.88 + 0.2 * look[6])
     woman, broad = look[7] < 0.46, abs(np.cos(turn))  # seen from the side a body is narrower
     wide = (0.72 if woman else 0.84) * (0.72 + 0.28 * broad) * (0.92 + 0.2 * look[8])
@@ -92,7 +110,9 @@ def draw_figure(picture: np.ndarray, crowd: People, index: int, light: Light) ->
     draw_head(brush, look, skin, turn, woman, light.side, 1 - crowd.tilt)
 
 
-def _legs(brush: Brush, look: np.ndarray, cloth: tuple, skin: tuple, woman: bool, turn: float) -> None:
+def _legs(
+    brush: Brush, look: np.ndarray, cloth: tuple, skin: tuple, woman: bool, turn: float
+) -> None:
     stride = 0.55 * (look[9] - 0.3) * (0.35 + abs(np.sin(turn)))
     bare = look[10] < (0.45 if woman else 0.22)
     foot = BODY - 0.15
@@ -100,46 +120,109 @@ def _legs(brush: Brush, look: np.ndarray, cloth: tuple, skin: tuple, woman: bool
         hip, end = 0.24 * side, 0.24 * side + stride * side
         lower = shade(skin if bare else cloth, dark)
         brush.line([(hip, 3.0), (0.6 * hip + 0.4 * end, 4.6)], 0.5, shade(cloth, dark), body=True)
-        brush.line([(0.6 * hip + 0.4 * end, 4.6), (end, foot)], 0.27 if bare else 0.36, lower, body=True)
+        brush.line(
+            [(0.6 * hip + 0.4 * end, 4.6), (end, foot)], 0.27 if bare else 0.36, lower, body=True
+        )
         shoe = (40, 38, 38) if look[11] < 0.7 else (200, 198, 196)
         brush.line([(end, foot), (end + 0.2 * np.sin(turn), foot + 0.1)], 0.26, shoe, body=True)
     if woman and bare:  # a skirt
         brush.shape([(-0.5, 2.6), (0.5, 2.6), (0.74, 4.3), (-0.74, 4.3)], cloth, body=True)
 
 
-def _torso(brush: Brush, look: np.ndarray, cloth: tuple, wide: float, light: Light, seated: bool, woman: bool) -> None:
+def _torso(
+    brush: Brush,
+    look: np.ndarray,
+    cloth: tuple,
+    wide: float,
+    light: Light,
+    seated: bool,
+    woman: bool,
+) -> None:
     end = 2.7 if seated else 3.25 + 0.5 * (look[12] - 0.5)
     waist = wide * (0.74 if woman else 0.86)
 
     def outline(left: float, right: float) -> list[tuple[float, float]]:
-        return [(0.3 * left, 0.55), (0.72 * left, 0.68), (left, 0.98), (left * 0.98, 1.4), (left * waist / wide, 2.2), (left * 0.86, end),
-                (right * 0.86, end), (right * waist / wide, 2.2), (right * 0.98, 1.4), (right, 0.98), (0.72 * right, 0.68),
-                (0.3 * right, 0.55)]  # fmt: skip
+        return [
+            (0.3 * left, 0.55),
+            (0.72 * left, 0.68),
+            (left, 0.98),
+            (left * 0.98, 1.4),
+            (left * waist / wide, 2.2),
+            (left * 0.86, end),
+            (right * 0.86, end),
+            (right * waist / wide, 2.2),
+            (right * 0.98, 1.4),
+            (right, 0.98),
+            (0.72 * right, 0.68),
+            (0.3 * right, 0.55),
+        ]
 
-    brush.shape(outline(-wide - 0.07, wide + 0.07), shade(cloth, 0.42), body=True)  # the dark gap to whoever is behind
+    # the dark gap to whoever is behind
+    brush.shape(outline(-wide - 0.07, wide + 0.07), shade(cloth, 0.42), body=True)
     brush.shape(outline(-wide, wide), shade(cloth, 0.72), body=True)
-    near, far = (0.45, 1.0) if light.side > 0 else (1.0, 0.45)  # how far the lit part reaches to the left and right
-    for lit, reach in ((0.82, 0.93), (0.92, 0.84), (1.0, 0.74), (1.08, 0.6), (1.15, 0.42)) if brush.u > 12 else ((0.88, 0.92), (1.05, 0.7)):
+    # how far the lit part reaches to the left and right
+    near, far = (0.45, 1.0) if light.side > 0 else (1.0, 0.45)
+    for lit, reach in (
+        ((0.82, 0.93), (0.92, 0.84), (1.0, 0.74), (1.08, 0.6), (1.15, 0.42))
+        if brush.u > 12
+        else ((0.88, 0.92), (1.05, 0.7))
+    ):
         brush.shape(outline(-wide * reach * near, wide * reach * far), shade(cloth, lit), body=True)
     if brush.u < 9:
         return
     if look[13] < 0.14:  # stripes
         for y in np.arange(1.0, end - 0.1, 0.34):
-            brush.line([(-wide * 0.84, y), (wide * 0.84, y)], 0.1, shade(cloth, 0.55 if sum(cloth) > 300 else 2.2), body=True)
+            brush.line(
+                [(-wide * 0.84, y), (wide * 0.84, y)],
+                0.1,
+                shade(cloth, 0.55 if sum(cloth) > 300 else 2.2),
+                body=True,
+            )
     elif look[13] < 0.24:  # a print
-        brush.shape([(-0.35, 1.35), (0.35, 1.3), (0.3, 1.9), (-0.32, 1.95)], tuple(255 - 0.8 * c for c in cloth), body=True)
+        brush.shape(
+            [(-0.35, 1.35), (0.35, 1.3), (0.3, 1.9), (-0.32, 1.95)],
+            tuple(255 - 0.8 * c for c in cloth),
+            body=True,
+        )
     elif look[13] < 0.36:  # an open jacket
-        brush.shape([(-0.16, 0.7), (0.16, 0.7), (0.22, end - 0.1), (-0.2, end - 0.1)], (214, 212, 208), body=True)
+        brush.shape(
+            [(-0.16, 0.7), (0.16, 0.7), (0.22, end - 0.1), (-0.2, end - 0.1)],
+            (214, 212, 208),
+            body=True,
+        )
     if brush.u > 16:  # folds
         for at in (0.1 + 0.6 * look[14], -0.1 - 0.6 * look[15], 0.5 - look[16]):
-            brush.line([(at * wide, 1.2 + look[15]), (0.5 * at * wide, 1.7 + look[15])], 0.07, shade(cloth, 0.66), body=True)
-            brush.line([(at * wide, 2.1 + look[14]), (0.2 * at * wide, 2.3 + look[14])], 0.07, shade(cloth, 1.2), body=True)
+            brush.line(
+                [(at * wide, 1.2 + look[15]), (0.5 * at * wide, 1.7 + look[15])],
+                0.07,
+                shade(cloth, 0.66),
+                body=True,
+            )
+            brush.line(
+                [(at * wide, 2.1 + look[14]), (0.2 * at * wide, 2.3 + look[14])],
+                0.07,
+                shade(cloth, 1.2),
+                body=True,
+            )
 
 
-def _arm(brush: Brush, look: np.ndarray, cloth: tuple, skin: tuple, wide: float, turn: float, light: Light, side: int) -> None:
+def _arm(
+    brush: Brush,
+    look: np.ndarray,
+    cloth: tuple,
+    skin: tuple,
+    wide: float,
+    turn: float,
+    light: Light,
+    side: int,
+) -> None:
     raised = look[16] < 0.05 or (look[16] < 0.09 and side > 0)
     elbow = (side * (wide + 0.28), 0.5) if raised else (side * (wide + 0.1), 2.0)
-    hand = (side * (wide + 0.2), -0.75) if raised else (side * (wide + 0.1 - 0.9 * (look[17] < 0.35)), 2.6 + 0.5 * look[17])
+    hand = (
+        (side * (wide + 0.2), -0.75)
+        if raised
+        else (side * (wide + 0.1 - 0.9 * (look[17] < 0.35)), 2.6 + 0.5 * look[17])
+    )
     tone = shade(cloth, 0.78 if side * light.side < 0 else 0.98)
     sleeve = look[18] < 0.5
     brush.line([(side * wide * 0.86, 0.95), elbow], 0.34, tone, body=not raised)
@@ -152,11 +235,15 @@ def _carried(brush: Brush, look: np.ndarray, wide: float, turn: float) -> None:
         return
     colour = shade(choose(CLOTHES, look[20]), 0.9)
     if np.cos(turn) < 0:  # a rucksack
-        brush.shape([(-0.5, 0.9), (0.5, 0.9), (0.58, 2.4), (-0.58, 2.4)], shade(colour, 0.75), body=True)
+        brush.shape(
+            [(-0.5, 0.9), (0.5, 0.9), (0.58, 2.4), (-0.58, 2.4)], shade(colour, 0.75), body=True
+        )
         brush.shape([(-0.42, 1.0), (0.42, 1.0), (0.44, 1.9), (-0.44, 1.9)], colour, body=True)
     else:  # a bag on a strap
         side = 1 if look[20] < 0.5 else -1
-        brush.line([(-side * 0.35 * wide, 0.7), (side * wide, 2.7)], 0.1, shade(colour, 0.6), body=True)
+        brush.line(
+            [(-side * 0.35 * wide, 0.7), (side * wide, 2.7)], 0.1, shade(colour, 0.6), body=True
+        )
         left, right = side * (wide - 0.3), side * (wide + 0.4)
         brush.shape([(left, 2.6), (right, 2.6), (right, 3.4), (left, 3.4)], colour, body=True)
 

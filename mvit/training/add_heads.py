@@ -1,4 +1,5 @@
-"""More heads for a bundle that is already there: trained on its frozen backbone, measured, and added to it or put beside it."""
+"""More heads for a bundle that is already there: trained on its frozen backbone, measured, and
+added to it or put beside it."""
 
 from __future__ import annotations
 
@@ -12,7 +13,14 @@ from accelerate import Accelerator
 
 from mvit.bundles import weights
 from mvit.data.labelled import DataError
-from mvit.evaluation.predictions import FIELDS, Predictions, load_predictions, predict, save_predictions, summary
+from mvit.evaluation.predictions import (
+    FIELDS,
+    Predictions,
+    load_predictions,
+    predict,
+    save_predictions,
+    summary,
+)
 from mvit.models.extra_heads import EVERY
 from mvit.models.multi_exit import MultiExitViT, PlanError
 from mvit.training.exits import classifier_wise, warm_start
@@ -20,16 +28,20 @@ from mvit.training.study import RECORDED_VALIDATION, Study, sample, splits
 
 
 def add_heads(study: Study, heads: Sequence[str], into: str | None = None) -> dict:
-    """Train `heads` by study.exits on the backbone of the bundle study.task.name/study.bundle; gives back the card that then holds them.
+    """Train `heads` by study.exits on the backbone of the bundle study.task.name/study.bundle;
+    gives back the card that then holds them.
 
-    Nothing else of the bundle is touched, and a head of the same name that it has is replaced. into: the name of a bundle of their own,
-    with the same backbone, so that the first one stays as light as it is. Resumes from the run folder. Raises PlanError for an unknown
-    head, WeightsError if there is no such bundle, DataError if the pictures are not those it was measured on.
+    Nothing else of the bundle is touched, and a head of the same name that it has is replaced.
+    into: the name of a bundle of their own, with the same backbone, so that the first one stays as
+    light as it is. Resumes from the run folder. Raises PlanError for an unknown head, WeightsError
+    if there is no such bundle, DataError if the pictures are not those it was measured on.
     """
     if unknown := [name for name in heads if name not in EVERY]:
         raise PlanError(f"unknown head '{unknown[0]}'; there are: {', '.join(EVERY)}")
     if (study.task.name, study.bundle) not in weights.bundles():
-        raise weights.WeightsError(f"no bundle {study.task.name}/{study.bundle} in {weights.root()} to add heads to")
+        raise weights.WeightsError(
+            f"no bundle {study.task.name}/{study.bundle} in {weights.root()} to add heads to"
+        )
     folder = weights.root() / study.task.name / study.bundle
     card, recorded = weights.read_card(folder), load_predictions(folder)
     accelerator = Accelerator(cpu=study.device == "cpu", mixed_precision=study.precision)
@@ -37,45 +49,74 @@ def add_heads(study: Study, heads: Sequence[str], into: str | None = None) -> di
     parts = {"val": sample(val, RECORDED_VALIDATION), "test": test}
     for name, pictures in parts.items():
         if name in recorded and not np.array_equal(recorded[name].truth, pictures.y.numpy()):
-            raise DataError(f"these are not the {name} pictures that {study.bundle} was measured on; use the same data, seed and limits")
+            raise DataError(
+                f"these are not the {name} pictures that {study.bundle} was measured on; use the same data, seed and limits"
+            )
     frozen = weights.load(study.task.name, study.bundle, "cpu", heads=[])
     torch.manual_seed(study.exits.seed)
     model = MultiExitViT.untrained(frozen.backbone, frozen.task, heads, card["layers"])
     warm_start(model)
-    learned = classifier_wise(model, train_set, val, study.exits, accelerator, study.run / f"added_{'_'.join(heads)}.safetensors")
+    learned = classifier_wise(
+        model,
+        train_set,
+        val,
+        study.exits,
+        accelerator,
+        study.run / f"added_{'_'.join(heads)}.safetensors",
+    )
     found = {name: predict(model, pictures, accelerator) for name, pictures in parts.items()}
-    recipe = asdict(study.exits) | {"rounds": learned["round"], "rates": learned["rates"], "precision": study.precision}
+    recipe = asdict(study.exits) | {
+        "rounds": learned["round"],
+        "rates": learned["rates"],
+        "precision": study.precision,
+    }
     if accelerator.is_main_process and into:
         folder = weights.root() / study.task.name / into
-        card = weights.save(model, folder, apart(card, study.bundle, recipe) | summary(model, found["test"]))
+        card = weights.save(
+            model, folder, apart(card, study.bundle, recipe) | summary(model, found["test"])
+        )
         save_predictions(folder, found)
     elif accelerator.is_main_process:
         card = extended(card, summary(model, found["test"])["exits"])
         card["added"] = card.get("added", {}) | {name: recipe for name in heads}
         for name in heads:
             card["files"] |= weights.save_part(model.heads[name], folder, f"heads/{name}")
-        save_predictions(folder, {name: joined(recorded[name], new) if name in recorded else new for name, new in found.items()})
+        save_predictions(
+            folder,
+            {
+                name: joined(recorded[name], new) if name in recorded else new
+                for name, new in found.items()
+            },
+        )
         weights.write_card(folder, card)
     return json.loads(json.dumps(card))
 
 
 def apart(card: dict, name: str, recipe: dict) -> dict:
-    """The card of a bundle with the backbone of another, whose card and name are given, and heads trained by a recipe of their own."""
-    return {k: v for k, v in card.items() if k != "added"} | {"init": f"the backbone of the bundle {name}", "exit_recipe": recipe}
+    """The card of a bundle with the backbone of another, whose card and name are given, and heads
+    trained by a recipe of their own."""
+    return {k: v for k, v in card.items() if k != "added"} | {
+        "init": f"the backbone of the bundle {name}",
+        "exit_recipe": recipe,
+    }
 
 
 def extended(card: dict, exits: list[dict]) -> dict:
-    """The card with the measured exits in their places, by layer; of a head that it had the new ones."""
+    """The card with the measured exits in their places, by layer; of a head that it had the new
+    ones."""
     fresh = {e["head"] for e in exits}
     kept = [e for e in card["exits"] if e["head"] not in fresh]
     return card | {"exits": sorted([*kept, *exits], key=lambda e: e["layer"])}
 
 
 def joined(old: Predictions, new: Predictions) -> Predictions:
-    """Both recordings of the same pictures in one, by layer, the old final exit last; of a head in both the new exits."""
+    """Both recordings of the same pictures in one, by layer, the old final exit last; of a head in
+    both the new exits."""
     fresh = {head for _, head in new.exits[:-1]}
     places = [(e, old, i) for i, e in enumerate(old.exits[:-1]) if e[1] not in fresh]
     places += [(e, new, i) for i, e in enumerate(new.exits[:-1])]
-    places = sorted(places, key=lambda place: place[0][0]) + [(old.exits[-1], old, len(old.exits) - 1)]
+    places = sorted(places, key=lambda place: place[0][0]) + [
+        (old.exits[-1], old, len(old.exits) - 1)
+    ]
     rows = [np.stack([getattr(of, field)[i] for _, of, i in places]) for field in FIELDS]
     return Predictions([e for e, _, _ in places], *rows, old.truth)

@@ -1,4 +1,5 @@
-"""Resumable training checkpoints: model and optimiser tensors in one safetensors file, counters in its metadata."""
+"""Resumable training checkpoints: model and optimiser tensors in one safetensors file, counters in
+its metadata."""
 
 from __future__ import annotations
 
@@ -16,12 +17,17 @@ class CheckpointError(ValueError):
     """A checkpoint that cannot be used; the message names the file and the reason."""
 
 
-def save(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, progress: dict) -> None:
+def save(
+    path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, progress: dict
+) -> None:
     """Write a checkpoint whole or not at all (a full disk leaves the previous one in place)."""
     tensors = {f"model.{k}": v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     state = optimizer.state_dict()
     for index, slots in state["state"].items():
-        tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v).detach().cpu().clone() for k, v in slots.items()}
+        tensors |= {
+            f"optimizer.{index}.{k}": torch.as_tensor(v).detach().cpu().clone()
+            for k, v in slots.items()
+        }
     metadata = {"progress": json.dumps(progress), "groups": json.dumps(state["param_groups"])}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
@@ -30,40 +36,52 @@ def save(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, p
         os.replace(partial, path)
     except (OSError, SafetensorError) as error:
         partial.unlink(missing_ok=True)
-        raise CheckpointError(f"could not write {path} ({error}); the previous checkpoint is untouched") from error
+        raise CheckpointError(
+            f"could not write {path} ({error}); the previous checkpoint is untouched"
+        ) from error
 
 
 def begun(path: Path, recipe: dict, free: Collection[str] = ()) -> dict:
-    """The progress of a checkpoint that was begun with this recipe; raises CheckpointError, naming the field, if another one was.
+    """The progress of a checkpoint that was begun with this recipe; raises CheckpointError, naming
+    the field, if another one was.
 
-    free: fields that may change when a training goes on. A field that the checkpoint does not know yet is not compared.
+    free: fields that may change when a training goes on. A field that the checkpoint does not know
+    yet is not compared.
     """
     try:
         with safe_open(path, "pt") as file:
             progress = json.loads(file.metadata()["progress"])
         before = progress["recipe"]
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} is not a checkpoint of this training ({error}); delete it to start afresh") from error
+        raise CheckpointError(
+            f"{path} is not a checkpoint of this training ({error}); delete it to start afresh"
+        ) from error
     compare(path, before, recipe, free)
     return progress
 
 
 def compare(path: Path, before: dict, now: dict, free: Collection[str] = ()) -> None:
-    """Raise CheckpointError, naming the field, if `path` was begun with other settings than those of now."""
+    """Raise CheckpointError, naming the field, if `path` was begun with other settings than those
+    of now."""
     for name, value in json.loads(json.dumps(now)).items():
         if name in before and name not in free and before[name] != value:
             way_out = "go on with the old value, or start afresh with another --run folder"
-            raise CheckpointError(f"{path} was begun with {name.replace('_', ' ')} {before[name]}, now it is {value}: {way_out}")
+            raise CheckpointError(
+                f"{path} was begun with {name.replace('_', ' ')} {before[name]}, now it is {value}: {way_out}"
+            )
 
 
 def load(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict:
-    """Load a checkpoint into model and optimiser and give back its progress. Raises CheckpointError."""
+    """Load a checkpoint into model and optimiser and give back its progress. Raises
+    CheckpointError."""
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata()
             tensors = {name: file.get_tensor(name) for name in file.keys()}
         progress, groups = json.loads(metadata["progress"]), json.loads(metadata["groups"])
-        model.load_state_dict({k[len("model.") :]: v for k, v in tensors.items() if k.startswith("model.")})
+        model.load_state_dict(
+            {k[len("model.") :]: v for k, v in tensors.items() if k.startswith("model.")}
+        )
         slots: dict[int, dict] = {}
         for name, tensor in tensors.items():
             if name.startswith("optimizer."):
@@ -71,5 +89,7 @@ def load(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -
                 slots.setdefault(int(index), {})[slot] = tensor
         optimizer.load_state_dict({"state": slots, "param_groups": groups})
     except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} is not a checkpoint of this model ({error}); delete it to start afresh") from error
+        raise CheckpointError(
+            f"{path} is not a checkpoint of this model ({error}); delete it to start afresh"
+        ) from error
     return progress

@@ -1,4 +1,5 @@
-"""The whole study of a counter: fine-tune, train all exits, measure every exit on each test split, write the bundle."""
+"""The whole study of a counter: fine-tune, train all exits, measure every exit on each test split,
+write the bundle."""
 
 from __future__ import annotations
 
@@ -35,9 +36,11 @@ SCENE_PEOPLE = 600  # at most, in a rendered training scene
 
 @dataclass
 class CrowdStudy:
-    """What to train. init: see `mvit.training.initial` (also of a counter), or None for the hub (`hub`: which). run: folder of checkpoints.
+    """What to train. init: see `mvit.training.initial` (also of a counter), or None for the hub
+    (`hub`: which). run: folder of checkpoints.
 
-    scenes, empties: how many rendered scenes, and how many pictures without anyone, join the training pictures.
+    scenes, empties: how many rendered scenes, and how many pictures without anyone, join the
+    training pictures.
     """
 
     data: Path
@@ -59,8 +62,14 @@ class CrowdStudy:
 
 def rendered(task: CrowdTask, number: int, seed: int) -> Crowds:
     """Rendered scenes with 0 to SCENE_PEOPLE people, small crowds as often as large ones."""
-    made = [render(round(SCENE_PEOPLE * (i / max(1, number - 1)) ** 2), seed + i) for i in range(number)]
-    return Crowds([s.picture for s in made], [s.points for s in made], [f"rendered/{seed + i}" for i in range(number)])
+    made = [
+        render(round(SCENE_PEOPLE * (i / max(1, number - 1)) ** 2), seed + i) for i in range(number)
+    ]
+    return Crowds(
+        [s.picture for s in made],
+        [s.points for s in made],
+        [f"rendered/{seed + i}" for i in range(number)],
+    )
 
 
 def sample(crowds: Crowds, limit: int | None, seed: int) -> Crowds:
@@ -71,7 +80,8 @@ def sample(crowds: Crowds, limit: int | None, seed: int) -> Crowds:
 
 
 def splits(study: CrowdStudy) -> tuple[Crowds, Crowds, Crowds]:
-    """(train, validation, test): validation is cut from each set's train split; rendered and empty pictures only join train.
+    """(train, validation, test): validation is cut from each set's train split; rendered and empty
+    pictures only join train.
 
     A folder without a test split gives a fifth of itself.
     """
@@ -82,29 +92,46 @@ def splits(study: CrowdStudy) -> tuple[Crowds, Crowds, Crowds]:
     except DataError:
         cut = {name: hold_out_crowds(crowds, 0.2, seed + 1) for name, crowds in train.items()}
         train, test = {n: c[0] for n, c in cut.items()}, {n: c[1] for n, c in cut.items()}
-    pairs = [hold_out_crowds(sample(crowds, study.limit, seed), VALIDATION_SHARE, seed) for crowds in train.values()]
+    pairs = [
+        hold_out_crowds(sample(crowds, study.limit, seed), VALIDATION_SHARE, seed)
+        for crowds in train.values()
+    ]
     train_set, val = reduce(add, [p[0] for p in pairs]), reduce(add, [p[1] for p in pairs])
-    train_set = train_set + rendered(study.task, study.scenes, 10_000) if study.scenes else train_set
+    train_set = (
+        train_set + rendered(study.task, study.scenes, 10_000) if study.scenes else train_set
+    )
     train_set = train_set + empty_pictures(study.empties, seed) if study.empties else train_set
-    return train_set, val, reduce(add, [sample(crowds, study.limit, seed) for crowds in test.values()])
+    return (
+        train_set,
+        val,
+        reduce(add, [sample(crowds, study.limit, seed) for crowds in test.values()]),
+    )
 
 
 def starting_counter(study: CrowdStudy) -> Backbone:
-    """The pre-trained backbone; its regressor is fresh unless `init` is a counter. Raises WeightsError, DataError."""
+    """The pre-trained backbone; its regressor is fresh unless `init` is a counter. Raises
+    WeightsError, DataError."""
     backbone = backbone_for(study.architecture, study.task)
     own, name = backbone.vit.state_dict(), study.hub or study.architecture
     if study.init is None:
         try:
             tensors = timm.create_model(name, pretrained=True, num_classes=0).state_dict()
         except (OSError, RuntimeError, ValueError) as error:
-            raise DataError(f"could not get {name} from the model hub ({error}); pass a file with --init") from error
+            raise DataError(
+                f"could not get {name} from the model hub ({error}); pass a file with --init"
+            ) from error
     else:
         tensors = starting_tensors(study.init)
-    if "pos_embed" in tensors and tensors["pos_embed"].shape != own["pos_embed"].shape:  # trained at another size
-        tensors["pos_embed"] = resample_abs_pos_embed(tensors["pos_embed"], (backbone.grid, backbone.grid))
+    # trained at another size
+    if "pos_embed" in tensors and tensors["pos_embed"].shape != own["pos_embed"].shape:
+        tensors["pos_embed"] = resample_abs_pos_embed(
+            tensors["pos_embed"], (backbone.grid, backbone.grid)
+        )
     regressor = {k for k in own if k.startswith("head.")}
     if not regressor <= tensors.keys():
-        tensors = {k: v for k, v in tensors.items() if not k.startswith("head.")} | {k: own[k] for k in regressor}
+        tensors = {k: v for k, v in tensors.items() if not k.startswith("head.")} | {
+            k: own[k] for k in regressor
+        }
     weights.fill(backbone.vit, tensors, study.init or Path(study.architecture))
     return backbone
 
@@ -120,20 +147,38 @@ def odd_pictures() -> dict[str, np.ndarray]:
 
 
 def train(study: CrowdStudy) -> dict:
-    """Run the study to its end, resuming where its run folder stands, and write weights/crowd/<backbone>/; gives back the card."""
+    """Run the study to its end, resuming where its run folder stands, and write
+    weights/crowd/<backbone>/; gives back the card."""
     torch.manual_seed(study.recipe.seed)
     accelerator = Accelerator(cpu=study.device == "cpu", mixed_precision=study.precision)
     train_set, val, test = splits(study)
     backbone = starting_counter(study)
-    tuned = fine_tune_counter(backbone, study.task, train_set, val, study.recipe, accelerator, study.run / "finetune.safetensors")
+    tuned = fine_tune_counter(
+        backbone,
+        study.task,
+        train_set,
+        val,
+        study.recipe,
+        accelerator,
+        study.run / "finetune.safetensors",
+    )
     model = MultiExitViT.untrained(backbone, study.task)
     taken = take_over_exits(model, study.init)
     warm_start(model, [e for e in model.exits() if e not in taken])
-    learned = classifier_wise(model, train_set.tiles(), val.tiles(), study.exits, accelerator, study.run / "exits.safetensors")
+    learned = classifier_wise(
+        model,
+        train_set.tiles(),
+        val.tiles(),
+        study.exits,
+        accelerator,
+        study.run / "exits.safetensors",
+    )
     solved = solve_last_layers(model, train_set.tiles(), accelerator)
     counted = {"val": count(model, val, accelerator), "test": count(model, test, accelerator)}
     figures = summary(model, counted["test"])
-    model.practical_exits = frozenset((e["layer"], e["head"]) for e in figures["exits"] if e["practical"])
+    model.practical_exits = frozenset(
+        (e["layer"], e["head"]) for e in figures["exits"] if e["practical"]
+    )
     card = {
         "task": asdict(study.task),
         "architecture": study.architecture,
@@ -148,10 +193,16 @@ def train(study: CrowdStudy) -> dict:
             "test": len(test),
             "unreadable": list(train_set.unreadable + test.unreadable),
         },
-        "recipe": asdict(study.recipe) | {"steps": tuned["step"], "seconds": round(tuned["seconds"]), "val_mae": tuned["val_mae"]},
-        "exit_recipe": asdict(study.exits) | {"rounds": learned["round"], "rates": learned["rates"], "last_layer": solved},
+        "recipe": asdict(study.recipe)
+        | {"steps": tuned["step"], "seconds": round(tuned["seconds"]), "val_mae": tuned["val_mae"]},
+        "exit_recipe": asdict(study.exits)
+        | {"rounds": learned["round"], "rates": learned["rates"], "last_layer": solved},
         "precision": f"{study.precision} (accelerate) on {accelerator.device.type}",
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "timm": timm.__version__},
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "timm": timm.__version__,
+        },
         "seed": study.recipe.seed,
         "notes": study.notes,
         **figures,
@@ -163,16 +214,24 @@ def train(study: CrowdStudy) -> dict:
     return json.loads(json.dumps(card))
 
 
-def evaluate(model: MultiExitViT, data: Path, limit: int | None = None, seed: int = 0, precision: str = "no") -> dict:
-    """Measure every exit on each official test split: {"task", "splits": {name: {"n", "final", "exits"}}}. Raises DataError."""
+def evaluate(
+    model: MultiExitViT, data: Path, limit: int | None = None, seed: int = 0, precision: str = "no"
+) -> dict:
+    """Measure every exit on each official test split: {"task", "splits": {name: {"n", "final",
+    "exits"}}}. Raises DataError."""
     sets = load_crowds(model.task, data, "test")
     accelerator = Accelerator(cpu=model.device.type == "cpu", mixed_precision=precision)
     return {
         "task": model.task.name,
-        "splits": {name: measured_split(model, sample(crowds, limit, seed), accelerator) for name, crowds in sets.items()},
+        "splits": {
+            name: measured_split(model, sample(crowds, limit, seed), accelerator)
+            for name, crowds in sets.items()
+        },
     }
 
 
 def measured_split(model: MultiExitViT, crowds: Crowds, accelerator: Accelerator) -> dict:
     """One split's figures, as in the card."""
-    return summary(model, count(model, crowds, accelerator))["splits"][crowds.names[0].split("/")[0]]
+    return summary(model, count(model, crowds, accelerator))["splits"][
+        crowds.names[0].split("/")[0]
+    ]

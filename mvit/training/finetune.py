@@ -28,11 +28,14 @@ class TrainingError(RuntimeError):
 
 @dataclass
 class Recipe:
-    """How to fine-tune: `stages` are (input side in pixels, epochs); the learning rate falls as a cosine over all of them.
+    """How to fine-tune: `stages` are (input side in pixels, epochs); the learning rate falls as a
+    cosine over all of them.
 
-    from_layer: what lies below this encoder layer stays as it is, and so do the exits there. For large networks, which learn small data
-    by heart: mix, the chance that a batch is mixed with itself (MixUp, Zhang et al., 2018, or CutMix, Yun et al., 2019), and drop_path,
-    how often the last layer is left out in training (stochastic depth, Huang et al., 2016), the layers before it less often.
+    from_layer: what lies below this encoder layer stays as it is, and so do the exits there. For
+    large networks, which learn small data by heart: mix, the chance that a batch is mixed with
+    itself (MixUp, Zhang et al., 2018, or CutMix, Yun et al., 2019), and drop_path, how often the
+    last layer is left out in training (stochastic depth, Huang et al., 2016), the layers before it
+    less often.
     """
 
     stages: tuple[tuple[int, float], ...] = ((96, 3.0), (128, 1.5), (224, 0.4))
@@ -50,11 +53,16 @@ class Recipe:
 
 def schedule(recipe: Recipe, n: int) -> list[int]:
     """The input side of every optimisation step, for a training set of n pictures."""
-    return [size for size, epochs in recipe.stages for _ in range(max(1, round(epochs * n / recipe.batch)))]
+    return [
+        size
+        for size, epochs in recipe.stages
+        for _ in range(max(1, round(epochs * n / recipe.batch)))
+    ]
 
 
 def batch_of(step: int, n: int, batch: int, seed: int) -> torch.Tensor:
-    """Indices (batch,) of the pictures of a step: whole epochs in seeded random order, the same after a resume."""
+    """Indices (batch,) of the pictures of a step: whole epochs in seeded random order, the same
+    after a resume."""
     wanted = torch.arange(step * batch, (step + 1) * batch)
     parts = []
     for epoch in (wanted // n).unique().tolist():
@@ -64,27 +72,43 @@ def batch_of(step: int, n: int, batch: int, seed: int) -> torch.Tensor:
 
 
 def layer_of(name: str, depth: int) -> int:
-    """The encoder layer (1..L) that a parameter of a backbone belongs to; 0 for the embedding, L + 1 for the final exit."""
+    """The encoder layer (1..L) that a parameter of a backbone belongs to; 0 for the embedding, L +
+    1 for the final exit."""
     if name.startswith("vit.blocks."):
         return int(name.split(".")[2]) + 1
     return depth + 1 if name.startswith(("vit.norm.", "vit.fc_norm.", "vit.head.")) else 0
 
 
 def parameter_groups(backbone: Backbone, recipe: Recipe) -> list[dict]:
-    """One optimiser group a parameter: the learning rate falls from the final exit to the patches; norms and biases do not decay."""
+    """One optimiser group a parameter: the learning rate falls from the final exit to the patches;
+    norms and biases do not decay."""
     groups = []
     for name, parameter in backbone.named_parameters():
         layer = layer_of(name, backbone.depth)
         scale = recipe.layer_decay ** (backbone.depth + 1 - layer)
-        decay = recipe.weight_decay if parameter.ndim > 1 and "pos_embed" not in name and "cls_token" not in name else 0.0
-        groups.append({"params": [parameter], "lr": recipe.learning_rate * scale, "scale": scale, "weight_decay": decay})
+        decay = (
+            recipe.weight_decay
+            if parameter.ndim > 1 and "pos_embed" not in name and "cls_token" not in name
+            else 0.0
+        )
+        groups.append(
+            {
+                "params": [parameter],
+                "lr": recipe.learning_rate * scale,
+                "scale": scale,
+                "weight_decay": decay,
+            }
+        )
     return groups
 
 
 @contextmanager
 def explicit_attention(module: torch.nn.Module, device: torch.device) -> Iterator[None]:
-    """On a CPU, let timm's attention be written out as matrix products while training: backwards it is twice as fast as the fused one."""
-    attentions = [m for m in module.modules() if getattr(m, "fused_attn", False) and device.type == "cpu"]
+    """On a CPU, let timm's attention be written out as matrix products while training: backwards it
+    is twice as fast as the fused one."""
+    attentions = [
+        m for m in module.modules() if getattr(m, "fused_attn", False) and device.type == "cpu"
+    ]
     for attention in attentions:
         attention.fused_attn = False
     try:
@@ -95,22 +119,34 @@ def explicit_attention(module: torch.nn.Module, device: torch.device) -> Iterato
 
 
 def stochastic_depth(backbone: Backbone, rate: float) -> None:
-    """Leave residual branches out at random in training: never in the first layer, with probability `rate` in the last."""
+    """Leave residual branches out at random in training: never in the first layer, with probability
+    `rate` in the last."""
     for number, block in enumerate(backbone.vit.blocks):
         share = rate * number / max(1, backbone.depth - 1)
-        block.drop_path1, block.drop_path2 = (DropPath(share) if share else torch.nn.Identity() for _ in range(2))
+        block.drop_path1, block.drop_path2 = (
+            DropPath(share) if share else torch.nn.Identity() for _ in range(2)
+        )
 
 
-def mixed(x: torch.Tensor, y: torch.Tensor, task: Task, chance: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """With that chance the batch mixed with itself: x (B, 3, S, S), and y as class shares (B, out); else both as they are."""
+def mixed(
+    x: torch.Tensor, y: torch.Tensor, task: Task, chance: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """With that chance the batch mixed with itself: x (B, 3, S, S), and y as class shares (B, out);
+    else both as they are."""
     if torch.rand(()) >= chance:
         return x, y
-    way = v2.MixUp(alpha=0.8, num_classes=task.outputs) if torch.rand(()) < 0.5 else v2.CutMix(alpha=1.0, num_classes=task.outputs)
+    way = (
+        v2.MixUp(alpha=0.8, num_classes=task.outputs)
+        if torch.rand(()) < 0.5
+        else v2.CutMix(alpha=1.0, num_classes=task.outputs)
+    )
     return way(x, y)
 
 
 @torch.inference_mode()
-def accuracy(backbone: Backbone, task: Task, pictures: Pictures, accelerator: Accelerator, batch: int = 100) -> float:
+def accuracy(
+    backbone: Backbone, task: Task, pictures: Pictures, accelerator: Accelerator, batch: int = 100
+) -> float:
     """Share of pictures whose final exit is right, at the task's input size."""
     backbone.eval()
     right = 0
@@ -123,18 +159,31 @@ def accuracy(backbone: Backbone, task: Task, pictures: Pictures, accelerator: Ac
     return right / len(pictures)
 
 
-def fine_tune(backbone: Backbone, task: Task, train: Pictures, val: Pictures, recipe: Recipe, accelerator: Accelerator,
-              checkpoint: Path, save_every: int = 200) -> dict:  # fmt: skip
-    """Fine-tune the backbone with cross-entropy, all of it or from `recipe.from_layer` up; resumes from `checkpoint` if it is there.
+def fine_tune(
+    backbone: Backbone,
+    task: Task,
+    train: Pictures,
+    val: Pictures,
+    recipe: Recipe,
+    accelerator: Accelerator,
+    checkpoint: Path,
+    save_every: int = 200,
+) -> dict:
+    """Fine-tune the backbone with cross-entropy, all of it or from `recipe.from_layer` up; resumes
+    from `checkpoint` if it is there.
 
-    Gives back the history of (step, loss) and the validation accuracy. Raises TrainingError on a loss that is not finite, CheckpointError
-    if the checkpoint was begun with another recipe.
+    Gives back the history of (step, loss) and the validation accuracy. Raises TrainingError on a
+    loss that is not finite, CheckpointError if the checkpoint was begun with another recipe.
     """
     sizes = schedule(recipe, len(train))
     for name, parameter in backbone.named_parameters():
-        parameter.requires_grad_(recipe.from_layer == 1 or layer_of(name, backbone.depth) >= recipe.from_layer)
+        parameter.requires_grad_(
+            recipe.from_layer == 1 or layer_of(name, backbone.depth) >= recipe.from_layer
+        )
     stochastic_depth(backbone, recipe.drop_path)
-    groups = [group for group in parameter_groups(backbone, recipe) if group["params"][0].requires_grad]
+    groups = [
+        group for group in parameter_groups(backbone, recipe) if group["params"][0].requires_grad
+    ]
     optimizer = torch.optim.AdamW(groups, fused=True)
     about = asdict(recipe) | {"training pictures": len(train)}
     progress = {"step": 0, "loss": [], "seconds": 0.0, "recipe": about}
@@ -147,11 +196,20 @@ def fine_tune(backbone: Backbone, task: Task, train: Pictures, val: Pictures, re
     share = recipe.batch // accelerator.num_processes
     mine = slice(accelerator.process_index * share, (accelerator.process_index + 1) * share)
     started, running = time.monotonic() - progress["seconds"], 0.0
-    bar = tqdm(range(progress["step"], len(sizes)), initial=progress["step"], total=len(sizes), desc="fine-tuning", mininterval=10)
+    bar = tqdm(
+        range(progress["step"], len(sizes)),
+        initial=progress["step"],
+        total=len(sizes),
+        desc="fine-tuning",
+        mininterval=10,
+    )
     for step in bar:
         index = batch_of(step, len(train), recipe.batch, recipe.seed)[mine]
-        generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step * 64 + accelerator.process_index)
-        torch.manual_seed(generator.initial_seed())  # for mixing and dropping, so that a resumed training repeats the uninterrupted one
+        generator = torch.Generator().manual_seed(
+            recipe.seed * 1_000_003 + step * 64 + accelerator.process_index
+        )
+        # for mixing and dropping, so that a resumed training repeats the uninterrupted one
+        torch.manual_seed(generator.initial_seed())
         x = task.normalise(augment(train.x[index].to(accelerator.device), sizes[step], generator))
         x, y = mixed(x, train.y[index].to(accelerator.device), task, recipe.mix)
         warm = min(1.0, (step + 1) / recipe.warmup_steps)
@@ -162,7 +220,9 @@ def fine_tune(backbone: Backbone, task: Task, train: Pictures, val: Pictures, re
             logits = model(x)
         loss = F.cross_entropy(logits.float(), y, label_smoothing=recipe.label_smoothing)
         if not math.isfinite(loss.item()):
-            raise TrainingError(f"the loss is {loss.item()} at step {step}; the last good state is in {checkpoint}")
+            raise TrainingError(
+                f"the loss is {loss.item()} at step {step}; the last good state is in {checkpoint}"
+            )
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()

@@ -1,4 +1,5 @@
-"""What a training starts from: a file of timm-named tensors, a checkpoint of an earlier training, a bundle's folder, or a model hub."""
+"""What a training starts from: a file of timm-named tensors, a checkpoint of an earlier training, a
+bundle's folder, or a model hub."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ HUBS = ("local-dir:", "hf-hub:")  # timm's prefixes of a name that says where th
 
 
 def architecture_of(backbone: str) -> str:
-    """timm's plain name of a backbone that is named by its place, `local-dir:FOLDER` or `hf-hub:OWNER/NAME`; any other name is its own.
+    """timm's plain name of a backbone that is named by its place, `local-dir:FOLDER` or
+    `hf-hub:OWNER/NAME`; any other name is its own.
 
     Raises DataError if there is no such model.
     """
@@ -33,17 +35,25 @@ def architecture_of(backbone: str) -> str:
         raise DataError(f"there is no model of timm's at {backbone} ({error})") from error
 
 
-def starting_backbone(architecture: str, task: Task, init: Path | None, hub: str | None = None) -> Backbone:
-    """The architecture with pre-trained weights; its final exit is taken over too if it has as many outputs as the task, else it is fresh.
+def starting_backbone(
+    architecture: str, task: Task, init: Path | None, hub: str | None = None
+) -> Backbone:
+    """The architecture with pre-trained weights; its final exit is taken over too if it has as many
+    outputs as the task, else it is fresh.
 
-    hub: the place of the weights if that is not timm's usual one, see `architecture_of`. Position embeddings for another picture size are
-    resampled. Raises WeightsError, or DataError if the hub cannot be reached.
+    hub: the place of the weights if that is not timm's usual one, see `architecture_of`. Position
+    embeddings for another picture size are resampled. Raises WeightsError, or DataError if the hub
+    cannot be reached.
     """
     if init is None:
         try:
-            return Backbone.create(hub or architecture, task.outputs, pretrained=True, img_size=task.input_px)
+            return Backbone.create(
+                hub or architecture, task.outputs, pretrained=True, img_size=task.input_px
+            )
         except (OSError, RuntimeError, ValueError) as error:
-            raise DataError(f"could not get {hub or architecture} from the model hub ({error}); pass a file with --init") from error
+            raise DataError(
+                f"could not get {hub or architecture} from the model hub ({error}); pass a file with --init"
+            ) from error
     backbone = Backbone.create(architecture, task.outputs, img_size=task.input_px)
     tensors, own = starting_tensors(init), backbone.vit.state_dict()
     if any(tensors[k].shape != own[k].shape for k in own if k.startswith("head.") and k in tensors):
@@ -51,27 +61,37 @@ def starting_backbone(architecture: str, task: Task, init: Path | None, hub: str
     tensors = {k: v for k, v in own.items() if k.startswith("head.")} | tensors
     places = tensors.get("pos_embed")
     if places is not None and places.ndim == 3 and places.shape[1] != own["pos_embed"].shape[1]:
-        tensors["pos_embed"] = resample_abs_pos_embed(places, [backbone.grid] * 2, num_prefix_tokens=1)
+        tensors["pos_embed"] = resample_abs_pos_embed(
+            places, [backbone.grid] * 2, num_prefix_tokens=1
+        )
     weights.fill(backbone.vit, tensors, init)
     return backbone
 
 
 def starting_tensors(init: Path) -> dict[str, torch.Tensor]:
-    """The backbone's tensors, float32, with timm's names, from a file, a training checkpoint or a bundle's folder. Raises WeightsError."""
+    """The backbone's tensors, float32, with timm's names, from a file, a training checkpoint or a
+    bundle's folder. Raises WeightsError."""
     if init.is_dir():
         return bundle_tensors(init, "backbone")
     try:
         tensors = load_file(init)
     except (OSError, SafetensorError) as error:
-        raise weights.WeightsError(f"{init} is not a readable safetensors file ({error})") from error
+        raise weights.WeightsError(
+            f"{init} is not a readable safetensors file ({error})"
+        ) from error
     for prefix in CHECKPOINT_PREFIXES:
         if any(name.startswith(prefix) for name in tensors):
-            tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+            tensors = {
+                name.removeprefix(prefix): tensor
+                for name, tensor in tensors.items()
+                if name.startswith(prefix)
+            }
     return {name: tensor.float() for name, tensor in tensors.items()}
 
 
 def bundle_tensors(folder: Path, part: str) -> dict[str, torch.Tensor]:
-    """All tensors of one part (`backbone`, `heads/mlp`) of a bundle, float32; none if it has no such part. Raises WeightsError."""
+    """All tensors of one part (`backbone`, `heads/mlp`) of a bundle, float32; none if it has no
+    such part. Raises WeightsError."""
     files = weights.read_card(folder)["files"]
     found = {}
     for name in weights.parts(files).get(part, []):
@@ -80,28 +100,42 @@ def bundle_tensors(folder: Path, part: str) -> dict[str, torch.Tensor]:
 
 
 def origin(init: Path | None, name: str) -> dict:
-    """What a card tells about the start weights: {"init": name}, and of a bundle under "before" how that was made.
+    """What a card tells about the start weights: {"init": name}, and of a bundle under "before" how
+    that was made.
 
     name: what timm was asked for if there is no `init`; of a folder only its own name is told.
     """
     if init is None:
         place, _, folder = name.partition(":")
-        return {"init": f"timm {Path(folder).name if place == 'local-dir' else name}, pre-trained weights of a model hub"}
+        return {
+            "init": f"timm {Path(folder).name if place == 'local-dir' else name}, pre-trained weights of a model hub"
+        }
     if not init.is_dir():
         return {"init": init.name}
     card = weights.read_card(init)
-    before = {k: card[k] for k in ("init", "before", "strategy", "recipe", "exit_recipe", "notes") if card.get(k)}
+    before = {
+        k: card[k]
+        for k in ("init", "before", "strategy", "recipe", "exit_recipe", "notes")
+        if card.get(k)
+    }
     return {"init": f"the bundle {card['task']['name']}/{init.resolve().name}", "before": before}
 
 
 def take_over_exits(model: MultiExitViT, init: Path | None) -> list[tuple[int, str]]:
-    """Start from the exits that the bundle `init` has and that fit the model's; gives back which. None if `init` is no bundle."""
+    """Start from the exits that the bundle `init` has and that fit the model's; gives back which.
+    None if `init` is no bundle."""
     taken = []
     for head in model.heads if init is not None and init.is_dir() else ():
         tensors = bundle_tensors(init, f"heads/{head}")
         for layer, module in model.heads[head].items():
-            own = {name.removeprefix(f"{layer}."): t for name, t in tensors.items() if name.startswith(f"{layer}.")}
-            if {k: v.shape for k, v in own.items()} == {k: v.shape for k, v in module.state_dict().items()}:
+            own = {
+                name.removeprefix(f"{layer}."): t
+                for name, t in tensors.items()
+                if name.startswith(f"{layer}.")
+            }
+            if {k: v.shape for k, v in own.items()} == {
+                k: v.shape for k, v in module.state_dict().items()
+            }:
                 module.load_state_dict(own)
                 taken.append((int(layer), head))
     return taken

@@ -1,7 +1,8 @@
 """Solve the last layer of every count exit exactly, after it was trained by small steps.
 
-The count is linear in what an exit's last layer reads, so with everything before it fixed the best last layer is a convex problem of a
-few hundred numbers. A few thousand steps of Adam with dropout stop short of it, and then all sparse crowds are counted too low alike.
+The count is linear in what an exit's last layer reads, so with everything before it fixed the best
+last layer is a convex problem of a few hundred numbers. A few thousand steps of Adam with dropout
+stop short of it, and then all sparse crowds are counted too low alike.
 """
 
 from __future__ import annotations
@@ -27,19 +28,30 @@ def last_linear(module: Head | nn.Module) -> nn.Linear:
     return module.mlp[-1] if isinstance(module, Head) else module.out
 
 
-def read(model: MultiExitViT, tiles: Tiles, accelerator: Accelerator, batch: int = 12) -> tuple[dict[Key, torch.Tensor], torch.Tensor]:
-    """What the last layer of every exit reads of the tiles and of their mirror images: {(layer, head): (2n, F)}, and their counts (2n,)."""
+def read(
+    model: MultiExitViT, tiles: Tiles, accelerator: Accelerator, batch: int = 12
+) -> tuple[dict[Key, torch.Tensor], torch.Tensor]:
+    """What the last layer of every exit reads of the tiles and of their mirror images: {(layer,
+    head): (2n, F)}, and their counts (2n,)."""
     exits = [*model.exits(), (model.depth, FINAL)]
     found, counts = {e: [] for e in exits}, []
-    hooks = [last_linear(model.head_at(*e)).register_forward_pre_hook(lambda _, x, e=e: found[e].append(x[0].float().cpu())) for e in exits]
+    hooks = [
+        last_linear(model.head_at(*e)).register_forward_pre_hook(
+            lambda _, x, e=e: found[e].append(x[0].float().cpu())
+        )
+        for e in exits
+    ]
     model.eval().lean(True)
     try:
-        for index in tqdm(torch.arange(len(tiles)).split(batch), desc="reading exits", mininterval=10):
+        for index in tqdm(
+            torch.arange(len(tiles)).split(batch), desc="reading exits", mininterval=10
+        ):
             x, y = tiles.whole(index, model.task, accelerator.device)
             for image in (x, x.flip(3)):
                 counts.append(y.cpu())
                 with accelerator.autocast():
-                    deque(model.steps(image.to(model.dtype), exits, CpuClock()), maxlen=0)  # run for what the hooks hear
+                    # run for what the hooks hear
+                    deque(model.steps(image.to(model.dtype), exits, CpuClock()), maxlen=0)
     finally:
         model.lean(False)
         for hook in hooks:
@@ -47,8 +59,15 @@ def read(model: MultiExitViT, tiles: Tiles, accelerator: Accelerator, batch: int
     return {e: torch.cat(parts) for e, parts in found.items()}, torch.cat(counts)
 
 
-def solve(layer: nn.Linear, x: torch.Tensor, loss: Callable[[torch.Tensor], torch.Tensor], ridge: float, steps: int = 200) -> list[float]:
-    """Set a layer with one output to the least of loss(layer(x)) + ridge * |change of its weights, in the spread of what they read|^2.
+def solve(
+    layer: nn.Linear,
+    x: torch.Tensor,
+    loss: Callable[[torch.Tensor], torch.Tensor],
+    ridge: float,
+    steps: int = 200,
+) -> list[float]:
+    """Set a layer with one output to the least of loss(layer(x)) + ridge * |change of its weights,
+    in the spread of what they read|^2.
 
     x: (n, F); loss: logits (n, 1) -> a convex loss. Gives back the loss before and after.
     """
@@ -57,7 +76,9 @@ def solve(layer: nn.Linear, x: torch.Tensor, loss: Callable[[torch.Tensor], torc
         z, own = (x - middle) / spread, layer.weight[0].float().cpu()
         start, bias = own * spread, layer.bias[0].float().cpu() + own @ middle
     weight, bias = start.clone().requires_grad_(), bias.requires_grad_()
-    optimizer = torch.optim.LBFGS([weight, bias], max_iter=steps, history_size=20, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS(
+        [weight, bias], max_iter=steps, history_size=20, line_search_fn="strong_wolfe"
+    )
 
     def now() -> torch.Tensor:
         return loss((z @ weight + bias)[:, None])
@@ -76,12 +97,21 @@ def solve(layer: nn.Linear, x: torch.Tensor, loss: Callable[[torch.Tensor], torc
         return [before, now().item()]
 
 
-def solve_last_layers(model: MultiExitViT, tiles: Tiles, accelerator: Accelerator, ridge: float = 1e-2) -> dict:
-    """Solve the last layer of every exit of a counter, the final one too, for the task's own loss on whole tiles and their mirror images.
+def solve_last_layers(
+    model: MultiExitViT, tiles: Tiles, accelerator: Accelerator, ridge: float = 1e-2
+) -> dict:
+    """Solve the last layer of every exit of a counter, the final one too, for the task's own loss
+    on whole tiles and their mirror images.
 
-    Gives back what the card should say: ridge, tiles, and the loss before and after, each the mean over all exits.
+    Gives back what the card should say: ridge, tiles, and the loss before and after, each the mean
+    over all exits.
     """
     inputs, counts = read(model, tiles, accelerator)
-    losses = [solve(last_linear(model.head_at(*e)), x, lambda logits: model.task.loss(logits, counts), ridge) for e, x in inputs.items()]
+    losses = [
+        solve(
+            last_linear(model.head_at(*e)), x, lambda logits: model.task.loss(logits, counts), ridge
+        )
+        for e, x in inputs.items()
+    ]
     before, after = (round(sum(part) / len(losses), 5) for part in zip(*losses, strict=True))
     return {"ridge": ridge, "tiles": len(counts), "loss_before": before, "loss_after": after}

@@ -1,4 +1,5 @@
-"""The whole study of one task on one backbone: fine-tune, train all exits, measure every exit on the test split, write the bundle."""
+"""The whole study of one task on one backbone: fine-tune, train all exits, measure every exit on
+the test split, write the bundle."""
 
 from __future__ import annotations
 
@@ -30,11 +31,14 @@ RECORDED_VALIDATION = 2_500  # pictures: plenty for choosing a threshold
 
 @dataclass
 class Study:
-    """What to train. run: folder of checkpoints, resumed from. init: see `mvit.training.initial`, or None for the model hub (`hub`: which).
+    """What to train. run: folder of checkpoints, resumed from. init: see `mvit.training.initial`,
+    or None for the model hub (`hub`: which).
 
-    name: the bundle's folder; by default the architecture, with the strategy if that is not classifier-wise. recipe: fine-tuning, or the
-    joint training of the other strategies; exits: classifier-wise training. heads and layers: which exits (all layers by default).
-    exit_weights: for end-to-end, see `exit_weights` in mvit.training.joint; by default `half` for one layer and `depth` for more.
+    name: the bundle's folder; by default the architecture, with the strategy if that is not
+    classifier-wise. recipe: fine-tuning, or the joint training of the other strategies; exits:
+    classifier-wise training. heads and layers: which exits (all layers by default). exit_weights:
+    for end-to-end, see `exit_weights` in mvit.training.joint; by default `half` for one layer and
+    `depth` for more.
     """
 
     task: Task
@@ -64,24 +68,33 @@ class Study:
 
 
 def own_task(folder: Path, name: str, native_px: int = 224) -> Task:
-    """A task from an image folder: its labels are the class folders, its pictures keep up to `native_px` pixels. Raises DataError."""
+    """A task from an image folder: its labels are the class folders, its pictures keep up to
+    `native_px` pixels. Raises DataError."""
     if not name.replace("-", "_").isidentifier() or name in TASKS:
-        raise DataError(f"'{name}' cannot name a task: use letters, digits and '_', and none of {', '.join(TASKS)}")
+        raise DataError(
+            f"'{name}' cannot name a task: use letters, digits and '_', and none of {', '.join(TASKS)}"
+        )
     classes = folder / "train" if (folder / "train").is_dir() else folder
     return Task(name, class_folders(classes), native_px)
 
 
 def splits(study: Study) -> tuple[Pictures, Pictures, Pictures]:
-    """(train, validation, test): validation is cut from train; a folder without a test split gives a share of itself."""
+    """(train, validation, test): validation is cut from train; a folder without a test split gives
+    a share of itself."""
     seed = study.recipe.seed
     if study.task.name in TASKS or (study.data / "train").is_dir():
-        train, test = load_split(study.task, study.data, "train"), load_split(study.task, study.data, "test")
+        train, test = (
+            load_split(study.task, study.data, "train"),
+            load_split(study.task, study.data, "test"),
+        )
     else:
         train, test = hold_out(read_folder(study.task, study.data), OWN_TEST_SHARE, seed)
     train, val = hold_out(sample(train, study.limit, seed), VALIDATION_SHARE, seed)
     if not len(val) or not len(test):
         missing = "testing" if len(val) else "validation"
-        raise DataError(f"there are too few pictures in {study.data}: none is left for {missing}; give each class at least three")
+        raise DataError(
+            f"there are too few pictures in {study.data}: none is left for {missing}; give each class at least three"
+        )
     empty = [label for number, label in enumerate(train.labels) if not (train.y == number).any()]
     if empty and study.limit is None:
         raise DataError(f"there are no pictures of '{empty[0]}' to learn from in {study.data}")
@@ -97,15 +110,21 @@ def sample(pictures: Pictures, limit: int | None, seed: int = 0) -> Pictures:
 
 
 def train(study: Study) -> dict:
-    """Run the study to its end, resuming where its run folder stands, and write weights/<task>/<name>/; gives back the card."""
+    """Run the study to its end, resuming where its run folder stands, and write
+    weights/<task>/<name>/; gives back the card."""
     torch.manual_seed(study.recipe.seed)
     accelerator = Accelerator(cpu=study.device == "cpu", mixed_precision=study.precision)
     train_set, val, test = splits(study)
     backbone = starting_backbone(study.architecture, study.task, study.init, study.hub)
     model, told = learn(study, backbone, train_set, val, accelerator)
-    val_predictions, test_predictions = predict(model, sample(val, RECORDED_VALIDATION), accelerator), predict(model, test, accelerator)
+    val_predictions, test_predictions = (
+        predict(model, sample(val, RECORDED_VALIDATION), accelerator),
+        predict(model, test, accelerator),
+    )
     measured = summary(model, test_predictions)
-    model.practical_exits = frozenset((e["layer"], e["head"]) for e in measured["exits"] if e["practical"])
+    model.practical_exits = frozenset(
+        (e["layer"], e["head"]) for e in measured["exits"] if e["practical"]
+    )
     card = {
         "task": asdict(study.task),
         "architecture": study.architecture,
@@ -120,7 +139,11 @@ def train(study: Study) -> dict:
         },
         **told,
         "precision": f"{study.precision} (accelerate) on {accelerator.device.type}",
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "timm": timm.__version__},
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "timm": timm.__version__,
+        },
         "seed": study.recipe.seed,
         "notes": study.notes,
         **measured,
@@ -132,33 +155,73 @@ def train(study: Study) -> dict:
     return json.loads(json.dumps(card))
 
 
-def learn(study: Study, backbone: Backbone, train_set: Pictures, val: Pictures, accelerator: Accelerator) -> tuple[MultiExitViT, dict]:
-    """Train backbone and exits by the study's strategy; gives back the model and what the card tells about it."""
+def learn(
+    study: Study, backbone: Backbone, train_set: Pictures, val: Pictures, accelerator: Accelerator
+) -> tuple[MultiExitViT, dict]:
+    """Train backbone and exits by the study's strategy; gives back the model and what the card
+    tells about it."""
     if wrong := [layer for layer in study.layers or () if layer > backbone.depth]:
-        raise PlanError(f"there is no layer {wrong[0]}; {study.architecture} has layers 1 to {backbone.depth}")
-    model, recipe = MultiExitViT.untrained(backbone, study.task, study.heads, study.layers), study.recipe
+        raise PlanError(
+            f"there is no layer {wrong[0]}; {study.architecture} has layers 1 to {backbone.depth}"
+        )
+    model, recipe = (
+        MultiExitViT.untrained(backbone, study.task, study.heads, study.layers),
+        study.recipe,
+    )
     if study.strategy == "classifier-wise":
         taken = take_over_exits(model, study.init)
-        if recipe.from_layer > 1 and (kept := [e for e in model.exits() if e[0] < recipe.from_layer and e not in taken]):
-            raise PlanError(f"training from layer {recipe.from_layer} keeps the exits below, but {study.init} has no {kept[0][1]} after "
-                            f"layer {kept[0][0]}; pass a bundle with all of them as --init")  # fmt: skip
-        tuned = fine_tune(backbone, study.task, train_set, val, recipe, accelerator, study.run / "finetune.safetensors")
+        if recipe.from_layer > 1 and (
+            kept := [e for e in model.exits() if e[0] < recipe.from_layer and e not in taken]
+        ):
+            raise PlanError(
+                f"training from layer {recipe.from_layer} keeps the exits below, but {study.init} has no {kept[0][1]} after "
+                f"layer {kept[0][0]}; pass a bundle with all of them as --init"
+            )
+        tuned = fine_tune(
+            backbone,
+            study.task,
+            train_set,
+            val,
+            recipe,
+            accelerator,
+            study.run / "finetune.safetensors",
+        )
         warm_start(model, [e for e in model.exits() if e not in taken])
-        learned = classifier_wise(model.above(recipe.from_layer), train_set, val, study.exits, accelerator, study.run / "exits.safetensors")
+        learned = classifier_wise(
+            model.above(recipe.from_layer),
+            train_set,
+            val,
+            study.exits,
+            accelerator,
+            study.run / "exits.safetensors",
+        )
         done = {k: tuned[k] for k in ("step", "val_accuracy")}
-        about = {"exit_recipe": asdict(study.exits) | {"rounds": learned["round"], "rates": learned["rates"]}}
+        about = {
+            "exit_recipe": asdict(study.exits)
+            | {"rounds": learned["round"], "rates": learned["rates"]}
+        }
     else:
         warm_start(model)
         take_over_exits(model, study.init)
-        recipe, checkpoint = joint(recipe), study.run / f"{study.strategy.replace('-', '_')}.safetensors"
+        recipe, checkpoint = (
+            joint(recipe),
+            study.run / f"{study.strategy.replace('-', '_')}.safetensors",
+        )
         if study.strategy == "end-to-end":
-            weighed = study.exit_weights or ("half" if len({layer for layer, _ in model.exits()}) == 1 else "depth")
+            weighed = study.exit_weights or (
+                "half" if len({layer for layer, _ in model.exits()}) == 1 else "depth"
+            )
             tuned = end_to_end(model, train_set, recipe, accelerator, checkpoint, weighed)
         else:
             tuned = layer_wise(model, train_set, recipe, accelerator, checkpoint)
-        done, about = {"step": tuned["step"] * len(tuned["weights"])}, {"exit_weights": tuned["weights"]}
+        done, about = (
+            {"step": tuned["step"] * len(tuned["weights"])},
+            {"exit_weights": tuned["weights"]},
+        )
     counts = {"steps": done.pop("step"), "seconds": round(tuned["seconds"])} | done
-    return model, {"recipe": asdict(recipe) | counts | {"pictures_seen": counts["steps"] * recipe.batch}} | about
+    return model, {
+        "recipe": asdict(recipe) | counts | {"pictures_seen": counts["steps"] * recipe.batch}
+    } | about
 
 
 def joint(recipe: Recipe) -> JointRecipe:
@@ -166,8 +229,11 @@ def joint(recipe: Recipe) -> JointRecipe:
     return recipe if isinstance(recipe, JointRecipe) else JointRecipe(**asdict(recipe))
 
 
-def evaluate(model: MultiExitViT, data: Path, limit: int | None = None, seed: int = 0, precision: str = "no") -> dict:
-    """Measure every exit on the official test split: {"task", "n", "final": {...}, "exits": [...]}. Raises DataError."""
+def evaluate(
+    model: MultiExitViT, data: Path, limit: int | None = None, seed: int = 0, precision: str = "no"
+) -> dict:
+    """Measure every exit on the official test split: {"task", "n", "final": {...}, "exits": [...]}.
+    Raises DataError."""
     pictures = sample(load_split(model.task, data, "test"), limit, seed)
     accelerator = Accelerator(cpu=model.device.type == "cpu", mixed_precision=precision)
     return {"task": model.task.name, **summary(model, predict(model, pictures, accelerator))}

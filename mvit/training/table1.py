@@ -1,7 +1,9 @@
-"""The paper's Table I on our weights: one exit after one layer, every head, trained end-to-end, layer-wise and classifier-wise.
+"""The paper's Table I on our weights: one exit after one layer, every head, trained end-to-end,
+layer-wise and classifier-wise.
 
-All cells start from the same weights and see the same number of pictures of the same size. The plain backbone, which everything is
-compared with, gets the same training without any exit, so a change at the final exit is the strategy's doing and not more training's.
+All cells start from the same weights and see the same number of pictures of the same size. The
+plain backbone, which everything is compared with, gets the same training without any exit, so a
+change at the final exit is the strategy's doing and not more training's.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ from mvit.training.study import Study, splits
 
 @dataclass
 class Budget:
-    """What one cell of the table may cost: `images` pictures of `px` pixels a side. Layer-wise training sees them once for each part."""
+    """What one cell of the table may cost: `images` pictures of `px` pixels a side. Layer-wise
+    training sees them once for each part."""
 
     px: int = 96
     images: int = 12_000
@@ -53,23 +56,40 @@ class Budget:
         return max(1, self.images // self.batch // 10)
 
     def plain(self, n: int) -> Recipe:
-        return Recipe(self.stages(n), self.batch, self.learning_rate, warmup_steps=self.warmup, seed=self.seed)
+        return Recipe(
+            self.stages(n), self.batch, self.learning_rate, warmup_steps=self.warmup, seed=self.seed
+        )
 
     def joint(self, n: int) -> JointRecipe:
         return JointRecipe(
-            self.stages(n), self.batch, self.learning_rate, warmup_steps=self.warmup, seed=self.seed, exit_rate=self.exit_rate
+            self.stages(n),
+            self.batch,
+            self.learning_rate,
+            warmup_steps=self.warmup,
+            seed=self.seed,
+            exit_rate=self.exit_rate,
         )
 
     def exits(self) -> ExitRecipe:
-        """Four rounds, as the paper's recipe allows; the learning rate is chosen among `rates` on validation."""
+        """Four rounds, as the paper's recipe allows; the learning rate is chosen among `rates` on
+        validation."""
         rounds = max(self.batch, math.ceil(self.images / 4))
-        return ExitRecipe(self.rates, batch=self.batch, round_images=rounds, max_rounds=4, val_images=self.val_images, mean_decay=0.98,
-                          trial_steps=max(1, self.images // self.batch // 6), seed=self.seed)  # fmt: skip
+        return ExitRecipe(
+            self.rates,
+            batch=self.batch,
+            round_images=rounds,
+            max_rounds=4,
+            val_images=self.val_images,
+            mean_decay=0.98,
+            trial_steps=max(1, self.images // self.batch // 6),
+            seed=self.seed,
+        )
 
 
 @dataclass
 class Table1:
-    """Which table: study says task, data, start weights, run folder, device, precision and limits."""
+    """Which table: study says task, data, start weights, run folder, device, precision and
+    limits."""
 
     study: Study
     budget: Budget = field(default_factory=Budget)
@@ -79,38 +99,77 @@ class Table1:
 
     @property
     def cells(self) -> list[tuple[str, tuple[str, ...]]]:
-        """(strategy, heads) of every training: classifier-wise teaches all heads in one, the others each by itself."""
-        alone = [(s, (head,)) for head in self.heads for s in ("layer-wise", "end-to-end") if s in self.strategies]
-        return [*([("classifier-wise", self.heads)] if "classifier-wise" in self.strategies else []), *alone]
+        """(strategy, heads) of every training: classifier-wise teaches all heads in one, the others
+        each by itself."""
+        alone = [
+            (s, (head,))
+            for head in self.heads
+            for s in ("layer-wise", "end-to-end")
+            if s in self.strategies
+        ]
+        return [
+            *([("classifier-wise", self.heads)] if "classifier-wise" in self.strategies else []),
+            *alone,
+        ]
 
 
 def measure(table: Table1, say: Callable[[str], None] = print) -> dict:
-    """Train and measure every cell that the run folder does not hold yet, and write table1.json after each; gives back its content.
+    """Train and measure every cell that the run folder does not hold yet, and write table1.json
+    after each; gives back its content.
 
-    {"task", "architecture", "init", "layer", "n" (test pictures), "budget", "plain": {"accuracy"}, "rows": [{"strategy", "head",
-    "accuracy" (at the layer), "final", "change" (of the final exit against plain, in points), "seconds"}], "missing": cells not yet done}.
-    Raises CheckpointError if the run folder was begun with another budget, TrainingError on a loss that is not finite.
+    {"task", "architecture", "init", "layer", "n" (test pictures), "budget", "plain": {"accuracy"},
+    "rows": [{"strategy", "head", "accuracy" (at the layer), "final", "change" (of the final exit
+    against plain, in points), "seconds"}], "missing": cells not yet done}. Raises CheckpointError
+    if the run folder was begun with another budget, TrainingError on a loss that is not finite.
     """
     study, run = table.study, table.study.run / "table1"
     task = replace(study.task, input_px=table.budget.px)
     accelerator = Accelerator(cpu=study.device == "cpu", mixed_precision=study.precision)
     train, val, test = splits(study)
-    settings = asdict(table.budget) | {"layer": table.layer, "precision": study.precision, "training pictures": len(train),
-                                       "test pictures": len(test), **origin(study.init, study.hub or study.architecture)}  # fmt: skip
+    settings = asdict(table.budget) | {
+        "layer": table.layer,
+        "precision": study.precision,
+        "training pictures": len(train),
+        "test pictures": len(test),
+        **origin(study.init, study.hub or study.architecture),
+    }
     settings.pop("before", None)
     lab = Lab(table, task, train, val, test, accelerator, run)
     plain = lab.once("plain", settings, lab.plain)
     rows: list[dict] = []
-    about = {"task": task.name, "architecture": study.architecture, "init": settings["init"], "layer": table.layer, "n": len(test),
-             "budget": settings, "plain": {"accuracy": plain["final"]}}  # fmt: skip
+    about = {
+        "task": task.name,
+        "architecture": study.architecture,
+        "init": settings["init"],
+        "layer": table.layer,
+        "n": len(test),
+        "budget": settings,
+        "plain": {"accuracy": plain["final"]},
+    }
     for number, (strategy, heads) in enumerate(table.cells):
-        name = strategy if len(heads) > 1 or strategy == "classifier-wise" else f"{strategy} {heads[0]}"
-        cell = lab.once(name, settings, lambda strategy=strategy, heads=heads: lab.cell(strategy, heads))
+        name = (
+            strategy
+            if len(heads) > 1 or strategy == "classifier-wise"
+            else f"{strategy} {heads[0]}"
+        )
+        cell = lab.once(
+            name, settings, lambda strategy=strategy, heads=heads: lab.cell(strategy, heads)
+        )
         for head, accuracy in cell["exits"].items():
             change = 100 * (cell["final"] - plain["final"])
-            rows.append({"strategy": strategy, "head": head, "accuracy": accuracy, "final": cell["final"], "change": round(change, 3),
-                         "seconds": cell["seconds"]})  # fmt: skip
-        say(f"{name}: layer {table.layer} {', '.join(f'{h} {a:.2%}' for h, a in cell['exits'].items())}; final exit {cell['final']:.2%}")
+            rows.append(
+                {
+                    "strategy": strategy,
+                    "head": head,
+                    "accuracy": accuracy,
+                    "final": cell["final"],
+                    "change": round(change, 3),
+                    "seconds": cell["seconds"],
+                }
+            )
+        say(
+            f"{name}: layer {table.layer} {', '.join(f'{h} {a:.2%}' for h, a in cell['exits'].items())}; final exit {cell['final']:.2%}"
+        )
         result = about | {"rows": rows, "missing": len(table.cells) - number - 1}
         if accelerator.is_main_process:
             write(weights.root() / task.name / (study.name or study.architecture) / FILE, result)
@@ -144,13 +203,23 @@ class Lab:
 
     def backbone(self) -> Backbone:
         torch.manual_seed(self.table.budget.seed)
-        return starting_backbone(self.table.study.architecture, self.task, self.table.study.init, self.table.study.hub)
+        return starting_backbone(
+            self.table.study.architecture, self.task, self.table.study.init, self.table.study.hub
+        )
 
     def trained_plain(self) -> Backbone:
         """The plain backbone after its share of training; from its checkpoint if that is done."""
         backbone = self.backbone()
         recipe = self.table.budget.plain(len(self.train))
-        fine_tune(backbone, self.task, self.train, self.val, recipe, self.accelerator, self.run / "plain.safetensors")
+        fine_tune(
+            backbone,
+            self.task,
+            self.train,
+            self.val,
+            recipe,
+            self.accelerator,
+            self.run / "plain.safetensors",
+        )
         return backbone
 
     def plain(self) -> dict:

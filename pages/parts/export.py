@@ -15,18 +15,38 @@ from pages.parts.models import GROWN_HELP, TASK_NAMES, Bundle
 from pages.parts.svg import svg_button
 
 
-def live_badge(bundle: Bundle, run: dict | None = None, what: str = "", how: str = "Computed on this picture by the real network") -> None:
-    """Mark what follows (or only `what` of it) as computed here, with its device, number type and age.
+def live_badge(
+    bundle: Bundle,
+    run: dict | None = None,
+    what: str = "",
+    how: str = "Computed on this picture by the real network",
+) -> None:
+    """Mark what follows (or only `what` of it) as computed here, with its device, number type and
+    age.
 
-    run: what `shared.measured` gave, if that is shown; else it was computed just now, on the bundle's device.
+    run: what `shared.measured` gave, if that is shown; else it was computed just now, on the
+    bundle's device.
     """
     run = run or {}
     now = datetime.now(UTC)
     minutes = int((now - run.get("at", now)).total_seconds() // 60)
-    when = "live" if not minutes else f"measured {minutes} min ago" if minutes < 60 else f"measured {minutes // 60} h ago"
-    text = f"{what} {when} on this machine: {run.get('device', bundle.device).upper()}, {bundle.dtype}"
+    when = (
+        "live"
+        if not minutes
+        else f"measured {minutes} min ago"
+        if minutes < 60
+        else f"measured {minutes // 60} h ago"
+    )
+    text = (
+        f"{what} {when} on this machine: {run.get('device', bundle.device).upper()}, {bundle.dtype}"
+    )
     by = "just now" if not minutes else "in this visit, or in another one since the server started"
-    st.badge(text.strip(), icon=":material/bolt:", color="green", help=f"{how} on the device named, {by}.")
+    st.badge(
+        text.strip(),
+        icon=":material/bolt:",
+        color="green",
+        help=f"{how} on the device named, {by}.",
+    )
     _grown_badge(bundle)
 
 
@@ -41,17 +61,27 @@ def recorded_badge(bundle: Bundle, what: str = "10,000 pictures") -> None:
     """Mark what follows as recorded, with its source."""
     name = TASK_NAMES.get(bundle.task, bundle.task)
     by = f", by {bundle.grown_from}" if bundle.grown_from else ""
-    st.badge(f"recorded on the official {name} test split, {what}{by}", icon=":material/inventory_2:", color="blue",
-             help="Measured once on the whole test split when the weights were made, and read from their card.")  # fmt: skip
+    st.badge(
+        f"recorded on the official {name} test split, {what}{by}",
+        icon=":material/inventory_2:",
+        color="blue",
+        help="Measured once on the whole test split when the weights were made, and read from their card.",
+    )
 
 
 def replay_badge(text: str = "replay of measured times") -> None:
     """Mark what follows as a replay of times that were measured before."""
-    st.badge(text, icon=":material/replay:", color="violet", help="The times were measured by a real run; only the display is slowed down.")
+    st.badge(
+        text,
+        icon=":material/replay:",
+        color="violet",
+        help="The times were measured by a real run; only the display is slowed down.",
+    )
 
 
 def run_record(bundle: Bundle, settings: dict, rows: pd.DataFrame) -> dict:
-    """The JSON record of a run: weights' hashes, versions, device, settings and every row. Never holds an upload's name."""
+    """The JSON record of a run: weights' hashes, versions, device, settings and every row. Never
+    holds an upload's name."""
     packages = ("torch", "timm", "numpy", "pandas", "streamlit")
     return {
         "record": "Multi-Exit ViT Lab run",
@@ -62,14 +92,18 @@ def run_record(bundle: Bundle, settings: dict, rows: pd.DataFrame) -> dict:
         "dtype": bundle.dtype,
         "grown_from": bundle.grown_from,
         "weights_sha256": {name: about["sha256"] for name, about in bundle.card["files"].items()},
-        "versions": {"python": platform.python_version()} | {p: metadata.version(p) for p in packages},
+        "versions": {"python": platform.python_version()}
+        | {p: metadata.version(p) for p in packages},
         "settings": settings,
         "rows": json.loads(rows.to_json(orient="records")),
     }
 
 
-def export(name: str, rows: pd.DataFrame, bundle: Bundle, settings: dict, run: dict | None = None) -> None:
-    """Draw the download buttons: CSV of the rows, JSON record of the run, the charts as SVG; `name` begins file names and keys.
+def export(
+    name: str, rows: pd.DataFrame, bundle: Bundle, settings: dict, run: dict | None = None
+) -> None:
+    """Draw the download buttons: CSV of the rows, JSON record of the run, the charts as SVG; `name`
+    begins file names and keys.
 
     run: what `shared.measured` gave, if the rows come from it; the record then says when that was.
     """
@@ -78,8 +112,24 @@ def export(name: str, rows: pd.DataFrame, bundle: Bundle, settings: dict, run: d
     when = {"measured": run["at"].isoformat(timespec="seconds")} if run else {}
     record = json.dumps(run_record(bundle, settings | when, rows), indent=1)
     with st.container(horizontal=True):
-        st.download_button("CSV", rows.to_csv(index=False), f"{name}.csv", "text/csv", key=f"{name}_csv", icon=":material/download:",
-                           on_click="ignore", help="The table as comma-separated values.")  # fmt: skip
-        st.download_button("JSON run record", record, f"{name}.json", "application/json", key=f"{name}_json", icon=":material/data_object:",
-                           on_click="ignore", help="The rows with the weights' hashes, versions, device and settings.")  # fmt: skip
+        st.download_button(
+            "CSV",
+            rows.to_csv(index=False),
+            f"{name}.csv",
+            "text/csv",
+            key=f"{name}_csv",
+            icon=":material/download:",
+            on_click="ignore",
+            help="The table as comma-separated values.",
+        )
+        st.download_button(
+            "JSON run record",
+            record,
+            f"{name}.json",
+            "application/json",
+            key=f"{name}_json",
+            icon=":material/data_object:",
+            on_click="ignore",
+            help="The rows with the weights' hashes, versions, device and settings.",
+        )
         svg_button(name)

@@ -1,6 +1,8 @@
-"""The link holds the whole view: widgets bound to query parameters, illegal values mended and said, controls hidden for a class.
+"""The link holds the whole view: widgets bound to query parameters, illegal values mended and said,
+controls hidden for a class.
 
-Streamlit's own binding (`bind="query-params"`) drops an illegal value silently; `linked` clamps it instead and tells the visitor.
+Streamlit's own binding (`bind="query-params"`) drops an illegal value silently; `linked` clamps it
+instead and tells the visitor.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ _NOTICES = "_notices"
 
 
 def start_run() -> None:
-    """Forget the last run's notices, and keep what the link hides for the whole visit; app.py calls it first."""
+    """Forget the last run's notices, and keep what the link hides for the whole visit; app.py calls
+    it first."""
     st.session_state[_NOTICES] = []
     if "hide" in st.query_params:
         st.session_state["_hide"] = st.query_params["hide"]
@@ -23,7 +26,8 @@ def start_run() -> None:
 
 
 def short_lesson() -> None:
-    """`?lesson=4` is short for `?page=lesson&step=4`; app.py calls it before it looks at the page that the link asks for."""
+    """`?lesson=4` is short for `?page=lesson&step=4`; app.py calls it before it looks at the page
+    that the link asks for."""
     if "lesson" in st.query_params:
         step = st.query_params.pop("lesson")
         st.query_params.update({"page": "lesson", "step": step})
@@ -32,34 +36,41 @@ def short_lesson() -> None:
 def title(text: str) -> None:
     """The page's heading. A page that runs without app.py around it is started over with it.
 
-    That happens to a new server's first visitor by a deep link: until st.navigation has run once, Streamlit takes `pages/` for its old
-    multipage mode and runs the bare file.
+    That happens to a new server's first visitor by a deep link: until st.navigation has run once,
+    Streamlit takes `pages/` for its old multipage mode and runs the bare file.
     """
     if _NOTICES not in st.session_state:
         name = (st.context.url or "").rstrip("/").rsplit("/", 1)[-1]
-        st.switch_page("app.py", query_params={**{k: st.query_params.get_all(k) for k in st.query_params}, "page": name})
+        st.switch_page(
+            "app.py",
+            query_params={**{k: st.query_params.get_all(k) for k in st.query_params}, "page": name},
+        )
     st.title(text)
 
 
 def hidden(key: str) -> bool:
-    """True if the link's `?hide=a,b` removes the control of that key; `hide=all` removes every control, `hide=sidebar` the sidebar's."""
+    """True if the link's `?hide=a,b` removes the control of that key; `hide=all` removes every
+    control, `hide=sidebar` the sidebar's."""
     names = {name.strip() for name in st.session_state.get("_hide", "").split(",")}
     return key in names or "all" in names
 
 
 def notice(text: str) -> None:
-    """Say something friendly about the link or the machine, at once and without stopping the page."""
+    """Say something friendly about the link or the machine, at once and without stopping the
+    page."""
     if text not in st.session_state.setdefault(_NOTICES, []):
         st.session_state[_NOTICES].append(text)
         st.info(text, icon=":material/link:")
 
 
 def linked(widget: Callable, label: str, *, key: str, **options: Any) -> Any:
-    """Draw a Streamlit input whose value lives in the link as `?key=value`, and give its value back.
+    """Draw a Streamlit input whose value lives in the link as `?key=value`, and give its value
+    back.
 
-    widget: st.selectbox, st.pills, st.segmented_control, st.slider, st.select_slider, st.number_input, st.toggle ... ; options go to it
-    unchanged (`options`, `default`/`index`, `min_value`, `help` ...). A value in the link that is not legal is clamped and said. If the
-    link hides the control, it is not drawn and the link's legal value, or else the default, is used.
+    widget: st.selectbox, st.pills, st.segmented_control, st.slider, st.select_slider,
+    st.number_input, st.toggle ... ; options go to it unchanged (`options`, `default`/`index`,
+    `min_value`, `help` ...). A value in the link that is not legal is clamped and said. If the link
+    hides the control, it is not drawn and the link's legal value, or else the default, is used.
     """
     asked = st.query_params.get_all(key)
     value, complaint = read(asked, options) if asked else (None, None)
@@ -67,15 +78,22 @@ def linked(widget: Callable, label: str, *, key: str, **options: Any) -> Any:
         notice(f"The link asks for {key} = {', '.join(asked)[:60]}, {complaint}.")
     if hidden(key):
         return _default(options) if value is None else value
-    if asked and value is not None and _wire(value, options) != asked and key not in st.session_state:
+    if (
+        asked
+        and value is not None
+        and _wire(value, options) != asked
+        and key not in st.session_state
+    ):
         st.session_state[key] = value
-        if "default" in options or "value" in options:  # session state is the one source then, else Streamlit warns of two
+        # session state is the one source then, else Streamlit warns of two
+        if "default" in options or "value" in options:
             options = {k: v for k, v in options.items() if k not in ("default", "value")}
     return widget(label, key=key, bind="query-params", **options)
 
 
 def read(asked: list[str], options: dict) -> tuple[Any, str | None]:
-    """What a link's values mean for a widget with these options: (legal value or None for the default, complaint or None)."""
+    """What a link's values mean for a widget with these options: (legal value or None for the
+    default, complaint or None)."""
     if "options" in options:
         return _read_choice(asked, options)
     if "min_value" in options or "max_value" in options:
@@ -93,7 +111,9 @@ def _read_choice(asked: list[str], options: dict) -> tuple[Any, str | None]:
     complaint = None if len(good) == len(asked) else f"which is not among {names}"
     if options.get("selection_mode") == "multi":
         return (list(dict.fromkeys(good)) or None), complaint
-    return (good[-1] if good else None), complaint and f"{complaint}, so the {'last legal value' if good else 'default'} is shown"
+    return (
+        good[-1] if good else None
+    ), complaint and f"{complaint}, so the {'last legal value' if good else 'default'} is shown"
 
 
 def _read_number(asked: str, options: dict) -> tuple[Any, str | None]:

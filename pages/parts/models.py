@@ -1,4 +1,5 @@
-"""The model that the sidebar chose: loaded once for all visitors, and what to say when its weights are missing or refused."""
+"""The model that the sidebar chose: loaded once for all visitors, and what to say when its weights
+are missing or refused."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ from pages.parts import link, queue
 
 T = TypeVar("T")
 AUTO = "auto"
-LARGE = 100_000_000  # bytes on disk; of models above that one is kept, and a grown one is always above
+# bytes on disk; of models above that one is kept, and a grown one is always above
+LARGE = 100_000_000
 GROWN_HELP = """Nobody trained it at this size: each channel of the small network stands here four times, so the answers are the small
 network's, and the time and the work are the large one's."""
 DTYPE_HELP = """In which numbers the network computes. *auto* times both on this machine for a moment and takes bfloat16 if it is faster,
@@ -30,9 +32,11 @@ TASK_NAMES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "crowd": "Crowd co
 
 @dataclass(frozen=True)
 class Bundle:
-    """A loaded model with its card. problems: one sentence for each head that was refused; choice: its number format, and why.
+    """A loaded model with its card. problems: one sentence for each head that was refused; choice:
+    its number format, and why.
 
-    runs: what was last measured on the lab's own examples, for everybody to see; the oldest go first, see `shared.measured`.
+    runs: what was last measured on the lab's own examples, for everybody to see; the oldest go
+    first, see `shared.measured`.
     """
 
     task: str
@@ -67,19 +71,27 @@ class Bundle:
         return list(self.model.heads)
 
     def accuracy(self, layer: int, head: str) -> float | None:
-        """The exit's accuracy on the official test split, from the card; None if it was never measured."""
+        """The exit's accuracy on the official test split, from the card; None if it was never
+        measured."""
         return self.accuracies.get((layer, head))
 
     @property
     def accuracies(self) -> dict[tuple[int, str], float]:
         """{(layer, head): recorded test accuracy}, the backbone's own exit included."""
-        known = {(e["layer"], e["head"]): e["accuracy"] for e in self.card.get("exits", []) if "accuracy" in e}
+        known = {
+            (e["layer"], e["head"]): e["accuracy"]
+            for e in self.card.get("exits", [])
+            if "accuracy" in e
+        }
         final = self.card.get("final", {})
-        return known | ({(self.model.depth, "final"): final["accuracy"]} if "accuracy" in final else {})
+        return known | (
+            {(self.model.depth, "final"): final["accuracy"]} if "accuracy" in final else {}
+        )
 
     @property
     def best_head(self) -> str:
-        """The intact head with the highest mean recorded accuracy, or lowest mean absolute error: what a page shows first."""
+        """The intact head with the highest mean recorded accuracy, or lowest mean absolute error:
+        what a page shows first."""
         exits = self.card.get("exits", [])
 
         def mean(head: str) -> float:
@@ -94,7 +106,9 @@ def _make(task: str, backbone: str, device: str, dtype: str, stamp: tuple) -> Bu
     card = weights.card_of(task, backbone)
     choice = precision.settled(weights.pick_device(device).type, dtype)
     if choice is None:
-        choice = precision.choose(weights.load(task, backbone, device=device, heads=[]), override=dtype)
+        choice = precision.choose(
+            weights.load(task, backbone, device=device, heads=[]), override=dtype
+        )
     problems: list[str] = []
     try:
         model = weights.load(task, backbone, device, choice.torch_dtype)
@@ -103,14 +117,17 @@ def _make(task: str, backbone: str, device: str, dtype: str, stamp: tuple) -> Bu
         intact = [name for name in names if _is_intact(task, backbone, name, problems)]
         model = weights.load(task, backbone, device, choice.torch_dtype, intact)
         if not intact:
-            raise WeightsError(f"no head of {task}/{backbone} is intact: {'; '.join(problems)}") from None
+            raise WeightsError(
+                f"no head of {task}/{backbone} is intact: {'; '.join(problems)}"
+            ) from None
     first = [(next(layer for layer, _ in model.exits(head)), head) for head in model.heads]
     for _ in model.run(np.zeros((8, 8, 3), np.uint8), [*first, (model.depth, FINAL)]):
         pass  # so that the first measured run is not the slow one
     return Bundle(task, backbone, model, card, tuple(problems), choice)
 
 
-# One copy for all visitors; the last argument tells the files apart, so that changed weights are read anew.
+# One copy for all visitors; the last argument tells the files apart, so that changed weights are
+# read anew.
 _small = st.cache_resource(max_entries=6, show_spinner=False)(_make)
 _large = st.cache_resource(max_entries=1, show_spinner=False)(_make)
 
@@ -134,7 +151,8 @@ def load(task: str, backbone: str, device: str, dtype: str = AUTO) -> Bundle:
 
 
 def _stamps(folder: Path) -> Iterator[tuple[str, int, int]]:
-    """Name, time and size of every file of a bundle; one that is deleted meanwhile is left out, and missed when it is read."""
+    """Name, time and size of every file of a bundle; one that is deleted meanwhile is left out, and
+    missed when it is read."""
     for file in sorted(folder.rglob("*")):
         with suppress(OSError):
             about = file.stat()
@@ -151,7 +169,8 @@ def devices() -> list[str]:
 
 
 def choose() -> None:
-    """Draw the sidebar's task, backbone, device and number format; app.py calls it once a run. The page then asks `current()`."""
+    """Draw the sidebar's task, backbone, device and number format; app.py calls it once a run. The
+    page then asks `current()`."""
     st.session_state.pop("_choice", None)
     found = weights.offers()
     if not found:
@@ -166,33 +185,52 @@ def choose() -> None:
         if grown := [b for b in bodies if weights.source(task, b)]:
             about += f"\n\n**{', '.join(grown)}** is grown from {weights.source(task, grown[0])} when it is loaded. {GROWN_HELP}"
         backbone = _pick("Backbone", bodies, "backbone", about)
-        device = _pick("Device", devices(), "device", "Where the network runs. A GPU appears here if this machine has one.", str.upper)
+        device = _pick(
+            "Device",
+            devices(),
+            "device",
+            "Where the network runs. A GPU appears here if this machine has one.",
+            str.upper,
+        )
         dtype = _pick("Number format", [AUTO, *precision.DTYPES], "dtype", DTYPE_HELP)
     st.session_state["_choice"] = (task, backbone, device, dtype)
 
 
-def _pick(label: str, options: list[str], key: str, help: str, show: Callable[[str], str] = str) -> str:
+def _pick(
+    label: str, options: list[str], key: str, help: str, show: Callable[[str], str] = str
+) -> str:
     if link.hidden("sidebar"):
-        value, _ = link.read(st.query_params.get_all(key) or [options[0]], {"options": options, "format_func": show})
+        value, _ = link.read(
+            st.query_params.get_all(key) or [options[0]], {"options": options, "format_func": show}
+        )
         return value or options[0]
     return link.linked(st.selectbox, label, key=key, options=options, help=help, format_func=show)
 
 
 def _counter(choice: tuple[str, ...]) -> tuple[str, ...]:
-    """The sidebar's choice if it counts, else the first installed bundle that does, which is said; stops the page if there is none."""
-    counters = [(t, b) for t, b in weights.bundles() if weights.card_of(t, b)["task"].get("metric") == "mae"]
+    """The sidebar's choice if it counts, else the first installed bundle that does, which is said;
+    stops the page if there is none."""
+    counters = [
+        (t, b) for t, b in weights.bundles() if weights.card_of(t, b)["task"].get("metric") == "mae"
+    ]
     if choice[0] in {t for t, _ in counters}:
         return choice
     if not counters:
-        st.info("No model that counts is installed. `python -m mvit train --task crowd --data DIR` makes one.", icon=":material/groups:")
+        st.info(
+            "No model that counts is installed. `python -m mvit train --task crowd --data DIR` makes one.",
+            icon=":material/groups:",
+        )
         st.stop()
     name = TASK_NAMES.get(counters[0][0], counters[0][0])
-    st.caption(f"This page uses the model for {name}; the sidebar's task gives classes, which cannot be added up.")
+    st.caption(
+        f"This page uses the model for {name}; the sidebar's task gives classes, which cannot be added up."
+    )
     return (*counters[0], *choice[2:])
 
 
 def current(counting: bool = False) -> Bundle:
-    """The bundle that the sidebar chose, loaded; with `counting`, one that counts, whatever the sidebar says.
+    """The bundle that the sidebar chose, loaded; with `counting`, one that counts, whatever the
+    sidebar says.
 
     If none can be loaded, says which file and why, offers what is intact, and stops the page.
     """
@@ -200,7 +238,9 @@ def current(counting: bool = False) -> Bundle:
     if choice is None:
         nothing = f"There are no weights in {weights.root().name}/, so nothing can run yet."
         st.error(nothing, title="No weights", icon=":material/folder_off:")
-        st.markdown("Fetch the repository with its `weights/` folder, or train your own: `python -m mvit train --help`.")
+        st.markdown(
+            "Fetch the repository with its `weights/` folder, or train your own: `python -m mvit train --help`."
+        )
         st.stop()
     choice = _counter(choice) if counting else choice
     try:
@@ -215,26 +255,45 @@ def current(counting: bool = False) -> Bundle:
     if not link.hidden("sidebar"):
         st.sidebar.caption(f"Computes in **{bundle.choice.dtype}**: {bundle.choice.reason}.")
         if bundle.grown_from:
-            st.sidebar.badge(f"grown from {bundle.grown_from}", icon=":material/open_in_full:", color="orange", help=GROWN_HELP)
+            st.sidebar.badge(
+                f"grown from {bundle.grown_from}",
+                icon=":material/open_in_full:",
+                color="orange",
+                help=GROWN_HELP,
+            )
     return bundle
 
 
 def _offer_others(refused: tuple[str, str]) -> None:
-    others = ", ".join(f"`{t}/{b}`" for t, b in weights.offers() if (t, b) != refused and weights.source(t, b) != refused[1])
-    st.markdown(f"Choose another model in the sidebar: {others}." if others else "No other model is installed.")
+    others = ", ".join(
+        f"`{t}/{b}`"
+        for t, b in weights.offers()
+        if (t, b) != refused and weights.source(t, b) != refused[1]
+    )
+    st.markdown(
+        f"Choose another model in the sidebar: {others}."
+        if others
+        else "No other model is installed."
+    )
 
 
 def classes_only(bundle: Bundle) -> None:
-    """Stop the page, kindly, for a task that counts instead of classifying: its answers have no confidence and are never just right."""
+    """Stop the page, kindly, for a task that counts instead of classifying: its answers have no
+    confidence and are never just right."""
     if bundle.model.task.metric != "accuracy":
-        st.info(f"{TASK_NAMES.get(bundle.task, bundle.task)} gives counts, and this page is about classes. Counts have their own "
-                "page; or choose a task with classes in the sidebar.", title="Not for counts", icon=":material/groups:")  # fmt: skip
+        st.info(
+            f"{TASK_NAMES.get(bundle.task, bundle.task)} gives counts, and this page is about classes. Counts have their own "
+            "page; or choose a task with classes in the sidebar.",
+            title="Not for counts",
+            icon=":material/groups:",
+        )
         st.page_link("pages/crowd.py", label="Open the Crowd page", icon=":material/groups:")
         st.stop()
 
 
 def inference(bundle: Bundle, work: Callable[[MultiExitViT], T]) -> T:
-    """Do `work(model)` when it is this visitor's turn; if the GPU fails or is full, say so and do it on the CPU. Raises BusyError."""
+    """Do `work(model)` when it is this visitor's turn; if the GPU fails or is full, say so and do
+    it on the CPU. Raises BusyError."""
     with queue.turn():
         try:
             return work(bundle.model)

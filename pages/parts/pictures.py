@@ -1,4 +1,5 @@
-"""Pick a picture: a bundled example, an upload, or the camera. The last good picture stays when a bad one comes."""
+"""Pick a picture: a bundled example, an upload, or the camera. The last good picture stays when a
+bad one comes."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ Pictures stay in this server's memory, and only while you are here."""
 
 @dataclass(frozen=True)
 class Picture:
-    """pixels: RGB uint8 (H, W, 3). truth: the right label if known. source: Example, Upload or Camera. key: a hash of the pixels."""
+    """pixels: RGB uint8 (H, W, 3). truth: the right label if known. source: Example, Upload or
+    Camera. key: a hash of the pixels."""
 
     pixels: np.ndarray
     title: str
@@ -43,11 +45,13 @@ class Picture:
         return np.asarray(small)
 
 
-_reading = threading.Lock()  # the largest picture takes 400 MB while it is read, so a class reads one after another
+# the largest picture takes 400 MB while it is read, so a class reads one after another
+_reading = threading.Lock()
 
 
 def _picture(data: bytes, title: str, truth: str | None, source: str) -> Picture:
-    """Read a picture and keep at most KEPT_PIXELS of it, each the mean of 2 x 2, 4 x 4 ..., so that a class's photos fit into memory."""
+    """Read a picture and keep at most KEPT_PIXELS of it, each the mean of 2 x 2, 4 x 4 ..., so that
+    a class's photos fit into memory."""
     with _reading:
         pixels = read_image(data)
         while pixels.shape[0] * pixels.shape[1] > KEPT_PIXELS:
@@ -56,7 +60,8 @@ def _picture(data: bytes, title: str, truth: str | None, source: str) -> Picture
 
 
 def examples(task: str | None = None) -> dict[str, dict]:
-    """The bundled examples as {name: {"file", "title", "truth"}}: those of the task, or else those of no task.
+    """The bundled examples as {name: {"file", "title", "truth"}}: those of the task, or else those
+    of no task.
 
     The truth of a picture that shows none of the task's classes is None.
     """
@@ -67,7 +72,10 @@ def examples(task: str | None = None) -> dict[str, dict]:
     here = [e for e in entries if (FOLDER / e["file"]).is_file()]
     own = [e for e in here if e.get("task") == task] or [e for e in here if "task" not in e]
     labels = TASKS[task].labels if task in TASKS else ()
-    return {Path(e["file"]).stem: e if e.get("truth") in labels or not labels else {**e, "truth": None} for e in own}
+    return {
+        Path(e["file"]).stem: e if e.get("truth") in labels or not labels else {**e, "truth": None}
+        for e in own
+    }
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
@@ -76,10 +84,11 @@ def _example(file: str, title: str, truth: str | None, stamp: int) -> Picture:
 
 
 def pick_picture(task: str | None = None, key: str = "example") -> Picture:
-    """Draw the picker and give back the chosen picture; stops the page, kindly, if there is none yet.
+    """Draw the picker and give back the chosen picture; stops the page, kindly, if there is none
+    yet.
 
-    key: the query parameter that holds the example's name; a second picker on a page needs another key. `?hide=<key>` leaves only the
-    result, `?hide=upload` leaves only the examples.
+    key: the query parameter that holds the example's name; a second picker on a page needs another
+    key. `?hide=<key>` leaves only the result, `?hide=upload` leaves only the examples.
     """
     known = examples(task)
     closed = link.hidden("upload") or link.hidden(key)
@@ -87,19 +96,40 @@ def pick_picture(task: str | None = None, key: str = "example") -> Picture:
     source, name = (sources or [None])[0], None
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if len(sources) > 1:
-            source = st.segmented_control("Picture from", sources, default=source, required=True, key=f"{key}_source",
-                                          persist_state="session", help=SOURCE_HELP)  # fmt: skip
+            source = st.segmented_control(
+                "Picture from",
+                sources,
+                default=source,
+                required=True,
+                key=f"{key}_source",
+                persist_state="session",
+                help=SOURCE_HELP,
+            )
         if source == EXAMPLE:
-            name = link.linked(st.pills, "Example", key=key, options=list(known), default=next(iter(known)), required=True, wrap=True,
-                                help="Photographs that come with the lab; their makers are named in examples/CREDITS.md.")  # fmt: skip
+            name = link.linked(
+                st.pills,
+                "Example",
+                key=key,
+                options=list(known),
+                default=next(iter(known)),
+                required=True,
+                wrap=True,
+                help="Photographs that come with the lab; their makers are named in examples/CREDITS.md.",
+            )
     if source == EXAMPLE:
         return _shown(known, name)
     good = f"_{key}_{source}"
     data = None
     if source == UPLOAD:
-        data = st.file_uploader("Your picture", key=f"{key}_upload", help="JPEG, PNG, WebP and more; at most 20 MB and 40 megapixels.")
+        data = st.file_uploader(
+            "Your picture",
+            key=f"{key}_upload",
+            help="JPEG, PNG, WebP and more; at most 20 MB and 40 megapixels.",
+        )
     elif source == CAMERA:
-        data = st.camera_input("Take a photo", key=f"{key}_camera", help="The browser asks for permission first.")
+        data = st.camera_input(
+            "Take a photo", key=f"{key}_camera", help="The browser asks for permission first."
+        )
     if data is not None:
         digest = hashlib.sha1(data.getvalue()).hexdigest()
         try:
@@ -120,8 +150,18 @@ def _shown(known: dict[str, dict], name: str | None) -> Picture:
     """The example of that name; another one if its file is damaged."""
     for entry in [known[name], *known.values()] if name in known else known.values():
         try:
-            return _example(entry["file"], entry["title"], entry.get("truth"), (FOLDER / entry["file"]).stat().st_mtime_ns)
+            return _example(
+                entry["file"],
+                entry["title"],
+                entry.get("truth"),
+                (FOLDER / entry["file"]).stat().st_mtime_ns,
+            )
         except (ImageError, OSError) as error:
-            link.notice(f"The example {entry['title']} could not be read ({error}), so the next one is shown.")
-    st.error("None of the bundled examples could be read. Upload a picture instead.", icon=":material/broken_image:")
+            link.notice(
+                f"The example {entry['title']} could not be read ({error}), so the next one is shown."
+            )
+    st.error(
+        "None of the bundled examples could be read. Upload a picture instead.",
+        icon=":material/broken_image:",
+    )
     st.stop()

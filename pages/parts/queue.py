@@ -1,4 +1,5 @@
-"""One inference at a time in the whole process, first come first served, so that measured times are not spoilt by a neighbour."""
+"""One inference at a time in the whole process, first come first served, so that measured times are
+not spoilt by a neighbour."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ class ReplacedError(RuntimeError):
 
 
 class Queue:
-    """A bounded first-come-first-served lock that can say how many are before you. Whoever is first in the line is being served."""
+    """A bounded first-come-first-served lock that can say how many are before you. Whoever is first
+    in the line is being served."""
 
     def __init__(self, limit: int = LIMIT):
         self._limit, self._line, self._changed = limit, [], threading.Condition()
@@ -32,10 +34,11 @@ class Queue:
 
     @contextmanager
     def turn(self, say: Callable[[int], None], visitor: str | None = None) -> Iterator[None]:
-        """Wait for the turn and hold it; `say(n)` hears how many are before, at least twice a second, and may raise to leave the line.
+        """Wait for the turn and hold it; `say(n)` hears how many are before, at least twice a
+        second, and may raise to leave the line.
 
-        visitor: who asks; a visitor has one waiting place, which a newer request takes over. Raises BusyError if the line is full,
-        ReplacedError if this place was taken over.
+        visitor: who asks; a visitor has one waiting place, which a newer request takes over. Raises
+        BusyError if the line is full, ReplacedError if this place was taken over.
         """
         me = (object(), visitor)
         self._join(me)
@@ -53,19 +56,28 @@ class Queue:
 
     def _join(self, me: tuple[object, str | None]) -> None:
         with self._changed:
-            own = [i for i, (_, visitor) in enumerate(self._line) if i > 0 and visitor is not None and visitor == me[1]]
+            own = [
+                i
+                for i, (_, visitor) in enumerate(self._line)
+                if i > 0 and visitor is not None and visitor == me[1]
+            ]
             if own:
                 self._line[own[0]] = me
                 self._changed.notify_all()
             elif len(self._line) >= self._limit:
-                raise BusyError(f"{self._limit} runs are waiting already; please try again in a few seconds")
+                raise BusyError(
+                    f"{self._limit} runs are waiting already; please try again in a few seconds"
+                )
             else:
                 self._line.append(me)
 
     def _before(self, me: tuple[object, str | None], told: int) -> int:
-        """How many are before me, as soon as that differs from what was told (or after half a second)."""
+        """How many are before me, as soon as that differs from what was told (or after half a
+        second)."""
         with self._changed:
-            self._changed.wait_for(lambda: me not in self._line or self._line.index(me) != told, 0.5)
+            self._changed.wait_for(
+                lambda: me not in self._line or self._line.index(me) != told, 0.5
+            )
             if me not in self._line:
                 raise ReplacedError("a newer request of the same visitor took this place")
             return self._line.index(me)
@@ -76,14 +88,19 @@ QUEUE = Queue()  # not a cached resource: any visitor may clear those
 
 @contextmanager
 def turn() -> Iterator[None]:
-    """`with turn(): ...` around every inference: one at a time, and an honest "2 before you" while waiting.
+    """`with turn(): ...` around every inference: one at a time, and an honest "2 before you" while
+    waiting.
 
-    A visitor who leaves, or changes a setting, gives the place back: Streamlit ends the script where it next speaks, and that is here.
+    A visitor who leaves, or changes a setting, gives the place back: Streamlit ends the script
+    where it next speaks, and that is here.
     """
     visitor, place = st.session_state.setdefault("_visitor", uuid4().hex), st.empty()
 
     def say(before: int) -> None:
-        place.info(f"{before} before you: this machine runs one picture at a time.", icon=":material/hourglass_top:")
+        place.info(
+            f"{before} before you: this machine runs one picture at a time.",
+            icon=":material/hourglass_top:",
+        )
 
     try:
         with QUEUE.turn(say, visitor):

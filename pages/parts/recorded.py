@@ -21,7 +21,8 @@ def _load(folder: str, stamp: tuple) -> dict[str, Predictions]:
 
 
 def predictions(bundle: ui.Bundle) -> dict[str, Predictions] | None:
-    """{"val": ..., "test": ...} of the heads that are intact, or None after a friendly explanation."""
+    """{"val": ..., "test": ...} of the heads that are intact, or None after a friendly
+    explanation."""
     folder = weights.folder(bundle.task, bundle.backbone)
     try:
         file = next(iter(sorted(folder.glob("predictions.safetensors"))), None)
@@ -37,27 +38,40 @@ def predictions(bundle: ui.Bundle) -> dict[str, Predictions] | None:
             kept[split] = whole.select([e for e in whole.exits if e[1] in heads or e[1] == "final"])
         return kept
     except (PredictionsError, KeyError) as error:
-        reason = "it records none" if not (folder / "predictions.safetensors").exists() else f"they cannot be read ({str(error)[:140]})"
-        return _explain(f"The answers of every exit on the test pictures come with a bundle, but for this one {reason}",
-                        "`python -m mvit train` records them; until then the page shows what the card alone can tell.")  # fmt: skip
+        reason = (
+            "it records none"
+            if not (folder / "predictions.safetensors").exists()
+            else f"they cannot be read ({str(error)[:140]})"
+        )
+        return _explain(
+            f"The answers of every exit on the test pictures come with a bundle, but for this one {reason}",
+            "`python -m mvit train` records them; until then the page shows what the card alone can tell.",
+        )
 
 
 def _explain(reason: str, remedy: str) -> None:
-    st.info(f"{reason}. {remedy}", title="No recorded answers to replay", icon=":material/inventory_2:")
+    st.info(
+        f"{reason}. {remedy}", title="No recorded answers to replay", icon=":material/inventory_2:"
+    )
 
 
 def times(bundle: ui.Bundle, heads: list[str]) -> dict:
-    """Measured here, once for all visitors: {"trace": table of exits, "plain": ms of the backbone to its final exit, "device"}.
+    """Measured here, once for all visitors: {"trace": table of exits, "plain": ms of the backbone
+    to its final exit, "device"}.
 
-    The plain backbone's time comes from the same runs as the exits' (the blocks and the final exit, early heads not counted), so that
-    the two can be compared on a machine that is busy with other things.
+    The plain backbone's time comes from the same runs as the exits' (the blocks and the final exit,
+    early heads not counted), so that the two can be compared on a machine that is busy with other
+    things.
     """
 
     def measure(model) -> dict:
-        grey = np.full((model.task.native_px, model.task.native_px, 3), 128, np.uint8)  # what is in the picture does not change the time
-        traces = [model.trace(grey, heads) for _ in range(REPEATS + 1)][1:]  # the first one warms up
+        # what is in the picture does not change the time
+        grey = np.full((model.task.native_px, model.task.native_px, 3), 128, np.uint8)
+        # the first one warms up
+        traces = [model.trace(grey, heads) for _ in range(REPEATS + 1)][1:]
         own = np.median([t.head_ms for t in traces], axis=0)
-        backbone = np.maximum.accumulate(np.median([t.ms - t.head_ms for t in traces], axis=0))  # a neighbour's noise cannot undo layers
+        # a neighbour's noise cannot undo layers
+        backbone = np.maximum.accumulate(np.median([t.ms - t.head_ms for t in traces], axis=0))
         middle = traces[0][["layer", "head"]].assign(ms=backbone + own, head_ms=own)
         return {"trace": middle, "plain": float(middle.ms.iloc[-1])}
 
@@ -67,12 +81,30 @@ def times(bundle: ui.Bundle, heads: list[str]) -> dict:
 
 def times_badge(bundle: ui.Bundle, measured: dict) -> None:
     """Say that times are measured here, on which device and when."""
-    ui.live_badge(bundle, measured, "times", f"Median of {REPEATS} real runs of every exit, one picture at a time,")
+    ui.live_badge(
+        bundle,
+        measured,
+        "times",
+        f"Median of {REPEATS} real runs of every exit, one picture at a time,",
+    )
 
 
 def fixed_exits(bundle: ui.Bundle, head: str, trace: pd.DataFrame) -> pd.DataFrame:
-    """One head's exits and the final one, each run alone: exit, layer, head, accuracy (from the card), macs, ms (measured)."""
+    """One head's exits and the final one, each run alone: exit, layer, head, accuracy (from the
+    card), macs, ms (measured)."""
     ms = {(row.layer, row.head): row.ms for row in trace.itertuples()}
     exits = [*bundle.model.exits(head), (bundle.model.depth, "final")]
-    rows = [("final" if h == "final" else str(b), b, h, bundle.accuracy(b, h), bundle.model.exit_macs(b, h), ms[b, h]) for b, h in exits]
-    return pd.DataFrame(rows, columns=["exit", "layer", "head", "accuracy", "macs", "ms"]).dropna(subset="accuracy", ignore_index=True)
+    rows = [
+        (
+            "final" if h == "final" else str(b),
+            b,
+            h,
+            bundle.accuracy(b, h),
+            bundle.model.exit_macs(b, h),
+            ms[b, h],
+        )
+        for b, h in exits
+    ]
+    return pd.DataFrame(rows, columns=["exit", "layer", "head", "accuracy", "macs", "ms"]).dropna(
+        subset="accuracy", ignore_index=True
+    )

@@ -1,29 +1,43 @@
 """What every page shares. Write `from pages.parts import shared as ui` and use:
 
-    ui.title("Compare heads")                the page's heading; first thing on a page, see its docstring
-    bundle = ui.current()                    the chosen model, loaded, or a friendly explanation and the page stops.
-                                             bundle.model / .card / .task / .backbone / .device / .dtype / .heads / .best_head
-                                             bundle.accuracies -> {(layer, head): recorded test accuracy}; bundle.accuracy(layer, head)
-    ui.classes_only(bundle)                  for a counting task: a kind word, the way to the Crowd page, and the page stops
+    ui.title("Compare heads")                the page's heading; first thing on a page, see its
+    docstring
+    bundle = ui.current()                    the chosen model, loaded, or a friendly explanation and
+    the page stops.
+                                             bundle.model / .card / .task / .backbone / .device /
+                                             .dtype / .heads / .best_head
+                                             bundle.accuracies -> {(layer, head): recorded test
+                                             accuracy}; bundle.accuracy(layer, head)
+    ui.classes_only(bundle)                  for a counting task: a kind word, the way to the Crowd
+    page, and the page stops
     picture = ui.pick_picture(bundle.task, key="example")
-                                             picture.pixels (RGB uint8 HxWx3) / .title / .truth / .source / .key (hash, for caching)
-    value = ui.linked(st.slider, "Threshold", key="threshold", min_value=0.0, max_value=1.0, value=0.9, help="...")
-                                             any Streamlit input, bound to ?threshold=; illegal values clamped and said; ?hide= obeyed.
-                                             Use names as options where you can: what the visitor reads is what the link says.
+                                             picture.pixels (RGB uint8 HxWx3) / .title / .truth /
+                                             .source / .key (hash, for caching)
+    value = ui.linked(st.slider, "Threshold", key="threshold", min_value=0.0, max_value=1.0,
+    value=0.9, help="...")
+                                             any Streamlit input, bound to ?threshold=; illegal
+                                             values clamped and said; ?hide= obeyed.
+                                             Use names as options where you can: what the visitor
+                                             reads is what the link says.
     ui.hidden("key")                         True if the teacher's link hides that control
     ui.notice("...")                         a friendly remark that does not stop the page
     with ui.turn(): ...                      one inference at a time, "2 before you" while waiting
     result = ui.inference(bundle, lambda model: model.trace(picture.pixels))
-                                             the same, plus: GPU out of memory -> continues on the CPU and says so
-    ui.once("name", key, make)               this visitor's latest result of that name, remade only when `key` changes
+                                             the same, plus: GPU out of memory -> continues on the
+                                             CPU and says so
+    ui.once("name", key, make)               this visitor's latest result of that name, remade only
+    when `key` changes
     run = ui.measured("name", bundle, more, work, picture, again=False)
-                                             what `work` gave, with "device" and "at", when it was; on an example anybody's latest
+                                             what `work` gave, with "device" and "at", when it was;
+                                             on an example anybody's latest
     ui.live_badge(bundle, run)  ui.recorded_badge(bundle, "10,000 pictures")  ui.replay_badge()
     ui.export("watch", table, bundle, settings={...}, run)  CSV and JSON run record buttons
-    ui.chart(figure, alt="...")              an Altair chart, the same way everywhere (alt: the text alternative)
+    ui.chart(figure, alt="...")              an Altair chart, the same way everywhere (alt: the text
+    alternative)
     ui.table(frame)                          the table alternative, under an expander
 
-Charts themselves come from mvit.charts.style, which holds the palette; pages hold no tensor code and import no torch.
+Charts themselves come from mvit.charts.style, which holds the palette; pages hold no tensor code
+and import no torch.
 """
 
 from __future__ import annotations
@@ -44,7 +58,8 @@ from pages.parts.models import TASK_NAMES, Bundle, classes_only, current, infere
 from pages.parts.pictures import EXAMPLE, Picture, examples, pick_picture
 from pages.parts.queue import BusyError, turn
 
-# Streamlit looks for garbage after every run. What the libraries hold, half a million objects, never becomes any: it need not look there,
+# Streamlit looks for garbage after every run. What the libraries hold, half a million objects,
+# never becomes any: it need not look there,
 # which on two cores took a third of a second, while nothing could be sent.
 gc.collect()
 gc.freeze()
@@ -52,14 +67,35 @@ gc.freeze()
 KEPT_RUNS = 64  # of one model, on examples
 
 __all__ = [
-    "Bundle", "BusyError", "Picture", "TASK_NAMES", "chart", "classes_only", "current", "examples", "export", "hidden",
-    "inference", "linked", "live_badge", "measured", "notice", "once", "pick_picture", "recorded_badge", "replay_badge",
-    "run_record", "table", "title", "turn",
-]  # fmt: skip
+    "Bundle",
+    "BusyError",
+    "Picture",
+    "TASK_NAMES",
+    "chart",
+    "classes_only",
+    "current",
+    "examples",
+    "export",
+    "hidden",
+    "inference",
+    "linked",
+    "live_badge",
+    "measured",
+    "notice",
+    "once",
+    "pick_picture",
+    "recorded_badge",
+    "replay_badge",
+    "run_record",
+    "table",
+    "title",
+    "turn",
+]
 
 
 def once(name: str, key: Hashable, make: Callable[[], Any]) -> Any:
-    """This visitor's latest result called `name`; `make()` runs again only when `key` changes. One result is kept for a name."""
+    """This visitor's latest result called `name`; `make()` runs again only when `key` changes. One
+    result is kept for a name."""
     kept = st.session_state.get(f"_once_{name}")
     if kept is None or kept[0] != key:
         kept = (key, make())
@@ -68,14 +104,21 @@ def once(name: str, key: Hashable, make: Callable[[], Any]) -> Any:
 
 
 def measured(
-    name: str, bundle: Bundle, more: Hashable, work: Callable[[MultiExitViT], dict], picture: Picture | None = None, again: bool = False
+    name: str,
+    bundle: Bundle,
+    more: Hashable,
+    work: Callable[[MultiExitViT], dict],
+    picture: Picture | None = None,
+    again: bool = False,
 ) -> dict:
-    """What `work(model)` measured, on this picture if it is on one, with "device" and "at", when that was (UTC).
+    """What `work(model)` measured, on this picture if it is on one, with "device" and "at", when
+    that was (UTC).
 
     `more` tells it from other work of that name.
 
-    Of a visitor's own picture, the visitor's own measurement. Of one of the lab's examples, or of none, the latest that anybody on this
-    server made with this model, so that a class that opens the lab together need not wait in line; `again` measures anew, for everybody.
+    Of a visitor's own picture, the visitor's own measurement. Of one of the lab's examples, or of
+    none, the latest that anybody on this server made with this model, so that a class that opens
+    the lab together need not wait in line; `again` measures anew, for everybody.
     """
     where, kept = (name, more, picture and picture.key), bundle.runs
     shared = picture is None or picture.source == EXAMPLE
@@ -86,7 +129,8 @@ def measured(
     def timed(model: MultiExitViT) -> dict:
         # Asked again: who waited in line may have waited for this very run.
         run = latest() or work(model) | {"device": str(model.device), "at": datetime.now(UTC)}
-        if shared and run["device"] == bundle.device:  # not what the CPU did in place of a GPU that failed
+        # not what the CPU did in place of a GPU that failed
+        if shared and run["device"] == bundle.device:
             kept[where] = run
             for oldest in list(kept)[:-KEPT_RUNS]:
                 kept.pop(oldest, None)
@@ -98,8 +142,15 @@ def measured(
 
 
 def chart(figure: Any, alt: str, key: str | None = None, **options: Any) -> Any:
-    """Draw an Altair chart as wide as its place, in the page's light or dark ink; `alt` is the finding in words."""
-    return st.altair_chart(charts.themed(figure, st.context.theme.type == "dark"), width="stretch", alt=alt, key=key, **options)
+    """Draw an Altair chart as wide as its place, in the page's light or dark ink; `alt` is the
+    finding in words."""
+    return st.altair_chart(
+        charts.themed(figure, st.context.theme.type == "dark"),
+        width="stretch",
+        alt=alt,
+        key=key,
+        **options,
+    )
 
 
 def table(frame: pd.DataFrame, label: str = "The same as a table", **options: Any) -> None:

@@ -1,4 +1,5 @@
-"""A button that saves the page's charts as SVG files, straight from what the browser drew (PNG is in each chart's own toolbar)."""
+"""A button that saves the page's charts as SVG files, straight from what the browser drew (PNG is
+in each chart's own toolbar)."""
 
 import streamlit as st
 

@@ -31,4 +31,8 @@ WORDS = {
 
 def head_help(heads: list[str]) -> str:
     """Hover help for a choice of heads: what a head is, and one line on each."""
-    return WORDS["head"] + "\n\n" + "\n".join(f"- **{h}**: {HEADS.get(h, 'an extra head')}" for h in heads)
+    return (
+        WORDS["head"]
+        + "\n\n"
+        + "\n".join(f"- **{h}**: {HEADS.get(h, 'an extra head')}" for h in heads)
+    )

@@ -27,14 +27,30 @@ def records(model, seed):
     limit = np.linspace(0.5, 0.05, len(exits))[:, None]
     truth, ease = rng.integers(0, 10, 500), rng.random(500)
     confidence = np.clip(0.6 + 0.5 * (ease - limit), 0, 1)
-    return Predictions(exits, np.where(ease > limit, truth, (truth + 1) % 10), confidence, 1 - confidence, confidence, truth)
+    return Predictions(
+        exits,
+        np.where(ease > limit, truth, (truth + 1) % 10),
+        confidence,
+        1 - confidence,
+        confidence,
+        truth,
+    )
 
 
 @pytest.fixture(scope="module")
 def result(model):
     recorded = {"val": records(model, 0), "test": records(model, 1)}
     said = []
-    found = bench(model, "mlp", [picture(), picture(1)], recorded, n=3, runs=1, only=PARTS[:5], say=said.append)
+    found = bench(
+        model,
+        "mlp",
+        [picture(), picture(1)],
+        recorded,
+        n=3,
+        runs=1,
+        only=PARTS[:5],
+        say=said.append,
+    )
     assert len(said) == 5
     return found
 
@@ -57,7 +73,10 @@ def test_leaving_early_is_measured_at_three_depths(result):
 
 
 def test_every_exit_has_a_latency(result):
-    assert [(e["layer"], e["head"]) for e in result["exits"]] == [*[(b, "mlp") for b in range(1, 13)], (12, FINAL)]
+    assert [(e["layer"], e["head"]) for e in result["exits"]] == [
+        *[(b, "mlp") for b in range(1, 13)],
+        (12, FINAL),
+    ]
     assert all(0 < e["head_ms"] < e["ms"] <= e["p95"] for e in result["exits"])
 
 
@@ -66,12 +85,18 @@ def test_the_stop_rule_is_chosen_on_val_and_judged_on_test(model, result):
     test = records(model, 1)
     assert part["n"] == 500 and part["final_accuracy"] == test.accuracy[-1]
     plan = result["threshold"]["plan"]
-    assert 2 <= len(plan) <= 5 and plan[-1] == (12, FINAL), "few exits, since every head on the way costs"
+    assert 2 <= len(plan) <= 5 and plan[-1] == (12, FINAL), (
+        "few exits, since every head on the way costs"
+    )
     test = test.select(plan)
     first = test.confidence >= part["threshold"]
     taken = np.where(first[:-1].any(0), first[:-1].argmax(0), len(plan) - 1)
-    assert part["accuracy"] == pytest.approx(np.mean([test.correct[t, i] for i, t in enumerate(taken)]))
-    assert part["macs_saving"] == pytest.approx(model.backbone_macs.total / costs(model, plan)[taken].mean())
+    assert part["accuracy"] == pytest.approx(
+        np.mean([test.correct[t, i] for i, t in enumerate(taken)])
+    )
+    assert part["macs_saving"] == pytest.approx(
+        model.backbone_macs.total / costs(model, plan)[taken].mean()
+    )
     assert result["threshold"]["live"]["n"] == 2 and result["threshold"]["live"]["speedup"] > 0
 
 
@@ -79,7 +104,9 @@ def test_the_live_rule_runs_only_the_blocks_it_needs(model):
     inputs = [model.to_input(picture())]
     plan = bench_parts.ladder(model, "mlp")
     assert bench_parts._live(model, inputs, plan, bench_parts.Confidence(0.0), 1)["mean_layer"] == 1
-    assert bench_parts._live(model, inputs, plan, bench_parts.Confidence(2.0), 1)["mean_layer"] == 12
+    assert (
+        bench_parts._live(model, inputs, plan, bench_parts.Confidence(2.0), 1)["mean_layer"] == 12
+    )
 
 
 def test_no_deadline_gets_a_late_answer(result):
@@ -99,7 +126,9 @@ def test_a_peer_that_is_not_installed_is_said_so(model, monkeypatch):
     monkeypatch.setattr(bench_parts.importlib.util, "find_spec", lambda name: None)
     rows = bench_parts.peers(model, model.to_input(picture()), "mlp", 1)
     assert rows[-1] == {"name": "earlyon ViT-B/16", "skipped": "not installed"}
-    assert {"this backbone, plain", "plain ViT-Ti"} <= {r["name"] for r in rows} and rows[0]["ms"] > 0
+    assert {"this backbone, plain", "plain ViT-Ti"} <= {r["name"] for r in rows} and rows[0][
+        "ms"
+    ] > 0
 
 
 def test_the_table_is_markdown_with_the_context_first(result):
@@ -114,7 +143,9 @@ def test_the_table_is_markdown_with_the_context_first(result):
 def test_the_command_writes_both_files(model, tmp_path):
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    args = parser.parse_args(["--rounds", "1", "--only", "overhead", "--write", str(tmp_path / "bench")])
+    args = parser.parse_args(
+        ["--rounds", "1", "--only", "overhead", "--write", str(tmp_path / "bench")]
+    )
     args.head, args.task, args.backbone = "mlp", "no", "weights"
     found = run(args, model)
     assert json.loads((tmp_path / "bench.json").read_text())["overhead"] == found["overhead"]
@@ -130,7 +161,9 @@ def test_what_cannot_be_measured_is_refused(model):
     args = argparse.Namespace(rounds=0, runs=1, only=list(PARTS), write=None, head=None)
     with pytest.raises(ValueError, match="--rounds"):
         run(args, model)
-    args = argparse.Namespace(rounds=1, runs=1, only=list(PARTS), write=Path("nowhere") / "bench", head=None)
+    args = argparse.Namespace(
+        rounds=1, runs=1, only=list(PARTS), write=Path("nowhere") / "bench", head=None
+    )
     with pytest.raises(ValueError, match="no folder nowhere"):
         run(args, model)
 

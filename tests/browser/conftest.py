@@ -1,7 +1,9 @@
-"""A real server and a real Chromium for the browser tests; they skip, with the reason, where either is missing.
+"""A real server and a real Chromium for the browser tests; they skip, with the reason, where either
+is missing.
 
-Chromium: `apt-get install chromium`, or name another one in MVIT_CHROMIUM. axe-core (only for the accessibility test): `npm install
-axe-core` anywhere, and its axe.min.js in MVIT_AXE. Screenshots stay in tests/browser/shots/.
+Chromium: `apt-get install chromium`, or name another one in MVIT_CHROMIUM. axe-core (only for the
+accessibility test): `npm install axe-core` anywhere, and its axe.min.js in MVIT_AXE. Screenshots
+stay in tests/browser/shots/.
 """
 
 import os
@@ -17,22 +19,43 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]  # fmt: skip
-OWN_404 = "/_stcore/"  # Streamlit itself first asks for its service files below the page's path, and is told they are elsewhere
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+# Streamlit itself first asks for its service files below the page's path, and is told they are
+# elsewhere
+OWN_404 = "/_stcore/"
 
 
 @pytest.fixture(scope="session")
 def server(tiny_bundle):
-    """The address of a running app; it uses the bundled weights if there are any, else the small untrained bundle."""
+    """The address of a running app; it uses the bundled weights if there are any, else the small
+    untrained bundle."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     bundled = any((ROOT / "weights").glob("*/*/card.json"))
     environment = os.environ | ({} if bundled else {"MVIT_WEIGHTS": str(tiny_bundle)})
-    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py"), "--server.headless=true", f"--server.port={port}",
-               "--server.address=127.0.0.1"]  # fmt: skip
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        str(ROOT / "app.py"),
+        "--server.headless=true",
+        f"--server.port={port}",
+        "--server.address=127.0.0.1",
+    ]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     address = f"http://127.0.0.1:{port}"
     try:
         for _ in range(120):
@@ -50,8 +73,14 @@ def server(tiny_bundle):
 @pytest.fixture(scope="session")
 def chromium():
     """A headless Chromium."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (pip install playwright)")
-    path = os.environ.get("MVIT_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed (pip install playwright)"
+    )
+    path = (
+        os.environ.get("MVIT_CHROMIUM")
+        or shutil.which("chromium")
+        or shutil.which("chromium-browser")
+    )
     if not path:
         pytest.skip("Chromium is not installed (apt-get install chromium, or set MVIT_CHROMIUM)")
     with playwright.sync_playwright() as running:
@@ -78,9 +107,14 @@ class Visit:
         return self.settled()
 
     def settled(self) -> "Visit":
-        """Wait until the script has ended, the browser has fetched all it needs to draw, and the lamps, if any, are all lit."""
-        self.page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=90_000)
-        self.page.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')", timeout=90_000)
+        """Wait until the script has ended, the browser has fetched all it needs to draw, and the
+        lamps, if any, are all lit."""
+        self.page.wait_for_selector(
+            '[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=90_000
+        )
+        self.page.wait_for_function(
+            "!document.querySelector('[data-testid=stSkeleton]')", timeout=90_000
+        )
         if self.page.locator(".lab").count():
             self.page.wait_for_selector('.lab[data-state="done"]', timeout=90_000)
         self.page.wait_for_timeout(600)
@@ -89,7 +123,9 @@ class Visit:
     def whole(self) -> None:
         """Grow the window to the page's full height, so that a screenshot shows all of it."""
         height = self.page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
-        self.page.set_viewport_size({"width": self.page.viewport_size["width"], "height": min(height + 20, 5000)})
+        self.page.set_viewport_size(
+            {"width": self.page.viewport_size["width"], "height": min(height + 20, 5000)}
+        )
         self.page.wait_for_timeout(800)
 
     def shot(self, name: str) -> None:
@@ -109,7 +145,12 @@ def visit(chromium, server):
     contexts = []
 
     def start(width: int = 1400, scheme: str = "light", **options) -> Visit:
-        context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True, **options)
+        context = chromium.new_context(
+            viewport={"width": width, "height": 900},
+            color_scheme=scheme,
+            accept_downloads=True,
+            **options,
+        )
         contexts.append(context)
         return Visit(context.new_page(), server)
 

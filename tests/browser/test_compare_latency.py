@@ -1,4 +1,5 @@
-"""The pages that compare heads and move the deadline, in a real browser: looks, clicks, the slider inside the chart, and the link."""
+"""The pages that compare heads and move the deadline, in a real browser: looks, clicks, the slider
+inside the chart, and the link."""
 
 import re
 
@@ -31,17 +32,23 @@ def test_no_serious_accessibility_violation(name, scheme, visit, axe):
     seen.page.evaluate(axe)
     found = seen.page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
     bad = [v for v in found if v["impact"] in ("serious", "critical")]
-    assert [f"{v['id']}: {n['target']} {n['failureSummary']}" for v in bad for n in v["nodes"]] == []
+    assert [
+        f"{v['id']}: {n['target']} {n['failureSummary']}" for v in bad for n in v["nodes"]
+    ] == []
 
 
 def test_a_click_in_the_map_moves_both_sides_and_the_link(visit):
     seen = visit().open("/compare?layer=6")
-    cell = seen.page.locator(f'{READY} path[aria-label*="Layer: 9;"][aria-label*="Head: mlp"]').first
+    cell = seen.page.locator(
+        f'{READY} path[aria-label*="Layer: 9;"][aria-label*="Head: mlp"]'
+    ).first
     cell.click(force=True)
     seen.page.wait_for_url(re.compile("layer=9"), timeout=60_000)
     seen.settled()
     sides = seen.page.locator("h3").all_inner_texts()
-    assert sum("after layer 9:" in side for side in sides) == 2 and any(side.startswith("mlp after") for side in sides)
+    assert sum("after layer 9:" in side for side in sides) == 2 and any(
+        side.startswith("mlp after") for side in sides
+    )
     assert seen.complaints == []
 
 
@@ -52,8 +59,10 @@ def test_a_link_to_two_pictures_reopens_them(visit):
 
 
 def slide(page, share: float) -> float:
-    """Move the slider inside the chart; gives back the milliseconds until the chart was drawn anew."""
-    return page.evaluate("""async share => {
+    """Move the slider inside the chart; gives back the milliseconds until the chart was drawn
+    anew."""
+    return page.evaluate(
+        """async share => {
         const input = document.querySelector('[data-testid="stVegaLiteChart"] input[type=range]');
         const svg = document.querySelector('[data-testid="stVegaLiteChart"] svg.marks');
         const drawn = new Promise(done => new MutationObserver((_, all) => { all.disconnect(); done(performance.now()); })
@@ -62,7 +71,9 @@ def slide(page, share: float) -> float:
         input.value = input.max * share;
         input.dispatchEvent(new Event('input'));
         return await drawn - start;
-    }""", share)  # fmt: skip
+    }""",
+        share,
+    )
 
 
 def test_the_slider_re_scores_in_the_chart_without_the_server(visit):
@@ -71,10 +82,18 @@ def test_the_slider_re_scores_in_the_chart_without_the_server(visit):
     asked = []
     seen.page.on("websocket", lambda socket: asked.append(socket))
     slide(seen.page, 0.5)
-    assert slide(seen.page, 0) < 100 or min(slide(seen.page, share) for share in (0.3, 0.6, 0)) < 100
-    assert "no answer yet; the first at" in chart.inner_text() and "Without exits: no answer yet" in chart.inner_text()
+    assert (
+        slide(seen.page, 0) < 100 or min(slide(seen.page, share) for share in (0.3, 0.6, 0)) < 100
+    )
+    assert (
+        "no answer yet; the first at" in chart.inner_text()
+        and "Without exits: no answer yet" in chart.inner_text()
+    )
     slide(seen.page, 1)
-    assert "the final exit" in chart.inner_text() and "Without exits: answered at" in chart.inner_text()
+    assert (
+        "the final exit" in chart.inner_text()
+        and "Without exits: answered at" in chart.inner_text()
+    )
     seen.page.wait_for_timeout(300)
     assert seen.page.locator('[data-test-script-state="running"]').count() == 0 and not asked
 
@@ -85,7 +104,10 @@ def test_a_real_run_is_interrupted_and_repeated(visit):
     seen.settled()
     assert seen.page.get_by_text("With exits, interrupted at 1500 ms").is_visible()
     seen.page.get_by_role("button", name="30 real runs").click()
-    seen.page.wait_for_function("document.querySelectorAll('[data-testid=stVegaLiteChart] svg.marks').length === 3", timeout=120_000)
+    seen.page.wait_for_function(
+        "document.querySelectorAll('[data-testid=stVegaLiteChart] svg.marks').length === 3",
+        timeout=120_000,
+    )
     seen.settled()
     assert "30 of 30 runs had an answer" in seen.page.locator('[data-testid="stMain"]').inner_text()
     assert seen.complaints == []

@@ -1,4 +1,5 @@
-"""Every page in a real browser: content, console, width, accessibility, and screenshots in light and dark, wide and narrow."""
+"""Every page in a real browser: content, console, width, accessibility, and screenshots in light
+and dark, wide and narrow."""
 
 import re
 import time
@@ -20,7 +21,9 @@ def test_page_looks_right(name, width, scheme, visit):
     seen.whole()
     seen.shot(f"{name}-{scheme}-{width}")
     charts = seen.page.locator('[data-testid="stVegaLiteChart"] svg.marks')
-    assert charts.count() >= 1 and all(box["height"] > 60 for box in (c.bounding_box() for c in charts.all()))
+    assert charts.count() >= 1 and all(
+        box["height"] > 60 for box in (c.bounding_box() for c in charts.all())
+    )
     assert seen.complaints == []
 
 
@@ -31,7 +34,9 @@ def test_no_serious_accessibility_violation(name, scheme, visit, axe):
     seen.page.evaluate(axe)
     found = seen.page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
     bad = [v for v in found if v["impact"] in ("serious", "critical")]
-    assert [f"{v['id']}: {n['target']} {n['failureSummary']}" for v in bad for n in v["nodes"]] == []
+    assert [
+        f"{v['id']}: {n['target']} {n['failureSummary']}" for v in bad for n in v["nodes"]
+    ] == []
 
 
 def test_lamps_light_one_after_another_in_the_order_of_the_layers(visit):
@@ -66,7 +71,9 @@ def test_a_visitor_who_wants_no_motion_sees_all_lamps_at_once(visit):
 
 def test_the_link_follows_the_controls_and_reopens_the_view(visit):
     seen = visit().open("/?speed=1x")
-    seen.page.get_by_role("button", name="ship", exact=True).or_(seen.page.get_by_role("radio", name="ship", exact=True)).first.click()
+    seen.page.get_by_role("button", name="ship", exact=True).or_(
+        seen.page.get_by_role("radio", name="ship", exact=True)
+    ).first.click()
     seen.page.wait_for_url(re.compile("example=ship"))
     finding = seen.settled().page.locator("h3").first.inner_text()
     copy = visit().open(seen.page.url.removeprefix(seen.server))
@@ -101,7 +108,9 @@ def test_a_bad_upload_keeps_the_result(visit, tmp_path):
     assert seen.settled().page.locator(".lab .lamp").count() == 13
 
 
-@pytest.mark.parametrize(("button", "ending"), [("CSV", ".csv"), ("JSON run record", ".json"), ("Charts as SVG", ".svg")])
+@pytest.mark.parametrize(
+    ("button", "ending"), [("CSV", ".csv"), ("JSON run record", ".json"), ("Charts as SVG", ".svg")]
+)
 def test_exports_download(button, ending, visit):
     seen = visit().open("/?speed=1x")
     with seen.page.expect_download() as download:
@@ -114,5 +123,12 @@ def test_the_layer_chosen_moves_the_tiles_counts(visit):
     seen = visit().open("/crowd?example=park&layer=12&head=mlp")
     first = seen.page.locator("h3").first.inner_text()
     again = visit().open("/crowd?example=park&layer=1&head=mlp")
-    assert first.startswith("mlp after layer 12: ") and again.page.locator("h3").first.inner_text().startswith("mlp after layer 1: ")
-    assert again.page.get_by_alt_text(re.compile("with six tiles, counted by mlp after layer 1")).count() == 1
+    assert first.startswith("mlp after layer 12: ") and again.page.locator(
+        "h3"
+    ).first.inner_text().startswith("mlp after layer 1: ")
+    assert (
+        again.page.get_by_alt_text(
+            re.compile("with six tiles, counted by mlp after layer 1")
+        ).count()
+        == 1
+    )

@@ -1,4 +1,5 @@
-"""A few real browsers at once: each gets its own answer, and one that closes while it runs or waits holds nobody up."""
+"""A few real browsers at once: each gets its own answer, and one that closes while it runs or waits
+holds nobody up."""
 
 import re
 
@@ -31,4 +32,7 @@ def test_browsers_that_close_at_once_hold_nobody_up(visit):
         seen.page.wait_for_selector('[data-testid="stApp"]', timeout=90_000)
         seen.page.close()
     calm = visit().open("/?speed=1x")
-    assert calm.page.get_by_text("before you").count() == 0 and calm.page.locator(".lab .lamp").count() == 13
+    assert (
+        calm.page.get_by_text("before you").count() == 0
+        and calm.page.locator(".lab .lamp").count() == 13
+    )

@@ -1,5 +1,6 @@
-"""Stop rules, Moving budget and The paper in a real browser: looks, main actions, accessibility. They work with the small bundle too,
-which has no recorded predictions; what needs these is skipped then."""
+"""Stop rules, Moving budget and The paper in a real browser: looks, main actions, accessibility.
+They work with the small bundle too, which has no recorded predictions; what needs these is skipped
+then."""
 
 import re
 
@@ -15,11 +16,16 @@ CHARTS = '[data-testid="stVegaLiteChart"] svg.marks'
 def test_page_looks_right(name, width, scheme, visit):
     seen = visit(width, scheme).open(PAGES[name])
     seen.page.wait_for_selector(CHARTS, timeout=60_000)
-    assert seen.page.locator("h1").count() == 1 and seen.page.locator('[data-testid="stException"]').count() == 0
+    assert (
+        seen.page.locator("h1").count() == 1
+        and seen.page.locator('[data-testid="stException"]').count() == 0
+    )
     assert seen.overflow <= 0, "the page scrolls sideways"
     seen.whole()
     seen.shot(f"{name}-{scheme}-{width}")
-    assert all(box["height"] > 60 for box in (c.bounding_box() for c in seen.page.locator(CHARTS).all()))
+    assert all(
+        box["height"] > 60 for box in (c.bounding_box() for c in seen.page.locator(CHARTS).all())
+    )
     assert seen.complaints == []
 
 
@@ -31,7 +37,9 @@ def test_no_serious_accessibility_violation(name, scheme, visit, axe):
     seen.page.evaluate(axe)
     found = seen.page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
     bad = [v for v in found if v["impact"] in ("serious", "critical")]
-    assert [f"{v['id']}: {n['target']} {n['failureSummary']}" for v in bad for n in v["nodes"]] == []
+    assert [
+        f"{v['id']}: {n['target']} {n['failureSummary']}" for v in bad for n in v["nodes"]
+    ] == []
 
 
 def test_a_click_on_a_point_opens_its_exit(visit):
@@ -39,7 +47,9 @@ def test_a_click_on_a_point_opens_its_exit(visit):
     seen.page.wait_for_selector(CHARTS, timeout=60_000)
     before = seen.page.url
     # the filled dots carry the tooltips; the first path of each mark group is the earliest layer
-    for dot in seen.page.locator(f'{CHARTS} >> nth=0 >> path[aria-roledescription="point"]').all()[::-7]:
+    for dot in seen.page.locator(f'{CHARTS} >> nth=0 >> path[aria-roledescription="point"]').all()[
+        ::-7
+    ]:
         dot.click(force=True)
         seen.settled()
         if seen.page.url != before:

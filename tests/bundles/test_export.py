@@ -1,4 +1,5 @@
-"""Exports: the file alone gives the model's answer, is smaller for an earlier exit, and says what it is."""
+"""Exports: the file alone gives the model's answer, is smaller for an earlier exit, and says what
+it is."""
 
 import argparse
 import json
@@ -25,7 +26,11 @@ def test_onnx_runtime_gives_the_same_answer_from_the_file_alone(model, tmp_path)
     pytest.importorskip("onnxscript")
     path = tmp_path / "cut.onnx"
     result = export(model, 3, "resmlp", path)
-    assert result["size"] == path.stat().st_size and result["latency_ms"] > 0 and result["max_difference"] <= 1e-3
+    assert (
+        result["size"] == path.stat().st_size
+        and result["latency_ms"] > 0
+        and result["max_difference"] <= 1e-3
+    )
     assert [p.name for p in tmp_path.iterdir()] == ["cut.onnx"]  # one file, weights inside
     session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
     for seed in range(3):
@@ -33,7 +38,10 @@ def test_onnx_runtime_gives_the_same_answer_from_the_file_alone(model, tmp_path)
         [scores] = session.run(None, {"image": model.to_input(picture(seed)).numpy()})
         assert np.abs(scores[0] - exit.scores).max() <= 1e-3
     about = json.loads(session.get_modelmeta().custom_metadata_map["mvit"])
-    assert about["labels"] == list("abcdefghij") and (about["layer"], about["head"]) == (3, "resmlp")
+    assert about["labels"] == list("abcdefghij") and (about["layer"], about["head"]) == (
+        3,
+        "resmlp",
+    )
 
 
 def test_pt2_gives_the_same_answer_from_the_file_alone(model, tmp_path):
@@ -41,10 +49,14 @@ def test_pt2_gives_the_same_answer_from_the_file_alone(model, tmp_path):
     assert result["max_difference"] <= 1e-3
     loaded = torch.export.load(tmp_path / "cut.pt2").module()
     [exit] = model.run(picture(5), [(2, "mixer")])
-    assert np.abs(loaded(model.to_input(picture(5)))[0].detach().numpy() - exit.scores).max() <= 1e-3
+    assert (
+        np.abs(loaded(model.to_input(picture(5)))[0].detach().numpy() - exit.scores).max() <= 1e-3
+    )
 
 
-@pytest.mark.parametrize("layer, head", [(1, "mlp"), (2, "vit"), (3, "cnn_project"), (4, FINAL), (4, "mlp")])
+@pytest.mark.parametrize(
+    "layer, head", [(1, "mlp"), (2, "vit"), (3, "cnn_project"), (4, FINAL), (4, "mlp")]
+)
 def test_the_truncated_network_is_the_exit_for_every_kind_of_head(model, layer, head):
     cut = Truncated(model, layer, head)
     [exit] = model.run(picture(), [(layer, head)])
@@ -56,14 +68,23 @@ def test_the_truncated_network_is_the_exit_for_every_kind_of_head(model, layer, 
 def test_a_backbone_that_takes_any_size_is_cut_the_same():
     torch.manual_seed(0)
     task = Task("thin", tuple("abc"), native_px=32, input_px=224)
-    model = MultiExitViT.untrained(Backbone.create("vit_tiny_patch16_224", 3), task, ("mlp",), [1]).eval()
+    model = MultiExitViT.untrained(
+        Backbone.create("vit_tiny_patch16_224", 3), task, ("mlp",), [1]
+    ).eval()
     [exit] = model.run(picture(), [(1, "mlp")])
     with torch.inference_mode():
-        assert np.abs(Truncated(model, 1, "mlp")(model.to_input(picture()))[0].numpy() - exit.scores).max() < 1e-5
+        assert (
+            np.abs(
+                Truncated(model, 1, "mlp")(model.to_input(picture()))[0].numpy() - exit.scores
+            ).max()
+            < 1e-5
+        )
 
 
 def test_an_earlier_exit_makes_a_smaller_file(model, tmp_path):
-    sizes = [export(model, layer, "mlp", tmp_path / f"{layer}.pt2", "pt2")["size"] for layer in (1, 4)]
+    sizes = [
+        export(model, layer, "mlp", tmp_path / f"{layer}.pt2", "pt2")["size"] for layer in (1, 4)
+    ]
     assert sizes[0] < 0.5 * sizes[1]
 
 
@@ -80,7 +101,9 @@ def test_what_cannot_be_exported_is_said_in_one_sentence(model, tmp_path, monkey
         export(model, 1, "mlp", tmp_path / "cut.exe", "exe")
     with pytest.raises(ExportError, match="no folder"):
         export(model, 1, "mlp", tmp_path / "nowhere" / "cut.pt2", "pt2")
-    monkeypatch.setattr(export_module, "_write_pt2", lambda *_: ("torch", lambda: np.full((1, 10), 0.5)))
+    monkeypatch.setattr(
+        export_module, "_write_pt2", lambda *_: ("torch", lambda: np.full((1, 10), 0.5))
+    )
     with pytest.raises(ExportError, match="answers differently"):
         export(model, 1, "mlp", tmp_path / "cut.pt2", "pt2")
 

@@ -39,13 +39,19 @@ def edit_tensors(file: Path, change) -> None:
 
 def test_a_model_comes_back_as_it_was_saved(bundle, tmp_path, monkeypatch):
     model = mvit.load("cifar10")
-    assert not any(m.training for m in model.modules()) and not any(p.requires_grad for p in model.parameters())
+    assert not any(m.training for m in model.modules()) and not any(
+        p.requires_grad for p in model.parameters()
+    )
     card = json.loads((bundle / "card.json").read_text())
     monkeypatch.setenv("MVIT_WEIGHTS", str(tmp_path / "again"))
     weights.save(model, tmp_path / "again" / "cifar10" / "copy", card)
     again = mvit.load("cifar10", "copy")
     a, b = model.trace(picture()), again.trace(picture())
-    assert (a.confidence == b.confidence).all() and (a.practical == b.practical).all() and a.practical.any()
+    assert (
+        (a.confidence == b.confidence).all()
+        and (a.practical == b.practical).all()
+        and a.practical.any()
+    )
     assert again.task == model.task and again.exits() == model.exits()
     assert weights.bundles() == [("cifar10", "copy")]
 
@@ -55,7 +61,10 @@ def test_files_are_half_precision_safetensors_with_timms_names(bundle):
     assert {t.dtype for t in [*backbone.values(), *head.values()]} == {torch.float16}
     assert "blocks.11.attn.qkv.weight" in backbone and "12.norm.weight" in head
     files = json.loads((bundle / "card.json").read_text())["files"]
-    assert all(about["bytes"] == (bundle / name).stat().st_size and len(about["sha256"]) == 64 for name, about in files.items())
+    assert all(
+        about["bytes"] == (bundle / name).stat().st_size and len(about["sha256"]) == 64
+        for name, about in files.items()
+    )
 
 
 def test_only_the_wanted_heads_are_read(bundle):
@@ -72,9 +81,15 @@ def test_a_head_that_the_bundle_lacks_is_named_with_those_it_has(bundle):
         mvit.load("cifar10", heads=["vit"])
 
 
-@pytest.mark.parametrize("task, backbone", [("cifar100", BACKBONE), ("cifar10", "vit_huge"), ("../cifar10", BACKBONE), ("", "")])
+@pytest.mark.parametrize(
+    "task, backbone",
+    [("cifar100", BACKBONE), ("cifar10", "vit_huge"), ("../cifar10", BACKBONE), ("", "")],
+)
 def test_an_unknown_bundle_is_refused_with_the_known_ones(tiny_weights, task, backbone):
-    with pytest.raises(WeightsError, match=f"no weights for {task}/{backbone or BACKBONE} .*there are: cifar10/{BACKBONE}"):
+    with pytest.raises(
+        WeightsError,
+        match=f"no weights for {task}/{backbone or BACKBONE} .*there are: cifar10/{BACKBONE}",
+    ):
         mvit.load(task, backbone)
 
 
@@ -92,33 +107,50 @@ def flip(file):
 
 
 @pytest.mark.parametrize("name", ["backbone.safetensors", HEAD])
-@pytest.mark.parametrize("damage, reason", [
-    (flip, "sha256"),
-    (lambda f: os.truncate(f, f.stat().st_size - 1), "sha256"),
-    (lambda f: f.write_bytes(b""), "sha256"),
-    (Path.unlink, "missing"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "damage, reason",
+    [
+        (flip, "sha256"),
+        (lambda f: os.truncate(f, f.stat().st_size - 1), "sha256"),
+        (lambda f: f.write_bytes(b""), "sha256"),
+        (Path.unlink, "missing"),
+    ],
+)
 def test_an_altered_file_is_refused_by_name(bundle, name, damage, reason):
     damage(bundle / name)
-    with pytest.raises(WeightsError, match=f"{Path(name).name} refused: .*{reason}.*python -m mvit verify"):
+    with pytest.raises(
+        WeightsError, match=f"{Path(name).name} refused: .*{reason}.*python -m mvit verify"
+    ):
         mvit.load("cifar10")
 
 
 def put(name, value):
-    return lambda tensors: tensors.__setitem__(name, value(tensors[name]) if name in tensors else value(None))
+    return lambda tensors: tensors.__setitem__(
+        name, value(tensors[name]) if name in tensors else value(None)
+    )
 
 
 NORM = "3.norm.weight"
 
 
-@pytest.mark.parametrize("change, reason", [
-    (put(NORM, lambda t: torch.full_like(t, torch.nan)), "3.norm.weight is not made of finite"),
-    (put(NORM, lambda t: t.index_fill(0, torch.tensor(5), torch.inf)), "3.norm.weight is not made of finite"),
-    (put(NORM, lambda t: t.int()), "3.norm.weight is not made of finite"),
-    (put(NORM, lambda t: t[:-1]), r"3.norm.weight has shape \(191,\), expected \(192,\)"),
-    (put("13.norm.weight", lambda t: torch.ones(192)), "13.norm.weight, which this model does not have"),
-    (lambda tensors: tensors.pop(NORM), "lacks 3.norm.weight"),
-], ids=["NaN", "infinity", "integers", "wrong shape", "extra", "lacking"])  # fmt: skip
+@pytest.mark.parametrize(
+    "change, reason",
+    [
+        (put(NORM, lambda t: torch.full_like(t, torch.nan)), "3.norm.weight is not made of finite"),
+        (
+            put(NORM, lambda t: t.index_fill(0, torch.tensor(5), torch.inf)),
+            "3.norm.weight is not made of finite",
+        ),
+        (put(NORM, lambda t: t.int()), "3.norm.weight is not made of finite"),
+        (put(NORM, lambda t: t[:-1]), r"3.norm.weight has shape \(191,\), expected \(192,\)"),
+        (
+            put("13.norm.weight", lambda t: torch.ones(192)),
+            "13.norm.weight, which this model does not have",
+        ),
+        (lambda tensors: tensors.pop(NORM), "lacks 3.norm.weight"),
+    ],
+    ids=["NaN", "infinity", "integers", "wrong shape", "extra", "lacking"],
+)
 def test_wrong_tensors_are_refused_even_with_the_right_sha256(bundle, reseal, change, reason):
     edit_tensors(bundle / HEAD, change)
     reseal(bundle)
@@ -127,7 +159,9 @@ def test_wrong_tensors_are_refused_even_with_the_right_sha256(bundle, reseal, ch
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\x80\x04K\x01.", b"\xff" * 64, b"PK\x03\x04" + b"0" * 100], ids=["empty", "pickle", "noise", "zip"]
+    "data",
+    [b"", b"\x80\x04K\x01.", b"\xff" * 64, b"PK\x03\x04" + b"0" * 100],
+    ids=["empty", "pickle", "noise", "zip"],
 )
 def test_what_is_no_safetensors_file_is_refused_even_with_the_right_sha256(bundle, reseal, data):
     (bundle / HEAD).write_bytes(data)
@@ -146,7 +180,9 @@ def test_another_tasks_head_is_refused(bundle, reseal):
 
 def test_another_tasks_bundle_is_refused(tiny_weights, bundle):
     shutil.copytree(bundle, tiny_weights / "cifar100" / BACKBONE)
-    with pytest.raises(WeightsError, match="card.json refused: it is the card of task 'cifar10', not 'cifar100'"):
+    with pytest.raises(
+        WeightsError, match="card.json refused: it is the card of task 'cifar10', not 'cifar100'"
+    ):
         mvit.load("cifar100")
 
 
@@ -158,17 +194,31 @@ def test_a_missing_card_is_a_missing_bundle(bundle):
         weights.read_card(bundle)
 
 
-@pytest.mark.parametrize("text", ["", "{", "not json", '{"task": NaN', "[]", "null", '{"task": {}}', "\ud800"])
+@pytest.mark.parametrize(
+    "text", ["", "{", "not json", '{"task": NaN', "[]", "null", '{"task": {}}', "\ud800"]
+)
 def test_a_card_that_is_no_card_is_refused(bundle, text):
     (bundle / "card.json").write_bytes(text.encode("utf-8", "surrogatepass"))
     with pytest.raises(WeightsError, match="card.json refused: the card"):
         mvit.load("cifar10")
 
 
-@pytest.mark.parametrize("changes", [
-    {"task": "cifar10"}, {"task": {"name": "cifar10"}}, {"layers": None}, {"layers": 12}, {"files": []}, {"exits": [{"layer": 1}]},
-    {"files": {HEAD: "abc"}}, {"architecture": "resnet18"}, {"architecture": "no_such_model"}, {"architecture": 5},
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"task": "cifar10"},
+        {"task": {"name": "cifar10"}},
+        {"layers": None},
+        {"layers": 12},
+        {"files": []},
+        {"exits": [{"layer": 1}]},
+        {"files": {HEAD: "abc"}},
+        {"architecture": "resnet18"},
+        {"architecture": "no_such_model"},
+        {"architecture": 5},
+    ],
+    ids=str,
+)
 def test_an_incomplete_or_wrong_card_is_refused(bundle, changes):
     edit_card(bundle, **changes)
     with pytest.raises(WeightsError, match="card.json refused"):
@@ -179,14 +229,21 @@ def test_a_file_that_the_card_does_not_list_is_refused(bundle):
     files = json.loads((bundle / "card.json").read_text())["files"]
     del files["backbone.safetensors"]
     edit_card(bundle, files=files)
-    with pytest.raises(WeightsError, match="backbone.safetensors refused: the card does not list it"):
+    with pytest.raises(
+        WeightsError, match="backbone.safetensors refused: the card does not list it"
+    ):
         mvit.load("cifar10")
 
 
-def test_a_file_too_large_for_a_clone_is_not_left_in_a_bundle_with_a_card(tiny_weights, tmp_path, monkeypatch):
+def test_a_file_too_large_for_a_clone_is_not_left_in_a_bundle_with_a_card(
+    tiny_weights, tmp_path, monkeypatch
+):
     model = mvit.load("cifar10", heads=["mlp"])
-    monkeypatch.setattr(weights, "MAX_FILE_BYTES", 100_000)  # less than one tensor has, and a tensor is not split
-    with pytest.raises(WeightsError, match=r"backbone-.*safetensors has .* bytes; the limit is 100,000"):
+    # less than one tensor has, and a tensor is not split
+    monkeypatch.setattr(weights, "MAX_FILE_BYTES", 100_000)
+    with pytest.raises(
+        WeightsError, match=r"backbone-.*safetensors has .* bytes; the limit is 100,000"
+    ):
         weights.save(model, tmp_path / "large", {})
     assert not (tmp_path / "large" / "card.json").exists()
 
@@ -224,7 +281,14 @@ def test_a_number_format_can_be_asked_for(tiny_weights):
 
 
 def test_nothing_in_the_package_loads_pickles():
-    unsafe = re.compile(r"torch\.load\(|\bpickle|joblib|weights_only|np\.load\((?!.*allow_pickle=False)|\bdill\b|\beval\(compile")
+    unsafe = re.compile(
+        r"torch\.load\(|\bpickle|joblib|weights_only|np\.load\((?!.*allow_pickle=False)|\bdill\b|\beval\(compile"
+    )
     files = list(Path(mvit.__file__).parent.glob("**/*.py"))
     assert len(files) > 10
-    assert [f"{f.name}: {line}" for f in files for line in f.read_text().splitlines() if unsafe.search(line)] == []
+    assert [
+        f"{f.name}: {line}"
+        for f in files
+        for line in f.read_text().splitlines()
+        if unsafe.search(line)
+    ] == []

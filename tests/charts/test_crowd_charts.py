@@ -6,9 +6,23 @@ import pytest
 from mvit.charts import crowd as charts_crowd
 
 EXITS = [(b, h) for b in range(1, 13) for h in ("mlp", "vit")] + [(12, "final")]
-ROWS = pd.DataFrame([{"layer": b, "head": h, "count": 10.0 * b, "ms": b, "macs": b * 10**9, "practical": b % 2 == 0} for b, h in EXITS])
+ROWS = pd.DataFrame(
+    [
+        {
+            "layer": b,
+            "head": h,
+            "count": 10.0 * b,
+            "ms": b,
+            "macs": b * 10**9,
+            "practical": b % 2 == 0,
+        }
+        for b, h in EXITS
+    ]
+)
 RANGES = {
-    "part A": [{"range": r, "n": 3, "mae": 9.0, "low": 4.0, "high": 12.0} for r in ("50-100", ">=500")],
+    "part A": [
+        {"range": r, "n": 3, "mae": 9.0, "low": 4.0, "high": 12.0} for r in ("50-100", ">=500")
+    ],
     "part B": [{"range": "0-50", "n": 3, "mae": 2.0, "low": 1.0, "high": 3.0}],
 }
 
@@ -18,10 +32,20 @@ def texts(figure) -> str:
 
 
 def test_the_truth_is_drawn_only_where_it_is_known():
-    known, unknown = (charts_crowd.count_by_layer(ROWS, "vit", 6, truth, "It moves").to_dict() for truth in (55.0, None))
+    known, unknown = (
+        charts_crowd.count_by_layer(ROWS, "vit", 6, truth, "It moves").to_dict()
+        for truth in (55.0, None)
+    )
     read = [" ".join(spec["title"]["subtitle"]) for spec in (known, unknown)]
-    assert "really there, 55." in read[0] and "really there" not in read[1] and "the final exit, 120." in read[1]
-    lines = [[layer for layer in spec["layer"] if layer["mark"]["type"] == "rule"] for spec in (known, unknown)]
+    assert (
+        "really there, 55." in read[0]
+        and "really there" not in read[1]
+        and "the final exit, 120." in read[1]
+    )
+    lines = [
+        [layer for layer in spec["layer"] if layer["mark"]["type"] == "rule"]
+        for spec in (known, unknown)
+    ]
     assert [len(of) for of in lines] == [2, 1]
 
 
@@ -29,18 +53,26 @@ def test_the_error_map_is_brightest_at_the_best_exit():
     exits = ROWS[ROWS["head"] != "final"].assign(mae=[100.0 - b for b in range(24)], rmse=1.0)
     spec = charts_crowd.error_map(exits, 77.0, "Best").to_dict()
     rows = next(iter(spec["datasets"].values()))
-    assert len(rows) == 24 and max(rows, key=lambda r: r["exact"])["mae"] == 77 and max(r["exact"] for r in rows) == 1
+    assert (
+        len(rows) == 24
+        and max(rows, key=lambda r: r["exact"])["mae"] == 77
+        and max(r["exact"] for r in rows) == 1
+    )
 
 
 def test_the_map_holds_every_exit_and_frames_the_layer():
     spec = charts_crowd.count_map(ROWS, 7, "Apart").to_dict()
-    assert len(next(iter(spec["datasets"].values()))) == len(ROWS) and "datum.layer == 7" in str(spec)
+    assert len(next(iter(spec["datasets"].values()))) == len(ROWS) and "datum.layer == 7" in str(
+        spec
+    )
 
 
 def test_a_single_wild_exit_does_not_take_all_the_colours():
     wild = ROWS.copy()
     wild.loc[0, "count"] = 1e6
-    top = charts_crowd.count_map(wild, 7, "Wild").to_dict()["layer"][0]["encoding"]["color"]["scale"]["domain"][-1]
+    top = charts_crowd.count_map(wild, 7, "Wild").to_dict()["layer"][0]["encoding"]["color"][
+        "scale"
+    ]["domain"][-1]
     assert top == pytest.approx(ROWS["count"].quantile(0.9), rel=0.2)
 
 
@@ -50,5 +82,7 @@ def test_ranges_are_in_the_order_of_the_crowds():
 
 
 def test_the_tau_chosen_is_marked():
-    points = pd.DataFrame({"tau": [0.01, 0.1], "macs_share": [0.9, 0.4], "mae": [12.0, 15.0], "now": [False, True]})
+    points = pd.DataFrame(
+        {"tau": [0.01, 0.1], "macs_share": [0.9, 0.4], "mae": [12.0, 15.0], "now": [False, True]}
+    )
     assert "datum.now" in texts(charts_crowd.rule_tradeoff(points, "Less work"))

@@ -1,4 +1,5 @@
-"""Charts: colours that everyone can read, titles that fit a phone, and exactly the marks the data asks for."""
+"""Charts: colours that everyone can read, titles that fit a phone, and exactly the marks the data
+asks for."""
 
 import altair as alt
 import pandas as pd
@@ -9,13 +10,20 @@ from mvit.charts import style as charts
 
 def rows(labels=("dog", "dog", "cat", "cat"), truth="cat") -> pd.DataFrame:
     n = len(labels)
-    table = pd.DataFrame({
-        "head": ["mlp"] * (n - 1) + ["final"], "layer": [*range(1, n), n - 1], "label": labels,
-        "confidence": [0.2 + 0.7 * i / n for i in range(n)],
-        "elapsed_ms": [2.0 * i + 2 for i in range(n)], "ms": [2.0] * n, "macs": [10**8 * (i + 1) for i in range(n)],
-        "practical": [True, False, True, False], "accuracy": [0.3, 0.5, 0.8, 0.95],
-        "verdict": [charts.RIGHT if label == truth else charts.WRONG for label in labels],
-    })  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "head": ["mlp"] * (n - 1) + ["final"],
+            "layer": [*range(1, n), n - 1],
+            "label": labels,
+            "confidence": [0.2 + 0.7 * i / n for i in range(n)],
+            "elapsed_ms": [2.0 * i + 2 for i in range(n)],
+            "ms": [2.0] * n,
+            "macs": [10**8 * (i + 1) for i in range(n)],
+            "practical": [True, False, True, False],
+            "accuracy": [0.3, 0.5, 0.8, 0.95],
+            "verdict": [charts.RIGHT if label == truth else charts.WRONG for label in labels],
+        }
+    )
     return table.assign(macs_text=table.macs.map(charts.macs_text))
 
 
@@ -39,7 +47,9 @@ def test_the_number_in_a_lamp_is_readable_at_every_confidence(percent):
 def test_a_surer_lamp_is_brighter_for_every_eye():
     shades = [luminance(charts.confidence_colour(i / 20)[0]) for i in range(21)]
     assert shades == sorted(shades)
-    assert charts.confidence_colour(-1) == charts.confidence_colour(0) and charts.confidence_colour(2) == charts.confidence_colour(1)
+    assert charts.confidence_colour(-1) == charts.confidence_colour(0) and charts.confidence_colour(
+        2
+    ) == charts.confidence_colour(1)
 
 
 def test_head_colours_differ_and_show_on_light_and_dark_pages():
@@ -78,27 +88,50 @@ def test_confidence_chart_names_each_change_of_answer_once():
 
 def test_right_and_wrong_differ_in_shape_not_only_in_colour():
     spec = charts.confidence_by_layer(rows(), "finding").to_dict()
-    shapes = [layer["encoding"]["shape"]["scale"] for layer in spec["layer"] if "shape" in layer["encoding"]]
-    assert shapes and len(set(shapes[0]["range"])) == 3 and shapes[0]["domain"][:2] == [charts.RIGHT, charts.WRONG]
+    shapes = [
+        layer["encoding"]["shape"]["scale"]
+        for layer in spec["layer"]
+        if "shape" in layer["encoding"]
+    ]
+    assert (
+        shapes
+        and len(set(shapes[0]["range"])) == 3
+        and shapes[0]["domain"][:2] == [charts.RIGHT, charts.WRONG]
+    )
 
 
 def test_time_chart_always_shows_the_plain_backbone():
     spec = charts.time_by_layer(rows(), plain_ms=50.0, finding="finding").to_dict()
-    tops = [layer["encoding"]["y"]["scale"]["domain"][1] for layer in spec["layer"] if "scale" in layer["encoding"].get("y", {})]
+    tops = [
+        layer["encoding"]["y"]["scale"]["domain"][1]
+        for layer in spec["layer"]
+        if "scale" in layer["encoding"].get("y", {})
+    ]
     assert tops and min(tops) > 50
     assert any("50.0 ms" in str(values) for values in spec["datasets"].values())
 
 
 def test_accuracy_map_rings_practical_exits_only():
     spec = charts.accuracy_map(rows(), "finding").to_dict()
-    assert [layer["transform"] for layer in spec["layer"] if "transform" in layer] == [[{"filter": "datum.practical"}]]
+    assert [layer["transform"] for layer in spec["layer"] if "transform" in layer] == [
+        [{"filter": "datum.practical"}]
+    ]
 
 
 @pytest.mark.parametrize("dark", [True, False])
 def test_text_reads_on_the_page(dark):
-    for figure in (charts.confidence_by_layer(rows(), "f"), charts.time_by_layer(rows(), 9, "f"), charts.macs_by_layer(rows(), "f")):
+    for figure in (
+        charts.confidence_by_layer(rows(), "f"),
+        charts.time_by_layer(rows(), 9, "f"),
+        charts.macs_by_layer(rows(), "f"),
+    ):
         themed = charts.themed(figure, dark)
         assert isinstance(themed, alt.TopLevelMixin)
         config, page = themed.to_dict()["config"], "#0f1620" if dark else "#ffffff"
-        inks = [config["title"]["color"], config["title"]["subtitleColor"], config["axis"]["labelColor"], config["legend"]["labelColor"]]
+        inks = [
+            config["title"]["color"],
+            config["title"]["subtitleColor"],
+            config["axis"]["labelColor"],
+            config["legend"]["labelColor"],
+        ]
         assert all(contrast(ink, page) >= 4.5 for ink in inks)

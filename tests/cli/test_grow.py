@@ -1,4 +1,5 @@
-"""`python -m mvit grow` and number formats on the command line; bundles that are split over several files."""
+"""`python -m mvit grow` and number formats on the command line; bundles that are split over several
+files."""
 
 import io
 import json
@@ -31,7 +32,8 @@ def photo(tmp_path) -> str:
 
 @pytest.fixture
 def command(capsys):
-    """A function that runs a command with --json and gives back its one JSON object and what it said on standard error."""
+    """A function that runs a command with --json and gives back its one JSON object and what it
+    said on standard error."""
 
     def run(*args: object) -> tuple[dict, str]:
         status = cli.main([*map(str, args), "--json", "--device", "cpu"])
@@ -51,7 +53,8 @@ def refused(capsys, *args: object) -> str:
 
 @pytest.fixture(scope="module")
 def written(tiny_bundle, tmp_path_factory) -> tuple[Path, dict]:
-    """A weights folder with a small bundle and the same grown twice as wide, files kept under 8 MB; and what the command said."""
+    """A weights folder with a small bundle and the same grown twice as wide, files kept under 8 MB;
+    and what the command said."""
     folder = shutil.copytree(tiny_bundle, tmp_path_factory.mktemp("grown") / "weights")
     (folder / "cifar10" / BACKBONE / FILE).write_bytes(b"recorded")
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as out:
@@ -70,12 +73,29 @@ def grown(written, monkeypatch) -> tuple[Path, dict]:
 
 def test_the_written_bundle_has_the_same_answers(grown):
     folder, said = grown
-    small, wide = mvit.load("cifar10", BACKBONE, device="cpu"), mvit.load("cifar10", WIDE, device="cpu")
+    small, wide = (
+        mvit.load("cifar10", BACKBONE, device="cpu"),
+        mvit.load("cifar10", WIDE, device="cpu"),
+    )
     a, b = small.trace(picture()), wide.trace(picture())
-    assert (a.prediction == b.prediction).mean() > 0.9 and (a.confidence - b.confidence).abs().max() < 0.01
-    assert wide.backbone.dim == 384 and wide.grown_from == BACKBONE and (a.practical == b.practical).all()
-    assert (said["from"], said["to"], said["factor"], said["heads"]) == (BACKBONE, WIDE, 2, list(HEADS))
-    assert 0 <= 5 * said["before_rounding"]["logits"] < said["on_disk"]["logits"] < 0.05 and said["on_disk"]["scores"] < 0.01
+    assert (a.prediction == b.prediction).mean() > 0.9 and (
+        a.confidence - b.confidence
+    ).abs().max() < 0.01
+    assert (
+        wide.backbone.dim == 384
+        and wide.grown_from == BACKBONE
+        and (a.practical == b.practical).all()
+    )
+    assert (said["from"], said["to"], said["factor"], said["heads"]) == (
+        BACKBONE,
+        WIDE,
+        2,
+        list(HEADS),
+    )
+    assert (
+        0 <= 5 * said["before_rounding"]["logits"] < said["on_disk"]["logits"] < 0.05
+        and said["on_disk"]["scores"] < 0.01
+    )
 
 
 def test_its_card_tells_where_it_comes_from_and_what_rounding_cost(grown):
@@ -85,7 +105,11 @@ def test_its_card_tells_where_it_comes_from_and_what_rounding_cost(grown):
     assert card["growth"]["on_disk"] == said["on_disk"] and card["growth"]["factor"] == 2
     assert [e["accuracy"] for e in card["exits"]] == [e["accuracy"] for e in before["exits"]]
     wide = mvit.load("cifar10", WIDE, device="cpu", heads=["mlp"])
-    assert all(e["macs"] == wide.exit_macs(e["layer"], e["head"]) for e in card["exits"] if e["head"] == "mlp")
+    assert all(
+        e["macs"] == wide.exit_macs(e["layer"], e["head"])
+        for e in card["exits"]
+        if e["head"] == "mlp"
+    )
     assert (folder / FILE).read_bytes() == b"recorded"
     assert str(folder.parent) not in (folder / "card.json").read_text()
 
@@ -95,9 +119,17 @@ def test_large_parts_are_split_under_the_limit(grown):
     files = weights.read_card(folder)["files"]
     shards = weights.parts(files)["backbone"]
     assert len(shards) > 3 and shards[0] == f"backbone-00001-of-{len(shards):05}.safetensors"
-    assert all((folder / name).stat().st_size == about["bytes"] <= 8_000_000 for name, about in files.items())
-    assert set(weights.parts(files)) == {"backbone", *(f"heads/{h}" for h in HEADS)} and weights.head_names(files) == list(HEADS)
-    assert said["bytes"] == sum((folder / f["file"]).stat().st_size for f in said["files"]) and len(said["files"]) == len(files)
+    assert all(
+        (folder / name).stat().st_size == about["bytes"] <= 8_000_000
+        for name, about in files.items()
+    )
+    assert set(weights.parts(files)) == {
+        "backbone",
+        *(f"heads/{h}" for h in HEADS),
+    } and weights.head_names(files) == list(HEADS)
+    assert said["bytes"] == sum((folder / f["file"]).stat().st_size for f in said["files"]) and len(
+        said["files"]
+    ) == len(files)
 
 
 def test_a_damaged_or_missing_shard_is_refused_by_name(grown, tmp_path, monkeypatch):
@@ -112,7 +144,9 @@ def test_a_damaged_or_missing_shard_is_refused_by_name(grown, tmp_path, monkeypa
     (folder / second).unlink()
     with pytest.raises(WeightsError, match=f"{second} refused: the file is missing"):
         mvit.load("cifar10", WIDE, heads=[])
-    weights.write_card(folder, card | {"files": {k: v for k, v in card["files"].items() if k != second}})
+    weights.write_card(
+        folder, card | {"files": {k: v for k, v in card["files"].items() if k != second}}
+    )
     with pytest.raises(WeightsError, match="backbone-.* refused: it lacks blocks"):
         mvit.load("cifar10", WIDE, heads=[])
 
@@ -123,15 +157,22 @@ def test_one_head_elsewhere_and_never_over_something(tiny_weights, tmp_path, com
     assert said["heads"] == ["mlp"] and said["folder"] == str(out)
     assert list(weights.read(out, "cifar10").heads) == ["mlp"]
     assert {e["head"] for e in weights.read_card(out)["exits"]} == {"mlp"}
-    assert "is not empty; name another folder" in refused(capsys, "grow", "--to", WIDE, "--out", out)
+    assert "is not empty; name another folder" in refused(
+        capsys, "grow", "--to", WIDE, "--out", out
+    )
     assert weights.bundles() == [("cifar10", BACKBONE)]
 
 
-@pytest.mark.parametrize("args, words", [
-    (["--to", "vit_large_patch16_224"], "24 encoder layers instead of 12"), (["--to", "vit_dwarf"], "'vit_dwarf' cannot be a backbone"),
-    (["--to", BACKBONE, "--out", "x"], "192 channels are not a multiple of its 192"), (["--head", "vit"], "has no head 'vit'"),
-    (["--backbone", "vit_giant"], "no weights for cifar10/vit_giant"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "args, words",
+    [
+        (["--to", "vit_large_patch16_224"], "24 encoder layers instead of 12"),
+        (["--to", "vit_dwarf"], "'vit_dwarf' cannot be a backbone"),
+        (["--to", BACKBONE, "--out", "x"], "192 channels are not a multiple of its 192"),
+        (["--head", "vit"], "has no head 'vit'"),
+        (["--backbone", "vit_giant"], "no weights for cifar10/vit_giant"),
+    ],
+)
 def test_what_cannot_be_grown_is_refused(tiny_weights, capsys, args, words):
     assert words in refused(capsys, "grow", *args)
     assert weights.bundles() == [("cifar10", BACKBONE)]
@@ -139,13 +180,21 @@ def test_what_cannot_be_grown_is_refused(tiny_weights, capsys, args, words):
 
 def test_a_person_reads_what_it_cost(grown):
     text = grow_command.describe(grown[1])
-    assert "grown 2 times" in text and "half precision on disk" in text and "measured before growth" in text
+    assert (
+        "grown 2 times" in text
+        and "half precision on disk" in text
+        and "measured before growth" in text
+    )
 
 
-def test_the_number_format_is_chosen_by_hand_or_by_a_probe(tiny_weights, photo, command, monkeypatch):
+def test_the_number_format_is_chosen_by_hand_or_by_a_probe(
+    tiny_weights, photo, command, monkeypatch
+):
     assert command("trace", photo, "--head", "mlp")[0]["dtype"] == "float32"
     assert command("trace", photo, "--head", "mlp", "--dtype", "bfloat16")[0]["dtype"] == "bfloat16"
-    monkeypatch.setattr(precision, "_probe", lambda *_: precision.Choice("bfloat16", "2.00 times faster"))
+    monkeypatch.setattr(
+        precision, "_probe", lambda *_: precision.Choice("bfloat16", "2.00 times faster")
+    )
     monkeypatch.setattr(precision, "native_bfloat16", lambda: True)
     result, said = command("trace", photo, "--head", "mlp", "--dtype", "auto")
     assert result["dtype"] == "bfloat16" and said == "bfloat16: 2.00 times faster\n"
@@ -154,10 +203,17 @@ def test_the_number_format_is_chosen_by_hand_or_by_a_probe(tiny_weights, photo, 
     assert result["ready"] and said.startswith("float32: this CPU has no bfloat16")
 
 
-def test_vit_base_answers_on_the_command_line_without_a_bundle_of_its_own(tiny_weights, photo, command):
+def test_vit_base_answers_on_the_command_line_without_a_bundle_of_its_own(
+    tiny_weights, photo, command
+):
     small, _ = command("trace", photo, "--head", "mlp")
     large, _ = command("trace", photo, "--head", "mlp", "--backbone", "vit_base_patch16_224")
-    assert large["backbone"] == "vit_base_patch16_224" and large["final"]["macs"] > 10 * small["final"]["macs"]
+    assert (
+        large["backbone"] == "vit_base_patch16_224"
+        and large["final"]["macs"] > 10 * small["final"]["macs"]
+    )
     assert [e["prediction"] for e in large["exits"]] == [e["prediction"] for e in small["exits"]]
-    assert [e["confidence"] for e in large["exits"]] == pytest.approx([e["confidence"] for e in small["exits"]], abs=1e-4)
+    assert [e["confidence"] for e in large["exits"]] == pytest.approx(
+        [e["confidence"] for e in small["exits"]], abs=1e-4
+    )
     assert torch.get_default_dtype() == torch.float32

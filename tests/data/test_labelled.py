@@ -1,4 +1,5 @@
-"""Data sets: what is read, how it is split and augmented, and what is said about folders that cannot be used."""
+"""Data sets: what is read, how it is split and augmented, and what is said about folders that
+cannot be used."""
 
 import pickle
 
@@ -7,7 +8,15 @@ import pytest
 import torch
 from toys import colours, write_folder
 
-from mvit.data.labelled import DataError, Pictures, augment, data_root, hold_out, load_split, read_folder
+from mvit.data.labelled import (
+    DataError,
+    Pictures,
+    augment,
+    data_root,
+    hold_out,
+    load_split,
+    read_folder,
+)
 from mvit.tasks import TASKS, Task
 
 TASK = Task("own", ("a", "b", "c"), native_px=8, input_px=32)
@@ -32,10 +41,16 @@ def ids(pictures: Pictures) -> list[int]:
 def test_a_hold_out_takes_the_same_share_of_every_class_and_loses_nothing():
     all_of_them = numbered({0: 100, 1: 40, 2: 10})
     train, val = hold_out(all_of_them, 0.1, seed=0)
-    assert torch.bincount(val.y).tolist() == [10, 4, 1] and torch.bincount(train.y).tolist() == [90, 36, 9]
+    assert torch.bincount(val.y).tolist() == [10, 4, 1] and torch.bincount(train.y).tolist() == [
+        90,
+        36,
+        9,
+    ]
     assert sorted(ids(train) + ids(val)) == list(range(150))
     for part in (train, val):
-        assert all(all_of_them.y[i] == y for i, y in zip(ids(part), part.y, strict=True)) and part.labels == ("a", "b", "c")
+        assert all(
+            all_of_them.y[i] == y for i, y in zip(ids(part), part.y, strict=True)
+        ) and part.labels == ("a", "b", "c")
 
 
 def test_a_hold_out_depends_on_its_seed_alone():
@@ -43,7 +58,9 @@ def test_a_hold_out_depends_on_its_seed_alone():
     torch.manual_seed(1)
     first = ids(hold_out(pictures, 0.2, seed=3)[1])
     torch.manual_seed(2)
-    assert ids(hold_out(pictures, 0.2, seed=3)[1]) == first != ids(hold_out(pictures, 0.2, seed=4)[1])
+    assert (
+        ids(hold_out(pictures, 0.2, seed=3)[1]) == first != ids(hold_out(pictures, 0.2, seed=4)[1])
+    )
 
 
 def test_even_a_small_class_is_validated():
@@ -80,7 +97,9 @@ def test_each_picture_is_changed_by_itself_and_stays_what_it_is():
     pixels = augment(plain, 16, seeded())
     assert len({tuple(p.flatten().tolist()) for p in pixels}) > 60
     assert ((pixels[:, 0].mean((1, 2)) - pixels[:, 1].mean((1, 2))) > 0.1).all()  # still red
-    redder_right = (pixels[:, 0, :, 8:].mean((1, 2)) > pixels[:, 0, :, :8].mean((1, 2))).float().mean()
+    redder_right = (
+        (pixels[:, 0, :, 8:].mean((1, 2)) > pixels[:, 0, :, :8].mean((1, 2))).float().mean()
+    )
     assert 0.25 < redder_right < 0.75  # about half are mirrored
 
 
@@ -110,18 +129,22 @@ def test_unreadable_pictures_are_skipped_and_listed(tmp_path):
     (folder / "c" / "notes.txt").write_text("no picture, not listed")
     found = read_folder(TASK, folder)
     assert len(found) == 6 and torch.bincount(found.y).tolist() == [2, 2, 2]
-    assert [next(n for n in ("broken.png", "empty.JPG", "folder.png") if n in line) for line in found.unreadable] == [
-        "broken.png",
-        "empty.JPG",
-        "folder.png",
-    ]
+    assert [
+        next(n for n in ("broken.png", "empty.JPG", "folder.png") if n in line)
+        for line in found.unreadable
+    ] == ["broken.png", "empty.JPG", "folder.png"]
     assert all(": " in line for line in found.unreadable)  # the reason
 
 
-@pytest.mark.parametrize("classes, words", [
-    ([], "0 class folders"), (["a"], "1 class folders; a classifier needs at least two"), (["a", "b", "c"], "holds no pictures"),
-    (["a", "b", "x"], "not those of own"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "classes, words",
+    [
+        ([], "0 class folders"),
+        (["a"], "1 class folders; a classifier needs at least two"),
+        (["a", "b", "c"], "holds no pictures"),
+        (["a", "b", "x"], "not those of own"),
+    ],
+)
 def test_a_folder_without_classes_or_pictures_is_refused(tmp_path, classes, words):
     for name in classes:
         (tmp_path / name).mkdir()
@@ -141,7 +164,10 @@ def test_a_folder_whose_pictures_are_all_unreadable_is_refused(tmp_path):
 def test_a_split_is_found_in_the_sets_folder_or_in_the_one_that_holds_it(tmp_path, inside):
     write_folder(tmp_path / inside / "train", colours(3))
     write_folder(tmp_path / inside / "test", colours(1))
-    assert len(load_split(TASK, tmp_path, "train")) == 9 and len(load_split(TASK, tmp_path, "test")) == 3
+    assert (
+        len(load_split(TASK, tmp_path, "train")) == 9
+        and len(load_split(TASK, tmp_path, "test")) == 3
+    )
 
 
 def test_a_missing_split_is_named_with_what_is_expected(tmp_path):
@@ -151,14 +177,19 @@ def test_a_missing_split_is_named_with_what_is_expected(tmp_path):
 
 
 def torchvision_cifar10(root, damaged: bool = False) -> dict[str, list[int]]:
-    """torchvision's own layout of CIFAR-10, two pictures a file; gives back the labels of each split."""
+    """torchvision's own layout of CIFAR-10, two pictures a file; gives back the labels of each
+    split."""
     folder = root / "cifar-10-batches-py"
     folder.mkdir(parents=True)
     rows = np.zeros((2, 3072), np.uint8)
     rows[:, :1024] = 200  # the first third is red
     for i, name in enumerate([*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]):
-        (folder / name).write_bytes(b"damaged" if damaged else pickle.dumps({"data": rows, "labels": [i, 9 - i]}))
-    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": list(TASKS["cifar10"].labels)}))
+        (folder / name).write_bytes(
+            b"damaged" if damaged else pickle.dumps({"data": rows, "labels": [i, 9 - i]})
+        )
+    (folder / "batches.meta").write_bytes(
+        pickle.dumps({"label_names": list(TASKS["cifar10"].labels)})
+    )
     return {"train": [x for i in range(5) for x in (i, 9 - i)], "test": [5, 4]}
 
 
@@ -166,11 +197,16 @@ def test_torchvisions_own_download_is_read(tmp_path, monkeypatch):
     from torchvision import datasets
 
     expected = torchvision_cifar10(tmp_path / "cifar10")
-    monkeypatch.setattr(datasets.CIFAR10, "_check_integrity", lambda self: True)  # the checksums are those of the real files
+    # the checksums are those of the real files
+    monkeypatch.setattr(datasets.CIFAR10, "_check_integrity", lambda self: True)
     monkeypatch.setattr(datasets.cifar, "check_integrity", lambda *_: True)
     for split, labels in expected.items():
         found = load_split(TASKS["cifar10"], tmp_path, split)
-        assert found.y.tolist() == labels and found.x.shape == (len(labels), 3, 32, 32) and found.labels[3] == "cat"
+        assert (
+            found.y.tolist() == labels
+            and found.x.shape == (len(labels), 3, 32, 32)
+            and found.labels[3] == "cat"
+        )
         assert (found.x[:, 0] == 200).all() and (found.x[:, 1:] == 0).all()
 
 

@@ -36,7 +36,9 @@ EXITS = [(1, "mlp"), (1, "vit"), (2, "mlp"), (2, "vit"), (2, FINAL)]
 def made_up(n: int = 200, classes: int = 10, seed: int = 0) -> Predictions:
     rng = np.random.default_rng(seed)
     values = [rng.random((len(EXITS), n)).astype(np.float32) * top for top in (1, 2.3, 1)]
-    return Predictions(EXITS, rng.integers(0, classes, (len(EXITS), n)), *values, rng.integers(0, classes, n))
+    return Predictions(
+        EXITS, rng.integers(0, classes, (len(EXITS), n)), *values, rng.integers(0, classes, n)
+    )
 
 
 def test_predictions_come_back_from_their_file(tmp_path):
@@ -46,10 +48,14 @@ def test_predictions_come_back_from_their_file(tmp_path):
     assert found.keys() == splits.keys()
     for split, expected in splits.items():
         assert found[split].exits == EXITS
-        assert (found[split].top1 == expected.top1).all() and (found[split].truth == expected.truth).all()
+        assert (found[split].top1 == expected.top1).all() and (
+            found[split].truth == expected.truth
+        ).all()
         for field in FIELDS[1:]:
-            assert np.abs(getattr(found[split], field) - getattr(expected, field)).max() < 1e-3  # float16
-    assert (tmp_path / FILE).stat().st_size < 250 * len(EXITS) * 8 + 250 * 2 + 2000  # compact: 7 bytes an exit and picture
+            # float16
+            assert np.abs(getattr(found[split], field) - getattr(expected, field)).max() < 1e-3
+    # compact: 7 bytes an exit and picture
+    assert (tmp_path / FILE).stat().st_size < 250 * len(EXITS) * 8 + 250 * 2 + 2000
 
 
 def test_more_than_256_classes_fit(tmp_path):
@@ -59,7 +65,11 @@ def test_more_than_256_classes_fit(tmp_path):
 
 @pytest.mark.parametrize(
     "spoil",
-    [Path.unlink, lambda f: f.write_bytes(b"\x80\x04"), lambda f: f.write_bytes(f.read_bytes()[:-5])],
+    [
+        Path.unlink,
+        lambda f: f.write_bytes(b"\x80\x04"),
+        lambda f: f.write_bytes(f.read_bytes()[:-5]),
+    ],
     ids=["missing", "pickle", "cut"],
 )
 def test_damaged_predictions_are_refused_by_name(tmp_path, spoil):
@@ -71,7 +81,11 @@ def test_damaged_predictions_are_refused_by_name(tmp_path, spoil):
 def test_predictions_can_be_narrowed_to_exits_and_to_one_head():
     p = made_up()
     chosen = p.select([(2, "vit"), (1, "mlp")])
-    assert chosen.exits == [(2, "vit"), (1, "mlp")] and (chosen.top1 == p.top1[[3, 0]]).all() and (chosen.margin == p.margin[[3, 0]]).all()
+    assert (
+        chosen.exits == [(2, "vit"), (1, "mlp")]
+        and (chosen.top1 == p.top1[[3, 0]]).all()
+        and (chosen.margin == p.margin[[3, 0]]).all()
+    )
     assert p.of_head("vit").exits == [(1, "vit"), (2, "vit"), (2, FINAL)]
     with pytest.raises(ValueError):
         p.select([(3, "mlp")])
@@ -79,11 +93,16 @@ def test_predictions_can_be_narrowed_to_exits_and_to_one_head():
 
 def test_accuracy_is_the_share_of_right_answers():
     p = made_up()
-    assert p.accuracy.tolist() == [sum(a == b for a, b in zip(row, p.truth, strict=True)) / 200 for row in p.top1]
+    assert p.accuracy.tolist() == [
+        sum(a == b for a, b in zip(row, p.truth, strict=True)) / 200 for row in p.top1
+    ]
 
 
 def test_predict_says_what_a_trace_of_each_picture_says():
-    model, pictures = thin_model(depth=4, heads=("mlp", "vit", "resmlp")), colours(2, side=TASK.native_px)
+    model, pictures = (
+        thin_model(depth=4, heads=("mlp", "vit", "resmlp")),
+        colours(2, side=TASK.native_px),
+    )
     calls = count_blocks(model.backbone)
     found = predict(model, pictures, Accelerator(cpu=True), batch=4, show=False)
     assert calls == [1, 2, 3, 4] * 2  # two batches
@@ -102,11 +121,21 @@ def test_two_processes_score_what_one_scores(tmp_path):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     script = Path(__file__).parents[1] / "helpers" / "two_processes.py"
-    world = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    world = {
+        "WORLD_SIZE": "2",
+        "LOCAL_WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
     common = os.environ | world | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
     command = [sys.executable, script, tmp_path / "part"]
     both = [
-        subprocess.Popen(command, env=common | {"RANK": str(rank), "LOCAL_RANK": str(rank)}, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            command,
+            env=common | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         for rank in range(2)
     ]
     try:
@@ -126,8 +155,17 @@ def test_two_processes_score_what_one_scores(tmp_path):
 @pytest.mark.parametrize("seed", range(5))
 def test_practical_exits_are_better_than_every_earlier_one_of_their_head(seed):
     rng = np.random.default_rng(seed)
-    accuracy = {(b, h): float(rng.integers(0, 8)) / 10 for b in rng.permutation(12) + 1 for h in ("mlp", "vit")}  # with ties
-    expected = {(b, h) for (b, h), a in accuracy.items() if all(a > other for (c, g), other in accuracy.items() if g == h and c < b)}
+    # with ties
+    accuracy = {
+        (b, h): float(rng.integers(0, 8)) / 10
+        for b in rng.permutation(12) + 1
+        for h in ("mlp", "vit")
+    }
+    expected = {
+        (b, h)
+        for (b, h), a in accuracy.items()
+        if all(a > other for (c, g), other in accuracy.items() if g == h and c < b)
+    }
     assert practical(accuracy) == expected
     assert {(1, "mlp"), (1, "vit")} <= practical(accuracy)  # the first has no earlier one
 
@@ -136,8 +174,13 @@ def test_a_summary_has_accuracy_cost_and_practical_of_every_exit():
     model, pictures = thin_model(depth=3), colours(3, side=TASK.native_px)
     found = predict(model, pictures, Accelerator(cpu=True), show=False)
     card = summary(model, found)
-    assert card["n"] == 9 and card["final"] == {"accuracy": found.accuracy[-1], "macs": model.backbone_macs.total}
-    assert [(e["layer"], e["head"], e["macs"]) for e in card["exits"]] == [(b, h, model.exit_macs(b, h)) for b, h in model.exits()]
+    assert card["n"] == 9 and card["final"] == {
+        "accuracy": found.accuracy[-1],
+        "macs": model.backbone_macs.total,
+    }
+    assert [(e["layer"], e["head"], e["macs"]) for e in card["exits"]] == [
+        (b, h, model.exit_macs(b, h)) for b, h in model.exits()
+    ]
     assert [e["accuracy"] for e in card["exits"]] == found.accuracy[:-1].tolist()
     good = practical({(e["layer"], e["head"]): e["accuracy"] for e in card["exits"]})
     assert {(e["layer"], e["head"]) for e in card["exits"] if e["practical"]} == good
@@ -149,9 +192,19 @@ def test_calibration_error_by_brute_force(seed):
     confidence, correct = np.append(rng.random(300), [0.0, 1.0]), rng.random(302) < 0.6
     total = 0.0
     for i in range(15):
-        inside = [j for j, c in enumerate(confidence) if i / 15 <= c < (i + 1) / 15 or (i == 14 and c == 1)]
+        inside = [
+            j
+            for j, c in enumerate(confidence)
+            if i / 15 <= c < (i + 1) / 15 or (i == 14 and c == 1)
+        ]
         if inside:
-            total += len(inside) / 302 * abs(np.mean([correct[j] for j in inside]) - np.mean([confidence[j] for j in inside]))
+            total += (
+                len(inside)
+                / 302
+                * abs(
+                    np.mean([correct[j] for j in inside]) - np.mean([confidence[j] for j in inside])
+                )
+            )
     assert calibration_error(confidence, correct) == pytest.approx(total)
 
 
@@ -173,12 +226,16 @@ def test_failure_auroc_at_its_ends():
     confidence = np.array([0.9, 0.8, 0.3, 0.2])
     assert failure_auroc(confidence, np.array([True, True, False, False])) == 1
     assert failure_auroc(confidence, np.array([False, False, True, True])) == 0
-    assert np.isnan(failure_auroc(confidence, np.ones(4, bool))) and np.isnan(failure_auroc(confidence, np.zeros(4, bool)))
+    assert np.isnan(failure_auroc(confidence, np.ones(4, bool))) and np.isnan(
+        failure_auroc(confidence, np.zeros(4, bool))
+    )
 
 
 def test_overthinking_and_agreement_by_counting():
     top1 = np.array([[0, 1, 2, 3], [9, 1, 9, 3], [0, 9, 9, 3]])  # the last row is the final exit
     rest = np.zeros((3, 4), np.float32)
-    p = Predictions([(1, "mlp"), (2, "mlp"), (2, FINAL)], top1, rest, rest, rest, np.array([0, 1, 2, 7]))
+    p = Predictions(
+        [(1, "mlp"), (2, "mlp"), (2, FINAL)], top1, rest, rest, rest, np.array([0, 1, 2, 7])
+    )
     assert overthinking(p) == 0.5  # the second and the third picture were right before
     assert agreement(p).tolist() == [0.5, 0.5, 1.0]

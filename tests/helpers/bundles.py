@@ -18,10 +18,28 @@ def save_bundle(folder: Path, task: Task, seed: int = 0) -> dict:
     """Write an untrained bundle (three heads, twelve layers) for a task; gives back the card."""
     torch.manual_seed(seed)
     model = MultiExitViT.untrained(backbone_for(BACKBONE, task), task, HEADS)
-    exits = [{"layer": b, "head": h, **quality(task, b), "macs": model.exit_macs(b, h), "practical": b % 3 == 0} for b, h in model.exits()]
-    card = {"task": asdict(task), "architecture": BACKBONE, "layers": list(range(1, 13)), "exits": exits, "init": "random", "data": "none",
-            "recipe": "untrained, for tests", "seed": seed, "strategy": "none",
-            "final": {**quality(task, 13), "macs": model.exit_macs(model.depth, FINAL)}}  # fmt: skip
+    exits = [
+        {
+            "layer": b,
+            "head": h,
+            **quality(task, b),
+            "macs": model.exit_macs(b, h),
+            "practical": b % 3 == 0,
+        }
+        for b, h in model.exits()
+    ]
+    card = {
+        "task": asdict(task),
+        "architecture": BACKBONE,
+        "layers": list(range(1, 13)),
+        "exits": exits,
+        "init": "random",
+        "data": "none",
+        "recipe": "untrained, for tests",
+        "seed": seed,
+        "strategy": "none",
+        "final": {**quality(task, 13), "macs": model.exit_macs(model.depth, FINAL)},
+    }
     return weights.save(model, folder / task.name / BACKBONE, card)
 
 

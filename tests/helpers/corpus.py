@@ -1,4 +1,5 @@
-"""Every hostile and unusual picture file, made in memory: what each is, and what reading it must give."""
+"""Every hostile and unusual picture file, made in memory: what each is, and what reading it must
+give."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The app with a gate: while the file named in MVIT_TEST_GATE exists, every run stops behind layer 1, so that tests can come and go."""
+"""The app with a gate: while the file named in MVIT_TEST_GATE exists, every run stops behind layer
+1, so that tests can come and go."""
 
 import os
 import runpy

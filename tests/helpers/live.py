@@ -1,4 +1,5 @@
-"""A real server in a process of its own, and visitors who speak Streamlit's websocket protocol to it: as many as one likes, no browser."""
+"""A real server in a process of its own, and visitors who speak Streamlit's websocket protocol to
+it: as many as one likes, no browser."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ PATIENCE = 180  # seconds for any one step, on a machine that does other things 
 
 
 class Server:
-    """`with Server(MVIT_WEIGHTS=...) as server`: a running app. script: what to run; before: called in the new process first."""
+    """`with Server(MVIT_WEIGHTS=...) as server`: a running app. script: what to run; before: called
+    in the new process first."""
 
     def __init__(self, script: Path = ROOT / "app.py", before=None, **environment: str):
         with socket.socket() as free:
@@ -37,13 +39,29 @@ class Server:
         self.log = tempfile.TemporaryFile("w+")
 
     def __enter__(self) -> Server:
-        command = [sys.executable, "-m", "streamlit", "run", str(self.script), "--server.headless=true",
-                   f"--server.port={self.port}", "--server.address=127.0.0.1"]  # fmt: skip
-        self.process = subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=self.log, stderr=self.log,
-                                        preexec_fn=self.before)  # fmt: skip
+        command = [
+            sys.executable,
+            "-m",
+            "streamlit",
+            "run",
+            str(self.script),
+            "--server.headless=true",
+            f"--server.port={self.port}",
+            "--server.address=127.0.0.1",
+        ]
+        self.process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=self.environment,
+            stdout=self.log,
+            stderr=self.log,
+            preexec_fn=self.before,
+        )
         until = time.monotonic() + PATIENCE
         while not self.healthy():
-            assert self.process.poll() is None and time.monotonic() < until, f"the server did not start: {self.said()}"
+            assert self.process.poll() is None and time.monotonic() < until, (
+                f"the server did not start: {self.said()}"
+            )
             time.sleep(0.2)
         return self
 
@@ -80,8 +98,14 @@ class Visitor:
     def __init__(self, server: Server):
         self.server, self.drawn = server, []
         self._open = ExitStack()
-        line = connect(f"ws://127.0.0.1:{server.port}/_stcore/stream", subprotocols=["streamlit"], max_size=None,
-                       open_timeout=PATIENCE, close_timeout=1, proxy=None)  # fmt: skip
+        line = connect(
+            f"ws://127.0.0.1:{server.port}/_stcore/stream",
+            subprotocols=["streamlit"],
+            max_size=None,
+            open_timeout=PATIENCE,
+            close_timeout=1,
+            proxy=None,
+        )
         self.line = self._open.enter_context(line)
 
     def __enter__(self) -> Visitor:
@@ -120,7 +144,10 @@ class Visitor:
     def heard_the_end(self) -> bool:
         """Hear the next thing; whether it was that the page is done."""
         message = self.hear()
-        return message.WhichOneof("type") == "script_finished" and message.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY
+        return (
+            message.WhichOneof("type") == "script_finished"
+            and message.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY
+        )
 
     def until_told(self, pattern: str) -> str:
         """Listen until a message box matches, and give back what matched."""

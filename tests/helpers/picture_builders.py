@@ -18,7 +18,8 @@ SECRET = "Rue-Secrete-48.8566N"  # put into metadata; must reach neither a log n
 
 @dataclass(frozen=True)
 class Case:
-    """One file: `expect` is a predicate on the RGB array, or words that must be in the error's sentence."""
+    """One file: `expect` is a predicate on the RGB array, or words that must be in the error's
+    sentence."""
 
     name: str
     kind: str
@@ -26,24 +27,35 @@ class Case:
     expect: Callable[[np.ndarray], bool] | str
 
 
-def corners(*colors: tuple[int, int, int], size: tuple[int, int] = (48, 32), slack: int = 8) -> Callable[[np.ndarray], bool]:
-    """Return a predicate: the picture has this (width, height) and these corner colours, row by row."""
+def corners(
+    *colors: tuple[int, int, int], size: tuple[int, int] = (48, 32), slack: int = 8
+) -> Callable[[np.ndarray], bool]:
+    """Return a predicate: the picture has this (width, height) and these corner colours, row by
+    row."""
 
     def holds(pixels: np.ndarray) -> bool:
         found = pixels[[2, 2, -3, -3], [2, -3, 2, -3]].astype(int)
-        return pixels.shape == (size[1], size[0], 3) and bool((np.abs(found - np.array(colors)) <= slack).all())
+        return pixels.shape == (size[1], size[0], 3) and bool(
+            (np.abs(found - np.array(colors)) <= slack).all()
+        )
 
     return holds
 
 
-def is_all(value: tuple[int, int, int], size: tuple[int, int], slack: int = 2) -> Callable[[np.ndarray], bool]:
+def is_all(
+    value: tuple[int, int, int], size: tuple[int, int], slack: int = 2
+) -> Callable[[np.ndarray], bool]:
     """Return a predicate: every pixel of a picture of this (width, height) has this colour."""
 
     def holds(pixels: np.ndarray) -> bool:
         if pixels.shape != (size[1], size[0], 3):
             return False
         bands = [pixels[..., band] for band in range(3)]
-        return all(abs(int(end) - goal) <= slack for band, goal in zip(bands, value, strict=True) for end in (band.min(), band.max()))
+        return all(
+            abs(int(end) - goal) <= slack
+            for band, goal in zip(bands, value, strict=True)
+            for end in (band.min(), band.max())
+        )
 
     return holds
 
@@ -52,10 +64,16 @@ SAME = corners(*QUARTERS)
 
 
 def quarters(width: int = 48, height: int = 32, colors=QUARTERS) -> Image.Image:
-    """Return a picture of four coloured quarters, so that a turn, a mirror or a wrong colour shows in its corners."""
+    """Return a picture of four coloured quarters, so that a turn, a mirror or a wrong colour shows
+    in its corners."""
     pixels = np.zeros((height, width, len(colors[0])), np.uint8)
     half_y, half_x = height // 2, width // 2
-    pixels[:half_y, :half_x], pixels[:half_y, half_x:], pixels[half_y:, :half_x], pixels[half_y:, half_x:] = colors
+    (
+        pixels[:half_y, :half_x],
+        pixels[:half_y, half_x:],
+        pixels[half_y:, :half_x],
+        pixels[half_y:, half_x:],
+    ) = colors
     return Image.fromarray(pixels)
 
 
@@ -71,10 +89,18 @@ def chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
-def png(width: int, height: int, depth: int, color: int, rows: bytes, *extra: bytes, interlaced: int = 0) -> bytes:
+def png(
+    width: int, height: int, depth: int, color: int, rows: bytes, *extra: bytes, interlaced: int = 0
+) -> bytes:
     """Return a PNG from its raw rows (each with its filter byte) and chunks to put before them."""
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, interlaced))
-    return b"\x89PNG\r\n\x1a\n" + header + b"".join(extra) + chunk(b"IDAT", zlib.compress(rows, 1)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + header
+        + b"".join(extra)
+        + chunk(b"IDAT", zlib.compress(rows, 1))
+        + chunk(b"IEND", b"")
+    )
 
 
 def png_with(extra: bytes, image: Image.Image | None = None) -> bytes:
@@ -83,15 +109,23 @@ def png_with(extra: bytes, image: Image.Image | None = None) -> bytes:
     return data[:33] + extra + data[33:]
 
 
-def blank_png(width: int, height: int, depth: int, color: int, row_bytes: int, interlaced: int = 0) -> bytes:
-    """Return a PNG of zeros that is small however many pixels it claims, written row by row to spare memory."""
+def blank_png(
+    width: int, height: int, depth: int, color: int, row_bytes: int, interlaced: int = 0
+) -> bytes:
+    """Return a PNG of zeros that is small however many pixels it claims, written row by row to
+    spare memory."""
     packer, packed = zlib.compressobj(1), []
     for _ in range(height):
         packed.append(packer.compress(bytes(1 + row_bytes)))
     if interlaced:  # its seven passes have at most two filter bytes a row more
         packed.append(packer.compress(bytes(2 * height)))
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, interlaced))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", b"".join(packed) + packer.flush()) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + header
+        + chunk(b"IDAT", b"".join(packed) + packer.flush())
+        + chunk(b"IEND", b"")
+    )
 
 
 def jpeg_with(code: int, body: bytes, data: bytes | None = None) -> bytes:
@@ -101,19 +135,33 @@ def jpeg_with(code: int, body: bytes, data: bytes | None = None) -> bytes:
 
 
 def exif(*tags: tuple[int, int, int], following: int = 0) -> bytes:
-    """Return EXIF data of (tag, type, value) entries, without the "Exif" prefix; `following` is the offset of the next directory."""
+    """Return EXIF data of (tag, type, value) entries, without the "Exif" prefix; `following` is the
+    offset of the next directory."""
     entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
     return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + struct.pack("<I", following)
 
 
-def tiff(pixels: np.ndarray, tags: dict[int, tuple[int, ...]] | None = None, order: str = "<") -> bytes:
-    """Return an uncompressed TIFF of (H, W) or (H, W, C) numbers; `tags` overrides its tags, all written as 32-bit numbers."""
+def tiff(
+    pixels: np.ndarray, tags: dict[int, tuple[int, ...]] | None = None, order: str = "<"
+) -> bytes:
+    """Return an uncompressed TIFF of (H, W) or (H, W, C) numbers; `tags` overrides its tags, all
+    written as 32-bit numbers."""
     height, width = pixels.shape[:2]
     samples = 1 if pixels.ndim == 2 else pixels.shape[2]
     body = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
     form = {"u": 1, "i": 2, "f": 3}[pixels.dtype.kind]
-    every = {256: (width,), 257: (height,), 258: (8 * pixels.itemsize,) * samples, 259: (1,), 262: (1 if samples == 1 else 2,),
-             273: (8,), 277: (samples,), 278: (height,), 279: (len(body),), 339: (form,) * samples} | (tags or {})  # fmt: skip
+    every = {
+        256: (width,),
+        257: (height,),
+        258: (8 * pixels.itemsize,) * samples,
+        259: (1,),
+        262: (1 if samples == 1 else 2,),
+        273: (8,),
+        277: (samples,),
+        278: (height,),
+        279: (len(body),),
+        339: (form,) * samples,
+    } | (tags or {})
     out = {"<": b"II*\0", ">": b"MM\0*"}[order] + bytes(4) + body
     entries = b""
     for tag, values in sorted(every.items()):
@@ -127,12 +175,15 @@ def tiff(pixels: np.ndarray, tags: dict[int, tuple[int, ...]] | None = None, ord
 
 def riff(*chunks: tuple[bytes, bytes]) -> bytes:
     """Return a WebP container of the given chunks."""
-    inside = b"".join(struct.pack("<4sI", kind, len(body)) + body + bytes(len(body) % 2) for kind, body in chunks)
+    inside = b"".join(
+        struct.pack("<4sI", kind, len(body)) + body + bytes(len(body) % 2) for kind, body in chunks
+    )
     return b"RIFF" + struct.pack("<I", 4 + len(inside)) + b"WEBP" + inside
 
 
 def more_scans(data: bytes, copies: int) -> bytes:
-    """Return a progressive JPEG whose last scan is repeated, which costs a decoder a pass over all pixels each time."""
+    """Return a progressive JPEG whose last scan is repeated, which costs a decoder a pass over all
+    pixels each time."""
     last = data.rindex(b"\xff\xda")
     return data[:-2] + data[last:-2] * copies + data[-2:]
 

@@ -15,10 +15,13 @@ def made_up(card: dict, n: int, seed: int) -> Predictions:
     skill = np.array([e["accuracy"] for e in card["exits"]] + [card["final"]["accuracy"]])[:, None]
     classes = len(card["task"]["labels"])
     truth = chance.integers(0, classes, n)
-    ease = chance.random(n) * 0.7 + chance.random((len(exits), n)) * 0.3  # (E, N), an exit is right on what is easy enough for it
+    # (E, N), an exit is right on what is easy enough for it
+    ease = chance.random(n) * 0.7 + chance.random((len(exits), n)) * 0.3
     top1 = np.where(ease < skill, truth, (truth + 1) % classes)
     confidence = np.clip(0.2 + 0.8 * skill - 0.5 * ease + 0.15, 0.11, 0.99).astype(np.float32)
-    return Predictions(exits, top1, confidence, (1 - confidence) * 2, np.clip(2 * confidence - 1, 0, 1), truth)
+    return Predictions(
+        exits, top1, confidence, (1 - confidence) * 2, np.clip(2 * confidence - 1, 0, 1), truth
+    )
 
 
 def record(weights: Path, backbone: str = "vit_tiny_patch16_224") -> dict[str, Predictions]:

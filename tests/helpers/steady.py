@@ -1,7 +1,8 @@
 """Is the lab steady? Measures it and prints a table: python tests/steady.py [PART ...] [--json]
 
-Parts: pictures (hostile and mutated files), traces (memory over many runs), visitors (a class at once, on a real server), memory (every
-page of every bundled task), faults. Each runs in a process of its own. Exit status 1 if any promise was broken.
+Parts: pictures (hostile and mutated files), traces (memory over many runs), visitors (a class at
+once, on a real server), memory (every page of every bundled task), faults. Each runs in a process
+of its own. Exit status 1 if any promise was broken.
 """
 
 from __future__ import annotations
@@ -26,13 +27,18 @@ sys.path[:0] = [str(HERE), str(ROOT)]
 
 from live import Server, Visitor  # noqa: E402
 
-TIMES = {"elapsed_ms", "ms", "head_ms", "verdict"}  # columns that differ from run to run, or that say what the visitor knows
+# columns that differ from run to run, or that say what the visitor knows
+TIMES = {"elapsed_ms", "ms", "head_ms", "verdict"}
 FLAT, MOST_MB = 0.05, 2000
 
 
 def pictures(count: int) -> dict:
     """The corpus and `count` mutated pictures, in a process of its own."""
-    done = subprocess.run([sys.executable, HERE / "fuzz_images.py", "--cases", str(count), "--json"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, HERE / "fuzz_images.py", "--cases", str(count), "--json"],
+        capture_output=True,
+        text=True,
+    )
     found = json.loads(done.stdout)
     return {
         "files tried": f"{found['files']:,}: {found['corpus']} unusual or hostile ones of {found['kinds']} kinds, {count:,} mutations",
@@ -44,7 +50,8 @@ def pictures(count: int) -> dict:
 
 
 def traces(count: int) -> dict:
-    """Resident memory while `count` traces run, each in a thread of its own as a visitor's run is, after a tenth of them to warm up."""
+    """Resident memory while `count` traces run, each in a thread of its own as a visitor's run is,
+    after a tenth of them to warm up."""
     import numpy as np
     from thin import thin_model
 
@@ -70,7 +77,8 @@ def traces(count: int) -> dict:
 
 
 def visitors(count: int) -> dict:
-    """`count` visitors open different links of a server that has just started, all at once; each gets what one alone gets."""
+    """`count` visitors open different links of a server that has just started, all at once; each
+    gets what one alone gets."""
     from mvit.bundles import weights
     from mvit.images.reader import read_image
     from mvit.models.multi_exit import FINAL
@@ -84,7 +92,10 @@ def visitors(count: int) -> dict:
     def alone(name: str, entry: dict, head: str) -> list[dict]:
         plan = model.checked([*model.exits(head), (model.depth, FINAL)])
         columns = ("layer", "head", "label", "confidence", "macs", "practical")
-        return [{c: getattr(e, c) for c in columns} for e in model.run(read_image((FOLDER / entry["file"]).read_bytes()), plan)]
+        return [
+            {c: getattr(e, c) for c in columns}
+            for e in model.run(read_image((FOLDER / entry["file"]).read_bytes()), plan)
+        ]
 
     expected = [alone(name, entry, head) for (name, entry), head in wishes]
     with Server() as server, ThreadPoolExecutor(count) as crowd:
@@ -95,10 +106,18 @@ def visitors(count: int) -> dict:
             with Visitor(server) as visitor:
                 gate.wait(180)
                 began = time.monotonic()
-                visitor.ask(f"task={task}&backbone={backbone}&dtype=float32&example={name}&head={head}")
+                visitor.ask(
+                    f"task={task}&backbone={backbone}&dtype=float32&example={name}&head={head}"
+                )
                 told = []
                 while not visitor.heard_the_end():
-                    told += [int(n) for n in re.findall(r"(\d+) before you", visitor.drawn[-1].alert.body if visitor.drawn else "")]
+                    told += [
+                        int(n)
+                        for n in re.findall(
+                            r"(\d+) before you",
+                            visitor.drawn[-1].alert.body if visitor.drawn else "",
+                        )
+                    ]
                 seconds = time.monotonic() - began
                 return visitor.rows().drop(columns=list(TIMES)).to_dict("records"), seconds, told
 
@@ -116,12 +135,16 @@ def visitors(count: int) -> dict:
         "longest line told": f"{max([n for *_, told in got for n in told], default=0)} before you",
         "last visitor served after": f"{max(seconds for _, seconds, _ in got):.1f} s (one alone, later: {single:.1f} s)",
         "the server's memory then": f"{before:.0f} MB",
-        "broken": [*([] if same == count else ["results differ"]), *([] if honest == count else ["somebody's place in the line grew"])],
+        "broken": [
+            *([] if same == count else ["results differ"]),
+            *([] if honest == count else ["somebody's place in the line grew"]),
+        ],
     }
 
 
 def memory(count: int) -> dict:
-    """Every page of every bundled task on one server, `count` times: the most resident memory, and the slowest page once all is loaded."""
+    """Every page of every bundled task on one server, `count` times: the most resident memory, and
+    the slowest page once all is loaded."""
     from mvit.bundles import weights
 
     pages = sorted(f.stem for f in (ROOT / "pages").glob("[!_]*.py"))
@@ -133,11 +156,14 @@ def memory(count: int) -> dict:
                 visitor.open(f"page={page}&task={task}&backbone={backbone}")
                 seconds = time.monotonic() - began
             failed += [f"{page} of {task}: {a}" for a in visitor.alerts if "did not work" in a]
-            slowest = max(slowest, (seconds, f"{page} of {task}")) if turn or count == 1 else slowest
+            slowest = (
+                max(slowest, (seconds, f"{page} of {task}")) if turn or count == 1 else slowest
+            )
             after += [server.megabytes()] if page == pages[-1] else []
         peak = server.peak_megabytes()
     return {
-        "all pages of": ", ".join(task for task, _ in weights.bundles()) + f", {len(pages)} pages, {count} times",
+        "all pages of": ", ".join(task for task, _ in weights.bundles())
+        + f", {len(pages)} pages, {count} times",
         "most resident memory of the server": f"{peak:.0f} MB (after each round: {', '.join(f'{m:.0f}' for m in after)})",
         "slowest page": f"{slowest[0]:.1f} s ({slowest[1]})",
         "broken": failed + ([f"{peak:.0f} MB is too much"] if peak > MOST_MB else []),
@@ -145,24 +171,45 @@ def memory(count: int) -> dict:
 
 
 def faults(count: int) -> dict:
-    """The tests of injected faults and of altered weights: how many there are, and how many the app did not survive."""
-    command = [sys.executable, "-m", "pytest", "-q", "--no-header", "tests/test_faults.py", "tests/test_weights.py"]
+    """The tests of injected faults and of altered weights: how many there are, and how many the app
+    did not survive."""
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "--no-header",
+        "tests/test_faults.py",
+        "tests/test_weights.py",
+    ]
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.splitlines()[-1]
-    passed, failed = (int(m[1]) if (m := re.search(rf"(\d+) {word}", said)) else 0 for word in ("passed", "failed"))
+    passed, failed = (
+        int(m[1]) if (m := re.search(rf"(\d+) {word}", said)) else 0
+        for word in ("passed", "failed")
+    )
     return {
         "faults and altered weights": f"{passed + failed} cases (pytest: {said.strip('= ')})",
         "broken": [] if passed and not failed else [said],
     }
 
 
-PARTS = {"pictures": (pictures, 10_000), "traces": (traces, 2000), "visitors": (visitors, 30), "memory": (memory, 3), "faults": (faults, 1)}
+PARTS = {
+    "pictures": (pictures, 10_000),
+    "traces": (traces, 2000),
+    "visitors": (visitors, 30),
+    "memory": (memory, 3),
+    "faults": (faults, 1),
+}
 
 
 def main() -> int:
-    """Run the parts, each in a process of its own unless there is only one, and print the figures."""
+    """Run the parts, each in a process of its own unless there is only one, and print the
+    figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="which (default: all)")
-    parser.add_argument("--count", type=int, help="how many pictures, traces, visitors or rounds (for one part)")
+    parser.add_argument(
+        "--count", type=int, help="how many pictures, traces, visitors or rounds (for one part)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
     parts = options.parts or list(PARTS)
@@ -172,7 +219,12 @@ def main() -> int:
         if len(parts) == 1:
             found = work(options.count or usual)
         else:
-            done = subprocess.run([sys.executable, __file__, name, "--json"], stdout=subprocess.PIPE, text=True, env=os.environ)
+            done = subprocess.run(
+                [sys.executable, __file__, name, "--json"],
+                stdout=subprocess.PIPE,
+                text=True,
+                env=os.environ,
+            )
             found = json.loads(done.stdout or '{"broken": ["it ended without a result"]}')
         broken = figures["broken"] + [f"{name}: {b}" for b in found.pop("broken")]
         figures |= found | {"broken": broken}
@@ -180,7 +232,11 @@ def main() -> int:
         print(json.dumps(figures | {"broken": [b.split(": ", 1)[1] for b in figures["broken"]]}))
     else:
         print("| what | measured |\n|---|---|")
-        print("\n".join(f"| {what} | {value} |" for what, value in figures.items() if what != "broken"))
+        print(
+            "\n".join(
+                f"| {what} | {value} |" for what, value in figures.items() if what != "broken"
+            )
+        )
         print("\n" + ("\n".join(f"BROKEN {b}" for b in figures["broken"]) or "nothing broken"))
     return 1 if figures["broken"] else 0
 

@@ -12,10 +12,18 @@ TASK = Task("thin", tuple("abcdefghij"), native_px=32, input_px=64)
 PLAN = [(2, "mlp"), (4, "mlp"), (8, "resmlp"), (12, FINAL)]
 
 
-def thin_model(dim: int = 64, depth: int = 12, px: int = 64, heads: tuple[str, ...] = ("mlp", "resmlp"), seed: int = 0) -> MultiExitViT:
+def thin_model(
+    dim: int = 64,
+    depth: int = 12,
+    px: int = 64,
+    heads: tuple[str, ...] = ("mlp", "resmlp"),
+    seed: int = 0,
+) -> MultiExitViT:
     """A ViT of `depth` thin blocks with the given heads after every layer, in evaluation mode."""
     torch.manual_seed(seed)
-    vit = VisionTransformer(img_size=px, patch_size=16, embed_dim=dim, depth=depth, num_heads=dim // 64, num_classes=10)
+    vit = VisionTransformer(
+        img_size=px, patch_size=16, embed_dim=dim, depth=depth, num_heads=dim // 64, num_classes=10
+    )
     task = Task(TASK.name, TASK.labels, TASK.native_px, px)
     return MultiExitViT.untrained(Backbone(vit), task, heads).eval().requires_grad_(False)
 

@@ -1,4 +1,5 @@
-"""Toys for tests of training and scoring: pictures that a model can learn in seconds, and a count of the blocks it ran."""
+"""Toys for tests of training and scoring: pictures that a model can learn in seconds, and a count
+of the blocks it ran."""
 
 from pathlib import Path
 
@@ -17,7 +18,11 @@ def colours(each: int, classes: int = 3, side: int = 8, seed: int = 0) -> Pictur
     rng = np.random.default_rng(seed)
     y = np.tile(np.arange(classes), each)
     x = np.array(COLOURS)[y][:, :, None, None] + rng.normal(0, 15, (len(y), 3, side, side))
-    return Pictures(torch.from_numpy(x.clip(0, 255).astype(np.uint8)), torch.from_numpy(y), tuple("abc"[:classes]))
+    return Pictures(
+        torch.from_numpy(x.clip(0, 255).astype(np.uint8)),
+        torch.from_numpy(y),
+        tuple("abc"[:classes]),
+    )
 
 
 def write_folder(folder: Path, pictures: Pictures) -> Path:
@@ -30,7 +35,8 @@ def write_folder(folder: Path, pictures: Pictures) -> Path:
 
 
 def count_blocks(backbone: Backbone) -> list[int]:
-    """A list that grows by the layer's number whenever an encoder block of this backbone (or of a copy of it) runs."""
+    """A list that grows by the layer's number whenever an encoder block of this backbone (or of a
+    copy of it) runs."""
     calls: list[int] = []
     for layer, block in enumerate(backbone.vit.blocks, 1):
         block.register_forward_hook(lambda *_, layer=layer: calls.append(layer))

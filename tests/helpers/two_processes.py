@@ -27,4 +27,8 @@ def score() -> Predictions:
 
 if __name__ == "__main__":
     found = score()
-    np.savez(f"{sys.argv[1]}-{Accelerator(cpu=True).process_index}.npz", truth=found.truth, **{f: getattr(found, f) for f in FIELDS})
+    np.savez(
+        f"{sys.argv[1]}-{Accelerator(cpu=True).process_index}.npz",
+        truth=found.truth,
+        **{f: getattr(found, f) for f in FIELDS},
+    )

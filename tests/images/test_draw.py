@@ -23,7 +23,10 @@ def test_colour_appears_only_where_the_heat_is():
 
 def test_more_heat_is_brighter_for_any_colour_vision():
     black = np.zeros((4, 4, 3), np.uint8)
-    light = [overlay(black, np.full((4, 4), level)).astype(int).sum() for level in (0, 0.25, 0.5, 0.75, 1)]
+    light = [
+        overlay(black, np.full((4, 4), level)).astype(int).sum()
+        for level in (0, 0.25, 0.5, 0.75, 1)
+    ]
     assert light == sorted(light) and light[0] < light[-1]
 
 
@@ -40,15 +43,20 @@ def test_odd_values_count_as_the_nearest_legal_one():
 
 
 def test_strength_zero_shows_no_colour():
-    assert (overlay(PICTURE, np.ones((5, 5)), strength=0) == overlay(PICTURE, np.zeros((5, 5)))).all()
+    assert (
+        overlay(PICTURE, np.ones((5, 5)), strength=0) == overlay(PICTURE, np.zeros((5, 5)))
+    ).all()
 
 
-@pytest.mark.parametrize(("picture", "heat"), [
-    (PICTURE[..., 0], np.ones((4, 4))),
-    (PICTURE.astype(float), np.ones((4, 4))),
-    (PICTURE, np.ones((4, 4, 3))),
-    (PICTURE, np.ones((0, 4))),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("picture", "heat"),
+    [
+        (PICTURE[..., 0], np.ones((4, 4))),
+        (PICTURE.astype(float), np.ones((4, 4))),
+        (PICTURE, np.ones((4, 4, 3))),
+        (PICTURE, np.ones((0, 4))),
+    ],
+)
 def test_wrong_arrays_are_refused(picture, heat):
     with pytest.raises(ValueError, match="must be"):
         overlay(picture, heat)

@@ -1,4 +1,5 @@
-"""Hostile pictures: each ends in the right RGB picture or in one sentence, in bounded time and memory, and leaves no trace."""
+"""Hostile pictures: each ends in the right RGB picture or in one sentence, in bounded time and
+memory, and leaves no trace."""
 
 import gc
 import json
@@ -49,16 +50,24 @@ def test_each_file_ends_in_the_right_picture_or_the_right_sentence():
 @pytest.mark.parametrize("name", plain())
 def test_no_cut_of_a_picture_is_taken_for_the_whole(name):
     data = plain()[name]
-    # A byte or two of padding may end a file, so the last cuts may give the picture; none may give another one.
+    # A byte or two of padding may end a file, so the last cuts may give the picture; none may give
+    # another one.
     whole = read_image(data)
     for end in range(1, len(data)):
         result = outcome(data[:end])
-        assert isinstance(result, str) or (len(data) - end <= 2 and np.array_equal(result, whole)), f"cut at {end} of {len(data)}"
+        assert isinstance(result, str) or (
+            len(data) - end <= 2 and np.array_equal(result, whole)
+        ), f"cut at {end} of {len(data)}"
 
 
 def test_the_picture_is_an_array_of_its_own():
     pixels = read_image(plain()["png"])
-    assert pixels.dtype == np.uint8 and pixels.flags.c_contiguous and pixels.flags.writeable and pixels.flags.owndata
+    assert (
+        pixels.dtype == np.uint8
+        and pixels.flags.c_contiguous
+        and pixels.flags.writeable
+        and pixels.flags.owndata
+    )
 
 
 def test_sentences_name_the_limit():
@@ -103,11 +112,20 @@ def test_a_low_pillow_limit_set_elsewhere_gives_a_sentence(monkeypatch):
 
 
 def test_eight_threads_read_what_one_reads():
-    files = [case.data for case in corpus() if len(case.data) < 1_000_000 and "40mp" not in case.name and "scan" not in case.name]
+    files = [
+        case.data
+        for case in corpus()
+        if len(case.data) < 1_000_000 and "40mp" not in case.name and "scan" not in case.name
+    ]
     serial = [outcome(data) for data in files]
     with ThreadPoolExecutor(8) as pool:
-        for threaded in (pool.map(outcome, files), reversed(list(pool.map(outcome, reversed(files))))):
-            assert all(np.array_equal(one, other) for one, other in zip(serial, threaded, strict=True))
+        for threaded in (
+            pool.map(outcome, files),
+            reversed(list(pool.map(outcome, reversed(files)))),
+        ):
+            assert all(
+                np.array_equal(one, other) for one, other in zip(serial, threaded, strict=True)
+            )
 
 
 def test_mutations_are_the_same_each_time_and_differ_from_their_source():
@@ -127,10 +145,18 @@ def test_the_fuzzer_sees_a_broken_promise(monkeypatch):
 
 
 def fuzz(cases: int) -> dict:
-    """Run the fuzzer as a process of its own, whose peak memory is then that of reading pictures."""
-    command = [sys.executable, str(Path(__file__).parents[1] / "helpers" / "fuzz_images.py"), "--cases", str(cases), "--json"]
+    """Run the fuzzer as a process of its own, whose peak memory is then that of reading
+    pictures."""
+    command = [
+        sys.executable,
+        str(Path(__file__).parents[1] / "helpers" / "fuzz_images.py"),
+        "--cases",
+        str(cases),
+        "--json",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=3000)
-    # libtiff prints a line on damaged data, naming nothing of the file; nobody else prints anything.
+    # libtiff prints a line on damaged data, naming nothing of the file; nobody else prints
+    # anything.
     libtiff = re.compile(r"(tempfile\.tif|\w*(Decode|Fax|LZW|TIFF)\w*): ")
     assert [line for line in done.stderr.splitlines() if not libtiff.match(line)] == []
     return json.loads(done.stdout)
@@ -139,10 +165,12 @@ def fuzz(cases: int) -> dict:
 def check(figures: dict, cases: int) -> None:
     assert figures["failures"] == []  # each read or refused, under 2 s of CPU time and 500 MB
     assert figures["mutations"] == cases and figures["files"] == cases + len(corpus())
-    assert figures["read"] > cases / 10 and figures["refused"] > cases / 10  # the mutations are neither all noise nor all harmless
+    # the mutations are neither all noise nor all harmless
+    assert figures["read"] > cases / 10 and figures["refused"] > cases / 10
     assert figures["written_files"] == 0
     assert 0 < figures["slowest_cpu_s"] < 2
-    assert 100 < figures["largest_mb"] < 500  # the meter works: a picture of 40 megapixels is 120 MB
+    # the meter works: a picture of 40 megapixels is 120 MB
+    assert 100 < figures["largest_mb"] < 500
 
 
 def test_corpus_and_500_mutations_in_bounded_time_and_memory():
@@ -157,5 +185,13 @@ def test_corpus_and_10_000_mutations_in_bounded_time_and_memory():
 def test_a_photo_survives_unchanged():
     photo = np.random.default_rng(1).integers(0, 256, (37, 53, 3), np.uint8)
     for kind, options in (("PNG", {}), ("WEBP", {"lossless": True}), ("BMP", {}), ("TIFF", {})):
-        assert np.array_equal(read_image(save(Image.fromarray(photo), kind, **options)), photo), kind
-    assert np.abs(read_image(save(quarters(), "JPEG", quality=95, subsampling=0)).astype(int) - np.asarray(quarters())).mean() < 3
+        assert np.array_equal(read_image(save(Image.fromarray(photo), kind, **options)), photo), (
+            kind
+        )
+    assert (
+        np.abs(
+            read_image(save(quarters(), "JPEG", quality=95, subsampling=0)).astype(int)
+            - np.asarray(quarters())
+        ).mean()
+        < 3
+    )

@@ -1,4 +1,5 @@
-"""An answer whenever the clock stops: never a late one, never a made-up one, and the worker really stops."""
+"""An answer whenever the clock stops: never a late one, never a made-up one, and the worker really
+stops."""
 
 import math
 import sys
@@ -36,11 +37,18 @@ def slow(model, monkeypatch):
     return SimpleNamespace(model=model, ran=ran)
 
 
-@pytest.mark.parametrize("bad", [0, -3, math.nan, math.inf, -math.inf, "12", None, True, LONGEST_MS + 1, 10**400, [5], 1j])
+@pytest.mark.parametrize(
+    "bad",
+    [0, -3, math.nan, math.inf, -math.inf, "12", None, True, LONGEST_MS + 1, 10**400, [5], 1j],
+)
 def test_a_deadline_that_is_no_time_is_refused_in_one_sentence(model, bad):
     with pytest.raises(DeadlineError) as refused:
         answer_by(model, picture(), bad, PLAN)
-    assert "deadline" in str(refused.value) and "\n" not in str(refused.value) and len(str(refused.value)) < 120
+    assert (
+        "deadline" in str(refused.value)
+        and "\n" not in str(refused.value)
+        and len(str(refused.value)) < 120
+    )
 
 
 def test_numbers_of_any_kind_are_deadlines(model):
@@ -75,7 +83,10 @@ def test_the_clock_stops_the_run_in_the_middle(slow):
     answer = answer_by(slow.model, picture(), 100, plan)
     assert answer.ready and 1 <= answer.exit.layer <= 6
     assert answer.exit.elapsed_ms <= 100 <= answer.answered_ms
-    assert answer.in_flight[0] > answer.exit.layer and answer.wasted_blocks <= 2 + answer.overshoot_ms / 15
+    assert (
+        answer.in_flight[0] > answer.exit.layer
+        and answer.wasted_blocks <= 2 + answer.overshoot_ms / 15
+    )
     slow.ran.clear()
     answer_by(slow.model, picture(), 100, plan)
     settle()
@@ -98,12 +109,18 @@ def test_a_deadline_before_the_first_exit_says_when_that_one_is_ready(slow):
     assert not answer.ready and answer.exit is None and answer.finished == []
     assert answer.in_flight == (6, "mlp")
     assert 90 <= answer.first_ms < 2_000
-    assert answer.message == f"no exit had finished; the first is ready at about {answer.first_ms:.3g} ms"
+    assert (
+        answer.message
+        == f"no exit had finished; the first is ready at about {answer.first_ms:.3g} ms"
+    )
 
 
 def test_an_exit_that_finishes_late_is_reported_and_never_the_answer(slow, monkeypatch):
     wait = InterruptibleRun.wait
-    monkeypatch.setattr(InterruptibleRun, "wait", lambda self, s=None: (wait(self, s), time.sleep(0.06))[0])  # a caller woken 60 ms late
+    # a caller woken 60 ms late
+    monkeypatch.setattr(
+        InterruptibleRun, "wait", lambda self, s=None: (wait(self, s), time.sleep(0.06))[0]
+    )
     answer = answer_by(slow.model, picture(), 100, [(b, "mlp") for b in range(1, 13)])
     assert answer.overshoot_ms > 30 and answer.late
     assert answer.exit.elapsed_ms <= 100 < min(e.elapsed_ms for e in answer.late)
@@ -118,14 +135,19 @@ def interrupted_runs(model, runs_per_budget):
         for _ in range(runs_per_budget):
             answer = answer_by(model, picture(), float(budget), plan)
             overshoot.append(answer.overshoot_ms)
-            assert all(e.elapsed_ms <= budget for e in answer.finished) and all(e.elapsed_ms > budget for e in answer.late)
+            assert all(e.elapsed_ms <= budget for e in answer.finished) and all(
+                e.elapsed_ms > budget for e in answer.late
+            )
             if answer.ready:
-                assert answer.exit.scores == pytest.approx(expected[answer.exit.layer, answer.exit.head], abs=1e-5)
+                assert answer.exit.scores == pytest.approx(
+                    expected[answer.exit.layer, answer.exit.head], abs=1e-5
+                )
     return overshoot
 
 
 def test_never_a_late_answer_in_a_hundred_interrupted_runs(model):
-    assert len(interrupted_runs(model, 5)) == 100  # how soon it answers is for the slow test: other programs may be busy
+    # how soon it answers is for the slow test: other programs may be busy
+    assert len(interrupted_runs(model, 5)) == 100
 
 
 def test_the_interpreter_is_left_as_it_was(model):
@@ -186,16 +208,26 @@ def test_a_gpu_out_of_memory_goes_on_with_the_cpu_and_says_so(model, monkeypatch
 
     monkeypatch.setattr(type(model.backbone), "block", out_of_memory)
     answer = answer_by(model, picture(), 10_000, PLAN)
-    assert answer.exit.layer == 12 and answer.note == "the GPU ran out of memory; this was computed on the CPU"
+    assert (
+        answer.exit.layer == 12
+        and answer.note == "the GPU ran out of memory; this was computed on the CPU"
+    )
     monkeypatch.setattr(type(model.backbone), "block", block)
     assert answer_by(model, picture(), 10_000, PLAN).note == ""  # the next request is fine
 
 
 class FakeGpu:
-    """A device that needs `ms` for each launch between two events, in order, on its own clock; counts its synchronisations."""
+    """A device that needs `ms` for each launch between two events, in order, on its own clock;
+    counts its synchronisations."""
 
     def __init__(self, ms: float):
-        self.ms, self.free_at, self.synchronised, self.most_behind, self.open = ms / 1000, 0.0, 0, 0, []
+        self.ms, self.free_at, self.synchronised, self.most_behind, self.open = (
+            ms / 1000,
+            0.0,
+            0,
+            0,
+            [],
+        )
 
     def Event(self, enable_timing=False):  # noqa: N802 - torch's name
         return FakeEvent(self)
@@ -254,7 +286,8 @@ def test_a_slow_gpu_never_answers_with_an_exit_in_flight(model, monkeypatch):
         answer = answer_by(model, picture(), budget, plan)
         assert all(e.elapsed_ms <= budget for e in answer.finished)
         assert answer.ready == bool(answer.finished)
-        # The look-ahead of 2, the block being launched, the one in flight; more only if a busy machine woke the caller late.
+        # The look-ahead of 2, the block being launched, the one in flight; more only if a busy
+        # machine woke the caller late.
         assert answer.wasted_blocks <= 4 + answer.overshoot_ms / gpu.ms / 1000
         settle()
 
@@ -263,7 +296,8 @@ def test_a_slow_gpu_never_answers_with_an_exit_in_flight(model, monkeypatch):
 def test_launches_stay_within_the_look_ahead(model, look_ahead):
     gpu = FakeGpu(ms=2)
     list(fake_run(model, gpu, [(12, FINAL)], look_ahead))
-    assert gpu.most_behind <= look_ahead + 5  # an exit itself adds the run's own three marks and the copy's
+    # an exit itself adds the run's own three marks and the copy's
+    assert gpu.most_behind <= look_ahead + 5
 
 
 def test_an_interrupted_gpu_run_leaves_the_polling_loop(model):

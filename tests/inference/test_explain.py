@@ -1,4 +1,5 @@
-"""Attributions: right shape and range, through no later block, the same from any context, and true to what the exit reads."""
+"""Attributions: right shape and range, through no later block, the same from any context, and true
+to what the exit reads."""
 
 import numpy as np
 import pytest
@@ -17,7 +18,9 @@ PICTURE = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
 def model() -> MultiExitViT:
     torch.manual_seed(0)
     task = Task("cifar10", CIFAR10_LABELS, native_px=32, input_px=64)
-    model = MultiExitViT.untrained(Backbone.create("vit_tiny_patch16_224", 10, img_size=64), task, ("mlp", "resmlp"))
+    model = MultiExitViT.untrained(
+        Backbone.create("vit_tiny_patch16_224", 10, img_size=64), task, ("mlp", "resmlp")
+    )
     return model.eval().requires_grad_(False)
 
 
@@ -33,7 +36,10 @@ def test_every_method_gives_a_map_of_the_picture(model, method, place):
 @pytest.mark.parametrize("method", METHODS)
 def test_no_later_block_runs(model, method):
     ran = []
-    hooks = [block.register_forward_hook(lambda *_, i=i: ran.append(i)) for i, block in enumerate(model.backbone.vit.blocks, 1)]
+    hooks = [
+        block.register_forward_hook(lambda *_, i=i: ran.append(i))
+        for i, block in enumerate(model.backbone.vit.blocks, 1)
+    ]
     attribute(model, PICTURE, 4, "mlp", method)
     for hook in hooks:
         hook.remove()
@@ -61,14 +67,23 @@ def test_it_works_inside_inference_mode_and_leaves_no_trace_on_the_model(model):
 
 
 def test_another_class_gives_another_map(model):
-    assert not np.allclose(attribute(model, PICTURE, 6, "mlp", target=0), attribute(model, PICTURE, 6, "mlp", target=1))
+    assert not np.allclose(
+        attribute(model, PICTURE, 6, "mlp", target=0), attribute(model, PICTURE, 6, "mlp", target=1)
+    )
 
 
 def test_the_map_lights_where_an_exit_can_look():
-    """A head that reads one corner only: its saliency after no mixing at all must lie in that corner."""
+    """A head that reads one corner only: its saliency after no mixing at all must lie in that
+    corner."""
     torch.manual_seed(1)
     task = Task("cifar10", CIFAR10_LABELS, native_px=32, input_px=64)
-    model = MultiExitViT.untrained(Backbone.create("vit_tiny_patch16_224", 10, img_size=64), task, ("mlp",)).eval().requires_grad_(False)
+    model = (
+        MultiExitViT.untrained(
+            Backbone.create("vit_tiny_patch16_224", 10, img_size=64), task, ("mlp",)
+        )
+        .eval()
+        .requires_grad_(False)
+    )
     model.backbone.vit.blocks[0] = torch.nn.Identity()  # the tokens stay apart
 
     class Corner(torch.nn.Module):
@@ -90,7 +105,13 @@ def test_nothing_to_see_gives_zeros_not_numbers_that_are_none(model):
 
 def _deaf() -> MultiExitViT:
     task = Task("cifar10", CIFAR10_LABELS, native_px=32, input_px=64)
-    model = MultiExitViT.untrained(Backbone.create("vit_tiny_patch16_224", 10, img_size=64), task, ("mlp",)).eval().requires_grad_(False)
+    model = (
+        MultiExitViT.untrained(
+            Backbone.create("vit_tiny_patch16_224", 10, img_size=64), task, ("mlp",)
+        )
+        .eval()
+        .requires_grad_(False)
+    )
     model.heads["mlp"]["1"].mlp[-1].weight.zero_()
     return model
 
@@ -107,7 +128,11 @@ def test_unknown_names_are_refused_with_the_known_ones(model):
 def test_a_counters_tiles_are_explained_and_put_back_in_their_places(method, shape, whole):
     torch.manual_seed(0)
     task = TASKS["crowd"]
-    counter = MultiExitViT.untrained(transcrowd("vit_tiny_patch16_384", "token"), task, ("mlp",)).eval().requires_grad_(False)
+    counter = (
+        MultiExitViT.untrained(transcrowd("vit_tiny_patch16_384", "token"), task, ("mlp",))
+        .eval()
+        .requires_grad_(False)
+    )
     picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     heat = attribute(counter, picture, 1, "mlp", method)
     assert heat.shape == whole and heat.max() == 1 and heat.min() >= 0

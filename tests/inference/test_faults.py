@@ -1,4 +1,5 @@
-"""What goes wrong while the app runs - no memory, a failing worker, lost weights, a full disk, a closed browser - and that it goes on."""
+"""What goes wrong while the app runs - no memory, a failing worker, lost weights, a full disk, a
+closed browser - and that it goes on."""
 
 import json
 import resource
@@ -44,7 +45,9 @@ def python_has_no_memory(*_):
     raise MemoryError
 
 
-@pytest.mark.parametrize(("page", "fail"), [("watch", no_memory), ("latency", python_has_no_memory)])
+@pytest.mark.parametrize(
+    ("page", "fail"), [("watch", no_memory), ("latency", python_has_no_memory)]
+)
 def test_out_of_memory_is_said_and_the_next_run_is_fine(page, fail, tiny_weights, monkeypatch):
     with monkeypatch.context() as fault:
         fault.setattr(Backbone, "block", fail)
@@ -53,7 +56,9 @@ def test_out_of_memory_is_said_and_the_next_run_is_fine(page, fail, tiny_weights
     works(app)
 
 
-def test_an_error_in_the_worker_of_an_interrupted_run_is_said_and_the_next_run_is_fine(tiny_weights, monkeypatch):
+def test_an_error_in_the_worker_of_an_interrupted_run_is_said_and_the_next_run_is_fine(
+    tiny_weights, monkeypatch
+):
     app = works(open_app(page="latency", deadline="2000"))
     with monkeypatch.context() as fault:
         fault.setattr(Backbone, "block", lambda *_: 1 / 0)
@@ -69,7 +74,9 @@ def test_weights_deleted_while_running_are_named_and_their_return_is_noticed(los
     file.rename(tiny_weights / "away")
     app.run()
     assert not app.exception and len(app.error) == 1
-    assert app.error[0].value and (lost in app.error[0].value or "no weights" in app.error[0].value.lower())
+    assert app.error[0].value and (
+        lost in app.error[0].value or "no weights" in app.error[0].value.lower()
+    )
     (tiny_weights / "away").rename(file)
     works(app)
 
@@ -78,7 +85,10 @@ def test_one_deleted_head_is_named_and_the_rest_serves(tiny_weights):
     app = works(open_app())
     (tiny_weights / "cifar10" / BACKBONE / "heads" / "resmlp.safetensors").unlink()
     works(app)
-    assert "resmlp.safetensors" in app.warning[0].value and "resmlp" not in app.pills(key="head").options
+    assert (
+        "resmlp.safetensors" in app.warning[0].value
+        and "resmlp" not in app.pills(key="head").options
+    )
 
 
 def test_a_full_line_is_said_with_a_way_to_try_again(tiny_weights, monkeypatch):
@@ -104,19 +114,41 @@ def disk_is_full() -> None:
 
 
 @pytest.mark.parametrize("format", ["pt2", pytest.param("onnx", marks=pytest.mark.slow)])
-def test_a_disk_that_fills_up_during_export_is_one_sentence_and_leaves_no_half_file(format, tiny_weights, tmp_path):
+def test_a_disk_that_fills_up_during_export_is_one_sentence_and_leaves_no_half_file(
+    format, tiny_weights, tmp_path
+):
     if format == "onnx":
-        pytest.importorskip("onnxscript", reason="onnxscript is not installed (requirements-dev.txt)")
+        pytest.importorskip(
+            "onnxscript", reason="onnxscript is not installed (requirements-dev.txt)"
+        )
     out = tmp_path / f"cut.{format}"
-    command = [sys.executable, "-m", "mvit", "export", "--exit", "1", "--head", "mlp", "--format", format, "--out", str(out)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, preexec_fn=disk_is_full, timeout=180)
-    assert done.returncode == 2 and "cannot be written" in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    command = [
+        sys.executable,
+        "-m",
+        "mvit",
+        "export",
+        "--exit",
+        "1",
+        "--head",
+        "mlp",
+        "--format",
+        format,
+        "--out",
+        str(out),
+    ]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, preexec_fn=disk_is_full, timeout=180
+    )
+    assert (
+        done.returncode == 2 and "cannot be written" in done.stderr and done.stderr.count("\n") == 1
+    ), done.stderr
     assert [file.name for file in tmp_path.iterdir()] == ["weights"]
 
 
 @pytest.fixture(scope="module")
 def gate(tmp_path_factory) -> Path:
-    """While this file exists, no run gets past layer 1. Each visitor takes another example: one that was run before is not run again."""
+    """While this file exists, no run gets past layer 1. Each visitor takes another example: one
+    that was run before is not run again."""
     return tmp_path_factory.mktemp("gate") / "closed"
 
 
@@ -124,7 +156,9 @@ def gate(tmp_path_factory) -> Path:
 def server(tiny_bundle, gate):
     """An app with a gate, on a disk without room."""
     script = Path(__file__).parents[1] / "helpers" / "gated_app.py"
-    with Server(script, before=disk_is_full, MVIT_WEIGHTS=str(tiny_bundle), MVIT_TEST_GATE=str(gate)) as server:
+    with Server(
+        script, before=disk_is_full, MVIT_WEIGHTS=str(tiny_bundle), MVIT_TEST_GATE=str(gate)
+    ) as server:
         yield server
 
 
@@ -153,7 +187,9 @@ def test_who_closes_the_browser_frees_the_place_waiting_or_running(server, gate)
         assert not later.open("example=deer").alerts and len(later.rows()) == 13
 
 
-def test_a_visitor_who_changes_a_setting_while_waiting_has_one_place_and_gets_the_last_wish(server, gate):
+def test_a_visitor_who_changes_a_setting_while_waiting_has_one_place_and_gets_the_last_wish(
+    server, gate
+):
     with Visitor(server) as running, Visitor(server) as eager, Visitor(server) as last:
         gate.touch()
         running.ask("example=kitten")
@@ -168,4 +204,7 @@ def test_a_visitor_who_changes_a_setting_while_waiting_has_one_place_and_gets_th
         gate.unlink()
         for visitor in (running, eager, last):
             visitor.settled()
-        assert set(eager.rows()["head"]) == {"resmlp", "final"} and set(last.rows()["head"]) == {"mlp", "final"}
+        assert set(eager.rows()["head"]) == {"resmlp", "final"} and set(last.rows()["head"]) == {
+            "mlp",
+            "final",
+        }

@@ -13,7 +13,8 @@ from mvit.tasks import TASKS
 @pytest.fixture(scope="module")
 def model():
     model = thin_model(heads=("mlp",))
-    model.backbone.vit.head.bias[3] += 4  # sure of one class, so that rounding does not tip the scales
+    # sure of one class, so that rounding does not tip the scales
+    model.backbone.vit.head.bias[3] += 4
     return model
 
 
@@ -54,16 +55,20 @@ def test_float32_stays_when_a_class_changes(native, monkeypatch):
     measured(monkeypatch, 30.0, 10.0)
     model = thin_model(heads=("mlp",))
     model.backbone.vit.head.weight.zero_()
-    model.backbone.vit.head.bias.copy_(torch.tensor([1.0, 1.001] + [0.0] * 8))  # bfloat16 rounds 1.001 to 1
+    # bfloat16 rounds 1.001 to 1
+    model.backbone.vit.head.bias.copy_(torch.tensor([1.0, 1.001] + [0.0] * 8))
     choice = choose(model)
-    assert choice.dtype == "float32" and choice.same_top1 is False and "another class" in choice.reason
+    assert (
+        choice.dtype == "float32" and choice.same_top1 is False and "another class" in choice.reason
+    )
 
 
 def test_float32_stays_when_a_confidence_moves(native, monkeypatch):
     measured(monkeypatch, 30.0, 10.0)
     model = thin_model(heads=("mlp",))
     model.backbone.vit.head.weight.zero_()
-    model.backbone.vit.head.bias.copy_(torch.tensor([1000.0, 998.9] + [0.0] * 8))  # bfloat16 rounds 998.9 to 1000
+    # bfloat16 rounds 998.9 to 1000
+    model.backbone.vit.head.bias.copy_(torch.tensor([1000.0, 998.9] + [0.0] * 8))
     choice = choose(model)
     assert choice.dtype == "float32" and choice.confidence_gap > 0.02
 
@@ -89,13 +94,21 @@ def test_an_unknown_format_is_named(model):
 
 def test_a_real_probe_gives_a_full_record(model, native):
     choice = choose(model, n=2)
-    assert choice.dtype in precision.DTYPES and choice.float32_ms > 0 and choice.bfloat16_ms > 0 and choice.speedup > 0
+    assert (
+        choice.dtype in precision.DTYPES
+        and choice.float32_ms > 0
+        and choice.bfloat16_ms > 0
+        and choice.speedup > 0
+    )
 
 
 @pytest.mark.parametrize("task", ["cifar10", "crowd"])
 def test_the_probe_pictures_are_always_the_same_and_differ(task):
     first, again = probe_pictures(TASKS[task]), probe_pictures(TASKS[task])
-    assert all((a == b).all() for a, b in zip(first, again, strict=True)) and (first[0] != first[1]).any()
+    assert (
+        all((a == b).all() for a, b in zip(first, again, strict=True))
+        and (first[0] != first[1]).any()
+    )
 
 
 def test_a_slow_machine_is_not_probed_for_long(model, native, monkeypatch):
@@ -103,15 +116,26 @@ def test_a_slow_machine_is_not_probed_for_long(model, native, monkeypatch):
     now = iter(range(0, 1000, 3))
     monkeypatch.setattr(precision.time, "monotonic", lambda: next(now))
     asked = []
-    monkeypatch.setattr(precision, "rounds", lambda *a, _rounds=precision.rounds, **k: asked.append(1) or _rounds(*a, **k))
+    monkeypatch.setattr(
+        precision,
+        "rounds",
+        lambda *a, _rounds=precision.rounds, **k: asked.append(1) or _rounds(*a, **k),
+    )
     assert choose(model, n=50).dtype == "bfloat16" and len(asked) == 1
 
 
 def test_a_count_may_move_by_two_percent(native, monkeypatch):
     count = torch.tensor([[50.0]] * 6)
-    assert precision._agreement("mae", [count], [count * 1.01]) == (True, pytest.approx(0.01, abs=1e-4))
+    assert precision._agreement("mae", [count], [count * 1.01]) == (
+        True,
+        pytest.approx(0.01, abs=1e-4),
+    )
     assert precision._agreement("mae", [count], [count * 1.05])[1] > precision.MAX_CONFIDENCE_GAP
-    assert precision._agreement("mae", [count * 0], [count * 0 + 0.01])[1] < precision.MAX_CONFIDENCE_GAP  # an empty place
+    # an empty place
+    assert (
+        precision._agreement("mae", [count * 0], [count * 0 + 0.01])[1]
+        < precision.MAX_CONFIDENCE_GAP
+    )
 
 
 @pytest.mark.slow
@@ -122,5 +146,9 @@ def test_bfloat16_is_half_again_as_fast_for_vit_base():
     from mvit.models.multi_exit import MultiExitViT
     from mvit.tasks import TASKS
 
-    model = MultiExitViT(Backbone.create("vit_base_patch16_224", 10), TASKS["cifar10"], {}).eval().requires_grad_(False)
+    model = (
+        MultiExitViT(Backbone.create("vit_base_patch16_224", 10), TASKS["cifar10"], {})
+        .eval()
+        .requires_grad_(False)
+    )
     assert choose(model).speedup >= 1.5

@@ -1,4 +1,5 @@
-"""The backbone: one block at a time says what timm's own forward pass says, and what is not a plain ViT is refused."""
+"""The backbone: one block at a time says what timm's own forward pass says, and what is not a plain
+ViT is refused."""
 
 import pytest
 import timm
@@ -11,7 +12,9 @@ from mvit.models.backbone import Backbone
 
 def small(**options) -> VisionTransformer:
     torch.manual_seed(0)
-    return VisionTransformer(**{"img_size": 64, "embed_dim": 64, "depth": 5, "num_heads": 2, "num_classes": 7} | options).eval()
+    return VisionTransformer(
+        **{"img_size": 64, "embed_dim": 64, "depth": 5, "num_heads": 2, "num_classes": 7} | options
+    ).eval()
 
 
 @torch.inference_mode()
@@ -22,8 +25,17 @@ def stepwise(backbone: Backbone, image: torch.Tensor) -> torch.Tensor:
     return backbone.final(tokens)
 
 
-@pytest.mark.parametrize("options", [{}, {"pre_norm": True}, {"global_pool": "avg"}, {"dynamic_img_size": True}, {"no_embed_class": True},
-                                     {"init_values": 0.1, "qk_norm": True}])  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"pre_norm": True},
+        {"global_pool": "avg"},
+        {"dynamic_img_size": True},
+        {"no_embed_class": True},
+        {"init_values": 0.1, "qk_norm": True},
+    ],
+)
 def test_block_by_block_is_timms_own_forward(options):
     backbone, image = Backbone(small(**options)), torch.randn(2, 3, 64, 64)
     with torch.inference_mode():
@@ -57,19 +69,25 @@ def test_the_weights_keep_timms_names():
     assert names == set(small().state_dict())
 
 
-@pytest.mark.parametrize("model", [
-    lambda: timm.create_model("resnet18", num_classes=2),
-    lambda: timm.create_model("deit_tiny_distilled_patch16_224"),
-    lambda: small(class_token=False, global_pool="avg"),
-    lambda: small(reg_tokens=4),
-    lambda: torch.nn.Linear(2, 2),
-], ids=["convolutional", "two class tokens", "no class token", "registers", "no ViT"])  # fmt: skip
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda: timm.create_model("resnet18", num_classes=2),
+        lambda: timm.create_model("deit_tiny_distilled_patch16_224"),
+        lambda: small(class_token=False, global_pool="avg"),
+        lambda: small(reg_tokens=4),
+        lambda: torch.nn.Linear(2, 2),
+    ],
+    ids=["convolutional", "two class tokens", "no class token", "registers", "no ViT"],
+)
 def test_what_is_not_a_plain_vit_is_refused(model):
     with pytest.raises(ValueError, match="plain timm VisionTransformer with one class token"):
         Backbone(model())
 
 
-@pytest.mark.parametrize("name", ["resnet18", "deit_tiny_distilled_patch16_224", "vit_colossal_patch1_9999"])
+@pytest.mark.parametrize(
+    "name", ["resnet18", "deit_tiny_distilled_patch16_224", "vit_colossal_patch1_9999"]
+)
 def test_a_name_that_is_no_plain_vit_is_one_kind_of_error(name):
     with pytest.raises(ValueError):
         Backbone.create(name, 3)

@@ -1,4 +1,5 @@
-"""The heads beyond the paper: they are what their papers say, cost what they claim, and do not crowd out the seven."""
+"""The heads beyond the paper: they are what their papers say, cost what they claim, and do not
+crowd out the seven."""
 
 import math
 
@@ -20,7 +21,8 @@ def tokens():
 
 
 def shaken(name: str) -> Head:
-    """A head in evaluation mode with every parameter moved, so that no scale is 1 and no offset 0."""
+    """A head in evaluation mode with every parameter moved, so that no scale is 1 and no offset
+    0."""
     torch.manual_seed(2)
     head = EXTRA[name](DIM, GRID, OUT).eval().requires_grad_(False)
     for parameter in head.parameters():
@@ -48,7 +50,9 @@ def test_every_parameter_takes_part_in_learning(name, tokens):
     torch.manual_seed(0)
     head = EXTRA[name](DIM, GRID, OUT)
     F.cross_entropy(head(tokens), torch.tensor([0, 1, 2])).backward()
-    assert [n for n, p in head.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
+    assert [
+        n for n, p in head.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0
+    ] == []
 
 
 def norm(x: torch.Tensor, layer) -> torch.Tensor:
@@ -90,7 +94,9 @@ def test_perceivers_latents_ask_all_tokens_then_each_other(tokens):
     found = cross.proj((weights @ split(values)).transpose(1, 2).flatten(2))
     found = found + cross.mlp(norm(found, cross.norm))
     assert found.shape == (3, 16, DIM)
-    assert torch.allclose(head.describe(tokens), norm(head.latent(found), head.norm2).mean(1), atol=1e-4)
+    assert torch.allclose(
+        head.describe(tokens), norm(head.latent(found), head.norm2).mean(1), atol=1e-4
+    )
 
 
 def transform_flops(shape, *_, **__) -> int:
@@ -103,7 +109,9 @@ def transform_flops(shape, *_, **__) -> int:
 @pytest.mark.parametrize("dim, grid", [(192, 14), (192, 24), (384, 7)])
 def test_macs_agree_with_an_independent_counter(name, dim, grid):
     head = EXTRA[name](dim, grid, 10).eval().requires_grad_(False)
-    counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten._fft_c2c: transform_flops})
+    counter = FlopCounterMode(
+        display=False, custom_mapping={torch.ops.aten._fft_c2c: transform_flops}
+    )
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:
         head(torch.randn(1, 1 + grid * grid, dim))
     assert head.macs == pytest.approx(counter.get_total_flops() / 2, rel=0.01)

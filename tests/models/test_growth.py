@@ -1,4 +1,5 @@
-"""Growth: a wider network gives the same answers at every exit, costs what its width costs, and can use that width when trained."""
+"""Growth: a wider network gives the same answers at every exit, costs what its width costs, and can
+use that width when trained."""
 
 import copy
 import shutil
@@ -33,7 +34,13 @@ DEPTH = 2
 def architecture(name: str, dim: int, **changes) -> None:
     """Let timm know a small plain ViT of that name."""
 
-    def build(pretrained=False, pretrained_cfg=None, pretrained_cfg_overlay=None, cache_dir=None, **options):
+    def build(
+        pretrained=False,
+        pretrained_cfg=None,
+        pretrained_cfg_overlay=None,
+        cache_dir=None,
+        **options,
+    ):
         sizes = {"patch_size": 16, "embed_dim": dim, "depth": DEPTH, "num_heads": dim // 64}
         return VisionTransformer(**(sizes | changes | options))
 
@@ -51,7 +58,8 @@ architecture("thin_ragged", 100, num_heads=1)
 
 
 def trained(model: MultiExitViT) -> MultiExitViT:
-    """The model with every parameter shaken, so that norms, biases and scales matter as after training."""
+    """The model with every parameter shaken, so that norms, biases and scales matter as after
+    training."""
     generator = torch.Generator().manual_seed(1)
     for parameter in model.parameters():
         parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
@@ -60,7 +68,10 @@ def trained(model: MultiExitViT) -> MultiExitViT:
 
 def logits(model: MultiExitViT, x: torch.Tensor) -> dict:
     plan = [*model.exits(), (model.depth, FINAL)]
-    return {(layer, head): found.float() for layer, head, found, _ in model.steps(x.to(model.dtype), plan, CpuClock())}
+    return {
+        (layer, head): found.float()
+        for layer, head, found, _ in model.steps(x.to(model.dtype), plan, CpuClock())
+    }
 
 
 @pytest.fixture(scope="module")
@@ -99,15 +110,24 @@ def test_the_backbone_says_the_same_and_its_tokens_are_copies(small, large, x):
 def test_any_whole_factor_will_do(small, x, dim):
     heads = ["cnn_project", "mixer"]  # whose inner widths are no multiples then
     before, after = logits(small, x), logits(grow(small, f"thin_{dim}", heads), x)
-    assert max((after[e] - before[e]).abs().max() for e in after) < 1e-4 and len(after) == 2 * DEPTH + 1
+    assert (
+        max((after[e] - before[e]).abs().max() for e in after) < 1e-4
+        and len(after) == 2 * DEPTH + 1
+    )
 
 
 def test_it_is_an_ordinary_wide_model_with_its_sizes_and_macs(large):
     names = list(large.heads)
     plain = MultiExitViT.untrained(Backbone.create("thin_256", 10, img_size=64), large.task, names)
-    assert {k: v.shape for k, v in large.state_dict().items()} == {k: v.shape for k, v in plain.state_dict().items()}
-    assert [large.exit_macs(*e) for e in large.exits()] == [plain.exit_macs(*e) for e in plain.exits()]
-    assert large.backbone.vit.blocks[0].attn.num_heads == 4 and not any(m.training for m in large.modules())
+    assert {k: v.shape for k, v in large.state_dict().items()} == {
+        k: v.shape for k, v in plain.state_dict().items()
+    }
+    assert [large.exit_macs(*e) for e in large.exits()] == [
+        plain.exit_macs(*e) for e in plain.exits()
+    ]
+    assert large.backbone.vit.blocks[0].attn.num_heads == 4 and not any(
+        m.training for m in large.modules()
+    )
     assert large.grown_from == "ViT of 64 channels" and plain.grown_from is None
     assert all(v.isfinite().all() for v in large.state_dict().values())
 
@@ -137,10 +157,23 @@ def test_training_can_tell_the_copies_apart(small, x):
 
 def test_shares_are_positive_random_and_sum_to_one():
     source = copied(3, 7)
-    assert source.tolist() == [0, 1, 2, 0, 1, 2, 0] and copied(4, 8, groups=2).tolist() == [0, 1, 0, 1, 2, 3, 2, 3]
+    assert source.tolist() == [0, 1, 2, 0, 1, 2, 0] and copied(4, 8, groups=2).tolist() == [
+        0,
+        1,
+        0,
+        1,
+        2,
+        3,
+        2,
+        3,
+    ]
     found = shares(source, 5, torch.Generator().manual_seed(0))
     sums = torch.stack([found[:, source == c].sum(1) for c in range(3)])
-    assert torch.allclose(sums, torch.ones(3, 5)) and (found > 0).all() and found[:, 0].unique().numel() == 5
+    assert (
+        torch.allclose(sums, torch.ones(3, 5))
+        and (found > 0).all()
+        and found[:, 0].unique().numel() == 5
+    )
     assert torch.equal(shares(copied(3, 3), 2, torch.Generator()), torch.ones(2, 3))
 
 
@@ -151,12 +184,18 @@ def test_half_the_digits_keep_the_answers(small, x):
     assert all((after[e].softmax(1) - before[e].softmax(1)).abs().max() < 0.03 for e in after)
 
 
-@pytest.mark.parametrize("to, words", [
-    ("thin_deep", "3 encoder layers instead of 2"), ("thin_patch", "2 patches a side instead of 4"),
-    ("thin_heads", "32 channels for an attention head instead of 64"), ("thin_ragged", "channels for an attention head"),
-    ("thin_64", "64 channels are not a multiple of its 64"), ("no_such_vit", "no_such_vit"),
-    ("resnet18", "'resnet18' cannot be a backbone"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "to, words",
+    [
+        ("thin_deep", "3 encoder layers instead of 2"),
+        ("thin_patch", "2 patches a side instead of 4"),
+        ("thin_heads", "32 channels for an attention head instead of 64"),
+        ("thin_ragged", "channels for an attention head"),
+        ("thin_64", "64 channels are not a multiple of its 64"),
+        ("no_such_vit", "no_such_vit"),
+        ("resnet18", "'resnet18' cannot be a backbone"),
+    ],
+)
 def test_what_is_no_wider_version_is_refused(small, to, words):
     with pytest.raises(GrowthError, match=words):
         grow(small, to)
@@ -179,7 +218,9 @@ def test_the_small_model_is_left_as_it_was(small):
 def test_a_counter_grows_where_its_regressor_can(x, regressor):
     task = CrowdTask("crowd", regressor=regressor, input_px=64)
     body = transcrowd("thin_64", regressor, 64).requires_grad_(False)
-    model = trained(MultiExitViT(body, task, {"mlp": {1: HEADS["mlp"](64, 4, 1).requires_grad_(False)}}).eval())
+    model = trained(
+        MultiExitViT(body, task, {"mlp": {1: HEADS["mlp"](64, 4, 1).requires_grad_(False)}}).eval()
+    )
     if regressor == "gap":  # it averages neighbouring channels
         with pytest.raises(GrowthError, match="head 'final' cannot be grown"):
             grow(model, "thin_256")
@@ -190,7 +231,8 @@ def test_a_counter_grows_where_its_regressor_can(x, regressor):
 
 @pytest.fixture
 def base_is_thin(monkeypatch):
-    """ViT-B/16 stands for a ViT of 384 channels here, so that these tests are fast; one below takes the real size."""
+    """ViT-B/16 stands for a ViT of 384 channels here, so that these tests are fast; one below takes
+    the real size."""
     monkeypatch.setattr(growth, "backbone_for", partial(small_base, growth.backbone_for))
 
 
@@ -199,11 +241,22 @@ def small_base(build, architecture, task):
 
 
 def test_a_bundle_of_vit_tiny_gives_vit_base_too(tiny_weights, base_is_thin):
-    assert weights.bundles() == [("cifar10", BACKBONE)] and weights.offers() == [("cifar10", BACKBONE), ("cifar10", BASE)]
+    assert weights.bundles() == [("cifar10", BACKBONE)] and weights.offers() == [
+        ("cifar10", BACKBONE),
+        ("cifar10", BASE),
+    ]
     small, large = mvit.load("cifar10", device="cpu"), mvit.load("cifar10", BASE, device="cpu")
-    assert large.grown_from == BACKBONE and small.grown_from is None and not any(p.requires_grad for p in large.parameters())
+    assert (
+        large.grown_from == BACKBONE
+        and small.grown_from is None
+        and not any(p.requires_grad for p in large.parameters())
+    )
     a, b = small.trace(picture()), large.trace(picture())
-    assert np.allclose(a.confidence, b.confidence, atol=1e-4) and (a.practical == b.practical).all() and (b.macs > 3 * a.macs).all()
+    assert (
+        np.allclose(a.confidence, b.confidence, atol=1e-4)
+        and (a.practical == b.practical).all()
+        and (b.macs > 3 * a.macs).all()
+    )
     assert list(mvit.load("cifar10", BASE, device="cpu", heads=["mlp"]).heads) == ["mlp"]
 
 
@@ -214,7 +267,9 @@ def test_its_card_tells_the_same_accuracies_and_its_own_macs(tiny_weights, base_
     assert [e["accuracy"] for e in own["exits"]] == [e["accuracy"] for e in card["exits"]]
     model = mvit.load("cifar10", BASE, device="cpu", heads=["mlp"])
     told = {(e["layer"], e["head"]): e["macs"] for e in own["exits"]}
-    assert all(told[e] == model.exit_macs(*e) for e in model.exits()) and own["final"]["macs"] == model.exit_macs(12, FINAL)
+    assert all(told[e] == model.exit_macs(*e) for e in model.exits()) and own["final"][
+        "macs"
+    ] == model.exit_macs(12, FINAL)
     assert weights.folder("cifar10", BASE) == weights.folder("cifar10", BACKBONE)
 
 
@@ -243,11 +298,17 @@ def test_a_counter_is_offered_grown_if_its_regressor_can(regressor, offered, tin
     assert (("people", BASE) in weights.offers()) == offered
     if offered:
         own = weights.card_of("people", BASE)
-        assert own["splits"]["part_A"]["final"] == own["final"] and own["final"]["macs"] > 5 * card["final"]["macs"]
+        assert (
+            own["splits"]["part_A"]["final"] == own["final"]
+            and own["final"]["macs"] > 5 * card["final"]["macs"]
+        )
         assert own["final"]["mae"] == card["final"]["mae"]
 
 
-@pytest.mark.skipif(not (weights.ROOT / "cifar10" / BACKBONE / "card.json").exists(), reason="the bundled CIFAR-10 weights are not here")
+@pytest.mark.skipif(
+    not (weights.ROOT / "cifar10" / BACKBONE / "card.json").exists(),
+    reason="the bundled CIFAR-10 weights are not here",
+)
 def test_the_bundled_weights_grow_to_the_papers_size(monkeypatch):
     monkeypatch.setenv("MVIT_WEIGHTS", str(weights.ROOT))
     if ("cifar10", BASE) in weights.bundles():

@@ -19,7 +19,8 @@ def tokens():
 
 
 def shaken(name: str, **sizes) -> Head:
-    """A head in evaluation mode with every parameter moved, so that no scale is 1 and no offset 0."""
+    """A head in evaluation mode with every parameter moved, so that no scale is 1 and no offset
+    0."""
     torch.manual_seed(2)
     head = HEADS[name](**{"dim": DIM, "grid": GRID, "out": OUT} | sizes).eval()
     with torch.no_grad():
@@ -44,8 +45,18 @@ def test_any_batch_becomes_batch_by_outputs(name, grid, out):
 @pytest.mark.parametrize("name", SEVEN)
 def test_every_head_ends_in_three_dense_layers_and_two_dropouts(name):
     mlp = HEADS[name](DIM, GRID, OUT).mlp
-    assert [type(layer) for layer in mlp] == [nn.Linear, nn.GELU, nn.Dropout, nn.Linear, nn.GELU, nn.Dropout, nn.Linear]
-    assert mlp[-1].out_features == OUT and all(layer.p > 0 for layer in mlp if isinstance(layer, nn.Dropout))
+    assert [type(layer) for layer in mlp] == [
+        nn.Linear,
+        nn.GELU,
+        nn.Dropout,
+        nn.Linear,
+        nn.GELU,
+        nn.Dropout,
+        nn.Linear,
+    ]
+    assert mlp[-1].out_features == OUT and all(
+        layer.p > 0 for layer in mlp if isinstance(layer, nn.Dropout)
+    )
 
 
 @pytest.mark.parametrize("name", SEVEN)
@@ -84,10 +95,19 @@ def test_mixer_is_the_papers_formula_token_by_token(tokens):
     head = shaken("mixer")
     x, results = tokens, []
     for picture in x:  # (1+N, D)
-        mixed = gelu(norm(picture, head.norm1).T @ head.f1.weight.T + head.f1.bias) @ head.f2.weight.T + head.f2.bias  # (D, 1+N)
+        # (D, 1+N)
+        mixed = (
+            gelu(norm(picture, head.norm1).T @ head.f1.weight.T + head.f1.bias) @ head.f2.weight.T
+            + head.f2.bias
+        )
         u = picture + mixed.T
         y = torch.stack(
-            [token + gelu(norm(token, head.norm2) @ head.f3.weight.T + head.f3.bias) @ head.f4.weight.T + head.f4.bias for token in u]
+            [
+                token
+                + gelu(norm(token, head.norm2) @ head.f3.weight.T + head.f3.bias) @ head.f4.weight.T
+                + head.f4.bias
+                for token in u
+            ]
         )
         results.append(y.mean(0))  # global average pooling
     check(head, tokens, torch.stack(results))
@@ -106,7 +126,12 @@ def test_resmlp_is_the_papers_formula_token_by_token(tokens):
         u = picture + aff(mixed.T, head.aff2)
         y = torch.stack(
             [
-                token + aff(gelu(aff(token, head.aff3) @ head.f2.weight.T + head.f2.bias) @ head.f3.weight.T + head.f3.bias, head.aff4)
+                token
+                + aff(
+                    gelu(aff(token, head.aff3) @ head.f2.weight.T + head.f2.bias) @ head.f3.weight.T
+                    + head.f3.bias,
+                    head.aff4,
+                )
                 for token in u
             ]
         )
@@ -135,8 +160,14 @@ def test_convolutional_heads_lay_patches_out_row_by_row(name, grid):
     window = head.pool.kernel_size
     found = F.conv2d(image, head.conv.weight, head.conv.bias, padding=1)
     side = grid // window
-    pooled = torch.stack([found[:, :, r * window : (r + 1) * window, c * window : (c + 1) * window].amax((2, 3))
-                          for r in range(side) for c in range(side)], 2)  # fmt: skip
+    pooled = torch.stack(
+        [
+            found[:, :, r * window : (r + 1) * window, c * window : (c + 1) * window].amax((2, 3))
+            for r in range(side)
+            for c in range(side)
+        ],
+        2,
+    )
     assert window == (2 if grid == 14 else 1)
     check(head, tokens, pooled.flatten(1))
 
@@ -144,14 +175,18 @@ def test_convolutional_heads_lay_patches_out_row_by_row(name, grid):
 def test_the_class_token_matters_except_where_it_is_ignored(tokens):
     changed = tokens.clone()
     changed[:, 0] += 1 + torch.randn(DIM)
-    moved = {name: not torch.allclose(shaken(name)(tokens), shaken(name)(changed)) for name in SEVEN}
+    moved = {
+        name: not torch.allclose(shaken(name)(tokens), shaken(name)(changed)) for name in SEVEN
+    }
     assert moved == dict.fromkeys(SEVEN, True) | {"cnn_ignore": False}
 
 
 def test_the_patches_matter_except_to_mlp(tokens):
     changed = tokens.clone()
     changed[:, 5] += 1 + torch.randn(DIM)
-    moved = {name: not torch.allclose(shaken(name)(tokens), shaken(name)(changed)) for name in SEVEN}
+    moved = {
+        name: not torch.allclose(shaken(name)(tokens), shaken(name)(changed)) for name in SEVEN
+    }
     assert moved == dict.fromkeys(SEVEN, True) | {"mlp": False}
 
 

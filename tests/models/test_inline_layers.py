@@ -12,7 +12,9 @@ from mvit.models.inline_layers import embedding, encoder_layer, plain_embedding,
 
 def small(**options) -> VisionTransformer:
     torch.manual_seed(0)
-    vit = VisionTransformer(**{"img_size": 64, "embed_dim": 64, "depth": 3, "num_heads": 2, "num_classes": 7} | options).eval()
+    vit = VisionTransformer(
+        **{"img_size": 64, "embed_dim": 64, "depth": 3, "num_heads": 2, "num_classes": 7} | options
+    ).eval()
     for p in vit.parameters():
         torch.nn.init.normal_(p, std=0.2)
     return vit
@@ -23,7 +25,9 @@ def used(monkeypatch):
     """Which straight-line functions the backbone called, in order."""
     calls = []
     for function in (embedding, encoder_layer):
-        monkeypatch.setattr(module, function.__name__, lambda *a, f=function: (calls.append(f.__name__), f(*a))[1])
+        monkeypatch.setattr(
+            module, function.__name__, lambda *a, f=function: (calls.append(f.__name__), f(*a))[1]
+        )
     return calls
 
 
@@ -49,7 +53,9 @@ def test_the_embedding_is_timms_up_to_rounding():
         expected = vit._pos_embed(vit.patch_embed(image))
         assert (embedding(vit, image) - expected).abs().max() < 1e-5 * expected.abs().max()
         turned = image.transpose(2, 3)  # not contiguous
-        assert torch.allclose(embedding(vit, turned), vit._pos_embed(vit.patch_embed(turned)), atol=1e-4)
+        assert torch.allclose(
+            embedding(vit, turned), vit._pos_embed(vit.patch_embed(turned)), atol=1e-4
+        )
 
 
 def test_a_plain_backbone_takes_the_straight_way_when_nobody_watches(used):
@@ -78,11 +84,20 @@ def test_gradients_training_hooks_and_other_sizes_get_the_modules(used):
     assert ran == [1, 2, 3] and used == ["embedding"]
 
 
-@pytest.mark.parametrize("options", [{"init_values": 0.1}, {"qk_norm": True}, {"act_layer": torch.nn.ReLU}])
+@pytest.mark.parametrize(
+    "options", [{"init_values": 0.1}, {"qk_norm": True}, {"act_layer": torch.nn.ReLU}]
+)
 def test_another_layer_is_told_apart(options):
-    assert plain_layer(small().blocks[0]) and not plain_layer(small(**options).blocks[0]) and not plain_layer(torch.nn.Identity())
+    assert (
+        plain_layer(small().blocks[0])
+        and not plain_layer(small(**options).blocks[0])
+        and not plain_layer(torch.nn.Identity())
+    )
 
 
-@pytest.mark.parametrize("options", [{"pre_norm": True}, {"no_embed_class": True}, {"reg_tokens": 2}, {"pos_embed": "none"}])
+@pytest.mark.parametrize(
+    "options",
+    [{"pre_norm": True}, {"no_embed_class": True}, {"reg_tokens": 2}, {"pos_embed": "none"}],
+)
 def test_another_embedding_is_told_apart(options):
     assert plain_embedding(small()) and not plain_embedding(small(**options))

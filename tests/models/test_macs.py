@@ -1,4 +1,5 @@
-"""Closed-form multiply-accumulates against PyTorch's own counter, which watches the real operations."""
+"""Closed-form multiply-accumulates against PyTorch's own counter, which watches the real
+operations."""
 
 import pytest
 import torch
@@ -25,7 +26,9 @@ def counted(work) -> float:
 
 @pytest.fixture(scope="module")
 def model():
-    return MultiExitViT.untrained(Backbone.create("vit_tiny_patch16_224", OUT), TASKS["cifar10"], tuple(HEADS), [1, 7]).eval()
+    return MultiExitViT.untrained(
+        Backbone.create("vit_tiny_patch16_224", OUT), TASKS["cifar10"], tuple(HEADS), [1, 7]
+    ).eval()
 
 
 @pytest.fixture(scope="module")
@@ -35,14 +38,22 @@ def tokens():
 
 def test_the_whole_backbone(model):
     image = torch.randn(1, 3, 224, 224)
-    assert model.backbone_macs.total == pytest.approx(counted(lambda: model.backbone(image)), rel=ONE_PERCENT)
+    assert model.backbone_macs.total == pytest.approx(
+        counted(lambda: model.backbone(image)), rel=ONE_PERCENT
+    )
 
 
 def test_each_part_of_the_backbone(model, tokens):
     parts, image = model.backbone_macs, torch.randn(1, 3, 224, 224)
-    assert parts.embed == pytest.approx(counted(lambda: model.backbone.embed(image)), rel=ONE_PERCENT)
-    assert parts.block == pytest.approx(counted(lambda: model.backbone.block(tokens, 3)), rel=ONE_PERCENT)
-    assert parts.final == pytest.approx(counted(lambda: model.backbone.final(tokens)), rel=ONE_PERCENT)
+    assert parts.embed == pytest.approx(
+        counted(lambda: model.backbone.embed(image)), rel=ONE_PERCENT
+    )
+    assert parts.block == pytest.approx(
+        counted(lambda: model.backbone.block(tokens, 3)), rel=ONE_PERCENT
+    )
+    assert parts.final == pytest.approx(
+        counted(lambda: model.backbone.final(tokens)), rel=ONE_PERCENT
+    )
 
 
 @pytest.mark.parametrize("name", HEADS)
@@ -62,7 +73,8 @@ def test_mlp_is_the_cheapest_head_and_vit_the_dearest(dim, grid):
     with torch.device("meta"):
         cost = {name: HEADS[name](dim, grid, OUT).macs for name in HEADS}
     assert min(cost, key=cost.get) == "mlp" and max(cost, key=cost.get) == "vit"
-    assert len(set(cost.values()) - {cost["mlp"], cost["vit"]}) >= len(HEADS) - 3  # only cnn_add and cnn_ignore cost the same
+    # only cnn_add and cnn_ignore cost the same
+    assert len(set(cost.values()) - {cost["mlp"], cost["vit"]}) >= len(HEADS) - 3
 
 
 def test_a_vit_head_costs_one_encoder_layer_more_than_its_mlp(model):
@@ -73,4 +85,6 @@ def test_a_vit_head_costs_one_encoder_layer_more_than_its_mlp(model):
 def test_a_narrow_encoder_is_counted_with_its_own_hidden_width():
     model = thin_model(heads=("mlp",), depth=2)
     image = torch.randn(1, 3, 64, 64)
-    assert model.backbone_macs.total == pytest.approx(counted(lambda: model.backbone(image)), rel=ONE_PERCENT)
+    assert model.backbone_macs.total == pytest.approx(
+        counted(lambda: model.backbone(image)), rel=ONE_PERCENT
+    )

@@ -12,7 +12,19 @@ from toys import count_blocks
 from mvit.models import multi_exit
 from mvit.models.multi_exit import FINAL, MultiExitViT, PlanError
 
-COLUMNS = ["layer", "head", "prediction", "label", "confidence", "entropy", "margin", "ms", "head_ms", "macs", "practical"]
+COLUMNS = [
+    "layer",
+    "head",
+    "prediction",
+    "label",
+    "confidence",
+    "entropy",
+    "margin",
+    "ms",
+    "head_ms",
+    "macs",
+    "practical",
+]
 
 
 @pytest.fixture
@@ -53,13 +65,16 @@ def test_a_trace_runs_every_block_once_whatever_the_number_of_heads(model, heads
     assert len(table) == 12 * (3 if heads is None else len(heads)) + 1
 
 
-@pytest.mark.parametrize("plan, words", [
-    ([], "empty"),
-    ([(1, "mlp"), (13, "mlp")], "'mlp' after layer 13"),
-    ([(1, "mlp"), (0, "mlp")], "layer 0"),
-    ([(1, "mlp"), (2, "vit")], "'vit' after layer 2; heads: mlp, cnn_add, resmlp"),
-    ([(1, "mlp"), (3, FINAL)], "'final' after layer 3"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "plan, words",
+    [
+        ([], "empty"),
+        ([(1, "mlp"), (13, "mlp")], "'mlp' after layer 13"),
+        ([(1, "mlp"), (0, "mlp")], "layer 0"),
+        ([(1, "mlp"), (2, "vit")], "'vit' after layer 2; heads: mlp, cnn_add, resmlp"),
+        ([(1, "mlp"), (3, FINAL)], "'final' after layer 3"),
+    ],
+)
 def test_a_wrong_plan_is_refused_before_anything_runs(model, plan, words):
     calls = count_blocks(model.backbone)
     with pytest.raises(PlanError, match=words):
@@ -69,7 +84,12 @@ def test_a_wrong_plan_is_refused_before_anything_runs(model, plan, words):
 
 def test_plans_run_by_layer_in_whatever_order_they_are_written(model):
     plan = [(12, FINAL), (5, "mlp"), (12, "mlp"), (2, "resmlp")]
-    assert [(e.layer, e.head) for e in model.run(picture(), plan)] == [(2, "resmlp"), (5, "mlp"), (12, "mlp"), (12, FINAL)]
+    assert [(e.layer, e.head) for e in model.run(picture(), plan)] == [
+        (2, "resmlp"),
+        (5, "mlp"),
+        (12, "mlp"),
+        (12, FINAL),
+    ]
 
 
 def test_a_run_says_what_the_trace_says(model):
@@ -77,8 +97,16 @@ def test_a_run_says_what_the_trace_says(model):
     exits = list(model.run(picture(3), [*model.exits(), (12, FINAL)]))
     assert len(exits) == len(table) == 37
     for exit, row in zip(exits, table.itertuples(), strict=True):
-        assert (exit.layer, exit.head, exit.prediction, exit.label, exit.macs) == (row.layer, row.head, row.prediction, row.label, row.macs)
-        assert exit.confidence == pytest.approx(row.confidence, abs=1e-6) and exit.entropy == pytest.approx(row.entropy, abs=1e-5)
+        assert (exit.layer, exit.head, exit.prediction, exit.label, exit.macs) == (
+            row.layer,
+            row.head,
+            row.prediction,
+            row.label,
+            row.macs,
+        )
+        assert exit.confidence == pytest.approx(
+            row.confidence, abs=1e-6
+        ) and exit.entropy == pytest.approx(row.entropy, abs=1e-5)
         assert exit.margin == pytest.approx(row.margin, abs=1e-6)
 
 
@@ -96,14 +124,20 @@ def test_an_exit_describes_its_scores(model):
     assert exit.prediction == scores.argmax() and exit.label == "abcdefghij"[scores.argmax()]
     second, first = np.sort(scores)[-2:]
     assert exit.confidence == pytest.approx(first) and exit.margin == pytest.approx(first - second)
-    assert exit.entropy == pytest.approx(-(scores * np.log(scores)).sum()) and 0 < exit.entropy <= math.log(10)
+    assert exit.entropy == pytest.approx(
+        -(scores * np.log(scores)).sum()
+    ) and 0 < exit.entropy <= math.log(10)
     assert exit.macs == model.backbone_macs.up_to(6) + model.head_at(6, "resmlp").macs
 
 
 def test_a_trace_is_a_table_that_names_device_and_format(model):
     table = model.trace(picture(), ["resmlp"])
     assert list(table.columns) == COLUMNS
-    assert list(table.layer) == [*range(1, 13), 12] and set(table["head"][:-1]) == {"resmlp"} and table["head"].iloc[-1] == FINAL
+    assert (
+        list(table.layer) == [*range(1, 13), 12]
+        and set(table["head"][:-1]) == {"resmlp"}
+        and table["head"].iloc[-1] == FINAL
+    )
     assert table.attrs == {"device": "cpu", "dtype": "float32"}
 
 
@@ -120,13 +154,16 @@ def test_practical_exits_are_marked_and_make_a_plan():
 def test_only_the_layers_that_have_heads_are_exits():
     backbone, task = thin_model(depth=6).backbone, thin_model().task
     model = MultiExitViT.untrained(backbone, task, ("mlp", "mixer"), [2, 5])
-    assert model.exits() == [(2, "mlp"), (2, "mixer"), (5, "mlp"), (5, "mixer")] and model.exits("mixer") == [(2, "mixer"), (5, "mixer")]
+    assert model.exits() == [(2, "mlp"), (2, "mixer"), (5, "mlp"), (5, "mixer")] and model.exits(
+        "mixer"
+    ) == [(2, "mixer"), (5, "mixer")]
     with pytest.raises(PlanError, match="layer 3"):
         model.run(picture(), [(3, "mlp")])
 
 
 class Ticks:
-    """A clock whose time is set by hand: embedding costs 1, a block 10, a head 100 (see `timed_model`)."""
+    """A clock whose time is set by hand: embedding costs 1, a block 10, a head 100 (see
+    `timed_model`)."""
 
     def __init__(self):
         self.now = 0.0
@@ -178,8 +215,11 @@ def test_inference_mode_stays_inside_the_run(model):
         assert not torch.is_inference_mode_enabled()
         weight = torch.ones(2, requires_grad=True)
         (weight * 2).sum().backward()  # the caller can still learn
-    for _, _, logits, _ in model.requires_grad_(True).steps(model.to_input(picture()), [(1, "mlp"), (2, "mlp")], Ticks()):
-        assert not torch.is_inference_mode_enabled() and logits.is_inference()  # the run itself keeps no graph
+    for _, _, logits, _ in model.requires_grad_(True).steps(
+        model.to_input(picture()), [(1, "mlp"), (2, "mlp")], Ticks()
+    ):
+        # the run itself keeps no graph
+        assert not torch.is_inference_mode_enabled() and logits.is_inference()
     assert not torch.is_inference_mode_enabled()
 
 
@@ -201,7 +241,10 @@ def test_lean_heads_answer_the_same():
     full = model.trace(picture())
     model.lean(True)
     lean = model.trace(picture())
-    assert np.abs(full.confidence - lean.confidence).max() < 1e-5 and (full.prediction == lean.prediction).all()
+    assert (
+        np.abs(full.confidence - lean.confidence).max() < 1e-5
+        and (full.prediction == lean.prediction).all()
+    )
 
 
 def test_a_model_in_bfloat16_answers_and_says_so():

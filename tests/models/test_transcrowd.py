@@ -1,4 +1,5 @@
-"""Counting: the published way from a picture to six tiles, the regressors, published checkpoints, and a counter through the engine."""
+"""Counting: the published way from a picture to six tiles, the regressors, published checkpoints,
+and a counter through the engine."""
 
 from dataclasses import asdict
 
@@ -18,14 +19,18 @@ SMALL = {"depth": 2, "embed_dim": 64, "num_heads": 1}
 
 
 def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
-    coarse = np.random.default_rng(seed).integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), dtype=np.uint8)
+    coarse = np.random.default_rng(seed).integers(
+        0, 256, (height // 8 + 1, width // 8 + 1, 3), dtype=np.uint8
+    )
     return cv2.resize(coarse, (width, height))
 
 
 @pytest.fixture(scope="module")
 def counter() -> MultiExitViT:
     torch.manual_seed(0)
-    return MultiExitViT.untrained(backbone_for("vit_tiny_patch16_384", TASK, **SMALL), TASK, ("mlp", "resmlp")).eval()
+    return MultiExitViT.untrained(
+        backbone_for("vit_tiny_patch16_384", TASK, **SMALL), TASK, ("mlp", "resmlp")
+    ).eval()
 
 
 @pytest.mark.parametrize(("height", "width"), [(768, 1024), (600, 1500), (1000, 700)])
@@ -37,8 +42,15 @@ def test_tiles_are_the_published_ones(height, width):
     expected = []
     for column in range(size[0] // 384):
         for row in range(size[1] // 384):
-            tile = resized[row * 384 : row * 384 + 384, column * 384 : column * 384 + 384].astype(np.float64) / 255
-            expected.append(((tile - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)).transpose(2, 0, 1))
+            tile = (
+                resized[row * 384 : row * 384 + 384, column * 384 : column * 384 + 384].astype(
+                    np.float64
+                )
+                / 255
+            )
+            expected.append(
+                ((tile - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)).transpose(2, 0, 1)
+            )
     got = TASK.prepare(image)
     assert got.shape == (6, 3, 384, 384) and np.abs(got.numpy() - np.stack(expected)).max() < 1e-5
 
@@ -62,14 +74,23 @@ def test_boxes_cover_the_stretched_picture_once():
         assert (seen == 1).all()
 
 
-@pytest.mark.parametrize(("regressor", "names"), [("token", ("head", "output1.2")), ("gap", ("output1.1", "output1.4"))])
+@pytest.mark.parametrize(
+    ("regressor", "names"), [("token", ("head", "output1.2")), ("gap", ("output1.1", "output1.4"))]
+)
 def test_a_published_checkpoint_fits_and_counts_as_published(regressor, names):
     backbone = transcrowd("vit_base_patch16_384", regressor, depth=1).eval()
     torch.manual_seed(1)
-    theirs = {k: torch.randn_like(v) * 0.02 for k, v in backbone.vit.state_dict().items() if not k.startswith("head.")}
+    theirs = {
+        k: torch.randn_like(v) * 0.02
+        for k, v in backbone.vit.state_dict().items()
+        if not k.startswith("head.")
+    }
     shapes = {"token": ((1000, 768), (1, 1000)), "gap": ((128, 576 * 48), (1, 128))}[regressor]
     for name, shape in zip(names, shapes, strict=True):
-        theirs |= {f"{name}.weight": torch.randn(shape) * 0.02, f"{name}.bias": torch.randn(shape[0])}
+        theirs |= {
+            f"{name}.weight": torch.randn(shape) * 0.02,
+            f"{name}.bias": torch.randn(shape[0]),
+        }
     load_published(backbone, {f"module.{k}": v for k, v in theirs.items()})
     x = torch.randn(1, 3, 384, 384)
     with torch.no_grad():
@@ -98,17 +119,27 @@ def test_run_trace_and_deadline_count(counter):
     table = counter.trace(image)
     for e in exits:
         row = table[(table.layer == e.layer) & (table["head"] == e.head)].iloc[0]
-        assert len(e.tiles) == 6 and e.count == sum(e.tiles) and row["count"] == pytest.approx(e.count, abs=1e-3)
+        assert (
+            len(e.tiles) == 6
+            and e.count == sum(e.tiles)
+            and row["count"] == pytest.approx(e.count, abs=1e-3)
+        )
         assert row.tiles == pytest.approx(e.tiles, abs=1e-3) and e.label == str(round(e.count))
     assert table.iloc[-1]["head"] == FINAL and (table.macs > 0).all()
     answer = answer_by(counter, image, 30_000, plan)
-    assert answer.exit.head == FINAL and answer.exit.count == pytest.approx(exits[-1].count, abs=1e-3)
+    assert answer.exit.head == FINAL and answer.exit.count == pytest.approx(
+        exits[-1].count, abs=1e-3
+    )
 
 
 def test_all_tiles_go_through_as_one_batch(counter, monkeypatch):
     sizes = []
     block = counter.backbone.block
-    monkeypatch.setattr(counter.backbone, "block", lambda tokens, layer: sizes.append(len(tokens)) or block(tokens, layer))
+    monkeypatch.setattr(
+        counter.backbone,
+        "block",
+        lambda tokens, layer: sizes.append(len(tokens)) or block(tokens, layer),
+    )
     list(counter.run(picture(60, 90), [(2, FINAL)]))
     assert sizes == [6, 6]
 
@@ -116,9 +147,23 @@ def test_all_tiles_go_through_as_one_batch(counter, monkeypatch):
 def test_a_bundle_comes_back_as_a_counter(counter, tmp_path, monkeypatch):
     monkeypatch.setenv("MVIT_WEIGHTS", str(tmp_path))
     torch.manual_seed(0)
-    model = MultiExitViT.untrained(backbone_for("vit_tiny_patch16_384", TASK), TASK, ("mlp",), layers=[1]).half().float().eval()
-    card = {"task": asdict(TASK), "architecture": "vit_tiny_patch16_384", "layers": [1], "exits": []}
+    model = (
+        MultiExitViT.untrained(
+            backbone_for("vit_tiny_patch16_384", TASK), TASK, ("mlp",), layers=[1]
+        )
+        .half()
+        .float()
+        .eval()
+    )
+    card = {
+        "task": asdict(TASK),
+        "architecture": "vit_tiny_patch16_384",
+        "layers": [1],
+        "exits": [],
+    }
     weights.save(model, tmp_path / "crowd" / "vit_tiny_patch16_384", card)
     again, image = weights.load("crowd", device="cpu"), picture(60, 90)
     assert again.task == TASK
-    assert [e.count for e in again.run(image, [(1, "mlp"), (12, FINAL)])] == [e.count for e in model.run(image, [(1, "mlp"), (12, FINAL)])]
+    assert [e.count for e in again.run(image, [(1, "mlp"), (12, FINAL)])] == [
+        e.count for e in model.run(image, [(1, "mlp"), (12, FINAL)])
+    ]

@@ -29,7 +29,8 @@ def examples(tmp_path_factory, monkeypatch):
 
 @pytest.fixture(scope="module")
 def counter(tmp_path_factory):
-    """A weights folder with a small untrained counter beside no other bundle, and recorded counts."""
+    """A weights folder with a small untrained counter beside no other bundle, and recorded
+    counts."""
     folder = tmp_path_factory.mktemp("counters")
     card = save_bundle(folder, CrowdTask("crowd"))
     exits = [(e["layer"], e["head"]) for e in card["exits"]] + [(12, "final")]
@@ -46,10 +47,11 @@ def lab(counter, tmp_path, monkeypatch):
     """Opens the page with the small counter and two drawn examples."""
     for name, size in (("wide", (240, 160)), ("upright", (160, 240))):
         Image.fromarray(render(5, 1, size).picture).save(tmp_path / f"{name}.png")
-    entries = [{"file": f"{n}.png", "title": f"{n} scene", "truth": "5", "task": "crowd"} for n in ("wide", "upright")]
+    entries = [
+        {"file": f"{n}.png", "title": f"{n} scene", "truth": "5", "task": "crowd"}
+        for n in ("wide", "upright")
+    ]
     (tmp_path / "examples.json").write_text(json.dumps(entries))
     monkeypatch.setattr(pictures, "FOLDER", tmp_path)
     monkeypatch.setenv("MVIT_WEIGHTS", str(counter))
     return lambda **link: open_app("crowd", **link)
-
-

@@ -1,4 +1,5 @@
-"""Pages through Streamlit's own test client: first load, good and bad pictures, any link, missing and damaged weights."""
+"""Pages through Streamlit's own test client: first load, good and bad pictures, any link, missing
+and damaged weights."""
 
 import json
 import random
@@ -72,7 +73,11 @@ def test_upload_of_a_bad_file_is_one_sentence_and_keeps_the_last_picture(tiny_we
     well(app.file_uploader[0].set_value(("a.png", png(9), "image/png")).run())
     good = rows(app)
     app.file_uploader[0].set_value(("b.png", b"this is no picture", "image/png")).run()
-    assert len(app.error) == 1 and "picture before it stays" in app.error[0].value and not app.exception
+    assert (
+        len(app.error) == 1
+        and "picture before it stays" in app.error[0].value
+        and not app.exception
+    )
     assert rows(app) is good and app.subheader
 
 
@@ -93,9 +98,20 @@ def test_link_restores_the_view(tiny_weights):
 
 
 def test_illegal_link_values_are_mended_and_said(tiny_weights):
-    app = well(open_app(head=["mlp", "zebra"], example="<b>x", speed="fast", task="cars", device="cuda:99", nonsense="1"))
+    app = well(
+        open_app(
+            head=["mlp", "zebra"],
+            example="<b>x",
+            speed="fast",
+            task="cars",
+            device="cuda:99",
+            nonsense="1",
+        )
+    )
     said = " ".join(i.value for i in app.info)
-    assert all(word in said for word in ("zebra", "speed = fast", "task = cars", "device = cuda:99"))
+    assert all(
+        word in said for word in ("zebra", "speed = fast", "task = cars", "device = cuda:99")
+    )
     assert app.pills(key="head").value == ["mlp"] and app.pills(key="example").value == "cat"
     assert rows(app)
 
@@ -103,14 +119,27 @@ def test_illegal_link_values_are_mended_and_said(tiny_weights):
 def test_any_legal_link_reopens_the_same_view(tiny_weights):
     chance = random.Random(0)
     for _ in range(6):
-        asked = {"head": chance.sample(HEADS, chance.randint(1, 3)), "example": chance.choice(["cat", "ship", "cup"]),
-                 "speed": chance.choice(["1x", "1/10", "1/100"])}  # fmt: skip
+        asked = {
+            "head": chance.sample(HEADS, chance.randint(1, 3)),
+            "example": chance.choice(["cat", "ship", "cup"]),
+            "speed": chance.choice(["1x", "1/10", "1/100"]),
+        }
         app = well(open_app(**asked))
-        shown = {"head": app.pills(key="head").value, "example": app.pills(key="example").value,
-                 "speed": app.segmented_control(key="speed").value}  # fmt: skip
+        shown = {
+            "head": app.pills(key="head").value,
+            "example": app.pills(key="example").value,
+            "speed": app.segmented_control(key="speed").value,
+        }
         assert shown == asked
-        again = well(open_app(**{k: v if isinstance(v, str) else list(v) for k, v in app.query_params.items()}))
-        assert again.pills(key="head").value == asked["head"] and again.pills(key="example").value == asked["example"]
+        again = well(
+            open_app(
+                **{k: v if isinstance(v, str) else list(v) for k, v in app.query_params.items()}
+            )
+        )
+        assert (
+            again.pills(key="head").value == asked["head"]
+            and again.pills(key="example").value == asked["example"]
+        )
 
 
 def test_any_garbage_in_the_link_leaves_the_page_standing(tiny_weights):
@@ -125,7 +154,11 @@ def test_any_garbage_in_the_link_leaves_the_page_standing(tiny_weights):
 
 def test_hide_removes_controls_and_keeps_the_value(tiny_weights):
     app = well(open_app(hide="head,upload,run,export", head="resmlp"))
-    assert {p.key for p in app.pills} == {"example"} and not app.button and not app.get("download_button")
+    assert (
+        {p.key for p in app.pills} == {"example"}
+        and not app.button
+        and not app.get("download_button")
+    )
     assert {e.head for e in rows(app)} == {"resmlp", "final"}
     assert not [s for s in app.segmented_control if s.key == "example_source"]
     bare = well(open_app(hide="all,sidebar", example="ship"))
@@ -138,7 +171,10 @@ def test_models_page_shows_the_card(tiny_weights):
     assert metric(app, "Final exit") == "95.0 %" and metric(app, "Exits") == "36"
     hashes = json.loads((tiny_weights / "cifar10" / BACKBONE / "card.json").read_text())["files"]
     shown = " ".join(d.value.to_csv() for d in app.dataframe)
-    assert all(about["sha256"] in shown for about in hashes.values()) and "untrained, for tests" in shown
+    assert (
+        all(about["sha256"] in shown for about in hashes.values())
+        and "untrained, for tests" in shown
+    )
 
 
 def test_verify_button_tells_intact_from_damaged(tiny_weights):

@@ -1,4 +1,5 @@
-"""The page on moving budgets: first load, links, good and bad traces, and a bundle without recorded answers."""
+"""The page on moving budgets: first load, links, good and bad traces, and a bundle without recorded
+answers."""
 
 import pytest
 from recorded import record
@@ -17,7 +18,11 @@ def test_first_load_compares_three_ways_and_the_split(tiny_weights):
     assert app.title[0].value == "Moving budget" and charts(app) == 4 and not app.info
     assert share(app, ANYTIME) >= share(app, STATIC)
     said = " ".join(m.value for m in [*app.markdown, *app.caption])
-    assert "times live on this machine" in said and "simulated stream" in said and "half precision" in said
+    assert (
+        "times live on this machine" in said
+        and "simulated stream" in said
+        and "half precision" in said
+    )
 
 
 def test_plenty_of_time_answers_everything_and_none_answers_nothing(tiny_weights):
@@ -30,29 +35,78 @@ def test_plenty_of_time_answers_everything_and_none_answers_nothing(tiny_weights
 
 def test_a_link_restores_the_view(tiny_weights):
     record(tiny_weights)
-    asked = {"head": "resmlp", "budget": "random walk", "seed": "7", "pictures": "200", "low": "20", "high": "90", "cut": "4", "split": "3",
-             "sure": "0.8", "mbit": "1.0", "delay": "100", "faster": "50", "stop": "true", "exits": "all"}  # fmt: skip
+    asked = {
+        "head": "resmlp",
+        "budget": "random walk",
+        "seed": "7",
+        "pictures": "200",
+        "low": "20",
+        "high": "90",
+        "cut": "4",
+        "split": "3",
+        "sure": "0.8",
+        "mbit": "1.0",
+        "delay": "100",
+        "faster": "50",
+        "stop": "true",
+        "exits": "all",
+    }
     app = well(open_app("budget", **asked))
-    assert not app.info and app.number_input(key="seed").value == 7 and app.pills(key="budget").value == "random walk"
+    assert (
+        not app.info
+        and app.number_input(key="seed").value == 7
+        and app.pills(key="budget").value == "random walk"
+    )
     values = {s.key: s.value for s in [*app.slider, *app.select_slider]}
-    assert all(float(values[k]) == float(asked[k]) for k in ("low", "high", "cut", "split", "sure", "mbit", "delay", "faster", "pictures"))
-    assert app.toggle(key="stop").value is True and app.segmented_control(key="exits").value == "all"
+    assert all(
+        float(values[k]) == float(asked[k])
+        for k in ("low", "high", "cut", "split", "sure", "mbit", "delay", "faster", "pictures")
+    )
+    assert (
+        app.toggle(key="stop").value is True and app.segmented_control(key="exits").value == "all"
+    )
 
 
 def test_illegal_links_are_mended_and_said(tiny_weights):
     record(tiny_weights)
-    app = well(open_app("budget", budget="tides", low="200", high="9", seed="-1", mbit="a lot", cut="13", sure="2"))
+    app = well(
+        open_app(
+            "budget",
+            budget="tides",
+            low="200",
+            high="9",
+            seed="-1",
+            mbit="a lot",
+            cut="13",
+            sure="2",
+        )
+    )
     said = " ".join(i.value for i in app.info)
-    assert all(word in said for word in ("tides", "seed = -1", "mbit", "cut = 13", "sure = 2", "swapped")) and charts(app) == 4
+    assert (
+        all(
+            word in said
+            for word in ("tides", "seed = -1", "mbit", "cut = 13", "sure = 2", "swapped")
+        )
+        and charts(app) == 4
+    )
 
 
 def test_a_good_trace_is_used_and_a_bad_one_keeps_it(tiny_weights):
     record(tiny_weights)
     app = well(open_app("budget", budget="your own trace"))
-    well(app.file_uploader[0].set_value(("t.csv", b"budget_ms\n0.001\n0.001\n100000\n100000\n", "text/csv")).run())
+    well(
+        app.file_uploader[0]
+        .set_value(("t.csv", b"budget_ms\n0.001\n0.001\n100000\n100000\n", "text/csv"))
+        .run()
+    )
     assert share(app, STATIC) == 50 and share(app, ANYTIME) == 50
     app.file_uploader[0].set_value(("t.csv", b"budget_ms\n5\nfast\n", "text/csv")).run()
-    assert not app.exception and len(app.error) == 1 and "Line 3: 'fast'" in app.error[0].value and "stays" in app.error[0].value
+    assert (
+        not app.exception
+        and len(app.error) == 1
+        and "Line 3: 'fast'" in app.error[0].value
+        and "stays" in app.error[0].value
+    )
     assert share(app, STATIC) == 50 and charts(app) == 4
 
 

@@ -43,7 +43,9 @@ def test_the_layer_does_not_run_the_network_again(tiny_weights):
 
 
 def test_link_restores_the_view(tiny_weights):
-    app = well(open_app("compare", left="resmlp", right="mlp", layer="9", look="saliency", example="ship"))
+    app = well(
+        open_app("compare", left="resmlp", right="mlp", layer="9", look="saliency", example="ship")
+    )
     assert (app.selectbox(key="left").value, app.selectbox(key="right").value) == ("resmlp", "mlp")
     assert app.slider(key="layer").value == 9 and app.pills(key="look").value == "saliency"
     assert any(s.value.startswith("resmlp after layer 9") for s in app.subheader) and not app.info
@@ -73,7 +75,11 @@ def test_a_bad_upload_keeps_the_last_result(tiny_weights):
     well(app.file_uploader[0].set_value(("a.png", png(9), "image/png")).run())
     good = rows(app)
     app.file_uploader[0].set_value(("b.png", b"this is no picture", "image/png")).run()
-    assert len(app.error) == 1 and "picture before it stays" in app.error[0].value and not app.exception
+    assert (
+        len(app.error) == 1
+        and "picture before it stays" in app.error[0].value
+        and not app.exception
+    )
     assert rows(app) is good and app.metric
 
 
@@ -92,7 +98,9 @@ def test_every_way_of_looking_works(method, tiny_weights):
 def table(tiny_weights, examples) -> pd.DataFrame:  # noqa: F811
     model = models.load("cifar10", BACKBONE, "cpu").model
     trace = model.trace(np.zeros((8, 8, 3), np.uint8))
-    return charts_compare.comparison(model, [trace, trace.assign(ms=trace.ms * 9), trace], trace.label.iloc[0])
+    return charts_compare.comparison(
+        model, [trace, trace.assign(ms=trace.ms * 9), trace], trace.label.iloc[0]
+    )
 
 
 def test_the_table_marks_wrong_and_differing_answers_in_words_and_signs(table):
@@ -118,7 +126,9 @@ def test_the_findings_count_what_the_table_says(table):
 
 def test_charts_are_complete_vega_with_a_click_and_a_title(table):
     spec = charts_compare.answer_map(table, 6, "a finding").to_dict()
-    assert spec["params"][0]["name"] == charts_compare.CELL and spec["params"][0]["select"]["fields"] == ["layer", "head"]
+    assert spec["params"][0]["name"] == charts_compare.CELL and spec["params"][0]["select"][
+        "fields"
+    ] == ["layer", "head"]
     assert spec["title"]["text"] == ["a finding"] and "practical" in str(spec)
     assert charts_compare.pane_line(table, "mlp", 6, "a finding").to_dict()["params"]
     for what in ("ms", "macs"):

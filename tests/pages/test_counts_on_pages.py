@@ -20,14 +20,18 @@ def test_the_lesson_says_that_it_asks_for_names(lab):  # noqa: F811
 def test_the_papers_page_draws_error_against_work(lab):  # noqa: F811
     lab()
     app = well(open_app("paper", task="crowd"))
-    assert len(app.get("vega_lite_chart")) == 1 and {"mae", "macs"} <= set(app.dataframe[0].value.columns)
+    assert len(app.get("vega_lite_chart")) == 1 and {"mae", "macs"} <= set(
+        app.dataframe[0].value.columns
+    )
     assert any("11.07" in m.value for m in app.markdown)
 
 
 def test_the_models_page_tells_the_best_exit_by_its_error(lab):  # noqa: F811
     lab()
     app = well(open_app("models", task="crowd"))
-    assert any("Best exit: **mlp at layer 12**, off by 12.0 people" in m.value for m in app.markdown)
+    assert any(
+        "Best exit: **mlp at layer 12**, off by 12.0 people" in m.value for m in app.markdown
+    )
 
 
 def test_the_head_shown_first_is_the_one_with_the_least_error(lab):  # noqa: F811

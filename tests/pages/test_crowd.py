@@ -8,8 +8,16 @@ from visit import open_app, png, well
 
 def test_first_load_counts_an_example_without_a_click(lab):
     app = well(lab())
-    assert app.title[0].value == "Crowd" and {"This exit", "Final exit", "Really there", "Leaves at"} <= {m.label for m in app.metric}
-    assert len(app.get("vega_lite_chart")) == 3 and next(m for m in app.metric if m.label == "Really there").value == "5"
+    assert app.title[0].value == "Crowd" and {
+        "This exit",
+        "Final exit",
+        "Really there",
+        "Leaves at",
+    } <= {m.label for m in app.metric}
+    assert (
+        len(app.get("vega_lite_chart")) == 3
+        and next(m for m in app.metric if m.label == "Really there").value == "5"
+    )
     assert any("live on this machine" in m.value for m in app.markdown)
 
 
@@ -18,7 +26,10 @@ def test_layer_and_head_choose_the_exit_without_counting_again(lab):
     rows = app.session_state["_once_crowd"][1]
     assert app.subheader[0].value.startswith("resmlp after layer 3: ")
     well(app.slider(key="layer").set_value(11).run())
-    assert app.subheader[0].value.startswith("resmlp after layer 11: ") and app.session_state["_once_crowd"][1] is rows
+    assert (
+        app.subheader[0].value.startswith("resmlp after layer 11: ")
+        and app.session_state["_once_crowd"][1] is rows
+    )
 
 
 def test_where_it_looks_is_drawn_over_both_shapes_of_picture(lab):
@@ -37,11 +48,19 @@ def test_several_photos_are_counted_and_a_broken_one_is_said(lab):
     video = b"\x00\x00\x00\x18ftypmp42" + bytes(300)
     narrow = io.BytesIO()
     Image.new("L", (1000, 100), 90).save(narrow, "PNG")
-    files = [("a.png", png(1), "image/png"), ("b.mp4", video, "video/mp4"), ("c.png", narrow.getvalue(), "image/png")]
+    files = [
+        ("a.png", png(1), "image/png"),
+        ("b.mp4", video, "video/mp4"),
+        ("c.png", narrow.getvalue(), "image/png"),
+    ]
     app.file_uploader(key="crowd_many").set_value(files)
     well(app.run())
     table = app.dataframe[0].value
-    assert list(table.photo) == ["a.png", "b.mp4", "c.png"] and list(table.people.notna()) == [True, False, True]
+    assert list(table.photo) == ["a.png", "b.mp4", "c.png"] and list(table.people.notna()) == [
+        True,
+        False,
+        True,
+    ]
     assert table.remark[1] and "stretched" in table.remark[2]
     assert app.subheader[0].value.startswith("2 of 3 photos: ")
 
@@ -52,7 +71,9 @@ def test_illegal_link_values_are_mended_and_said(lab):
     assert all(word in said for word in ("layer = 99", "tau = 7", "everything", "soul"))
 
 
-def test_a_task_of_classes_in_the_sidebar_does_not_matter(counter, tiny_bundle, tmp_path, monkeypatch):
+def test_a_task_of_classes_in_the_sidebar_does_not_matter(
+    counter, tiny_bundle, tmp_path, monkeypatch
+):
     for folder in (counter, tiny_bundle):
         for task in folder.iterdir():
             (tmp_path / task.name).symlink_to(task)

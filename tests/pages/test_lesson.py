@@ -1,4 +1,5 @@
-"""The page "Lesson" through Streamlit's test client: every step asks, waits for a guess, and tells what the network itself says."""
+"""The page "Lesson" through Streamlit's test client: every step asks, waits for a guess, and tells
+what the network itself says."""
 
 import random
 import re
@@ -58,7 +59,9 @@ def test_every_step_waits_for_a_guess_and_then_tells(tiny_weights):
     app = at("patches")
     for n, step in enumerate(STEPS, 1):
         assert app.header[0].value == step.title and widget(app) is not None, step.name
-        assert not said(app) and "guess" not in app.session_state["_lesson_guesses"].get(step.name, {})
+        assert not said(app) and "guess" not in app.session_state["_lesson_guesses"].get(
+            step.name, {}
+        )
         guess(app)
         assert len(said(app)) == 1 and len(said(app)[0]) > 30 and widget(app) is None, step.name
         assert kept(app, step.name)["finding"] in said(app)[0]
@@ -66,7 +69,9 @@ def test_every_step_waits_for_a_guess_and_then_tells(tiny_weights):
             well(app.button(key="next").click().run())
     right = sum(g["right"] for g in app.session_state["_lesson_guesses"].values())
     assert any(m.value.count(f"{right} of {len(STEPS)} guesses right") for m in app.markdown)
-    assert app.subheader[-1].value == f"What you found out, with {right} of {len(STEPS)} guesses right"
+    assert (
+        app.subheader[-1].value == f"What you found out, with {right} of {len(STEPS)} guesses right"
+    )
     assert app.button(key="next").disabled and not app.button(key="previous").disabled
     assert len(app.get("download_button")) == 2
 
@@ -84,7 +89,10 @@ def test_answers_come_from_the_network_the_card_and_the_records(tiny_weights):
     assert kept(app, "overthinking")["answer"] == f"{100 * share:.0f}\u00a0%"
     app = guess(at("work", head="resmlp"))
     share = model().exit_macs(6, "resmlp") / model().exit_macs(12, "final")
-    assert kept(app, "work")["answer"] == f"{100 * share:.0f}\u00a0%" and len(app.get("vega_lite_chart")) == 3
+    assert (
+        kept(app, "work")["answer"] == f"{100 * share:.0f}\u00a0%"
+        and len(app.get("vega_lite_chart")) == 3
+    )
     app = guess(at("patches"), "16")
     assert kept(app, "patches")["right"] and "4 × 4 = 16" in said(app)[0]
 
@@ -92,7 +100,9 @@ def test_answers_come_from_the_network_the_card_and_the_records(tiny_weights):
 def test_the_clock_really_interrupts_two_runs_and_again(tiny_weights):
     app = guess(at("clock"))
     with_exits, without = app.session_state["_once_lesson_clock"][1]
-    assert with_exits.deadline_ms == without.deadline_ms and all(e.elapsed_ms <= with_exits.deadline_ms for e in with_exits.finished)
+    assert with_exits.deadline_ms == without.deadline_ms and all(
+        e.elapsed_ms <= with_exits.deadline_ms for e in with_exits.finished
+    )
     well(app.button(key="lesson_again").click().run())
     assert app.session_state["_once_lesson_clock"][1][0] is not with_exits and len(said(app)) == 1
 
@@ -138,14 +148,19 @@ def test_an_illegal_step_is_mended_and_said(asked, shown, tiny_weights):
 def test_garbage_in_the_link_leaves_the_page_standing(tiny_weights):
     chance = random.Random(3)
     for _ in range(3):
-        garbage = {k: "".join(chance.choices("ab01-.%<'\"é中 ", k=9)) for k in ("step", "head", "example", "hide", "threshold", "points")}
+        garbage = {
+            k: "".join(chance.choices("ab01-.%<'\"é中 ", k=9))
+            for k in ("step", "head", "example", "hide", "threshold", "points")
+        }
         app = open_app("lesson", **garbage)
         assert not app.exception and not app.error and app.header
 
 
 def test_the_buttons_walk_even_when_the_link_hides_the_slider(tiny_weights):
     app = well(open_app("lesson", step="2", hide="step,sidebar"))
-    assert "step" not in [s.key for s in app.slider] and not [s for s in app.selectbox if s.key == "task"]
+    assert "step" not in [s.key for s in app.slider] and not [
+        s for s in app.selectbox if s.key == "task"
+    ]
     well(app.button(key="next").click().run())
     assert app.header[0].value == STEPS[2].title
     well(app.button(key="previous").click().run())
@@ -156,7 +171,11 @@ def test_hide_guess_shows_the_answers_at_once_and_all_leaves_no_control(tiny_wei
     app = at("patches", hide="guess")
     assert widget(app) is None and "16 patches" in said(app)[0]
     app = at("patches", hide="all")
-    controls = {w.key for w in [*app.slider, *app.selectbox, *app.button]} - {"task", "backbone", "device"}
+    controls = {w.key for w in [*app.slider, *app.selectbox, *app.button]} - {
+        "task",
+        "backbone",
+        "device",
+    }
     assert not controls and "16 patches" in said(app)[0]
 
 
@@ -200,14 +219,20 @@ def test_many_classes_become_a_few_choices_with_the_answer_among_them(tiny_weigh
 def test_a_task_that_counts_is_sent_to_one_with_classes(tiny_weights):
     save_bundle(tiny_weights, TASKS["crowd"])
     app = well(open_app("lesson", task="Crowd counting", step="3"))
-    assert len(app.info) == 1 and "Crowd counting answers with a number" in app.info[0].value and widget(app) is None
+    assert (
+        len(app.info) == 1
+        and "Crowd counting answers with a number" in app.info[0].value
+        and widget(app) is None
+    )
     well(app.button(key="switch_cifar10").click().run())
     assert app.selectbox(key="task").value == "cifar10" and app.header[0].value == STEPS[2].title
 
 
 def test_every_step_offers_a_way_deeper_and_says_what_it_shows(tiny_weights):
     app = guess(at("heads"), HEADS[0])
-    assert app.get("page_link") and all(re.match(r"[A-Z]", step.title) and step.deeper[1] for step in STEPS)
+    assert app.get("page_link") and all(
+        re.match(r"[A-Z]", step.title) and step.deeper[1] for step in STEPS
+    )
     assert not guess(at("heads", hide="go"), HEADS[0]).get("page_link")
 
 

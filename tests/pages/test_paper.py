@@ -1,4 +1,5 @@
-"""The page with the paper's figures: what it draws, what it says about the paper, and how a point is opened."""
+"""The page with the paper's figures: what it draws, what it says about the paper, and how a point
+is opened."""
 
 import json
 from pathlib import Path
@@ -31,7 +32,10 @@ def test_first_load_draws_every_exit_and_opens_one(tiny_weights):
 def test_the_paper_is_quoted_beside_ours_and_the_differences_are_said(tiny_weights):
     app = well(open_app("paper"))
     beside = next(d.value for d in app.dataframe if "paper" in d.value.columns)
-    assert beside.paper.tolist() == [0.9831, 0.9597] and beside.ours.iloc[0] == card_of(tiny_weights)["final"]["accuracy"]
+    assert (
+        beside.paper.tolist() == [0.9831, 0.9597]
+        and beside.ours.iloc[0] == card_of(tiny_weights)["final"]["accuracy"]
+    )
     words = text(app)
     assert "ViT-B/16 with 86 M" in words and "M." in words and "Table I" in words
 
@@ -46,8 +50,13 @@ def test_cifar100_has_its_own_number(tiny_weights):
 def test_a_link_opens_one_exit(tiny_weights):
     app = well(open_app("paper", head="resmlp", layer="7", zoom="true", beside="false"))
     assert app.subheader[0].value == "resmlp at layer 7" and not app.info
-    known = next(e for e in card_of(tiny_weights)["exits"] if (e["layer"], e["head"]) == (7, "resmlp"))
-    assert metric(app, "Accuracy") == f"{100 * known['accuracy']:.2f}\u00a0%" and metric(app, "Practical") == "no"
+    known = next(
+        e for e in card_of(tiny_weights)["exits"] if (e["layer"], e["head"]) == (7, "resmlp")
+    )
+    assert (
+        metric(app, "Accuracy") == f"{100 * known['accuracy']:.2f}\u00a0%"
+        and metric(app, "Practical") == "no"
+    )
     assert app.toggle(key="zoom").value is True and app.toggle(key="beside").value is False
 
 
@@ -61,7 +70,9 @@ def test_menus_open_another_exit(tiny_weights):
 def test_illegal_links_are_mended_and_said(tiny_weights):
     app = well(open_app("paper", head="zebra", layer="99", zoom="perhaps"))
     said = " ".join(i.value for i in app.info)
-    assert all(word in said for word in ("zebra", "layer = 99", "zoom = perhaps")) and charts(app) == 2
+    assert (
+        all(word in said for word in ("zebra", "layer = 99", "zoom = perhaps")) and charts(app) == 2
+    )
 
 
 def test_a_card_without_accuracies_is_explained(tiny_weights, reseal):
@@ -74,26 +85,64 @@ def test_a_card_without_accuracies_is_explained(tiny_weights, reseal):
 
 
 def test_practical_is_counted_when_the_card_does_not_say():
-    rows = [{"layer": b, "head": "mlp", "accuracy": a, "macs": 100 * b} for b, a in ((1, 0.5), (2, 0.4), (3, 0.6))]
+    rows = [
+        {"layer": b, "head": "mlp", "accuracy": a, "macs": 100 * b}
+        for b, a in ((1, 0.5), (2, 0.4), (3, 0.6))
+    ]
     table = paper.exits_of({"exits": rows, "final": {"accuracy": 0.61, "macs": 400}})
-    assert table.practical.tolist() == [True, False, True] and table.behind.tolist() == pytest.approx([11, 21, 1])
-    assert paper.cheapest_within(table, 1.0).layer == 3 and paper.cheapest_within(table, 0.5) is None
+    assert table.practical.tolist() == [
+        True,
+        False,
+        True,
+    ] and table.behind.tolist() == pytest.approx([11, 21, 1])
+    assert (
+        paper.cheapest_within(table, 1.0).layer == 3 and paper.cheapest_within(table, 0.5) is None
+    )
     assert paper.best_at(table, 2).accuracy == 0.4 and paper.best_at(table, 9) is None
 
 
 def test_the_paper_s_numbers_are_the_paper_s():
     assert [r.value for r in paper.REPORTED["cifar10"]] == [0.9831, 0.9597]
-    assert paper.REPORTED["cifar100"][0].value == 0.9124 and paper.REPORTED["crowd"][0].value == 11.07
+    assert (
+        paper.REPORTED["cifar100"][0].value == 0.9124 and paper.REPORTED["crowd"][0].value == 11.07
+    )
     assert paper.side_by_side("crowd", {"architecture": "x", "exits": [], "final": {}}).empty
 
 
 def write_table1(weights: Path, changes: tuple[float, float]) -> None:
-    rows = [{"strategy": "classifier-wise", "head": h, "accuracy": 0.8, "final": 0.9, "change": 0.0, "seconds": 1} for h in ("mlp", "vit")]
+    rows = [
+        {
+            "strategy": "classifier-wise",
+            "head": h,
+            "accuracy": 0.8,
+            "final": 0.9,
+            "change": 0.0,
+            "seconds": 1,
+        }
+        for h in ("mlp", "vit")
+    ]
     for strategy, change in zip(("layer-wise", "end-to-end"), changes, strict=True):
-        rows += [{"strategy": strategy, "head": h, "accuracy": 0.85, "final": 0.9 + change / 100, "change": change + more, "seconds": 1}
-                 for h, more in (("mlp", 0.1), ("vit", -0.1))]  # fmt: skip
-    found = {"task": "cifar10", "layer": 6, "n": 10_000, "budget": {"images": 9600, "px": 96}, "init": "start", "plain": {"accuracy": 0.9},
-             "rows": rows, "missing": 0}  # fmt: skip
+        rows += [
+            {
+                "strategy": strategy,
+                "head": h,
+                "accuracy": 0.85,
+                "final": 0.9 + change / 100,
+                "change": change + more,
+                "seconds": 1,
+            }
+            for h, more in (("mlp", 0.1), ("vit", -0.1))
+        ]
+    found = {
+        "task": "cifar10",
+        "layer": 6,
+        "n": 10_000,
+        "budget": {"images": 9600, "px": 96},
+        "init": "start",
+        "plain": {"accuracy": 0.9},
+        "rows": rows,
+        "missing": 0,
+    }
     (weights / "cifar10" / BACKBONE / paper.TABLE1).write_text(json.dumps(found))
 
 
@@ -102,8 +151,14 @@ def test_table_one_is_drawn_and_the_paper_s_questions_answered(tiny_weights):
     app = well(open_app("paper"))
     assert charts(app) == 4 and "9,600 pictures of 96 × 96" in text(app)
     words = text(app)
-    assert "fail beyond its first step?** Yes: the final exit changes by -3.00 points on average, from -3.10 to -2.90" in words
-    assert "end-to-end training cost the final exit?** No: the final exit changes by +0.00 points" in words
+    assert (
+        "fail beyond its first step?** Yes: the final exit changes by -3.00 points on average, from -3.10 to -2.90"
+        in words
+    )
+    assert (
+        "end-to-end training cost the final exit?** No: the final exit changes by +0.00 points"
+        in words
+    )
     assert words.count("differs by +5.0 points") == 2
 
 
@@ -115,13 +170,23 @@ def test_a_damaged_table_one_leaves_the_page_standing(content, tiny_weights):
 
 
 def test_chance_shrinks_with_more_pictures():
-    assert paper.chance(0.9, 10_000) == pytest.approx(0.83, abs=0.01) and paper.chance(0.9, 100) == pytest.approx(8.3, abs=0.1)
+    assert paper.chance(0.9, 10_000) == pytest.approx(0.83, abs=0.01) and paper.chance(
+        0.9, 100
+    ) == pytest.approx(8.3, abs=0.1)
 
 
 def test_future_work_tells_the_rank_of_each_extra_head():
-    card = {"final": {"accuracy": 0.9, "macs": 100}, "exits": [
-        {"layer": b, "head": h, "accuracy": a + b / 100, "macs": b, "practical": True}
-        for h, a in (("mlp", 0.5), ("gmlp", 0.7), ("fnet", 0.2)) for b in (1, 2)]}  # fmt: skip
+    card = {
+        "final": {"accuracy": 0.9, "macs": 100},
+        "exits": [
+            {"layer": b, "head": h, "accuracy": a + b / 100, "macs": b, "practical": True}
+            for h, a in (("mlp", 0.5), ("gmlp", 0.7), ("fnet", 0.2))
+            for b in (1, 2)
+        ],
+    }
     rows = paper.future_work(paper.exits_of(card))
-    assert rows["head"].tolist() == ["gmlp", "fnet"] and rows["rank"].tolist() == [1, 3] and rows.practical.tolist() == [2, 2]
-
+    assert (
+        rows["head"].tolist() == ["gmlp", "fnet"]
+        and rows["rank"].tolist() == [1, 3]
+        and rows.practical.tolist() == [2, 2]
+    )

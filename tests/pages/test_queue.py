@@ -1,4 +1,5 @@
-"""The line in front of the network: fair, bounded, honest, left at once by who leaves; and thirty at once get what one alone gets."""
+"""The line in front of the network: fair, bounded, honest, left at once by who leaves; and thirty
+at once get what one alone gets."""
 
 import random
 import threading
@@ -16,7 +17,8 @@ EXACT = ["layer", "head", "label", "confidence", "entropy", "margin"]  # of a tr
 
 
 class Visitor(threading.Thread):
-    """Somebody in the line: `told` holds what was said, `state` how it went; leaves the line if `gone` is set."""
+    """Somebody in the line: `told` holds what was said, `state` how it went; leaves the line if
+    `gone` is set."""
 
     def __init__(self, queue: Queue, name: str | None = None):
         super().__init__(daemon=True)
@@ -71,7 +73,9 @@ def test_visitors_are_served_in_order_and_told_how_many_are_before():
     finish(visitors[0])
     until(lambda: visitors[1].state == "served" and visitors[2].told[-1] == 1)
     finish(*visitors)
-    assert [v.state for v in visitors] == ["over"] * 3 and sorted(visitors[2].told, reverse=True) == visitors[2].told
+    assert [v.state for v in visitors] == ["over"] * 3 and sorted(
+        visitors[2].told, reverse=True
+    ) == visitors[2].told
 
 
 def test_a_full_line_turns_away_at_once_and_has_room_again_later():
@@ -144,7 +148,10 @@ def test_whatever_visitors_do_nobody_is_lost_and_no_two_run_at_once():
         except (ValueError, KeyboardInterrupt, ReplacedError):
             pass
 
-    fates = [(i, chance.choice(["stays", "stays", "leaves", "fails"]), chance.random() / 500) for i in range(120)]
+    fates = [
+        (i, chance.choice(["stays", "stays", "leaves", "fails"]), chance.random() / 500)
+        for i in range(120)
+    ]
     threads = [threading.Thread(target=visit, args=fate, daemon=True) for fate in fates]
     for thread in threads:
         thread.start()
@@ -163,14 +170,19 @@ def test_thirty_at_once_get_bit_for_bit_what_one_alone_gets():
 
     with ThreadPoolExecutor(30) as visitors:
         together = list(visitors.map(visit, range(30)))
-    assert all(one.equals(other) for one, other in zip(alone, together, strict=True)) and len(queue) == 0
+    assert (
+        all(one.equals(other) for one, other in zip(alone, together, strict=True))
+        and len(queue) == 0
+    )
 
 
 def test_the_shared_model_itself_is_safe_for_threads():
     model = thin_model()
     alone = [[e.scores for e in model.run(picture(seed), PLAN)] for seed in range(8)]
     with ThreadPoolExecutor(8) as visitors:
-        together = list(visitors.map(lambda seed: [e.scores for e in model.run(picture(seed), PLAN)], range(8)))
+        together = list(
+            visitors.map(lambda seed: [e.scores for e in model.run(picture(seed), PLAN)], range(8))
+        )
     assert together == alone
 
 
@@ -178,7 +190,8 @@ def test_visitors_who_come_at_once_share_one_copy_of_the_model(tiny_weights, mon
     loads, load = [], models.weights.load
 
     def counted(*args, **options):
-        if options.get("heads") != []:  # the probe for the number format reads a backbone without heads, and lets it go
+        # the probe for the number format reads a backbone without heads, and lets it go
+        if options.get("heads") != []:
             loads.append(args)
         return load(*args, **options)
 

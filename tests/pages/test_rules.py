@@ -1,4 +1,5 @@
-"""The page on stop rules: first load, links, moving the threshold, and a bundle without recorded answers."""
+"""The page on stop rules: first load, links, moving the threshold, and a bundle without recorded
+answers."""
 
 import pytest
 from bundles import BACKBONE, save_bundle
@@ -14,9 +15,14 @@ def test_first_load_shows_the_rule_that_validation_chose(tiny_weights):
     app = well(open_app("rules"))
     assert app.title[0].value == "Stop rules" and charts(app) == 6 and not app.info
     assert metric(app, "Right").endswith("%") and metric(app, "Average MACs")
-    assert float(app.slider(key="threshold").value) == pytest.approx(float(metric(app, "Validation's choice")), abs=0.0011)
+    assert float(app.slider(key="threshold").value) == pytest.approx(
+        float(metric(app, "Validation's choice")), abs=0.0011
+    )
     said = " ".join(m.value for m in app.markdown)
-    assert "recorded on the official CIFAR-10 test split, 400 pictures" in said and "times live on this machine" in said
+    assert (
+        "recorded on the official CIFAR-10 test split, 400 pictures" in said
+        and "times live on this machine" in said
+    )
 
 
 def test_the_marked_threshold_was_chosen_on_validation_only(tiny_weights):
@@ -26,7 +32,9 @@ def test_the_marked_threshold_was_chosen_on_validation_only(tiny_weights):
     from mvit import load
     from mvit.policies.plans import costs
 
-    chosen, _ = choose_threshold("confidence", val, costs(load("cifar10", BACKBONE, device="cpu"), val.exits), max_drop=0.01)
+    chosen, _ = choose_threshold(
+        "confidence", val, costs(load("cifar10", BACKBONE, device="cpu"), val.exits), max_drop=0.01
+    )
     assert float(metric(app, "Validation's choice")) == pytest.approx(chosen, abs=0.002)
 
 
@@ -38,7 +46,9 @@ def test_moving_the_threshold_trades_accuracy_for_work(tiny_weights):
     well(app.slider(key="threshold").set_value(0.2).run())
     assert float(metric(app, "Right").split("\u00a0")[0]) < 90
     well(app.button(key="take").click().run())
-    assert float(app.slider(key="threshold").value) == pytest.approx(float(metric(app, "Validation's choice")), abs=0.0011)
+    assert float(app.slider(key="threshold").value) == pytest.approx(
+        float(metric(app, "Validation's choice")), abs=0.0011
+    )
     assert not app.warning and "take" not in [b.key for b in app.button]
 
 
@@ -53,32 +63,73 @@ LINKS = [
 @pytest.mark.parametrize(("rule", "key", "value"), LINKS)
 def test_every_rule_opens_from_a_link(rule, key, value, tiny_weights):
     record(tiny_weights)
-    app = well(open_app("rules", **{"rule": rule, key: value, "head": "resmlp", "exits": "all", "cost": "time", "whose": "exit 6"}))
+    app = well(
+        open_app(
+            "rules",
+            **{
+                "rule": rule,
+                key: value,
+                "head": "resmlp",
+                "exits": "all",
+                "cost": "time",
+                "whose": "exit 6",
+            },
+        )
+    )
     assert float(app.slider(key=key).value) == float(value) and app.pills(key="rule").value == rule
-    assert app.pills(key="head").value == "resmlp" and app.segmented_control(key="cost").value == "time"
+    assert (
+        app.pills(key="head").value == "resmlp"
+        and app.segmented_control(key="cost").value == "time"
+    )
     assert app.selectbox(key="whose").value == "exit 6"
     assert not app.info and charts(app) == 6
 
 
 def test_illegal_links_are_mended_and_said(tiny_weights):
     record(tiny_weights)
-    app = well(open_app("rules", rule="astrology", threshold="7", exits="none", drop="lots", whose="exit 99", cost="€"))
+    app = well(
+        open_app(
+            "rules",
+            rule="astrology",
+            threshold="7",
+            exits="none",
+            drop="lots",
+            whose="exit 99",
+            cost="€",
+        )
+    )
     said = " ".join(i.value for i in app.info)
-    assert all(word in said for word in ("astrology", "threshold = 7", "exits = none", "drop = lots", "whose = exit 99", "cost"))
+    assert all(
+        word in said
+        for word in (
+            "astrology",
+            "threshold = 7",
+            "exits = none",
+            "drop = lots",
+            "whose = exit 99",
+            "cost",
+        )
+    )
     assert app.slider(key="threshold").value == 1.0 and charts(app) == 6
 
 
 def test_hidden_controls_keep_their_values(tiny_weights):
     record(tiny_weights)
     app = well(open_app("rules", hide="threshold,rule,take,export", rule="margin", margin="0.5"))
-    assert "rule" not in [p.key for p in app.pills] and not app.get("download_button") and charts(app) == 6
+    assert (
+        "rule" not in [p.key for p in app.pills]
+        and not app.get("download_button")
+        and charts(app) == 6
+    )
 
 
 def test_an_untouched_slider_follows_validation(tiny_weights):
     record(tiny_weights)
     app = well(open_app("rules"))
     well(app.select_slider(key="drop").set_value(5.0).run())
-    assert float(app.slider(key="threshold").value) == pytest.approx(float(metric(app, "Validation's choice")), abs=0.0011)
+    assert float(app.slider(key="threshold").value) == pytest.approx(
+        float(metric(app, "Validation's choice")), abs=0.0011
+    )
     assert not app.warning
 
 

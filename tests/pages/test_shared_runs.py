@@ -1,4 +1,5 @@
-"""What is measured on an example is there for the next visitor; what is measured on a visitor's own picture is that visitor's alone."""
+"""What is measured on an example is there for the next visitor; what is measured on a visitor's own
+picture is that visitor's alone."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +27,9 @@ def badges(app) -> str:
 def test_a_second_visitor_sees_the_run_of_the_first(tiny_weights, page):
     first, second = well(open_app(page)), well(open_app(page))
     assert run_of(second, page) is run_of(first, page)
-    assert run_of(well(open_app(page, example="ship")), page) is not run_of(first, page), "another picture is another run"
+    assert run_of(well(open_app(page, example="ship")), page) is not run_of(first, page), (
+        "another picture is another run"
+    )
 
 
 def test_run_again_measures_for_everybody_who_comes_later(tiny_weights):
@@ -36,7 +39,9 @@ def test_run_again_measures_for_everybody_who_comes_later(tiny_weights):
     assert run_of(first) is not before and run_of(first)["at"] > before["at"]
     assert run_of(well(open_app())) is run_of(first)
     well(first.segmented_control(key="speed").set_value("1x").run())
-    assert run_of(first) is run_of(well(open_app())), "the next click of something else does not measure again"
+    assert run_of(first) is run_of(well(open_app())), (
+        "the next click of something else does not measure again"
+    )
 
 
 def test_an_own_picture_is_measured_for_its_visitor_alone(tiny_weights):
@@ -71,7 +76,10 @@ def test_a_class_that_comes_at_once_is_measured_once(tiny_bundle):
 def test_the_age_of_a_run_is_told(tiny_weights):
     app = well(open_app())
     assert "live on this machine" in badges(app)
-    for age, told in ((timedelta(minutes=5), "measured 5 min ago"), (timedelta(hours=3), "measured 3 h ago")):
+    for age, told in (
+        (timedelta(minutes=5), "measured 5 min ago"),
+        (timedelta(hours=3), "measured 3 h ago"),
+    ):
         run_of(app)["at"] = datetime.now(UTC) - age
         app = well(open_app())
         assert told in badges(app) and "live" not in badges(app)
@@ -79,7 +87,9 @@ def test_the_age_of_a_run_is_told(tiny_weights):
 
 def test_the_record_says_when_its_rows_were_measured(tiny_weights, monkeypatch):
     records = []
-    monkeypatch.setattr("pages.parts.export.run_record", lambda *args: records.append(args[1]) or {})
+    monkeypatch.setattr(
+        "pages.parts.export.run_record", lambda *args: records.append(args[1]) or {}
+    )
     app = well(open_app())
     assert records[-1]["measured"] == run_of(app)["at"].isoformat(timespec="seconds")
     assert json.dumps(records[-1])

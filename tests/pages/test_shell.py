@@ -15,16 +15,32 @@ from pages.parts.export import run_record
 def test_new_weights_are_read_anew(tiny_weights):
     before = models.load("cifar10", BACKBONE, "cpu")
     assert models.load("cifar10", BACKBONE, "cpu") is before
-    save_bundle(tiny_weights, Task("cifar10", before.model.task.labels, native_px=32, input_px=64), seed=1)
+    save_bundle(
+        tiny_weights, Task("cifar10", before.model.task.labels, native_px=32, input_px=64), seed=1
+    )
     assert models.load("cifar10", BACKBONE, "cpu") is not before
 
 
 def test_the_run_record_names_weights_versions_and_device(tiny_weights):
     bundle = models.load("cifar10", BACKBONE, "cpu")
-    record = json.loads(json.dumps(run_record(bundle, {"heads": ["mlp"]}, pd.DataFrame({"layer": [1], "confidence": [0.5]}))))
-    assert record["weights_sha256"]["backbone.safetensors"] == bundle.card["files"]["backbone.safetensors"]["sha256"]
-    assert record["device"] == "cpu" and {"python", "torch", "timm", "streamlit"} <= record["versions"].keys()
-    assert record["rows"] == [{"layer": 1, "confidence": 0.5}] and record["settings"] == {"heads": ["mlp"]}
+    record = json.loads(
+        json.dumps(
+            run_record(
+                bundle, {"heads": ["mlp"]}, pd.DataFrame({"layer": [1], "confidence": [0.5]})
+            )
+        )
+    )
+    assert (
+        record["weights_sha256"]["backbone.safetensors"]
+        == bundle.card["files"]["backbone.safetensors"]["sha256"]
+    )
+    assert (
+        record["device"] == "cpu"
+        and {"python", "torch", "timm", "streamlit"} <= record["versions"].keys()
+    )
+    assert record["rows"] == [{"layer": 1, "confidence": 0.5}] and record["settings"] == {
+        "heads": ["mlp"]
+    }
 
 
 def test_an_inference_falls_back_to_the_cpu_when_the_gpu_is_full(tiny_weights):
@@ -41,20 +57,23 @@ def test_an_inference_falls_back_to_the_cpu_when_the_gpu_is_full(tiny_weights):
         models.inference(bundle, lambda model: (_ for _ in ()).throw(RuntimeError("other")))
 
 
-@pytest.mark.parametrize(("asked", "options", "value", "complains"), [
-    (["1.7"], {"min_value": 0.0, "max_value": 1.0}, 1.0, True),
-    (["0.25"], {"min_value": 0.0, "max_value": 1.0}, 0.25, False),
-    (["nan"], {"min_value": 0.0, "max_value": 1.0}, None, True),
-    (["-3"], {"min_value": 1, "max_value": 12}, 1, True),
-    (["7"], {"min_value": 1, "max_value": 12}, 7, False),
-    (["true"], {"value": False}, True, False),
-    (["perhaps"], {"value": False}, None, True),
-    (["b"], {"options": ["a", "b"]}, "b", False),
-    (["B"], {"options": ["a", "b"], "format_func": str.upper}, "b", False),
-    (["c"], {"options": ["a", "b"]}, None, True),
-    (["3"], {"options": [1, 2, 3]}, 3, False),
-    (["a", "c", "a"], {"options": ["a", "b"], "selection_mode": "multi"}, ["a"], True),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("asked", "options", "value", "complains"),
+    [
+        (["1.7"], {"min_value": 0.0, "max_value": 1.0}, 1.0, True),
+        (["0.25"], {"min_value": 0.0, "max_value": 1.0}, 0.25, False),
+        (["nan"], {"min_value": 0.0, "max_value": 1.0}, None, True),
+        (["-3"], {"min_value": 1, "max_value": 12}, 1, True),
+        (["7"], {"min_value": 1, "max_value": 12}, 7, False),
+        (["true"], {"value": False}, True, False),
+        (["perhaps"], {"value": False}, None, True),
+        (["b"], {"options": ["a", "b"]}, "b", False),
+        (["B"], {"options": ["a", "b"], "format_func": str.upper}, "b", False),
+        (["c"], {"options": ["a", "b"]}, None, True),
+        (["3"], {"options": [1, 2, 3]}, 3, False),
+        (["a", "c", "a"], {"options": ["a", "b"], "selection_mode": "multi"}, ["a"], True),
+    ],
+)
 def test_reading_a_link_clamps_to_legal_values(asked, options, value, complains):
     got, complaint = link.read(asked, options)
     assert got == value and bool(complaint) == complains

@@ -14,8 +14,16 @@ def probed(monkeypatch) -> list[str]:
     """A probe that always finds bfloat16 faster; what it was asked."""
     asked, real = [], precision.settled
     found = precision.Choice("bfloat16", "2.00 times faster than float32 with the same answers")
-    monkeypatch.setattr(precision, "settled", lambda device, override="auto": None if override == "auto" else real(device, override))
-    monkeypatch.setattr(precision, "choose", lambda model, pictures=None, override="auto", n=5: asked.append(override) or found)
+    monkeypatch.setattr(
+        precision,
+        "settled",
+        lambda device, override="auto": None if override == "auto" else real(device, override),
+    )
+    monkeypatch.setattr(
+        precision,
+        "choose",
+        lambda model, pictures=None, override="auto", n=5: asked.append(override) or found,
+    )
     return asked
 
 
@@ -26,11 +34,15 @@ def test_the_number_format_is_probed_shown_and_can_be_overridden(probed, tiny_we
     before = app.session_state["_once_watch"]
     well(app.selectbox(key="dtype").set_value("float32").run())
     assert any("CPU, float32" in m.value for m in app.markdown)
-    assert any("**float32**: chosen by hand" in c.value for c in app.sidebar.caption) and probed == ["auto"]
+    assert any(
+        "**float32**: chosen by hand" in c.value for c in app.sidebar.caption
+    ) and probed == ["auto"]
     assert app.session_state["_once_watch"] is not before, "another number format is measured anew"
 
 
-def test_vit_b_is_offered_grown_and_badged_with_its_own_cost_and_the_small_one_s_answers(tiny_weights):
+def test_vit_b_is_offered_grown_and_badged_with_its_own_cost_and_the_small_one_s_answers(
+    tiny_weights,
+):
     small = well(open_app("watch", dtype="float32", head="mlp"))
     large = well(open_app("watch", dtype="float32", head="mlp", backbone=BASE))
     assert small.selectbox(key="backbone").options == [BACKBONE, BASE]
@@ -42,7 +54,9 @@ def test_vit_b_is_offered_grown_and_badged_with_its_own_cost_and_the_small_one_s
     assert not any("grown:" in m.value for m in small.markdown)
 
 
-@pytest.mark.parametrize("page", ["compare", "latency", "rules", "budget", "paper", "lesson", "models"])
+@pytest.mark.parametrize(
+    "page", ["compare", "latency", "rules", "budget", "paper", "lesson", "models"]
+)
 def test_every_page_takes_the_grown_network(page, tiny_weights):
     app = well(open_app(page, backbone=BASE, dtype="float32"))
     assert app.selectbox(key="backbone").value == BASE

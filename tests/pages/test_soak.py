@@ -1,4 +1,5 @@
-"""The app does not grow: memory over many runs, what a visit keeps, and a class of visitors at once. The long ones: `pytest -m slow`."""
+"""The app does not grow: memory over many runs, what a visit keeps, and a class of visitors at
+once. The long ones: `pytest -m slow`."""
 
 import io
 import json
@@ -23,7 +24,14 @@ MOST_KEPT = 20_000_000  # bytes of a visit that went round the pages with one la
 def steady(part: str, count: int, weights: Path | None = None) -> dict:
     """The figures of one part of tests/steady.py, after checking that nothing broke."""
     environment = os.environ | ({"MVIT_WEIGHTS": str(weights)} if weights else {})
-    command = [sys.executable, str(ROOT / "tests" / "helpers" / "steady.py"), part, "--count", str(count), "--json"]
+    command = [
+        sys.executable,
+        str(ROOT / "tests" / "helpers" / "steady.py"),
+        part,
+        "--count",
+        str(count),
+        "--json",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=3600)
     assert done.stdout, done.stderr
     figures = json.loads(done.stdout)
@@ -86,7 +94,10 @@ def test_a_large_photo_is_kept_small_and_looks_the_same(tiny_weights):
     data = photo(12)
     whole, small = read_image(data), picking._picture(data, "", None, "Upload").pixels
     assert small.shape[0] * small.shape[1] <= picking.KEPT_PIXELS < whole.shape[0] * whole.shape[1]
-    means = [np.asarray(Image.fromarray(p).resize((8, 6), Image.Resampling.BOX)).astype(int) for p in (whole, small)]
+    means = [
+        np.asarray(Image.fromarray(p).resize((8, 6), Image.Resampling.BOX)).astype(int)
+        for p in (whole, small)
+    ]
     assert np.abs(means[0] - means[1]).max() <= 2
 
 

@@ -1,4 +1,5 @@
-"""Moving budgets: traces, uploads, what each way of computing makes of them, and the split, against counting by hand."""
+"""Moving budgets: traces, uploads, what each way of computing makes of them, and the split, against
+counting by hand."""
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from mvit.policies import budget
 def test_a_series_is_seeded_and_stays_within_its_limits(kind):
     one = budget.series(kind, 700, 5.0, 40.0, seed=3)
     assert one.shape == (700,) and one.min() >= 5 and one.max() <= 40
-    assert (one == budget.series(kind, 700, 5.0, 40.0, seed=3)).all() and (one != budget.series(kind, 700, 5.0, 40.0, seed=4)).any()
+    assert (one == budget.series(kind, 700, 5.0, 40.0, seed=3)).all() and (
+        one != budget.series(kind, 700, 5.0, 40.0, seed=4)
+    ).any()
     assert one.std() > 1  # it moves
     assert (budget.series(kind, 9, 7.0, 7.0) == 7).all()
 
@@ -24,24 +27,46 @@ def test_steps_hold_and_bursts_are_mostly_calm():
     assert 0.5 < calm.mean() < 0.95
 
 
-@pytest.mark.parametrize("bad", [("waves", 9, 1, 2), ("steps", 0, 1, 2), ("steps", 9, 0, 2), ("steps", 9, 3, 2)])
+@pytest.mark.parametrize(
+    "bad", [("waves", 9, 1, 2), ("steps", 0, 1, 2), ("steps", 9, 0, 2), ("steps", 9, 3, 2)]
+)
 def test_an_impossible_series_is_refused(bad):
     with pytest.raises(ValueError, match="kind"):
         budget.series(*bad)
 
 
 @pytest.mark.parametrize(
-    "text", ["5\n10\n", "budget_ms\n5\n10", "ms\n5\n10\n\n", "\ufefftime,budget_ms\n1,5\n2,10", "budget_ms,x\r\n5,\r\n10,b"]
+    "text",
+    [
+        "5\n10\n",
+        "budget_ms\n5\n10",
+        "ms\n5\n10\n\n",
+        "\ufefftime,budget_ms\n1,5\n2,10",
+        "budget_ms,x\r\n5,\r\n10,b",
+    ],
 )
 def test_a_csv_is_read(text):
     assert budget.read_csv(text.encode()).tolist() == [5, 10]
 
 
-@pytest.mark.parametrize(("data", "said"), [
-    (b"", "empty"), (b"\n \n", "empty"), (b"budget_ms\n", "no budget below"), (b"a,b\n1,2", "none is called budget_ms"),
-    (b"budget_ms\n5\nfast\n", "line 3: 'fast'"), (b"5\n-1\n", "line 2"), (b"5\nnan", "line 2"), (b"5\ninf", "line 2"), (b"5\n0", "line 2"),
-    (b"x,budget_ms\n1", "line 2: ''"), (b"\xff\xfe\x00", "not text"), (b"1\n" * 20_001, "20,001"), (b"1" * 2_000_001, "2 MB"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "empty"),
+        (b"\n \n", "empty"),
+        (b"budget_ms\n", "no budget below"),
+        (b"a,b\n1,2", "none is called budget_ms"),
+        (b"budget_ms\n5\nfast\n", "line 3: 'fast'"),
+        (b"5\n-1\n", "line 2"),
+        (b"5\nnan", "line 2"),
+        (b"5\ninf", "line 2"),
+        (b"5\n0", "line 2"),
+        (b"x,budget_ms\n1", "line 2: ''"),
+        (b"\xff\xfe\x00", "not text"),
+        (b"1\n" * 20_001, "20,001"),
+        (b"1" * 2_000_001, "2 MB"),
+    ],
+)
 def test_a_bad_csv_says_what_is_wrong_and_where(data, said):
     with pytest.raises(budget.BudgetError, match=said):
         budget.read_csv(data)
@@ -67,13 +92,20 @@ def test_anytime_keeps_the_latest_answer_that_is_ready():
     assert seen.exit.tolist() == [-1, 0, 0, 1, 1] and seen.right.tolist() == [0, 1, 1, 0, 1]
     assert seen.answered.tolist() == [False, True, True, True, True]
     assert seen.used.tolist() == [0.5, 1.0, 3.9, 4.0, 4.0]
-    # no answer: all of it; after exit 1: what was begun and not finished; after exit 2: the first head, whose answer was replaced
+    # no answer: all of it; after exit 1: what was begun and not finished; after exit 2: the first
+    # head, whose answer was replaced
     assert seen.wasted == pytest.approx([0.5, 0, 2.9, 0.25, 0.25])
 
 
 def test_the_static_backbone_has_one_answer_or_none():
     seen = budget.anytime("static", BUDGETS, [4.0], [0.0], WORTH[1:])
-    assert seen.answered.tolist() == [False, False, False, True, True] and seen.used.tolist() == [0.5, 1.0, 3.9, 4.0, 4.0]
+    assert seen.answered.tolist() == [False, False, False, True, True] and seen.used.tolist() == [
+        0.5,
+        1.0,
+        3.9,
+        4.0,
+        4.0,
+    ]
     assert seen.wasted.tolist() == [0.5, 1.0, 3.9, 0, 0]
 
 
@@ -84,7 +116,10 @@ def test_a_stop_rule_saves_work_and_never_finishes_late():
     assert seen.wasted.tolist() == [0.5, 0, 0, 0, 0]
 
 
-@given(st.lists(st.floats(0.1, 50), min_size=1, max_size=30), st.lists(st.floats(0.1, 5), min_size=1, max_size=6))
+@given(
+    st.lists(st.floats(0.1, 50), min_size=1, max_size=30),
+    st.lists(st.floats(0.1, 5), min_size=1, max_size=6),
+)
 @settings(deadline=None)
 def test_no_answer_is_late_and_no_time_is_invented(budgets, gaps):
     budgets, finishes = np.array(budgets), np.cumsum(gaps)
@@ -93,7 +128,11 @@ def test_no_answer_is_late_and_no_time_is_invented(budgets, gaps):
     for exit, limit in zip(seen.exit, budgets, strict=True):
         assert exit < 0 or finishes[exit] <= limit
         assert exit + 1 == len(finishes) or finishes[exit + 1] > limit
-    assert (seen.used <= budgets + 1e-9).all() and (seen.wasted >= 0).all() and (seen.wasted <= seen.used + 1e-9).all()
+    assert (
+        (seen.used <= budgets + 1e-9).all()
+        and (seen.wasted >= 0).all()
+        and (seen.wasted <= seen.used + 1e-9).all()
+    )
 
 
 def test_summary_and_moving_mean():
@@ -109,16 +148,36 @@ def test_summary_and_moving_mean():
 def test_bytes_and_link_by_hand():
     assert budget.token_bytes(14, 192) == 197 * 192 * 2 == 75_648
     assert budget.picture_bytes(32) == 3072
-    assert budget.link_ms(125_000, mbit=10, delay_ms=20) == pytest.approx(120)  # a million bits at 10 Mbit/s, and the delay
+    # a million bits at 10 Mbit/s, and the delay
+    assert budget.link_ms(125_000, mbit=10, delay_ms=20) == pytest.approx(120)
 
 
 def test_the_split_by_hand():
     leaves = np.array([[True, False], [True, True]])
     correct, final = np.array([[True, False], [True, False]]), np.array([True, True])
-    rows = budget.split([1, 2], [2.0, 4.0], [1.0, 1.0], 10.0, leaves, correct, final, {"tokens": 1250, "picture": 125}, 1.0, 5.0, 2.0)
+    rows = budget.split(
+        [1, 2],
+        [2.0, 4.0],
+        [1.0, 1.0],
+        10.0,
+        leaves,
+        correct,
+        final,
+        {"tokens": 1250, "picture": 125},
+        1.0,
+        5.0,
+        2.0,
+    )
     first = rows.iloc[0]
-    # device 3 ms; half are sent: 5 + 10 ms on the link, then the 8 ms that remain at twice the speed
-    assert (first.sent, first.layer, first.offloaded, first.accuracy, first.kilobytes) == ("tokens", 1, 0.5, 1.0, 0.625)
+    # device 3 ms; half are sent: 5 + 10 ms on the link, then the 8 ms that remain at twice the
+    # speed
+    assert (first.sent, first.layer, first.offloaded, first.accuracy, first.kilobytes) == (
+        "tokens",
+        1,
+        0.5,
+        1.0,
+        0.625,
+    )
     assert first.slowest_ms == pytest.approx(3 + 15 + 4) and first.ms == pytest.approx(3 + 0.5 * 19)
     assert rows.iloc[2].slowest_ms == pytest.approx(3 + 6 + 5)
     assert rows.iloc[1].ms == 5 and rows.iloc[1].accuracy == 0.5 and rows.iloc[1].offloaded == 0

@@ -11,22 +11,30 @@ PHOTO = np.random.default_rng(0).integers(0, 256, (768, 1152, 3), dtype=np.uint8
 
 
 def trace(tiles: dict[tuple[int, str], list[float]]) -> pd.DataFrame:
-    return pd.DataFrame([{"layer": b, "head": h, "tiles": t, "count": sum(t)} for (b, h), t in tiles.items()])
+    return pd.DataFrame(
+        [{"layer": b, "head": h, "tiles": t, "count": sum(t)} for (b, h), t in tiles.items()]
+    )
 
 
 def steady(value: float = 10.0) -> pd.DataFrame:
-    return trace({(b, h): [value] * 6 for b in range(1, 13) for h in ("mlp", "vit")} | {(12, "final"): [value] * 6})
+    return trace(
+        {(b, h): [value] * 6 for b in range(1, 13) for h in ("mlp", "vit")}
+        | {(12, "final"): [value] * 6}
+    )
 
 
 def test_a_plain_photo_on_which_all_agree_raises_no_doubt():
     assert doubts(PHOTO, steady(), 9, "mlp", usual=0.3) == []
 
 
-@pytest.mark.parametrize("picture, words", [
-    (np.full((768, 1152, 3), 255, np.uint8), "hardly anything to see"),
-    (PHOTO[:110, :1100], "stretched 6.7 times"),
-    (PHOTO[:100, :120], "small (120 × 100 pixels)"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "picture, words",
+    [
+        (np.full((768, 1152, 3), 255, np.uint8), "hardly anything to see"),
+        (PHOTO[:110, :1100], "stretched 6.7 times"),
+        (PHOTO[:100, :120], "small (120 × 100 pixels)"),
+    ],
+)
 def test_pictures_unlike_the_training_data_are_doubted(picture, words):
     assert any(words in reason for reason in doubts(picture, steady(), 9, "mlp", usual=0.3))
 
@@ -42,7 +50,9 @@ def test_negative_counts_and_tiles_are_doubted_but_a_little_below_zero_is_not():
 
 
 def test_late_exits_that_disagree_more_than_on_the_test_pictures_are_told():
-    wild = trace({(b, h): [10.0 if h == "mlp" else 60.0] * 6 for b in (10, 11, 12) for h in ("mlp", "vit")})
+    wild = trace(
+        {(b, h): [10.0 if h == "mlp" else 60.0] * 6 for b in (10, 11, 12) for h in ("mlp", "vit")}
+    )
     assert "unlike the training data" in doubts(PHOTO, wild, 12, "mlp", usual=0.3)[0]
     assert doubts(PHOTO, wild, 12, "mlp", usual=None) == []
 

@@ -1,4 +1,5 @@
-"""What the page on stop rules shows: checked against the library's own replay and against counting by hand."""
+"""What the page on stop rules shows: checked against the library's own replay and against counting
+by hand."""
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,14 @@ MACS, MS = [10, 20, 30], [1.0, 2.0, 3.0]
 
 
 def test_finish_times_add_all_heads_on_the_way():
-    trace = pd.DataFrame({"layer": [1, 2, 3], "head": ["mlp", "mlp", "final"], "ms": [3.0, 4.5, 6.1], "head_ms": [1.0, 0.5, 0.1]})
+    trace = pd.DataFrame(
+        {
+            "layer": [1, 2, 3],
+            "head": ["mlp", "mlp", "final"],
+            "ms": [3.0, 4.5, 6.1],
+            "head_ms": [1.0, 0.5, 0.1],
+        }
+    )
     assert rules.finish_times(trace, EXITS) == pytest.approx([3.0, 5.5, 7.6])
     assert rules.finish_times(trace, [(2, "mlp"), (3, "final")]) == pytest.approx([4.5, 6.6])
     with pytest.raises(KeyError):
@@ -25,7 +33,9 @@ def test_finish_times_add_all_heads_on_the_way():
 
 
 def test_a_backbone_measured_out_of_order_still_grows():
-    trace = pd.DataFrame({"layer": [1, 2], "head": ["mlp", "mlp"], "ms": [3.0, 2.0], "head_ms": [1.0, 1.0]})
+    trace = pd.DataFrame(
+        {"layer": [1, 2], "head": ["mlp", "mlp"], "ms": [3.0, 2.0], "head_ms": [1.0, 1.0]}
+    )
     assert rules.finish_times(trace, [(1, "mlp"), (2, "mlp")]) == pytest.approx([3.0, 4.0])
 
 
@@ -39,7 +49,9 @@ def test_the_curve_agrees_with_each_single_threshold():
     curve = rules.tradeoff("confidence", SEEN, MACS, MS)
     for row in curve.itertuples():
         here = rules.operate("confidence", row.threshold, SEEN, MACS, MS)
-        assert (row.accuracy, row.macs, row.ms, row.early) == pytest.approx((here.accuracy, here.macs, here.ms, here.early))
+        assert (row.accuracy, row.macs, row.ms, row.early) == pytest.approx(
+            (here.accuracy, here.macs, here.ms, here.early)
+        )
 
 
 def test_every_picture_leaves_exactly_once():
@@ -51,20 +63,38 @@ def test_every_picture_leaves_exactly_once():
 def test_difficulty_is_where_a_picture_is_right_for_good():
     assert rules.settled_layer(SEEN).tolist() == [1, 2, 3, 4]
     rows = rules.by_class(np.array([0, 1, 2, 0]), SEEN, ["cat", "dog"], MACS)
-    assert rows.label.tolist() == ["cat", "dog"] and rows.settled.tolist() == [1.5, 3.5] and rows.pictures.sum() == 4
+    assert (
+        rows.label.tolist() == ["cat", "dog"]
+        and rows.settled.tolist() == [1.5, 3.5]
+        and rows.pictures.sum() == 4
+    )
     groups = rules.easy_and_hard(np.array([0, 1, 2, 0]), SEEN, MACS)
-    assert groups.share.tolist() == [0.25, 0.25, 0.25, 0.25] and groups.accuracy.tolist() == [1, 1, 1, 1]
+    assert groups.share.tolist() == [0.25, 0.25, 0.25, 0.25] and groups.accuracy.tolist() == [
+        1,
+        1,
+        1,
+        1,
+    ]
 
 
 def test_an_empty_group_is_not_a_number_and_no_warning():
     perfect = Predictions(EXITS, np.zeros((3, 4), int), SURE, SURE, SURE, np.zeros(4, int))
     groups = rules.easy_and_hard(np.zeros(4, int), perfect, MACS)
-    assert groups.share.tolist() == [1, 0, 0, 0] and groups.accuracy.isna().tolist() == [False, True, True, True]
+    assert groups.share.tolist() == [1, 0, 0, 0] and groups.accuracy.isna().tolist() == [
+        False,
+        True,
+        True,
+        True,
+    ]
 
 
 def test_reliability_bars_hold_every_picture():
     bars = rules.reliability(np.array([0.05, 0.95, 1.0, 0.0]), np.array([False, True, True, True]))
-    assert bars.pictures.tolist() == [2, 2] and bars.accuracy.tolist() == [0.5, 1.0] and bars.low.tolist() == pytest.approx([0, 0.9])
+    assert (
+        bars.pictures.tolist() == [2, 2]
+        and bars.accuracy.tolist() == [0.5, 1.0]
+        and bars.low.tolist() == pytest.approx([0, 0.9])
+    )
 
 
 def test_quality_counts_overthinking_both_ways():
@@ -92,18 +122,33 @@ def test_few_exits_cost_no_more_than_all_of_them():
     for gone in few[:-1]:  # no exchange of one exit would have been worth it
         for new in set(exits) - set(few):
             other = sorted(set(few) - {gone} | {new})
-            assert choose_threshold("confidence", val.select(other), cost_of(other), 0.01)[1].macs > 0.995 * cheap.macs
-    assert rules.few_exits("confidence", val, lambda plan: np.full(len(plan), 5.0)) == [(8, "final")]  # nothing to save: nothing added
+            assert (
+                choose_threshold("confidence", val.select(other), cost_of(other), 0.01)[1].macs
+                > 0.995 * cheap.macs
+            )
+    # nothing to save: nothing added
+    assert rules.few_exits("confidence", val, lambda plan: np.full(len(plan), 5.0)) == [
+        (8, "final")
+    ]
 
 
 def test_journeys_tell_what_thinking_spoiled_and_mended():
     rows = rules.journeys(SEEN, ("cat", "dog"))
-    assert rows.kind.tolist() == ["overthought", "mended", "mended"] and rows.picture.tolist() == [3, 2, 1]
-    assert rows.answers.tolist() == ["dog 1-2, cat final", "cat 1-2, dog final", "dog 1, cat 2-final"]
+    assert rows.kind.tolist() == ["overthought", "mended", "mended"] and rows.picture.tolist() == [
+        3,
+        2,
+        1,
+    ]
+    assert rows.answers.tolist() == [
+        "dog 1-2, cat final",
+        "cat 1-2, dog final",
+        "dog 1, cat 2-final",
+    ]
     assert rows.right_layers.tolist() == [2, 0, 1] and rows.truth.tolist() == ["dog", "dog", "cat"]
     assert len(rules.journeys(SEEN, ("cat", "dog"), n=1)) == 2
 
 
 def test_more_thresholds_find_no_dearer_one():
-    tried = [choose_threshold("confidence", SEEN, MACS, 0.25, n=n)[1].macs for n in (3, 9, 97)]  # each grid holds the one before
+    # each grid holds the one before
+    tried = [choose_threshold("confidence", SEEN, MACS, 0.25, n=n)[1].macs for n in (3, 9, 97)]
     assert tried == sorted(tried, reverse=True)

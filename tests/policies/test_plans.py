@@ -39,7 +39,8 @@ def test_one_budget_needs_one_exit():
 def test_two_budgets_need_at_most_two_exits_and_the_first_delays_the_second():
     found = best_plan(ladder, [35, 124])
     assert found.plan == [(3, "mlp"), (12, "mlp")] and found.finishes == [32, 124]
-    assert best_plan(ladder, [35, 123]).plan == [(3, "mlp"), (11, "mlp")]  # after the first head, the last exit comes at 124
+    # after the first head, the last exit comes at 124
+    assert best_plan(ladder, [35, 123]).plan == [(3, "mlp"), (11, "mlp")]
 
 
 def test_weights_decide_what_is_given_up():
@@ -49,7 +50,10 @@ def test_weights_decide_what_is_given_up():
 
 
 def test_an_exit_worse_than_an_earlier_one_is_never_run():
-    found = best_plan([Option(1, "mlp", 0.8, 10, 1), Option(2, "mlp", 0.7, 20, 1), Option(3, "mlp", 0.9, 30, 1)], [12, 25, 40])
+    found = best_plan(
+        [Option(1, "mlp", 0.8, 10, 1), Option(2, "mlp", 0.7, 20, 1), Option(3, "mlp", 0.9, 30, 1)],
+        [12, 25, 40],
+    )
     assert found.plan == [(1, "mlp"), (3, "mlp")]
 
 
@@ -58,7 +62,15 @@ def test_a_budget_too_short_for_any_exit_still_gives_a_plan():
     assert len(found.plan) == 1 and found.expected == pytest.approx(0.1)
 
 
-bad_budgets = [([], None), ([0], None), ([-1, 2], None), ([float("nan")], None), ([1], [0]), ([1, 2], [1]), ([1], [-1])]
+bad_budgets = [
+    ([], None),
+    ([0], None),
+    ([-1, 2], None),
+    ([float("nan")], None),
+    ([1], [0]),
+    ([1, 2], [1]),
+    ([1], [-1]),
+]
 
 
 @pytest.mark.parametrize("budgets, weights", bad_budgets)
@@ -73,14 +85,21 @@ def test_no_exits_no_plan():
 
 
 cost = st.integers(0, 12).map(float)
-some_stops = st.lists(st.tuples(st.integers(1, 70).map(float), st.integers(1, 5)), min_size=1, max_size=6)
-some_options = st.lists(st.tuples(st.integers(1, 4), st.integers(1, 9), cost), min_size=1, max_size=6)
+some_stops = st.lists(
+    st.tuples(st.integers(1, 70).map(float), st.integers(1, 5)), min_size=1, max_size=6
+)
+some_options = st.lists(
+    st.tuples(st.integers(1, 4), st.integers(1, 9), cost), min_size=1, max_size=6
+)
 
 
 @settings(max_examples=300, deadline=None)
 @given(some_options, some_stops, st.sampled_from([0.0, 0.1]))
 def test_no_subset_of_exits_is_better(raw, stops, nothing):
-    exits = [Option(layer, f"h{i}", a / 10, 10.0 * layer, own) for i, (layer, a, own) in enumerate(sorted(raw))]
+    exits = [
+        Option(layer, f"h{i}", a / 10, 10.0 * layer, own)
+        for i, (layer, a, own) in enumerate(sorted(raw))
+    ]
     budgets, weights = zip(*stops, strict=True)
     found = best_plan(exits, budgets, weights, nothing)
     every = [list(c) for k in range(1, len(exits) + 1) for c in combinations(exits, k)]
@@ -93,7 +112,10 @@ def test_no_subset_of_exits_is_better(raw, stops, nothing):
 def test_eighty_four_exits_and_twenty_budgets_take_well_below_a_second():
     rng = np.random.default_rng(0)
     pairs = [(b, f"h{h}") for b in range(1, 13) for h in range(7)]
-    many = [Option(b, h, 0.3 + 0.05 * b + 0.02 * rng.random(), 10.0 * b, 1 + 3 * rng.random()) for b, h in pairs]
+    many = [
+        Option(b, h, 0.3 + 0.05 * b + 0.02 * rng.random(), 10.0 * b, 1 + 3 * rng.random())
+        for b, h in pairs
+    ]
     start = time.thread_time()  # not wall time: other programs may be busy
     assert best_plan(many, np.linspace(5, 150, 20)).expected > 0.5
     assert time.thread_time() - start < 1
@@ -114,7 +136,9 @@ def test_costs_add_up_the_heads_run_so_far():
 def test_options_come_from_the_model_and_its_card():
     model = thin_model()
     model.practical_exits = frozenset({(2, "mlp"), (5, "mlp"), (5, "resmlp")})
-    rows = [{"layer": b, "head": h, "accuracy": b / 20} for b in range(1, 13) for h in ("mlp", "resmlp")]
+    rows = [
+        {"layer": b, "head": h, "accuracy": b / 20} for b in range(1, 13) for h in ("mlp", "resmlp")
+    ]
     known = from_card({"layers": list(range(1, 13)), "final": {"accuracy": 0.9}, "exits": rows})
     found = options(model, known, "mlp")
     assert [(o.layer, o.head) for o in found] == [(2, "mlp"), (5, "mlp"), (12, FINAL)]
@@ -122,4 +146,6 @@ def test_options_come_from_the_model_and_its_card():
     assert len(options(model, known, practical=False)) == 25
     trace = model.trace(np.zeros((64, 64, 3), np.uint8))
     timed = measured(found, trace)
-    assert timed[1].backbone + timed[1].own == pytest.approx(float(trace[(trace.layer == 5) & (trace["head"] == "mlp")].ms.iloc[0]))
+    assert timed[1].backbone + timed[1].own == pytest.approx(
+        float(trace[(trace.layer == 5) & (trace["head"] == "mlp")].ms.iloc[0])
+    )

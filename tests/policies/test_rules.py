@@ -1,4 +1,5 @@
-"""Stop rules: what each one does, and that replay over records takes the same exits as the live loop."""
+"""Stop rules: what each one does, and that replay over records takes the same exits as the live
+loop."""
 
 import math
 from types import SimpleNamespace
@@ -30,7 +31,16 @@ from mvit.policies.rules import (
 
 
 def exit_of(scores, layer=1, elapsed_ms=1.0):
-    return Exit(layer, "mlp", list(scores), tuple("abcdefghij"[: len(scores)]), elapsed_ms, 0.1, 1.0, layer * 100)
+    return Exit(
+        layer,
+        "mlp",
+        list(scores),
+        tuple("abcdefghij"[: len(scores)]),
+        elapsed_ms,
+        0.1,
+        1.0,
+        layer * 100,
+    )
 
 
 def leaves_at(policy, exits):
@@ -47,7 +57,14 @@ def recorded(pictures):
     fields = ("prediction", "confidence", "entropy", "margin")
     values = {f: np.array([[getattr(e, f) for e in exits] for exits in pictures]).T for f in fields}
     names = [(e.layer, e.head) for e in pictures[0][:-1]] + [(pictures[0][-1].layer, FINAL)]
-    return Predictions(names, values["prediction"], values["confidence"], values["entropy"], values["margin"], np.zeros(len(pictures), int))
+    return Predictions(
+        names,
+        values["prediction"],
+        values["confidence"],
+        values["entropy"],
+        values["margin"],
+        np.zeros(len(pictures), int),
+    )
 
 
 SURE, UNSURE, SPLIT = [0.02, 0.95, 0.03], [0.4, 0.35, 0.25], [0.0, 0.5, 0.5]
@@ -56,14 +73,25 @@ SURE, UNSURE, SPLIT = [0.02, 0.95, 0.03], [0.4, 0.35, 0.25], [0.0, 0.5, 0.5]
 @pytest.mark.parametrize(
     "policy, where",
     [
-        (Confidence(0.9), 2), (Confidence(0.3), 0), (Confidence(0.99), 4),
-        (Entropy(0.3), 2), (Entropy(0.7), 1), (Entropy(0.0), 4),
-        (Margin(0.9), 2), (Margin(0.04), 0), (Margin(0.99), 4),
-        (Patience(1), 0), (Patience(2), 2), (Patience(3), 3), (Patience(9), 4),
-        (PatienceAndConfidence(0.9, 2), 3), (PatienceAndConfidence(0.5, 2), 2), (PatienceAndConfidence(0.96, 2), 4),
+        (Confidence(0.9), 2),
+        (Confidence(0.3), 0),
+        (Confidence(0.99), 4),
+        (Entropy(0.3), 2),
+        (Entropy(0.7), 1),
+        (Entropy(0.0), 4),
+        (Margin(0.9), 2),
+        (Margin(0.04), 0),
+        (Margin(0.99), 4),
+        (Patience(1), 0),
+        (Patience(2), 2),
+        (Patience(3), 3),
+        (Patience(9), 4),
+        (PatienceAndConfidence(0.9, 2), 3),
+        (PatienceAndConfidence(0.5, 2), 2),
+        (PatienceAndConfidence(0.96, 2), 4),
         (PatienceAndConfidence(0.3, 1), 0),
     ],
-)  # fmt: skip
+)
 def test_each_rule_leaves_where_it_says(policy, where):
     exits = [exit_of(s, layer=b + 1) for b, s in enumerate([UNSURE, SPLIT, SURE, SURE, SURE])]
     assert leaves_at(policy, exits) == where
@@ -90,7 +118,8 @@ def test_counts_leave_when_they_settle():
 def test_the_deadline_rule_leaves_before_an_exit_that_would_be_late():
     expected = {(1, "mlp"): 5.0, (2, "mlp"): 9.0, (3, "mlp"): 13.0}
     exits = [exit_of(SURE, layer=b, elapsed_ms=t) for b, t in ((1, 5.0), (2, 11.0), (3, 15.0))]
-    assert leaves_at(Deadline(14.9, expected), exits) == 1  # exit 2 came 2 ms late, so exit 3 is expected at 15
+    # exit 2 came 2 ms late, so exit 3 is expected at 15
+    assert leaves_at(Deadline(14.9, expected), exits) == 1
     assert leaves_at(Deadline(15.0, expected), exits) == 2
     assert leaves_at(Deadline(1.0, expected), exits) == 0
 
@@ -102,17 +131,28 @@ def test_deadline_replay_walks_the_expected_times():
         assert replay(Deadline(budget, expected), predictions).tolist() == [taken] * 2
 
 
-probabilities = st.lists(st.integers(1, 50), min_size=3, max_size=3).map(lambda w: [x / sum(w) for x in w])
-pictures = st.integers(2, 6).flatmap(lambda e: st.lists(st.lists(probabilities, min_size=e, max_size=e), min_size=1, max_size=5))
+probabilities = st.lists(st.integers(1, 50), min_size=3, max_size=3).map(
+    lambda w: [x / sum(w) for x in w]
+)
+pictures = st.integers(2, 6).flatmap(
+    lambda e: st.lists(st.lists(probabilities, min_size=e, max_size=e), min_size=1, max_size=5)
+)
 
 
 @settings(max_examples=150, deadline=None)
-@given(pictures, st.sampled_from(["confidence", "entropy", "margin", "patience", "patience_confidence"]), st.data())
+@given(
+    pictures,
+    st.sampled_from(["confidence", "entropy", "margin", "patience", "patience_confidence"]),
+    st.data(),
+)
 def test_replay_takes_the_exits_that_the_live_loop_takes(pictures, kind, data):
     live = [[exit_of(s, layer=b + 1) for b, s in enumerate(p)] for p in pictures]
     predictions = recorded(live)
-    values = [getattr(e, POLICIES[kind].measure, 2) for p in live for e in p]  # ties included: the very values recorded
-    thresholds = data.draw(st.lists(st.sampled_from(values) | st.floats(0, 4), min_size=1, max_size=4))
+    # ties included: the very values recorded
+    values = [getattr(e, POLICIES[kind].measure, 2) for p in live for e in p]
+    thresholds = data.draw(
+        st.lists(st.sampled_from(values) | st.floats(0, 4), min_size=1, max_size=4)
+    )
     several = replay(make(kind, np.array(thresholds)[:, None]), predictions)
     for row, threshold in zip(several, thresholds, strict=True):
         rule = make(kind, threshold)
@@ -121,11 +161,21 @@ def test_replay_takes_the_exits_that_the_live_loop_takes(pictures, kind, data):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.lists(st.floats(0, 500), min_size=4, max_size=4), min_size=1, max_size=5), st.floats(0, 1), st.integers(1, 3))
+@given(
+    st.lists(st.lists(st.floats(0, 500), min_size=4, max_size=4), min_size=1, max_size=5),
+    st.floats(0, 1),
+    st.integers(1, 3),
+)
 def test_replay_of_counts_is_the_live_loop_too(counts, threshold, patience):
     live = [[SimpleNamespace(count=c) for c in p] for p in counts]
-    records = SimpleNamespace(exits=[(b, "mlp") for b in range(1, 5)], count=np.array(counts).T, truth=np.zeros(len(counts)))
-    assert replay(Stability(threshold, patience), records).tolist() == [leaves_at(Stability(threshold, patience), p) for p in live]
+    records = SimpleNamespace(
+        exits=[(b, "mlp") for b in range(1, 5)],
+        count=np.array(counts).T,
+        truth=np.zeros(len(counts)),
+    )
+    assert replay(Stability(threshold, patience), records).tolist() == [
+        leaves_at(Stability(threshold, patience), p) for p in live
+    ]
 
 
 def test_replay_leaves_a_rule_in_use_alone():
@@ -141,7 +191,13 @@ def synthetic(n=2_000, exits=13, seed=0):
     rng = np.random.default_rng(seed)
     truth, ease = rng.integers(0, 10, n), rng.random(n)
     right = ease > np.linspace(0.6, 0.03, exits)[:, None]
-    confidence = np.clip(0.55 + 0.5 * (ease - np.linspace(0.6, 0.03, exits)[:, None]) + 0.05 * rng.standard_normal((exits, n)), 0.1, 1)
+    confidence = np.clip(
+        0.55
+        + 0.5 * (ease - np.linspace(0.6, 0.03, exits)[:, None])
+        + 0.05 * rng.standard_normal((exits, n)),
+        0.1,
+        1,
+    )
     top1 = np.where(right, truth, (truth + 1) % 10)
     names = [(b, "mlp") for b in range(1, exits)] + [(exits - 1, FINAL)]
     return Predictions(names, top1, confidence, 1 - confidence, confidence * 0.9, truth)
@@ -154,10 +210,13 @@ def test_a_score_is_the_plain_average_over_pictures():
     predictions = synthetic(200)
     taken = replay(Confidence(0.7), predictions)
     found = score(taken, predictions, MACS)
-    assert found.accuracy == pytest.approx(np.mean([predictions.correct[t, i] for i, t in enumerate(taken)]))
+    assert found.accuracy == pytest.approx(
+        np.mean([predictions.correct[t, i] for i, t in enumerate(taken)])
+    )
     assert found.macs == pytest.approx(np.mean([MACS[t] for t in taken]))
     assert sum(found.share.values()) == pytest.approx(1) and len(found.share) == 12
-    assert found.share[12] == pytest.approx(np.mean(taken >= 11))  # layer 12's own head and the final exit
+    # layer 12's own head and the final exit
+    assert found.share[12] == pytest.approx(np.mean(taken >= 11))
 
 
 @pytest.mark.parametrize("kind", ["confidence", "entropy", "margin", "patience"])
@@ -165,7 +224,8 @@ def test_a_sweep_goes_from_the_first_exit_to_the_last(kind):
     predictions = synthetic()
     found = [s for _, s in sweep(kind, predictions, MACS)]
     assert found[0].macs < MACS[1] and found[-1].macs > 0.7 * MACS[-1]
-    assert all(a.macs <= b.macs + 1e-9 for a, b in zip(found, found[1:], strict=False))  # ordered from early to late
+    # ordered from early to late
+    assert all(a.macs <= b.macs + 1e-9 for a, b in zip(found, found[1:], strict=False))
     if kind != "patience":
         assert found[-1].macs == MACS[-1] and found[-1].accuracy == predictions.accuracy[-1]
 
@@ -204,8 +264,15 @@ def test_an_unknown_rule_is_named():
 
 def test_candidates_never_stop_early_at_the_end():
     predictions = synthetic()
-    for kind, last in (("confidence", math.inf), ("entropy", -math.inf), ("margin", math.inf), ("patience", 13)):
-        assert candidates(kind, predictions)[-1] == last and len(candidates(kind, predictions)) <= 50
+    for kind, last in (
+        ("confidence", math.inf),
+        ("entropy", -math.inf),
+        ("margin", math.inf),
+        ("patience", 13),
+    ):
+        assert (
+            candidates(kind, predictions)[-1] == last and len(candidates(kind, predictions)) <= 50
+        )
 
 
 def test_a_product_of_experts_grows_sure_of_what_all_say():
@@ -228,4 +295,6 @@ def test_a_product_of_experts_grows_sure_of_what_all_say():
 def test_a_product_of_experts_survives_a_certain_exit():
     rule = ProductOfExperts(Confidence(0.5))
     rule.stop(exit_of([1.0, 0.0, 0.0], layer=6))
-    assert not rule.stop(exit_of([0.0, 0.0, 1.0], layer=6)) and all(map(math.isfinite, rule.combined.scores))
+    assert not rule.stop(exit_of([0.0, 0.0, 1.0], layer=6)) and all(
+        map(math.isfinite, rule.combined.scores)
+    )

@@ -22,7 +22,9 @@ def test_exactly_so_many_people_with_their_heads_in_the_picture(people):
 
 def test_the_seed_decides_everything():
     first, again, other = (render(40, seed, size=SMALL) for seed in (5, 5, 6))
-    assert np.array_equal(first.picture, again.picture) and np.array_equal(first.points, again.points)
+    assert np.array_equal(first.picture, again.picture) and np.array_equal(
+        first.points, again.points
+    )
     assert not np.array_equal(first.picture, other.picture)
 
 
@@ -42,9 +44,13 @@ def test_every_head_shows_on_every_ground(ground):
 
 
 def test_a_painted_head_changes_the_picture_where_its_point_says():
-    empty, scene = (render(n, 21, size=(576, 384), ground="square", light="overcast", raw=True) for n in (0, 12))
+    empty, scene = (
+        render(n, 21, size=(576, 384), ground="square", light="overcast", raw=True) for n in (0, 12)
+    )
     changed = np.abs(scene.picture.astype(int) - empty.picture).max(2)
-    heads = [changed[int(y) - 3 : int(y) + 4, int(x) - 3 : int(x) + 4].max() for x, y in scene.points]
+    heads = [
+        changed[int(y) - 3 : int(y) + 4, int(x) - 3 : int(x) + 4].max() for x, y in scene.points
+    ]
     assert min(heads) > 20
 
 
@@ -64,11 +70,22 @@ def test_no_scene_is_too_dark_or_too_bright_to_see(light):
 def test_two_thousand_people_find_room_in_bounded_time():
     start = time.process_time()
     scene = render(2000, 9)
-    assert scene.count == 2000 and time.process_time() - start < 6  # seconds of work; about 1.2 on an idle core
+    # seconds of work; about 1.2 on an idle core
+    assert scene.count == 2000 and time.process_time() - start < 6
 
 
-@pytest.mark.parametrize("wrong", [{"people": -1}, {"people": MAX_PEOPLE + 1}, {"seed": -1}, {"size": (20, 20)}, {"ground": "moon"},
-                                   {"light": "none"}, {"crowding": 1.5}])  # fmt: skip
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"people": -1},
+        {"people": MAX_PEOPLE + 1},
+        {"seed": -1},
+        {"size": (20, 20)},
+        {"ground": "moon"},
+        {"light": "none"},
+        {"crowding": 1.5},
+    ],
+)
 def test_what_cannot_be_drawn_is_refused_in_words(wrong):
     with pytest.raises(ValueError, match="not|there are"):
         render(**{"people": 5, "seed": 0, "size": SMALL} | wrong)

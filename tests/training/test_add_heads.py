@@ -1,4 +1,5 @@
-"""Heads added to a bundle: trained on its frozen backbone, measured like the others, everything else left as it was."""
+"""Heads added to a bundle: trained on its frozen backbone, measured like the others, everything
+else left as it was."""
 
 import dataclasses
 import json
@@ -28,52 +29,95 @@ TINY = "vit_tiny_patch16_224"
 
 @pytest.fixture(scope="module")
 def grown(tmp_path_factory):
-    """A bundle with two heads after two layers, then with two more: study, folder, the files before, both cards, both recordings."""
+    """A bundle with two heads after two layers, then with two more: study, folder, the files
+    before, both cards, both recordings."""
     tmp_path = tmp_path_factory.mktemp("additions")
     write_folder(tmp_path / "pictures" / "train", colours(8))
     folder = write_folder(tmp_path / "pictures" / "test", colours(3, seed=1)).parent
     torch.manual_seed(0)
     save_file(Backbone.create(TINY, 3, img_size=32).vit.state_dict(), tmp_path / "init.safetensors")
     task = dataclasses.replace(own_task(folder, "mine", native_px=8), input_px=32)
-    exits = ExitRecipe(rates=(1e-3,), batch=8, round_images=8, max_rounds=1, trial_steps=1, trial_layers=(2,))
-    study = Study(task, folder, tmp_path / "run", TINY, tmp_path / "init.safetensors", recipe=Recipe(stages=((32, 0.3),), batch=8),
-                  exits=exits, device="cpu", heads=("mlp", "resmlp"), layers=(2, 5))  # fmt: skip
+    exits = ExitRecipe(
+        rates=(1e-3,), batch=8, round_images=8, max_rounds=1, trial_steps=1, trial_layers=(2,)
+    )
+    study = Study(
+        task,
+        folder,
+        tmp_path / "run",
+        TINY,
+        tmp_path / "init.safetensors",
+        recipe=Recipe(stages=((32, 0.3),), batch=8),
+        exits=exits,
+        device="cpu",
+        heads=("mlp", "resmlp"),
+        layers=(2, 5),
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MVIT_WEIGHTS", str(tmp_path / "weights"))
         before, bundle = train(study), tmp_path / "weights" / "mine" / TINY
-        files, recorded = {f: f.read_bytes() for f in bundle.rglob("*.safetensors")}, load_predictions(bundle)
-        yield study, bundle, files, before, add_heads(study, ("fnet", "gmlp")), recorded, load_predictions(bundle)
+        files, recorded = (
+            {f: f.read_bytes() for f in bundle.rglob("*.safetensors")},
+            load_predictions(bundle),
+        )
+        yield (
+            study,
+            bundle,
+            files,
+            before,
+            add_heads(study, ("fnet", "gmlp")),
+            recorded,
+            load_predictions(bundle),
+        )
 
 
 def test_the_bundle_has_the_new_heads_and_loads(grown):
     study, bundle, _, _, card, *_ = grown
-    assert card == json.loads((bundle / "card.json").read_text()) and all(b["ok"] for b in weights.verify())
+    assert card == json.loads((bundle / "card.json").read_text()) and all(
+        b["ok"] for b in weights.verify()
+    )
     model = mvit.load("mine", TINY, device="cpu")
-    assert list(model.heads) == ["mlp", "resmlp", "fnet", "gmlp"] and model.exits("gmlp") == [(2, "gmlp"), (5, "gmlp")]
+    assert list(model.heads) == ["mlp", "resmlp", "fnet", "gmlp"] and model.exits("gmlp") == [
+        (2, "gmlp"),
+        (5, "gmlp"),
+    ]
     measured = {(e["layer"], e["head"]): e["accuracy"] for e in card["exits"]}
     again = {(e["layer"], e["head"]): e["accuracy"] for e in evaluate(model, study.data)["exits"]}
-    assert measured.keys() == again.keys() and np.mean([abs(measured[k] - again[k]) for k in again]) < 0.05  # half precision on disk
+    # half precision on disk
+    assert (
+        measured.keys() == again.keys()
+        and np.mean([abs(measured[k] - again[k]) for k in again]) < 0.05
+    )
     assert {(e["layer"], e["head"]) for e in card["exits"] if e["practical"]} == practical(measured)
 
 
 def test_nothing_else_is_touched(grown):
     _, bundle, files, before, card, old, new = grown
-    assert all(f.read_bytes() == content for f, content in files.items() if f.name != "predictions.safetensors")
+    assert all(
+        f.read_bytes() == content
+        for f, content in files.items()
+        if f.name != "predictions.safetensors"
+    )
     assert {k: v for k, v in card.items() if k not in ("exits", "files", "added")} == {
         k: v for k, v in before.items() if k not in ("exits", "files")
     }
     assert [e for e in card["exits"] if e["head"] in ("mlp", "resmlp")] == before["exits"]
     assert card["added"].keys() == {"fnet", "gmlp"} and card["added"]["gmlp"]["batch"] == 8
     for split, p in old.items():
-        assert np.array_equal(new[split].select(p.exits).top1, p.top1) and np.array_equal(new[split].select(p.exits).entropy, p.entropy)
+        assert np.array_equal(new[split].select(p.exits).top1, p.top1) and np.array_equal(
+            new[split].select(p.exits).entropy, p.entropy
+        )
 
 
 def test_the_recordings_cover_every_exit_by_layer_and_end_with_the_final_one(grown):
     *_, card, _, new = grown
     for recorded in new.values():
-        assert [e for e, _ in recorded.exits] == [2, 2, 2, 2, 5, 5, 5, 5, 12] and recorded.exits[-1] == (12, "final")
+        assert [e for e, _ in recorded.exits] == [2, 2, 2, 2, 5, 5, 5, 5, 12] and recorded.exits[
+            -1
+        ] == (12, "final")
     known = {(e["layer"], e["head"]): e["accuracy"] for e in card["exits"]}
-    assert dict(zip(new["test"].exits, new["test"].accuracy.tolist(), strict=True)) == known | {(12, "final"): card["final"]["accuracy"]}
+    assert dict(zip(new["test"].exits, new["test"].accuracy.tolist(), strict=True)) == known | {
+        (12, "final"): card["final"]["accuracy"]
+    }
 
 
 def test_a_second_call_trains_nothing_and_changes_nothing(grown, monkeypatch):
@@ -87,13 +131,34 @@ def test_a_second_call_trains_nothing_and_changes_nothing(grown, monkeypatch):
 def test_heads_can_go_into_a_bundle_of_their_own_beside_the_first(grown):
     study, bundle, _, before, card, *_ = grown
     files = {f: f.read_bytes() for f in bundle.rglob("*") if f.is_file()}
-    own = add_heads(study, ("fnet", "gmlp"), into="beside")  # trained already, so only measured and written
+    # trained already, so only measured and written
+    own = add_heads(study, ("fnet", "gmlp"), into="beside")
     assert {f: f.read_bytes() for f in bundle.rglob("*") if f.is_file()} == files
-    assert own["files"].keys() == {"backbone.safetensors", "heads/fnet.safetensors", "heads/gmlp.safetensors"}
-    assert own["files"]["backbone.safetensors"]["sha256"] == card["files"]["backbone.safetensors"]["sha256"]
-    assert own["init"] == f"the backbone of the bundle {TINY}" and own["exit_recipe"]["batch"] == 8 and "added" not in own
-    assert own["exits"] == [e for e in card["exits"] if e["head"] in ("fnet", "gmlp")] and own["final"] == card["final"]
-    assert [e for e, _ in load_predictions(bundle.parent / "beside")["test"].exits] == [2, 2, 5, 5, 12]
+    assert own["files"].keys() == {
+        "backbone.safetensors",
+        "heads/fnet.safetensors",
+        "heads/gmlp.safetensors",
+    }
+    assert (
+        own["files"]["backbone.safetensors"]["sha256"]
+        == card["files"]["backbone.safetensors"]["sha256"]
+    )
+    assert (
+        own["init"] == f"the backbone of the bundle {TINY}"
+        and own["exit_recipe"]["batch"] == 8
+        and "added" not in own
+    )
+    assert (
+        own["exits"] == [e for e in card["exits"] if e["head"] in ("fnet", "gmlp")]
+        and own["final"] == card["final"]
+    )
+    assert [e for e, _ in load_predictions(bundle.parent / "beside")["test"].exits] == [
+        2,
+        2,
+        5,
+        5,
+        12,
+    ]
     assert mvit.load("mine", "beside", device="cpu").exits("gmlp") == [(2, "gmlp"), (5, "gmlp")]
     shared = paper.with_siblings("mine", before)
     assert set(shared["head"]) == {"mlp", "resmlp", "fnet", "gmlp"} and len(shared) == 8
@@ -105,5 +170,7 @@ def test_what_cannot_be_added_is_said_before_anything_is_trained(grown):
         add_heads(study, ("gmlp", "psychic"))
     with pytest.raises(WeightsError, match="no bundle mine/other in .* to add heads to"):
         add_heads(dataclasses.replace(study, name="other"), ("gmlp",))
-    with pytest.raises(DataError, match="these are not the test pictures that vit_tiny_patch16_224 was measured on"):
+    with pytest.raises(
+        DataError, match="these are not the test pictures that vit_tiny_patch16_224 was measured on"
+    ):
         add_heads(dataclasses.replace(study, test_limit=4), ("gmlp",))

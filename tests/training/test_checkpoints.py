@@ -1,4 +1,5 @@
-"""Checkpoints: training goes on as if nothing had happened, and a bad file is refused or never written."""
+"""Checkpoints: training goes on as if nothing had happened, and a bad file is refused or never
+written."""
 
 import pytest
 import torch
@@ -13,7 +14,10 @@ PROGRESS = {"step": 7, "loss": [[1, 0.5]], "best": float("inf")}
 def learner(width: int = 4, seed: int = 0):
     torch.manual_seed(seed)
     model = torch.nn.Sequential(torch.nn.Linear(3, width), torch.nn.Linear(width, 2))
-    groups = [{"params": list(layer.parameters()), "lr": rate} for layer, rate in zip(model, (0.1, 0.01), strict=True)]
+    groups = [
+        {"params": list(layer.parameters()), "lr": rate}
+        for layer, rate in zip(model, (0.1, 0.01), strict=True)
+    ]
     return model, torch.optim.Adam(groups)
 
 
@@ -54,8 +58,16 @@ def test_a_full_disk_leaves_the_previous_checkpoint(tmp_path, monkeypatch, fails
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(*((checkpoints, "save_file", full) if fails == "save_file" else (checkpoints.os, "replace", full)))
-    with pytest.raises(CheckpointError, match="c.safetensors .*No space left.*previous checkpoint is untouched"):
+    monkeypatch.setattr(
+        *(
+            (checkpoints, "save_file", full)
+            if fails == "save_file"
+            else (checkpoints.os, "replace", full)
+        )
+    )
+    with pytest.raises(
+        CheckpointError, match="c.safetensors .*No space left.*previous checkpoint is untouched"
+    ):
         checkpoints.save(path, model, optimizer, PROGRESS)
     assert path.read_bytes() == before and [f.name for f in tmp_path.iterdir()] == ["c.safetensors"]
 
@@ -64,12 +76,18 @@ def cut(path):
     path.write_bytes(path.read_bytes()[:-10])
 
 
-@pytest.mark.parametrize("spoil", [cut, lambda p: p.write_bytes(b"\x80\x04pickle"), lambda p: p.unlink()], ids=["cut", "pickle", "missing"])
+@pytest.mark.parametrize(
+    "spoil",
+    [cut, lambda p: p.write_bytes(b"\x80\x04pickle"), lambda p: p.unlink()],
+    ids=["cut", "pickle", "missing"],
+)
 def test_a_damaged_checkpoint_is_refused_by_name(tmp_path, spoil):
     path, (model, optimizer) = tmp_path / "c.safetensors", learner()
     checkpoints.save(path, model, optimizer, PROGRESS)
     spoil(path)
-    with pytest.raises(CheckpointError, match="c.safetensors is not a checkpoint of this model .*delete it"):
+    with pytest.raises(
+        CheckpointError, match="c.safetensors is not a checkpoint of this model .*delete it"
+    ):
         checkpoints.load(path, model, optimizer)
 
 

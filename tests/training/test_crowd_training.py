@@ -10,7 +10,16 @@ from scipy.io import savemat
 from toys import same, snapshot
 
 from mvit.bundles import weights
-from mvit.data.crowds import LEAKED, Crowds, Tiles, empty_pictures, hold_out_crowds, load_crowds, random_square, read_points
+from mvit.data.crowds import (
+    LEAKED,
+    Crowds,
+    Tiles,
+    empty_pictures,
+    hold_out_crowds,
+    load_crowds,
+    random_square,
+    read_points,
+)
 from mvit.data.labelled import DataError
 from mvit.evaluation.counts import Counts, by_range, error, load_counts
 from mvit.evaluation.predictions import PredictionsError
@@ -29,7 +38,9 @@ TINY = {"depth": 2, "embed_dim": 64, "num_heads": 1}
 @pytest.fixture(scope="module")
 def crowds() -> Crowds:
     made = [render(n, n, (1152, 768)) for n in (3, 12, 30)]
-    return Crowds([s.picture for s in made], [s.points for s in made], [f"toy/{n}" for n in (3, 12, 30)])
+    return Crowds(
+        [s.picture for s in made], [s.points for s in made], [f"toy/{n}" for n in (3, 12, 30)]
+    )
 
 
 def own_folder(root, split: str, number: int, suffix: str = ".csv"):
@@ -40,7 +51,9 @@ def own_folder(root, split: str, number: int, suffix: str = ".csv"):
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(scene.picture).save(place / f"p{i}.png")
         if suffix == ".csv":
-            (place / f"p{i}.csv").write_text("x,y\n" + "\n".join(f"{x},{y}" for x, y in scene.points))
+            (place / f"p{i}.csv").write_text(
+                "x,y\n" + "\n".join(f"{x},{y}" for x, y in scene.points)
+            )
         elif suffix == ".npy":
             np.save(place / f"p{i}.npy", scene.points)
         else:
@@ -60,7 +73,9 @@ def test_shanghaitech_is_read_without_the_leaked_pictures(tmp_path):
     for part in ("images", "ground-truth"):
         (folder / part).mkdir(parents=True)
     for n in (1, 98):
-        Image.fromarray(render(n % 7, n, (144, 96)).picture).save(folder / "images" / f"IMG_{n}.jpg")
+        Image.fromarray(render(n % 7, n, (144, 96)).picture).save(
+            folder / "images" / f"IMG_{n}.jpg"
+        )
         inner = np.empty((1, 1), dtype=[("location", object), ("number", object)])
         inner["location"][0, 0], inner["number"][0, 0] = np.array([[10.0, 20.0], [143.9, 95.9]]), 2
         outer = np.empty((1, 1), dtype=object)
@@ -69,14 +84,25 @@ def test_shanghaitech_is_read_without_the_leaked_pictures(tmp_path):
     (folder / "images" / "IMG_5_stray.png").write_bytes(b"no")
     found = load_crowds(TASK, tmp_path, "train")["part_A"]
     assert found.names == ["part_A/IMG_1"] and "part_A/IMG_98" in LEAKED
-    assert found.points[0][0] == pytest.approx([80, 160]) and found.tile_counts(0).tolist() == [1, 0, 0, 0, 0, 1]
+    assert found.points[0][0] == pytest.approx([80, 160]) and found.tile_counts(0).tolist() == [
+        1,
+        0,
+        0,
+        0,
+        0,
+        1,
+    ]
 
 
 def test_what_cannot_be_read_is_named_and_skipped(tmp_path):
     root = own_folder(tmp_path / "mine", "train", 2)
     (root / "train" / "p0.png").write_bytes(b"no picture")
     found = load_crowds(TASK, root, "train")["mine"]
-    assert len(found) == 1 and len(found.unreadable) == 1 and found.unreadable[0].startswith("p0.png: ")
+    assert (
+        len(found) == 1
+        and len(found.unreadable) == 1
+        and found.unreadable[0].startswith("p0.png: ")
+    )
     (root / "train" / "p1.csv").write_text("nothing here")
     with pytest.raises(DataError, match="no N x 2 array"):
         read_points(root / "train" / "p1.mat")
@@ -85,13 +111,16 @@ def test_what_cannot_be_read_is_named_and_skipped(tmp_path):
 
 
 def test_a_random_square_keeps_its_people(crowds):
-    """Every point of a square lies on the same pixel content as in the whole picture, flipped or not."""
+    """Every point of a square lies on the same pixel content as in the whole picture, flipped or
+    not."""
     picture = np.zeros((768, 1152, 3), np.uint8)
     points = np.random.default_rng(0).uniform((20, 20), (1130, 740), (300, 2))
     for x, y in points.astype(int):
         picture[y - 3 : y + 4, x - 3 : x + 4] = 255
     for flip in (0.2, 0.8):
-        square, own = random_square(picture, points.astype(int) + 0.0, 192, [0.5, 0.4, 0.6, flip, 0.5, 0.5, 0.9, 0.9])
+        square, own = random_square(
+            picture, points.astype(int) + 0.0, 192, [0.5, 0.4, 0.6, flip, 0.5, 0.5, 0.9, 0.9]
+        )
         inner = own[((own > 5) & (own < 186)).all(1)]
         assert len(inner) > 3 and all(square[int(y), int(x)].mean() > 120 for x, y in inner)
 
@@ -103,7 +132,11 @@ def test_splat_keeps_the_count():
 
 
 def test_hold_out_takes_small_and_large_crowds_and_never_shares():
-    many = Crowds([np.zeros((1, 1, 3), np.uint8)] * 40, [np.zeros((n, 2)) for n in range(40)], [str(n) for n in range(40)])
+    many = Crowds(
+        [np.zeros((1, 1, 3), np.uint8)] * 40,
+        [np.zeros((n, 2)) for n in range(40)],
+        [str(n) for n in range(40)],
+    )
     train, val = hold_out_crowds(many, 0.1, 0)
     assert len(val) == 4 and not set(train.names) & set(val.names) and len(train) == 36
     assert sorted(np.array(val.counts) // 10) == [0, 1, 2, 3]
@@ -118,10 +151,21 @@ def test_training_resumes_where_it_stood(crowds, tmp_path):
         path = tmp_path / f"{interrupted}.safetensors"
         if interrupted:
             with pytest.raises(KeyboardInterrupt):
-                fine_tune_counter(backbone, TASK, Broken(crowds, 5), crowds, recipe, accelerator, path, save_every=2)
+                fine_tune_counter(
+                    backbone,
+                    TASK,
+                    Broken(crowds, 5),
+                    crowds,
+                    recipe,
+                    accelerator,
+                    path,
+                    save_every=2,
+                )
             torch.manual_seed(7)
             backbone = backbone_for("vit_tiny_patch16_384", TASK, **TINY)
-        done = fine_tune_counter(backbone, TASK, crowds, crowds, recipe, accelerator, path, save_every=2)
+        done = fine_tune_counter(
+            backbone, TASK, crowds, crowds, recipe, accelerator, path, save_every=2
+        )
         assert done["step"] == 6 and set(done["val_mae"]) == {"toy"}
         ends.append(snapshot(backbone))
     assert same(*ends)
@@ -150,17 +194,40 @@ def test_the_whole_study_writes_a_bundle_that_counts(tmp_path, monkeypatch):
     monkeypatch.setenv("MVIT_WEIGHTS", str(tmp_path / "weights"))
     monkeypatch.setattr(crowd_study, "backbone_for", lambda a, t: backbone_for(a, t, **TINY))
     monkeypatch.setattr(weights, "backbone_for", crowd_study.backbone_for)
-    monkeypatch.setattr(crowd_study, "odd_pictures", lambda: {"blank black": np.zeros((96, 144, 3), np.uint8)})
-    save_file(Backbone.create("vit_tiny_patch16_224", 10, **TINY).vit.state_dict(), tmp_path / "start.safetensors")  # 14 x 14 patches
+    monkeypatch.setattr(
+        crowd_study, "odd_pictures", lambda: {"blank black": np.zeros((96, 144, 3), np.uint8)}
+    )
+    # 14 x 14 patches
+    save_file(
+        Backbone.create("vit_tiny_patch16_224", 10, **TINY).vit.state_dict(),
+        tmp_path / "start.safetensors",
+    )
     data = own_folder(own_folder(tmp_path / "mine", "train", 6), "test", 2)
-    exits = ExitRecipe(rates=(1e-3,), batch=2, round_images=2, max_rounds=1, val_images=2, trial_steps=1)
+    exits = ExitRecipe(
+        rates=(1e-3,), batch=2, round_images=2, max_rounds=1, val_images=2, trial_steps=1
+    )
     recipe = CrowdRecipe(stages=((32, 2, 2),), patch_layers=(1,))
     start = tmp_path / "start.safetensors"
-    study = crowd_study.CrowdStudy(data, tmp_path / "run", init=start, recipe=recipe, exits=exits, scenes=1, empties=1)
+    study = crowd_study.CrowdStudy(
+        data, tmp_path / "run", init=start, recipe=recipe, exits=exits, scenes=1, empties=1
+    )
     card = crowd_study.train(study)
-    assert card["data"] | {"unreadable": 0} == {"train": 5, "rendered": 1, "empty": 1, "validation": 1, "test": 2, "unreadable": 0}
-    assert len(card["exits"]) == 14 and set(card["splits"]) == {"mine"} and card["splits"]["mine"]["final"]["mae"] >= 0
-    assert card["unusual"][0]["picture"] == "blank black" and len(card["unusual"][0]["counts"]) == 15
+    assert card["data"] | {"unreadable": 0} == {
+        "train": 5,
+        "rendered": 1,
+        "empty": 1,
+        "validation": 1,
+        "test": 2,
+        "unreadable": 0,
+    }
+    assert (
+        len(card["exits"]) == 14
+        and set(card["splits"]) == {"mine"}
+        and card["splits"]["mine"]["final"]["mae"] >= 0
+    )
+    assert (
+        card["unusual"][0]["picture"] == "blank black" and len(card["unusual"][0]["counts"]) == 15
+    )
     recorded = load_counts(tmp_path / "weights" / "crowd" / "vit_tiny_patch16_384")["test"]
     assert recorded.counted.shape == (15, 2) and recorded.there.tolist() == [2, 7]
     model = weights.load("crowd", device="cpu")
@@ -176,7 +243,9 @@ def test_errors_are_the_usual_ones():
 
 
 def test_counts_keep_pictures_apart_by_set_and_damage_is_named(tmp_path):
-    counts = Counts([(1, "mlp"), (12, "final")], np.ones((2, 3, 6)), np.zeros((3, 6)), ["a/1", "b/1", "a/2"])
+    counts = Counts(
+        [(1, "mlp"), (12, "final")], np.ones((2, 3, 6)), np.zeros((3, 6)), ["a/1", "b/1", "a/2"]
+    )
     assert {k: v.names for k, v in counts.sets.items()} == {"a": ["a/1", "a/2"], "b": ["b/1"]}
     (tmp_path / "predictions.safetensors").write_bytes(b"no")
     with pytest.raises(PredictionsError, match="predictions.safetensors are missing or damaged"):

@@ -1,4 +1,5 @@
-"""Classifier-wise training: exits learn, the backbone does not, each exit settles by itself, and an interruption changes nothing."""
+"""Classifier-wise training: exits learn, the backbone does not, each exit settles by itself, and an
+interruption changes nothing."""
 
 import dataclasses
 import math
@@ -17,10 +18,19 @@ from mvit.models.multi_exit import MultiExitViT
 from mvit.training import checkpoints
 from mvit.training import exits as training
 from mvit.training.checkpoints import CheckpointError
-from mvit.training.exits import ExitRecipe, Learner, choose_rates, classifier_wise, settle, validation_losses, warm_start
+from mvit.training.exits import (
+    ExitRecipe,
+    Learner,
+    choose_rates,
+    classifier_wise,
+    settle,
+    validation_losses,
+    warm_start,
+)
 from mvit.training.finetune import TrainingError
 
-RECIPE = ExitRecipe(rates=(1e-3,), batch=12, max_rounds=2, trial_steps=1, trial_layers=(2,), seed=1)  # 2 rounds of 2 steps for 24 pictures
+# 2 rounds of 2 steps for 24 pictures
+RECIPE = ExitRecipe(rates=(1e-3,), batch=12, max_rounds=2, trial_steps=1, trial_layers=(2,), seed=1)
 TINY = dataclasses.replace(TASK, native_px=8, input_px=32)
 
 
@@ -38,12 +48,21 @@ def small(heads=("mlp", "resmlp"), depth: int = 3, seed: int = 0):
 
 
 def learner(model, accelerator, rate: float = 1e-3, **recipe) -> Learner:
-    return Learner(model, dict.fromkeys(model.exits(), rate), dataclasses.replace(RECIPE, **recipe), accelerator)
+    return Learner(
+        model,
+        dict.fromkeys(model.exits(), rate),
+        dataclasses.replace(RECIPE, **recipe),
+        accelerator,
+    )
 
 
 def test_one_step_of_twelve_exits_runs_the_frozen_backbone_once(accelerator):
     model = small(("mlp",), depth=12)
-    learning, calls, before = learner(model, accelerator), count_blocks(model.backbone), snapshot(model)
+    learning, calls, before = (
+        learner(model, accelerator),
+        count_blocks(model.backbone),
+        snapshot(model),
+    )
     learning.step(colours(8), 0, set(model.exits()))
     assert calls == list(range(1, 13))
     changed = {
@@ -56,18 +75,31 @@ def test_one_step_of_twelve_exits_runs_the_frozen_backbone_once(accelerator):
 
 def test_blocks_behind_the_last_exit_that_still_learns_do_not_run(accelerator):
     model = small(depth=6)
-    learning, calls, before = learner(model, accelerator), count_blocks(model.backbone), snapshot(model.heads)
+    learning, calls, before = (
+        learner(model, accelerator),
+        count_blocks(model.backbone),
+        snapshot(model.heads),
+    )
     learning.step(colours(8), 0, {(2, "mlp"), (3, "resmlp")})
     assert calls == [1, 2, 3]
-    changed = {tuple(name.split(".")[:2]) for name, tensor in model.heads.state_dict().items() if not torch.equal(tensor, before[name])}
+    changed = {
+        tuple(name.split(".")[:2])
+        for name, tensor in model.heads.state_dict().items()
+        if not torch.equal(tensor, before[name])
+    }
     assert changed == {("mlp", "2"), ("resmlp", "3")}
 
 
-def test_a_whole_training_runs_the_backbone_once_per_batch_and_leaves_it_bit_for_bit(accelerator, tmp_path):
+def test_a_whole_training_runs_the_backbone_once_per_batch_and_leaves_it_bit_for_bit(
+    accelerator, tmp_path
+):
     model = small()
     calls, before = count_blocks(model.backbone), snapshot(model.backbone)
-    classifier_wise(model, colours(8), colours(4, seed=1), RECIPE, accelerator, tmp_path / "c.safetensors")
-    trial, rounds = [1, 2] * 2, [1, 2, 3] * 3 * 2  # one trial step and its validation; two steps and one validation a round
+    classifier_wise(
+        model, colours(8), colours(4, seed=1), RECIPE, accelerator, tmp_path / "c.safetensors"
+    )
+    # one trial step and its validation; two steps and one validation a round
+    trial, rounds = [1, 2] * 2, [1, 2, 3] * 3 * 2
     assert calls == trial + rounds
     assert same(before, snapshot(model.backbone))
     assert not model.training and not any(model.head_at(*e).lean for e in model.exits())
@@ -76,7 +108,9 @@ def test_a_whole_training_runs_the_backbone_once_per_batch_and_leaves_it_bit_for
 def test_exits_learn_what_can_be_told_apart(accelerator, tmp_path):
     model, val = small(("mlp", "vit", "cnn_ignore", "mixer", "resmlp")), colours(10, seed=1)
     recipe = dataclasses.replace(RECIPE, max_rounds=8, rates=(3e-3,), mean_decay=0.8)
-    progress = classifier_wise(model, colours(16), val, recipe, accelerator, tmp_path / "c.safetensors")
+    progress = classifier_wise(
+        model, colours(16), val, recipe, accelerator, tmp_path / "c.safetensors"
+    )
     for name, exit in progress["exits"].items():
         assert exit["losses"][-1] < 0.8 * exit["losses"][0], name
         assert exit["best"] == pytest.approx(min(exit["losses"]), abs=1e-4)
@@ -86,7 +120,14 @@ def test_exits_learn_what_can_be_told_apart(accelerator, tmp_path):
 
 def test_each_exit_is_left_at_its_best_validation_loss(accelerator, tmp_path):
     model, val = small(), colours(6, seed=1)
-    progress = classifier_wise(model, colours(8), val, dataclasses.replace(RECIPE, max_rounds=4), accelerator, tmp_path / "c.safetensors")
+    progress = classifier_wise(
+        model,
+        colours(8),
+        val,
+        dataclasses.replace(RECIPE, max_rounds=4),
+        accelerator,
+        tmp_path / "c.safetensors",
+    )
     losses = validation_losses(model, val, set(model.exits()), accelerator)
     for key, loss in losses.items():
         assert loss == pytest.approx(progress["exits"]["{}:{}".format(*key)]["best"], abs=1e-5)
@@ -94,11 +135,21 @@ def test_each_exit_is_left_at_its_best_validation_loss(accelerator, tmp_path):
 
 def test_the_kept_weights_are_a_running_mean_of_the_trained_ones(accelerator):
     model = small()
-    learning, train, mean = learner(model, accelerator, mean_decay=0.15), colours(8), snapshot(model.heads)
+    learning, train, mean = (
+        learner(model, accelerator, mean_decay=0.15),
+        colours(8),
+        snapshot(model.heads),
+    )
     for number, decay in enumerate((0.1, 0.15, 0.15)):  # short at first: (1 + n) / (10 + n)
         learning.step(train, number, set(model.exits()))
-        mean = {name: decay * mean[name] + (1 - decay) * new for name, new in model.heads.state_dict().items()}
-    assert all(torch.allclose(tensor, mean[name], atol=1e-6) for name, tensor in learning.mean.state_dict().items())
+        mean = {
+            name: decay * mean[name] + (1 - decay) * new
+            for name, new in model.heads.state_dict().items()
+        }
+    assert all(
+        torch.allclose(tensor, mean[name], atol=1e-6)
+        for name, tensor in learning.mean.state_dict().items()
+    )
 
 
 def test_validation_loss_is_the_mean_cross_entropy(accelerator):
@@ -113,7 +164,9 @@ class Interrupted(Exception):
     pass
 
 
-def test_a_resumed_training_ends_where_an_uninterrupted_one_ends(accelerator, tmp_path, monkeypatch):
+def test_a_resumed_training_ends_where_an_uninterrupted_one_ends(
+    accelerator, tmp_path, monkeypatch
+):
     train, val, ends, losses = colours(8), colours(4, seed=1), [], []
     for name in ("whole", "halves"):
         model, path = small(), tmp_path / f"{name}.safetensors"
@@ -147,22 +200,28 @@ def test_a_finished_training_does_no_step_again(accelerator, tmp_path, monkeypat
     assert again["exits"] == first["exits"] and same(end, snapshot(model))
 
 
-def test_a_loss_that_is_no_number_stops_with_the_step_and_keeps_the_checkpoint(accelerator, tmp_path, monkeypatch):
+def test_a_loss_that_is_no_number_stops_with_the_step_and_keeps_the_checkpoint(
+    accelerator, tmp_path, monkeypatch
+):
     model, path, taken, augment = small(), tmp_path / "c.safetensors", [], data.augment
 
     def spoiled(pictures, size, generator):
         taken.append(path.read_bytes() if path.exists() else None)
-        return augment(pictures, size, generator) * (torch.nan if len(taken) == 1 + 4 else 1)  # after one trial step and two rounds
+        # after one trial step and two rounds
+        return augment(pictures, size, generator) * (torch.nan if len(taken) == 1 + 4 else 1)
 
     monkeypatch.setattr(data, "augment", spoiled)
-    with pytest.raises(TrainingError, match="the loss is nan at step 3; the last good state is in .*c.safetensors"):
+    with pytest.raises(
+        TrainingError, match="the loss is nan at step 3; the last good state is in .*c.safetensors"
+    ):
         classifier_wise(model, colours(8), colours(4), RECIPE, accelerator, path)
     assert path.read_bytes() == taken[-1] is not None
     assert all(p.isfinite().all() for p in model.parameters())
 
 
 def exit_after(losses: list[float], **recipe):
-    """Book these validation losses of one exit: its record, its rate, and the rounds that were kept."""
+    """Book these validation losses of one exit: its record, its rate, and the rounds that were
+    kept."""
     exit, group, kept = {"losses": [], "stale": 0, "best": math.inf}, {"lr": 1.0}, []
     rates = []
     for number, loss in enumerate(losses, 1):
@@ -174,7 +233,8 @@ def exit_after(losses: list[float], **recipe):
 def test_the_rate_falls_to_three_fifths_once_the_patience_is_used_up():
     exit, rates, kept = exit_after([3, 2, 2.5, 2.4, 2.3, 2.2, 2.1])
     assert rates == pytest.approx([1, 1, 1, 1, 0.6, 0.6, 0.6]) and kept == [1, 2]
-    assert exit["stale"] == 5 == ExitRecipe().stop and exit["best"] == 2  # five rounds without a better loss: it stops
+    # five rounds without a better loss: it stops
+    assert exit["stale"] == 5 == ExitRecipe().stop and exit["best"] == 2
 
 
 def test_a_better_loss_starts_the_count_anew():
@@ -192,28 +252,52 @@ def test_an_exit_that_is_done_learns_no_more_while_others_go_on(accelerator, tmp
 
     def losses(model, val, active, accelerator):
         rounds.append(sorted(active))
-        return {key: 1.0 if key == (1, "mlp") else 1 / len(rounds) for key in active}  # layer 1 never gets better
+        # layer 1 never gets better
+        return {key: 1.0 if key == (1, "mlp") else 1 / len(rounds) for key in active}
 
     monkeypatch.setattr(training, "validation_losses", losses)
     recipe = dataclasses.replace(RECIPE, max_rounds=8, stop=5)
-    progress = classifier_wise(model, colours(8), colours(4), recipe, accelerator, tmp_path / "c.safetensors")
-    assert len(progress["exits"]["1:mlp"]["losses"]) == 6 and len(progress["exits"]["2:mlp"]["losses"]) == 8
+    progress = classifier_wise(
+        model, colours(8), colours(4), recipe, accelerator, tmp_path / "c.safetensors"
+    )
+    assert (
+        len(progress["exits"]["1:mlp"]["losses"]) == 6
+        and len(progress["exits"]["2:mlp"]["losses"]) == 8
+    )
     assert rounds[-1] == [(2, "mlp")]
 
 
 def test_training_ends_when_all_exits_are_done(accelerator, tmp_path, monkeypatch):
     model = small(("mlp",), depth=2)
-    monkeypatch.setattr(training, "validation_losses", lambda model, val, active, accelerator: dict.fromkeys(active, 1.0))
+    monkeypatch.setattr(
+        training,
+        "validation_losses",
+        lambda model, val, active, accelerator: dict.fromkeys(active, 1.0),
+    )
     recipe = dataclasses.replace(RECIPE, max_rounds=50, stop=3)
-    assert classifier_wise(model, colours(8), colours(4), recipe, accelerator, tmp_path / "c.safetensors")["round"] == 4
+    assert (
+        classifier_wise(
+            model, colours(8), colours(4), recipe, accelerator, tmp_path / "c.safetensors"
+        )["round"]
+        == 4
+    )
 
 
 def test_the_rate_is_chosen_for_each_head_by_validation(accelerator):
     model = small()
     before = snapshot(model)
-    found = choose_rates(model, colours(8), colours(4, seed=1), dataclasses.replace(RECIPE, rates=(3e-3, 1e-9), trial_steps=8), accelerator)
+    found = choose_rates(
+        model,
+        colours(8),
+        colours(4, seed=1),
+        dataclasses.replace(RECIPE, rates=(3e-3, 1e-9), trial_steps=8),
+        accelerator,
+    )
     assert {head: choice["rate"] for head, choice in found.items()} == {"mlp": 3e-3, "resmlp": 3e-3}
-    assert set(found["mlp"]["losses"]) == {3e-3, 1e-9} and found["mlp"]["losses"][3e-3] < found["mlp"]["losses"][1e-9]
+    assert (
+        set(found["mlp"]["losses"]) == {3e-3, 1e-9}
+        and found["mlp"]["losses"][3e-3] < found["mlp"]["losses"][1e-9]
+    )
     assert same(before, snapshot(model))  # a trial leaves no trace
 
 
@@ -223,12 +307,19 @@ def test_a_warm_start_goes_on_where_the_layer_leaves_off():
     vit = model.backbone.vit
     x = torch.randn(2, 5, 64)
     with torch.inference_mode():
-        assert torch.allclose(model.head_at(1, "vit").describe(x), vit.norm(vit.blocks[1](x))[:, 0], atol=1e-5)
-        assert torch.allclose(model.head_at(3, "vit").describe(x), vit.norm(vit.blocks[2](x))[:, 0], atol=1e-5)  # behind the last: the last
+        assert torch.allclose(
+            model.head_at(1, "vit").describe(x), vit.norm(vit.blocks[1](x))[:, 0], atol=1e-5
+        )
+        # behind the last: the last
+        assert torch.allclose(
+            model.head_at(3, "vit").describe(x), vit.norm(vit.blocks[2](x))[:, 0], atol=1e-5
+        )
         assert torch.allclose(model.head_at(2, "mlp").describe(x), vit.norm(x)[:, 0], atol=1e-5)
 
 
-@pytest.mark.parametrize("built", [{"mlp_ratio": 2}, {"init_values": 0.1}, {"qk_norm": True}, {"qkv_bias": False}])
+@pytest.mark.parametrize(
+    "built", [{"mlp_ratio": 2}, {"init_values": 0.1}, {"qk_norm": True}, {"qkv_bias": False}]
+)
 def test_a_backbone_built_otherwise_leaves_the_heads_as_they_are(built):
     torch.manual_seed(0)
     vit = VisionTransformer(img_size=32, embed_dim=64, depth=2, num_heads=1, num_classes=3, **built)
@@ -237,14 +328,25 @@ def test_a_backbone_built_otherwise_leaves_the_heads_as_they_are(built):
     torch.nn.init.constant_(vit.norm.weight, 0.5)
     warm_start(model)
     assert same(before, snapshot(model.heads["vit"]["1"].encoder))
-    assert torch.equal(model.head_at(1, "mlp").norm.weight, vit.norm.weight)  # what fits is still taken over
+    # what fits is still taken over
+    assert torch.equal(model.head_at(1, "mlp").norm.weight, vit.norm.weight)
 
 
 def test_a_training_goes_on_with_more_rounds_but_not_with_another_recipe(accelerator, tmp_path):
     train, val, path = colours(8), colours(4, seed=1), tmp_path / "c.safetensors"
     classifier_wise(small(), train, val, RECIPE, accelerator, path)
-    assert classifier_wise(small(), train, val, dataclasses.replace(RECIPE, max_rounds=3), accelerator, path)["round"] == 3
+    assert (
+        classifier_wise(
+            small(), train, val, dataclasses.replace(RECIPE, max_rounds=3), accelerator, path
+        )["round"]
+        == 3
+    )
     kept = path.read_bytes()
-    with pytest.raises(CheckpointError, match="c.safetensors was begun with batch 12, now it is 8: go on with the old value"):
-        classifier_wise(small(), train, val, dataclasses.replace(RECIPE, batch=8), accelerator, path)
+    with pytest.raises(
+        CheckpointError,
+        match="c.safetensors was begun with batch 12, now it is 8: go on with the old value",
+    ):
+        classifier_wise(
+            small(), train, val, dataclasses.replace(RECIPE, batch=8), accelerator, path
+        )
     assert path.read_bytes() == kept

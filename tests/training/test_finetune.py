@@ -1,4 +1,5 @@
-"""Fine-tuning: it learns, it resumes as if never interrupted, and it stops with the step named when the loss is lost."""
+"""Fine-tuning: it learns, it resumes as if never interrupted, and it stops with the step named when
+the loss is lost."""
 
 import dataclasses
 
@@ -12,10 +13,20 @@ from toys import colours, same, snapshot
 from mvit.models.backbone import Backbone
 from mvit.training import checkpoints, finetune
 from mvit.training.checkpoints import CheckpointError
-from mvit.training.finetune import Recipe, TrainingError, accuracy, batch_of, fine_tune, mixed, schedule, stochastic_depth
+from mvit.training.finetune import (
+    Recipe,
+    TrainingError,
+    accuracy,
+    batch_of,
+    fine_tune,
+    mixed,
+    schedule,
+    stochastic_depth,
+)
 
 TINY = dataclasses.replace(TASK, labels=("a", "b", "c"), native_px=8, input_px=32)
-RECIPE = Recipe(stages=((16, 1.0), (32, 2.0)), batch=8, learning_rate=1e-3, warmup_steps=2, seed=3)  # 3 + 6 steps for 24 pictures
+# 3 + 6 steps for 24 pictures
+RECIPE = Recipe(stages=((16, 1.0), (32, 2.0)), batch=8, learning_rate=1e-3, warmup_steps=2, seed=3)
 
 
 @pytest.fixture
@@ -26,7 +37,11 @@ def accelerator():
 def fresh(seed: int = 0) -> Backbone:
     """Two thin blocks that take any picture size."""
     torch.manual_seed(seed)
-    return Backbone(VisionTransformer(img_size=32, embed_dim=64, depth=2, num_heads=1, num_classes=3, dynamic_img_size=True))
+    return Backbone(
+        VisionTransformer(
+            img_size=32, embed_dim=64, depth=2, num_heads=1, num_classes=3, dynamic_img_size=True
+        )
+    )
 
 
 @pytest.fixture
@@ -41,7 +56,8 @@ def test_small_pictures_come_first_and_each_stage_has_its_epochs():
 
 @pytest.mark.parametrize("n, batch", [(24, 8), (10, 4), (5, 16)])
 def test_every_picture_is_seen_once_an_epoch_in_an_order_of_its_own(n, batch):
-    seen = torch.cat([batch_of(step, n, batch, seed=1) for step in range(n)])  # n * batch: whole epochs
+    # n * batch: whole epochs
+    seen = torch.cat([batch_of(step, n, batch, seed=1) for step in range(n)])
     epochs = seen.view(-1, n)
     assert all(sorted(epoch.tolist()) == list(range(n)) for epoch in epochs)
     assert len({tuple(epoch.tolist()) for epoch in epochs}) > 1
@@ -56,18 +72,38 @@ def test_it_learns_and_reports_how_well(backbone, accelerator, tmp_path):
     train, val = colours(8), colours(4, seed=1)
     before = accuracy(backbone, TINY, val, accelerator)
     progress = fine_tune(
-        backbone, TINY, train, val, dataclasses.replace(RECIPE, stages=((32, 10.0),)), accelerator, tmp_path / "c.safetensors", save_every=5
+        backbone,
+        TINY,
+        train,
+        val,
+        dataclasses.replace(RECIPE, stages=((32, 10.0),)),
+        accelerator,
+        tmp_path / "c.safetensors",
+        save_every=5,
     )
-    assert progress["step"] == 30 and [entry[0] for entry in progress["loss"]] == [5, 10, 15, 20, 25, 30]
+    assert progress["step"] == 30 and [entry[0] for entry in progress["loss"]] == [
+        5,
+        10,
+        15,
+        20,
+        25,
+        30,
+    ]
     assert progress["loss"][-1][2] < 0.9 * progress["loss"][0][2]
-    assert progress["val_accuracy"] == accuracy(backbone, TINY, val, accelerator) >= max(0.9, before)
+    assert (
+        progress["val_accuracy"] == accuracy(backbone, TINY, val, accelerator) >= max(0.9, before)
+    )
 
 
 def test_accuracy_is_the_share_of_right_answers_at_the_tasks_size(backbone, accelerator):
     val = colours(5)
     with torch.inference_mode():
-        answers = torch.cat([backbone.eval()(TINY.normalise(TINY.enlarge(x[None]))).argmax(1) for x in val.x])
-    assert accuracy(backbone, TINY, val, accelerator, batch=4) == pytest.approx((answers == val.y).float().mean().item())
+        answers = torch.cat(
+            [backbone.eval()(TINY.normalise(TINY.enlarge(x[None]))).argmax(1) for x in val.x]
+        )
+    assert accuracy(backbone, TINY, val, accelerator, batch=4) == pytest.approx(
+        (answers == val.y).float().mean().item()
+    )
 
 
 class Interrupted(Exception):
@@ -92,7 +128,11 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_ends(accelerator, tmp_pat
             backbone = fresh(seed=9)  # a new process starts elsewhere
             torch.manual_seed(99)
         progress = fine_tune(backbone, TINY, train, val, RECIPE, accelerator, path, save_every=4)
-        assert progress["step"] == 9 and [entry[:2] for entry in progress["loss"]] == [[4, 32], [8, 32], [9, 32]]
+        assert progress["step"] == 9 and [entry[:2] for entry in progress["loss"]] == [
+            [4, 32],
+            [8, 32],
+            [9, 32],
+        ]
         ends.append(snapshot(backbone))
     assert same(*ends)
 
@@ -105,7 +145,9 @@ def test_a_finished_run_does_no_step_again(backbone, accelerator, tmp_path, monk
     assert all(again[name] == first[name] for name in ("step", "loss", "seconds", "val_accuracy"))
 
 
-def test_a_loss_that_is_no_number_stops_with_the_step_and_keeps_the_checkpoint(backbone, accelerator, tmp_path, monkeypatch):
+def test_a_loss_that_is_no_number_stops_with_the_step_and_keeps_the_checkpoint(
+    backbone, accelerator, tmp_path, monkeypatch
+):
     train, val, path, seen = colours(8), colours(1), tmp_path / "c.safetensors", []
     augment, kept = finetune.augment, []
 
@@ -117,7 +159,9 @@ def test_a_loss_that_is_no_number_stops_with_the_step_and_keeps_the_checkpoint(b
         return augment(pictures, size, generator)
 
     monkeypatch.setattr(finetune, "augment", spoiled)
-    with pytest.raises(TrainingError, match="the loss is nan at step 6; the last good state is in .*c.safetensors"):
+    with pytest.raises(
+        TrainingError, match="the loss is nan at step 6; the last good state is in .*c.safetensors"
+    ):
         fine_tune(backbone, TINY, train, val, RECIPE, accelerator, path, save_every=4)
     assert path.read_bytes() == kept[0]
     assert all(p.isfinite().all() for p in backbone.parameters())
@@ -125,23 +169,61 @@ def test_a_loss_that_is_no_number_stops_with_the_step_and_keeps_the_checkpoint(b
 
 def test_deeper_layers_move_more(backbone, accelerator, tmp_path):
     before = snapshot(backbone)
-    fine_tune(backbone, TINY, colours(8), colours(1), dataclasses.replace(RECIPE, layer_decay=0.1), accelerator, tmp_path / "c.safetensors")
-    moved = {name: (tensor - before[name]).abs().max().item() for name, tensor in backbone.state_dict().items()}
-    names = ["vit.patch_embed.proj.weight", "vit.blocks.0.mlp.fc1.weight", "vit.blocks.1.mlp.fc1.weight", "vit.head.weight"]
+    fine_tune(
+        backbone,
+        TINY,
+        colours(8),
+        colours(1),
+        dataclasses.replace(RECIPE, layer_decay=0.1),
+        accelerator,
+        tmp_path / "c.safetensors",
+    )
+    moved = {
+        name: (tensor - before[name]).abs().max().item()
+        for name, tensor in backbone.state_dict().items()
+    }
+    names = [
+        "vit.patch_embed.proj.weight",
+        "vit.blocks.0.mlp.fc1.weight",
+        "vit.blocks.1.mlp.fc1.weight",
+        "vit.head.weight",
+    ]
     assert 0 < moved[names[0]] < moved[names[1]] < moved[names[2]] < moved[names[3]]
 
 
-@pytest.mark.parametrize("change, words", [
-    ({"learning_rate": 1e-4}, "c.safetensors was begun with learning rate 0.001, now it is 0.0001: go on with the old value"),
-    ({"stages": ((16, 1.0),)}, "begun with stages"),
-    ({"seed": 4}, "begun with seed 3, now it is 4"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (
+            {"learning_rate": 1e-4},
+            "c.safetensors was begun with learning rate 0.001, now it is 0.0001: go on with the old value",
+        ),
+        ({"stages": ((16, 1.0),)}, "begun with stages"),
+        ({"seed": 4}, "begun with seed 3, now it is 4"),
+    ],
+)
 def test_a_run_is_not_resumed_with_another_recipe(backbone, accelerator, tmp_path, change, words):
     path = tmp_path / "c.safetensors"
-    fine_tune(backbone, TINY, colours(8), colours(1), dataclasses.replace(RECIPE, stages=((16, 0.4),)), accelerator, path)
+    fine_tune(
+        backbone,
+        TINY,
+        colours(8),
+        colours(1),
+        dataclasses.replace(RECIPE, stages=((16, 0.4),)),
+        accelerator,
+        path,
+    )
     change = {"stages": ((16, 0.4),)} | change
     with pytest.raises(CheckpointError, match=words):
-        fine_tune(fresh(), TINY, colours(8), colours(1), dataclasses.replace(RECIPE, **change), accelerator, path)
+        fine_tune(
+            fresh(),
+            TINY,
+            colours(8),
+            colours(1),
+            dataclasses.replace(RECIPE, **change),
+            accelerator,
+            path,
+        )
 
 
 def test_mixed_batches_have_soft_labels_and_their_chance(backbone):
@@ -149,7 +231,11 @@ def test_mixed_batches_have_soft_labels_and_their_chance(backbone):
     torch.manual_seed(0)
     assert mixed(x, y, TINY, 0.0) == (x, y)
     pictures, shares = mixed(x, y, TINY, 1.0)
-    assert shares.shape == (8, 3) and torch.allclose(shares.sum(1), torch.ones(8)) and (shares.max(1).values < 1).any()
+    assert (
+        shares.shape == (8, 3)
+        and torch.allclose(shares.sum(1), torch.ones(8))
+        and (shares.max(1).values < 1).any()
+    )
     assert pictures.shape == x.shape and not torch.equal(pictures, x)
     soft = [mixed(x, y, TINY, 0.3)[1].ndim == 2 for _ in range(300)]
     assert 0.2 < sum(soft) / 300 < 0.4
@@ -163,13 +249,17 @@ def test_stochastic_depth_leaves_layers_out_in_training_only(backbone):
     assert not torch.equal(backbone.eval().block(tokens, 2), tokens)
     before = backbone.state_dict().keys()
     stochastic_depth(backbone, 0.0)
-    assert backbone.state_dict().keys() == before and not torch.equal(backbone.train().block(tokens, 2), tokens)
+    assert backbone.state_dict().keys() == before and not torch.equal(
+        backbone.train().block(tokens, 2), tokens
+    )
 
 
 def test_strong_training_learns_and_resumes_bit_for_bit(accelerator, tmp_path, monkeypatch):
     recipe = dataclasses.replace(RECIPE, mix=0.5, drop_path=0.2)
     whole, halved = fresh(), fresh()
-    done = fine_tune(whole, TINY, colours(8), colours(1), recipe, accelerator, tmp_path / "a.safetensors")
+    done = fine_tune(
+        whole, TINY, colours(8), colours(1), recipe, accelerator, tmp_path / "a.safetensors"
+    )
     assert done["loss"] and all(p.isfinite().all() for p in whole.parameters())
     save = checkpoints.save
 
@@ -179,8 +269,29 @@ def test_strong_training_learns_and_resumes_bit_for_bit(accelerator, tmp_path, m
 
     monkeypatch.setattr(checkpoints, "save", stop)
     with pytest.raises(KeyboardInterrupt):
-        fine_tune(halved, TINY, colours(8), colours(1), recipe, accelerator, tmp_path / "b.safetensors", save_every=4)
+        fine_tune(
+            halved,
+            TINY,
+            colours(8),
+            colours(1),
+            recipe,
+            accelerator,
+            tmp_path / "b.safetensors",
+            save_every=4,
+        )
     monkeypatch.undo()
     again = fresh(1)
-    fine_tune(again, TINY, colours(8), colours(1), recipe, accelerator, tmp_path / "b.safetensors", save_every=4)
-    assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), again.state_dict().values(), strict=True))
+    fine_tune(
+        again,
+        TINY,
+        colours(8),
+        colours(1),
+        recipe,
+        accelerator,
+        tmp_path / "b.safetensors",
+        save_every=4,
+    )
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(whole.state_dict().values(), again.state_dict().values(), strict=True)
+    )

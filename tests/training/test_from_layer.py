@@ -1,4 +1,5 @@
-"""Training that goes on from a bundle above a layer: what lies below stays bit for bit, and the card tells what came before."""
+"""Training that goes on from a bundle above a layer: what lies below stays bit for bit, and the
+card tells what came before."""
 
 import dataclasses
 
@@ -22,39 +23,71 @@ HEADS = ("mlp", "resmlp")
 
 @pytest.fixture
 def study(tmp_path, monkeypatch) -> Study:
-    """One step of each kind from layer 9 up, on a few pictures of three colours, from an untrained bundle of the same task."""
+    """One step of each kind from layer 9 up, on a few pictures of three colours, from an untrained
+    bundle of the same task."""
     write_folder(tmp_path / "pictures" / "train", colours(10))
     folder = write_folder(tmp_path / "pictures" / "test", colours(4, seed=1)).parent
     task = dataclasses.replace(own_task(folder, "mine", native_px=8), input_px=32)
     monkeypatch.setenv("MVIT_WEIGHTS", str(tmp_path / "weights"))
     save_bundle(tmp_path / "weights", task)
-    exits = ExitRecipe(rates=(1e-2,), batch=8, round_images=8, max_rounds=1, val_images=3, trial_steps=1, trial_layers=(10,))
+    exits = ExitRecipe(
+        rates=(1e-2,),
+        batch=8,
+        round_images=8,
+        max_rounds=1,
+        val_images=3,
+        trial_steps=1,
+        trial_layers=(10,),
+    )
     recipe = Recipe(stages=((32, 0.1),), batch=8, learning_rate=1e-2, warmup_steps=1, from_layer=9)
     init = tmp_path / "weights" / "mine" / BACKBONE
-    return Study(task, folder, tmp_path / "run", init=init, name="next", recipe=recipe, exits=exits, device="cpu", heads=HEADS)
+    return Study(
+        task,
+        folder,
+        tmp_path / "run",
+        init=init,
+        name="next",
+        recipe=recipe,
+        exits=exits,
+        device="cpu",
+        heads=HEADS,
+    )
 
 
 def test_all_below_the_layer_stays_and_all_above_learns(study):
     train(study)
     new = weights.root() / "mine" / "next"
-    for part, layer_of in (("backbone", lambda name: int(name.split(".")[1]) + 1 if name.startswith("blocks.") else None),
-                           *((f"heads/{head}", lambda name: int(name.split(".")[0])) for head in HEADS)):  # fmt: skip
+    for part, layer_of in (
+        (
+            "backbone",
+            lambda name: int(name.split(".")[1]) + 1 if name.startswith("blocks.") else None,
+        ),
+        *((f"heads/{head}", lambda name: int(name.split(".")[0])) for head in HEADS),
+    ):
         before, after = bundle_tensors(study.init, part), bundle_tensors(new, part)
         moved = {layer_of(name) for name in before if not torch.equal(before[name], after[name])}
         assert {b for b in moved if b is not None} == {9, 10, 11, 12}
         if part == "backbone":
-            assert torch.equal(before["pos_embed"], after["pos_embed"]) and not torch.equal(before["head.weight"], after["head.weight"])
+            assert torch.equal(before["pos_embed"], after["pos_embed"]) and not torch.equal(
+                before["head.weight"], after["head.weight"]
+            )
 
 
 def test_the_card_tells_what_came_before(study):
     card = train(study)
     assert card["init"] == f"the bundle mine/{BACKBONE}" and card["recipe"]["from_layer"] == 9
-    assert card["before"] == {"init": "random", "strategy": "none", "recipe": "untrained, for tests"}
+    assert card["before"] == {
+        "init": "random",
+        "strategy": "none",
+        "recipe": "untrained, for tests",
+    }
     assert len(card["exits"]) == 24 and weights.verify()[0]["ok"]
 
 
 def test_exits_that_would_have_to_be_kept_and_are_not_there_are_named(study):
-    with pytest.raises(PlanError, match="has no vit after layer 1; pass a bundle with all of them as --init"):
+    with pytest.raises(
+        PlanError, match="has no vit after layer 1; pass a bundle with all of them as --init"
+    ):
         train(dataclasses.replace(study, heads=("mlp", "vit")))
     with pytest.raises(PlanError, match="keeps the exits below"):
         train(dataclasses.replace(study, init=study.init / "backbone.safetensors"))
@@ -63,7 +96,10 @@ def test_exits_that_would_have_to_be_kept_and_are_not_there_are_named(study):
 def test_the_exits_above_a_layer_are_the_same_modules():
     model = thin_model(depth=4)
     upper = model.above(3)
-    assert upper.exits() == [e for e in model.exits() if e[0] >= 3] and upper.backbone is model.backbone
+    assert (
+        upper.exits() == [e for e in model.exits() if e[0] >= 3]
+        and upper.backbone is model.backbone
+    )
     assert upper.head_at(4, "mlp") is model.head_at(4, "mlp")
 
 
@@ -90,6 +126,12 @@ def test_a_counter_goes_on_from_the_regressor_and_the_exits_of_a_bundle(tmp_path
     save_bundle(tmp_path, task)
     bundle = tmp_path / "people" / BACKBONE
     backbone = starting_counter(CrowdStudy(tmp_path, tmp_path, task, BACKBONE, bundle))
-    assert all(torch.equal(t, backbone.vit.state_dict()[name]) for name, t in bundle_tensors(bundle, "backbone").items())
+    assert all(
+        torch.equal(t, backbone.vit.state_dict()[name])
+        for name, t in bundle_tensors(bundle, "backbone").items()
+    )
     model = MultiExitViT.untrained(backbone, task, HEADS)
-    assert take_over_exits(model, bundle) == [*((b, "mlp") for b in range(1, 13)), *((b, "resmlp") for b in range(1, 13))]
+    assert take_over_exits(model, bundle) == [
+        *((b, "mlp") for b in range(1, 13)),
+        *((b, "resmlp") for b in range(1, 13)),
+    ]

@@ -1,4 +1,5 @@
-"""Where training starts: what is taken over from a file, a checkpoint or a bundle, and what is said when it does not fit."""
+"""Where training starts: what is taken over from a file, a checkpoint or a bundle, and what is said
+when it does not fit."""
 
 import dataclasses
 
@@ -39,35 +40,59 @@ def test_everything_is_taken_but_a_final_exit_with_other_outputs(trained):
 def test_a_final_exit_that_fits_is_kept(trained):
     file, tensors = trained
     task = dataclasses.replace(TINY, labels=tuple(map(str, range(43))))
-    assert torch.equal(starting_backbone(BACKBONE, task, file).vit.head.weight, tensors["head.weight"])
+    assert torch.equal(
+        starting_backbone(BACKBONE, task, file).vit.head.weight, tensors["head.weight"]
+    )
 
 
 def test_positions_are_resampled_for_another_picture_size(trained):
     file, tensors = trained
     own = starting_backbone(BACKBONE, dataclasses.replace(TINY, input_px=64), file).vit.state_dict()
-    assert own["pos_embed"].shape == (1, 17, 192) and torch.equal(own["pos_embed"][:, 0], tensors["pos_embed"][:, 0])
+    assert own["pos_embed"].shape == (1, 17, 192) and torch.equal(
+        own["pos_embed"][:, 0], tensors["pos_embed"][:, 0]
+    )
 
 
 def test_a_checkpoint_of_a_fine_tuning_is_a_start_too(trained, tmp_path):
     _, tensors = trained
     backbone = Backbone.create(BACKBONE, 43, img_size=32)
     backbone.vit.load_state_dict(tensors)
-    checkpoints.save(tmp_path / "finetune.safetensors", backbone, torch.optim.AdamW(backbone.parameters()), {})
+    checkpoints.save(
+        tmp_path / "finetune.safetensors", backbone, torch.optim.AdamW(backbone.parameters()), {}
+    )
     found = starting_tensors(tmp_path / "finetune.safetensors")
-    assert found.keys() == tensors.keys() and all(torch.equal(found[k], v) for k, v in tensors.items())
+    assert found.keys() == tensors.keys() and all(
+        torch.equal(found[k], v) for k, v in tensors.items()
+    )
 
 
 def test_a_bundle_hands_over_its_backbone_its_final_exit_and_the_exits_that_fit(tiny_weights):
-    folder, task = tiny_weights / "cifar10" / BACKBONE, Task("cifar10", CIFAR10_LABELS, native_px=32, input_px=64)
+    folder, task = (
+        tiny_weights / "cifar10" / BACKBONE,
+        Task("cifar10", CIFAR10_LABELS, native_px=32, input_px=64),
+    )
     torch.manual_seed(1)
-    model = MultiExitViT.untrained(starting_backbone(BACKBONE, task, folder), task, ("mlp", "vit"), (2, 5))
+    model = MultiExitViT.untrained(
+        starting_backbone(BACKBONE, task, folder), task, ("mlp", "vit"), (2, 5)
+    )
     kept = model.head_at(2, "vit").mlp[0].weight.clone()
     assert take_over_exits(model, folder) == [(2, "mlp"), (5, "mlp")]
     found = start.bundle_tensors(folder, "backbone")
-    assert torch.equal(model.backbone.vit.head.weight, found["head.weight"]) and found["head.weight"].dtype == torch.float32
-    assert torch.equal(model.head_at(5, "mlp").mlp[0].weight, start.bundle_tensors(folder, "heads/mlp")["5.mlp.0.weight"])
-    assert torch.equal(model.head_at(2, "vit").mlp[0].weight, kept)  # a head that the bundle lacks stays fresh
-    assert take_over_exits(model, folder / "backbone.safetensors") == take_over_exits(model, None) == []
+    assert (
+        torch.equal(model.backbone.vit.head.weight, found["head.weight"])
+        and found["head.weight"].dtype == torch.float32
+    )
+    assert torch.equal(
+        model.head_at(5, "mlp").mlp[0].weight,
+        start.bundle_tensors(folder, "heads/mlp")["5.mlp.0.weight"],
+    )
+    # a head that the bundle lacks stays fresh
+    assert torch.equal(model.head_at(2, "vit").mlp[0].weight, kept)
+    assert (
+        take_over_exits(model, folder / "backbone.safetensors")
+        == take_over_exits(model, None)
+        == []
+    )
 
 
 def test_start_weights_that_do_not_fit_are_refused_by_name(tmp_path):
@@ -88,5 +113,8 @@ def test_a_hub_that_cannot_be_reached_is_said_with_the_way_round(monkeypatch):
         raise OSError("no route to host")
 
     monkeypatch.setattr(start.Backbone, "create", offline)
-    with pytest.raises(DataError, match="could not get vit_tiny.* from the model hub .no route to host.; pass a file with --init"):
+    with pytest.raises(
+        DataError,
+        match="could not get vit_tiny.* from the model hub .no route to host.; pass a file with --init",
+    ):
         starting_backbone(BACKBONE, TINY, None)

@@ -1,4 +1,5 @@
-"""End-to-end and layer-wise training: what learns when, how exits are weighed, and that an interruption changes nothing."""
+"""End-to-end and layer-wise training: what learns when, how exits are weighed, and that an
+interruption changes nothing."""
 
 import dataclasses
 
@@ -31,7 +32,15 @@ from mvit.training.joint import (
 )
 
 TINY = dataclasses.replace(TASK, labels=("a", "b", "c"), native_px=8, input_px=32)
-RECIPE = JointRecipe(stages=((16, 1.0), (32, 1.0)), batch=12, learning_rate=1e-3, exit_rate=3e-3, warmup_steps=1, seed=2)  # 2 + 2 steps
+# 2 + 2 steps
+RECIPE = JointRecipe(
+    stages=((16, 1.0), (32, 1.0)),
+    batch=12,
+    learning_rate=1e-3,
+    exit_rate=3e-3,
+    warmup_steps=1,
+    seed=2,
+)
 
 
 @pytest.fixture
@@ -42,7 +51,15 @@ def accelerator():
 def small(heads=("mlp",), layers=(1, 2), depth: int = 3, seed: int = 0) -> MultiExitViT:
     """Three thin blocks that take any picture size, with exits."""
     torch.manual_seed(seed)
-    vit = VisionTransformer(img_size=32, patch_size=8, embed_dim=64, depth=depth, num_heads=1, num_classes=3, dynamic_img_size=True)
+    vit = VisionTransformer(
+        img_size=32,
+        patch_size=8,
+        embed_dim=64,
+        depth=depth,
+        num_heads=1,
+        num_classes=3,
+        dynamic_img_size=True,
+    )
     return MultiExitViT.untrained(Backbone(vit), TINY, heads, layers)
 
 
@@ -52,15 +69,29 @@ def moved(before: dict, model: MultiExitViT) -> set[str]:
     for name, tensor in model.state_dict().items():
         if not torch.equal(tensor, before[name]):
             words = name.split(".")
-            deep = f"block {int(words[3]) + 1}" if "blocks" in words else "final" if words[2] in ("norm", "head") else "embed"
+            deep = (
+                f"block {int(words[3]) + 1}"
+                if "blocks" in words
+                else "final"
+                if words[2] in ("norm", "head")
+                else "embed"
+            )
             parts.add(deep if words[0] == "backbone" else f"{words[1]}.{words[2]}")
     return parts
 
 
 def test_the_final_exit_counts_double_unless_told_otherwise():
     assert exit_weights([(2, "mlp"), (6, "mlp")], 12) == {(2, "mlp"): 0.5, (6, "mlp"): 0.5}
-    assert exit_weights([(3, "mlp"), (6, "mlp"), (12, "mlp")], 12, "depth") == {(3, "mlp"): 0.25, (6, "mlp"): 0.5, (12, "mlp"): 1.0}
-    assert exit_weights([(3, "mlp"), (6, "mlp"), (6, "vit")], 12, (0.2, 0.8)) == {(3, "mlp"): 0.2, (6, "mlp"): 0.4, (6, "vit"): 0.4}
+    assert exit_weights([(3, "mlp"), (6, "mlp"), (12, "mlp")], 12, "depth") == {
+        (3, "mlp"): 0.25,
+        (6, "mlp"): 0.5,
+        (12, "mlp"): 1.0,
+    }
+    assert exit_weights([(3, "mlp"), (6, "mlp"), (6, "vit")], 12, (0.2, 0.8)) == {
+        (3, "mlp"): 0.2,
+        (6, "mlp"): 0.4,
+        (6, "vit"): 0.4,
+    }
 
 
 @pytest.mark.parametrize("given", ["loud", (0.5,), (0.1, -1), (0.1, float("nan"))])
@@ -75,8 +106,13 @@ def test_end_to_end_minimises_the_papers_sum(accelerator):
     x, y = pictures.whole(torch.arange(12), TINY, torch.device("cpu"))
     with torch.no_grad():
         found = phase_loss(model, x, y, phase, accelerator)
-        exits = [F.cross_entropy(logits, y) for *_, logits, _ in model.steps(x, [(1, "mlp"), (2, "mlp"), (3, FINAL)], NoClock())]
-    assert found.item() == pytest.approx((0.25 * exits[0] + 0.75 * exits[1] + exits[2]).item(), abs=1e-5)
+        exits = [
+            F.cross_entropy(logits, y)
+            for *_, logits, _ in model.steps(x, [(1, "mlp"), (2, "mlp"), (3, FINAL)], NoClock())
+        ]
+    assert found.item() == pytest.approx(
+        (0.25 * exits[0] + 0.75 * exits[1] + exits[2]).item(), abs=1e-5
+    )
 
 
 class NoClock:
@@ -92,11 +128,16 @@ def test_layer_wise_has_one_part_a_branch_and_one_for_the_rest():
     ]
 
 
-@pytest.mark.parametrize("train_it, parts", [
-    (end_to_end, [{"embed", "block 1", "block 2", "block 3", "final", "mlp.1", "mlp.2"}]),
-    (layer_wise, [{"embed", "block 1", "mlp.1"}, {"block 2", "mlp.2"}, {"block 3", "final"}]),
-])  # fmt: skip
-def test_each_part_learns_in_its_turn_and_is_frozen_after(accelerator, tmp_path, monkeypatch, train_it, parts):
+@pytest.mark.parametrize(
+    "train_it, parts",
+    [
+        (end_to_end, [{"embed", "block 1", "block 2", "block 3", "final", "mlp.1", "mlp.2"}]),
+        (layer_wise, [{"embed", "block 1", "mlp.1"}, {"block 2", "mlp.2"}, {"block 3", "final"}]),
+    ],
+)
+def test_each_part_learns_in_its_turn_and_is_frozen_after(
+    accelerator, tmp_path, monkeypatch, train_it, parts
+):
     model, found = small(), []
     before = snapshot(model)
     save = checkpoints.save
@@ -110,7 +151,11 @@ def test_each_part_learns_in_its_turn_and_is_frozen_after(accelerator, tmp_path,
     monkeypatch.setattr(checkpoints, "save", saved)
     train_it(model, colours(8), RECIPE, accelerator, tmp_path / "c.safetensors")
     assert found == parts
-    assert not model.training and not any(p.requires_grad for p in model.parameters()) and not model.head_at(1, "mlp").lean
+    assert (
+        not model.training
+        and not any(p.requires_grad for p in model.parameters())
+        and not model.head_at(1, "mlp").lean
+    )
 
 
 def test_layers_above_the_part_that_learns_do_not_run(accelerator, tmp_path):
@@ -124,8 +169,12 @@ def test_layers_above_the_part_that_learns_do_not_run(accelerator, tmp_path):
 def test_all_exits_learn_what_can_be_told_apart(accelerator, tmp_path, train_it):
     model, val = small(("mlp", "cnn_ignore", "resmlp"), (2,)), colours(10, seed=1)
     recipe = dataclasses.replace(RECIPE, stages=((16, 6.0), (32, 8.0)))
-    progress = train_it(model, colours(16), recipe, accelerator, tmp_path / "c.safetensors", save_every=8)
-    assert progress["loss"][-1][0] == progress["phase"] + 1 and {entry[2] for entry in progress["loss"]} == {16, 32}
+    progress = train_it(
+        model, colours(16), recipe, accelerator, tmp_path / "c.safetensors", save_every=8
+    )
+    assert progress["loss"][-1][0] == progress["phase"] + 1 and {
+        entry[2] for entry in progress["loss"]
+    } == {16, 32}
     scored = predict(model, val, accelerator, show=False)
     accuracy = dict(zip(scored.exits, scored.accuracy, strict=True))
     assert len(accuracy) == 4 and min(accuracy.values()) > 0.85, accuracy
@@ -137,7 +186,8 @@ def test_a_small_pictures_map_is_enlarged_for_heads_built_for_a_full_one():
     assert fitted(tokens, model.head_at(1, "mlp")) is tokens
     wide = fitted(tokens, model.head_at(1, "cnn_ignore"))
     assert wide.shape == (2, 1 + 16, 64) and torch.equal(wide[:, 0], tokens[:, 0])
-    assert torch.allclose(wide[:, 1], tokens[:, 1]) and torch.allclose(wide[:, 16], tokens[:, 4])  # corners stay corners
+    # corners stay corners
+    assert torch.allclose(wide[:, 1], tokens[:, 1]) and torch.allclose(wide[:, 16], tokens[:, 4])
     full = torch.randn(2, 1 + 16, 64)
     assert fitted(full, model.head_at(1, "cnn_ignore")) is full
 
@@ -146,8 +196,12 @@ class Interrupted(Exception):
     pass
 
 
-@pytest.mark.parametrize("train_it, stop_at", [(end_to_end, 1), (layer_wise, 1), (layer_wise, 2), (layer_wise, 4)])
-def test_a_resumed_training_ends_where_an_uninterrupted_one_ends(accelerator, tmp_path, monkeypatch, train_it, stop_at):
+@pytest.mark.parametrize(
+    "train_it, stop_at", [(end_to_end, 1), (layer_wise, 1), (layer_wise, 2), (layer_wise, 4)]
+)
+def test_a_resumed_training_ends_where_an_uninterrupted_one_ends(
+    accelerator, tmp_path, monkeypatch, train_it, stop_at
+):
     pictures, ends = colours(8), []
     for name in ("whole", "halves"):
         model, path = small(("mlp", "vit")), tmp_path / f"{name}.safetensors"
@@ -180,7 +234,9 @@ def test_a_finished_training_does_no_step_again(accelerator, tmp_path, monkeypat
     assert again["loss"] == first["loss"] and same(end, snapshot(fresh))
 
 
-def test_a_loss_that_is_no_number_stops_with_the_step_and_keeps_the_checkpoint(accelerator, tmp_path, monkeypatch):
+def test_a_loss_that_is_no_number_stops_with_the_step_and_keeps_the_checkpoint(
+    accelerator, tmp_path, monkeypatch
+):
     model, path, augment, taken = small(), tmp_path / "c.safetensors", data.augment, []
 
     def spoiled(pictures, size, generator):
@@ -188,17 +244,26 @@ def test_a_loss_that_is_no_number_stops_with_the_step_and_keeps_the_checkpoint(a
         return augment(pictures, size, generator) * (torch.nan if len(taken) == 6 else 1)
 
     monkeypatch.setattr(data, "augment", spoiled)
-    with pytest.raises(TrainingError, match="the loss is nan at step 1 of part 2; the last good state is in .*c.safetensors"):
+    with pytest.raises(
+        TrainingError,
+        match="the loss is nan at step 1 of part 2; the last good state is in .*c.safetensors",
+    ):
         layer_wise(model, colours(8), RECIPE, accelerator, path)
     assert path.read_bytes() == taken[-1] is not None
     assert all(p.isfinite().all() for p in model.parameters())
 
 
-@pytest.mark.parametrize("change, words", [
-    ({"learning_rate": 2e-3}, "begun with learning rate 0.001, now it is 0.002"),
-    ({"stages": ((16, 2.0),)}, r"begun with stages \[\[16, 1.0\], \[32, 1.0\]\], now it is \[\[16, 2.0\]\]"),
-    ({"exit_rate": 1e-4}, "begun with exit rate 0.003"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"learning_rate": 2e-3}, "begun with learning rate 0.001, now it is 0.002"),
+        (
+            {"stages": ((16, 2.0),)},
+            r"begun with stages \[\[16, 1.0\], \[32, 1.0\]\], now it is \[\[16, 2.0\]\]",
+        ),
+        ({"exit_rate": 1e-4}, "begun with exit rate 0.003"),
+    ],
+)
 def test_a_training_is_not_resumed_with_another_recipe(accelerator, tmp_path, change, words):
     path = tmp_path / "c.safetensors"
     end_to_end(small(), colours(8), RECIPE, accelerator, path)

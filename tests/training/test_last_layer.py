@@ -1,4 +1,5 @@
-"""The last layer of a count exit, solved: it gets the truth back where there is one, and nothing else moves."""
+"""The last layer of a count exit, solved: it gets the truth back where there is one, and nothing
+else moves."""
 
 import numpy as np
 import pytest
@@ -34,7 +35,12 @@ def test_a_linear_truth_is_found_from_anywhere():
     x = torch.randn(300, 5, generator=generator) * torch.tensor([1, 10, 0.1, 3, 1]) + 7
     truth = x @ torch.tensor([2.0, -0.3, 5.0, 0.0, 1.0]) - 4
     layer = torch.nn.Linear(5, 1)
-    before, after = solve(layer, x, lambda logits: torch.nn.functional.smooth_l1_loss(logits[:, 0], truth, beta=0.05), ridge=0)
+    before, after = solve(
+        layer,
+        x,
+        lambda logits: torch.nn.functional.smooth_l1_loss(logits[:, 0], truth, beta=0.05),
+        ridge=0,
+    )
     assert after < 1e-3 < before
     assert torch.allclose(layer(x)[:, 0], truth, atol=0.02)
 
@@ -44,8 +50,15 @@ def test_a_heavy_ridge_leaves_the_weights_and_mends_the_level():
     layer = torch.nn.Linear(4, 1)
     truth = layer(x)[:, 0].detach() + 3
     weight, bias = layer.weight.detach().clone(), layer.bias.item()
-    solve(layer, x, lambda logits: torch.nn.functional.smooth_l1_loss(logits[:, 0], truth, beta=0.05), ridge=1e6)
-    assert torch.allclose(layer.weight, weight, atol=1e-3) and layer.bias.item() == pytest.approx(bias + 3, abs=0.02)
+    solve(
+        layer,
+        x,
+        lambda logits: torch.nn.functional.smooth_l1_loss(logits[:, 0], truth, beta=0.05),
+        ridge=1e6,
+    )
+    assert torch.allclose(layer.weight, weight, atol=1e-3) and layer.bias.item() == pytest.approx(
+        bias + 3, abs=0.02
+    )
 
 
 def test_every_exit_gets_better_and_only_its_last_layer_moves(model, crowds):
@@ -57,19 +70,24 @@ def test_every_exit_gets_better_and_only_its_last_layer_moves(model, crowds):
         own = last_linear(module)
         assert own.out_features == 1 and own.weight.abs().sum() > 0
         own.weight.data.zero_(), own.bias.data.zero_()
-    moved = {name for name, tensor in snapshot(model).items() if not torch.equal(tensor, before[name])}
+    moved = {
+        name for name, tensor in snapshot(model).items() if not torch.equal(tensor, before[name])
+    }
     assert len(moved) == 2 * len(exits) and all("mlp.6." in m or "head.out." in m for m in moved)
     assert not any(m._forward_pre_hooks for m in model.modules())
 
 
 def test_what_is_read_is_what_the_exit_says(model, crowds):
     inputs, counts = read(model, crowds.tiles(), Accelerator(cpu=True))
-    assert len(counts) == 24 and torch.equal(counts[:12], counts[12:])  # a batch of tiles, then their mirror images
+    # a batch of tiles, then their mirror images
+    assert len(counts) == 24 and torch.equal(counts[:12], counts[12:])
     x, _ = crowds.tiles().whole(torch.arange(12), TASK, torch.device("cpu"))
     for place in ((1, "vit"), (2, "cnn_ignore"), (2, FINAL)):
         expected = {(e.layer, e.head): e for e in model.run(x, [place])}[place]
         said = TASK.answers(last_linear(model.head_at(*place))(inputs[place][:12]))[:, 0]
-        assert torch.allclose(said, torch.tensor(expected.scores), atol=1e-3 * max(1, said.abs().max().item()))
+        assert torch.allclose(
+            said, torch.tensor(expected.scores), atol=1e-3 * max(1, said.abs().max().item())
+        )
 
 
 def test_the_model_is_as_usable_as_before(model, crowds):

@@ -1,4 +1,5 @@
-"""Table I: every cell is trained once, resumed cell by cell, compared with a plain backbone that had as much training, and written down."""
+"""Table I: every cell is trained once, resumed cell by cell, compared with a plain backbone that
+had as much training, and written down."""
 
 import dataclasses
 import json
@@ -22,7 +23,8 @@ BUDGET = Budget(px=32, images=16, batch=8, val_images=3)
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
-    """Two heads after layer 2 on a few pictures of three colours, the start weights already fine-tuned for them."""
+    """Two heads after layer 2 on a few pictures of three colours, the start weights already
+    fine-tuned for them."""
     tmp_path = tmp_path_factory.mktemp("table")
     write_folder(tmp_path / "pictures" / "train", colours(8))
     folder = write_folder(tmp_path / "pictures" / "test", colours(3, seed=1)).parent
@@ -45,25 +47,39 @@ def done(table, tmp_path_factory):
 def test_all_strategies_and_heads_are_measured_and_written(done, table):
     result, root, said = done
     assert {(r["strategy"], r["head"]) for r in result["rows"]} == {
-        (s, h) for s in ("classifier-wise", "layer-wise", "end-to-end") for h in ("mlp", "cnn_ignore")
+        (s, h)
+        for s in ("classifier-wise", "layer-wise", "end-to-end")
+        for h in ("mlp", "cnn_ignore")
     }
     assert result["missing"] == 0 and result["layer"] == 2 and result["n"] == 9 and len(said) == 5
-    assert json.loads((root / "mine" / TINY / "table1.json").read_text()) == json.loads(json.dumps(result))
-    assert (result["budget"]["images"], result["budget"]["px"], result["budget"]["training pictures"]) == (16, 32, 21)
+    assert json.loads((root / "mine" / TINY / "table1.json").read_text()) == json.loads(
+        json.dumps(result)
+    )
+    assert (
+        result["budget"]["images"],
+        result["budget"]["px"],
+        result["budget"]["training pictures"],
+    ) == (16, 32, 21)
 
 
 def test_the_final_exit_is_compared_with_the_plain_backbone(done):
     result, *_ = done
     for row in result["rows"]:
-        assert row["change"] == pytest.approx(100 * (row["final"] - result["plain"]["accuracy"]), abs=1e-3)
-        assert row["strategy"] != "classifier-wise" or row["change"] == 0  # its backbone is the plain one
+        assert row["change"] == pytest.approx(
+            100 * (row["final"] - result["plain"]["accuracy"]), abs=1e-3
+        )
+        # its backbone is the plain one
+        assert row["strategy"] != "classifier-wise" or row["change"] == 0
 
 
 def test_a_finished_table_trains_nothing_again(done, table, monkeypatch):
     for owner, name in ((Pictures, "augmented"), (finetune, "augment")):
         monkeypatch.setattr(owner, name, lambda *_: pytest.fail("took a step"))
     assert measure(table, lambda _: None) == done[0]
-    assert sorted(f.name for f in (table.study.run / "table1").glob("*.safetensors")) == ["plain.safetensors"]  # no cell's is left over
+    # no cell's is left over
+    assert sorted(f.name for f in (table.study.run / "table1").glob("*.safetensors")) == [
+        "plain.safetensors"
+    ]
 
 
 def test_an_interrupted_table_goes_on_with_the_cell_it_was_in(done, table, tmp_path, monkeypatch):
@@ -86,7 +102,8 @@ def test_an_interrupted_table_goes_on_with_the_cell_it_was_in(done, table, tmp_p
     steps, step = [], strategies._step
     monkeypatch.setattr(strategies, "_step", lambda *args: steps.append(args[4]) or step(*args))
     result = measure(again, said.append)
-    assert len(steps) == 2 + 2 + 4 + 2  # the second part of the cell it was in, and the three cells after it
+    # the second part of the cell it was in, and the three cells after it
+    assert len(steps) == 2 + 2 + 4 + 2
     assert [{k: v for k, v in r.items() if k != "seconds"} for r in result["rows"]] == [
         {k: v for k, v in r.items() if k != "seconds"} for r in done[0]["rows"]
     ]

@@ -1,4 +1,5 @@
-"""Where the Crowd page's pictures come from besides the usual picker: drawn scenes with a known count, and several photos at once."""
+"""Where the Crowd page's pictures come from besides the usual picker: drawn scenes with a known
+count, and several photos at once."""
 
 from __future__ import annotations
 
@@ -25,17 +26,43 @@ def _scene(people: int, seed: int, ground: str) -> Picture:
     with queue.turn():
         scene = render(people, seed, ground=None if ground == ANY else ground)
     said = f"a drawn {scene.ground} with {people} people"
-    return Picture(scene.picture, said, str(people), "Drawn", hashlib.sha1(scene.picture.tobytes()).hexdigest())
+    return Picture(
+        scene.picture, said, str(people), "Drawn", hashlib.sha1(scene.picture.tobytes()).hexdigest()
+    )
 
 
 def drawn() -> Picture:
     """The renderer's controls, and the scene they ask for."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        people = link.linked(st.slider, "People", key="people", min_value=0, max_value=MOST_PEOPLE, value=100, width=320,
-                             help="Exactly so many are drawn, every head at least partly visible.")  # fmt: skip
-        ground = link.linked(st.selectbox, "Place", key="ground", options=[ANY, *GROUNDS], width=140, help="Where they stand.")
-        seed = link.linked(st.number_input, "Seed", key="seed", min_value=0, max_value=9999, value=1, step=1, width=130,
-                           help="Another seed is another scene; the same seed is the same scene on every machine.")  # fmt: skip
+        people = link.linked(
+            st.slider,
+            "People",
+            key="people",
+            min_value=0,
+            max_value=MOST_PEOPLE,
+            value=100,
+            width=320,
+            help="Exactly so many are drawn, every head at least partly visible.",
+        )
+        ground = link.linked(
+            st.selectbox,
+            "Place",
+            key="ground",
+            options=[ANY, *GROUNDS],
+            width=140,
+            help="Where they stand.",
+        )
+        seed = link.linked(
+            st.number_input,
+            "Seed",
+            key="seed",
+            min_value=0,
+            max_value=9999,
+            value=1,
+            step=1,
+            width=130,
+            help="Another seed is another scene; the same seed is the same scene on every machine.",
+        )
     with st.spinner("Drawing the crowd …", show_time=True):
         return _scene(people, seed, ground)
 
@@ -47,26 +74,48 @@ def _count(bundle: Bundle, data: bytes, layer: int, head: str, usual: float | No
     except ImageError as error:
         return {"people": None, "final exit": None, "remark": str(error)}
     late = [e for e in bundle.model.exits() if e[0] > bundle.model.depth - 3]
-    plan = bundle.model.checked([*dict.fromkeys([(layer, head), *late]), (bundle.model.depth, FINAL)])
+    plan = bundle.model.checked(
+        [*dict.fromkeys([(layer, head), *late]), (bundle.model.depth, FINAL)]
+    )
 
     def work(model) -> pd.DataFrame:
-        return pd.DataFrame([{c: getattr(e, c) for c in ("layer", "head", "count", "tiles", "ms")} for e in model.run(photo, plan)])
+        return pd.DataFrame(
+            [
+                {c: getattr(e, c) for c in ("layer", "head", "count", "tiles", "ms")}
+                for e in model.run(photo, plan)
+            ]
+        )
 
     rows = inference(bundle, work)
     own = rows[(rows["layer"] == layer) & (rows["head"] == head)].iloc[0]
     remark = " ".join(doubts(photo, rows, layer, head, usual))
-    return {"people": round(own["count"], 1), "final exit": round(rows.iloc[-1]["count"], 1), "remark": remark}
+    return {
+        "people": round(own["count"], 1),
+        "final exit": round(rows.iloc[-1]["count"], 1),
+        "remark": remark,
+    }
 
 
 def several(bundle: Bundle, layer: int, head: str, usual: float | None) -> None:
-    """Count many photos one after another, with a progress bar, a table and its CSV; a broken one does not stop the others."""
-    files = st.file_uploader("Your photos", accept_multiple_files=True, key="crowd_many",
-                             help=f"Up to {MOST_PHOTOS} at once, each at most 20 MB and 40 megapixels.")  # fmt: skip
+    """Count many photos one after another, with a progress bar, a table and its CSV; a broken one
+    does not stop the others."""
+    files = st.file_uploader(
+        "Your photos",
+        accept_multiple_files=True,
+        key="crowd_many",
+        help=f"Up to {MOST_PHOTOS} at once, each at most 20 MB and 40 megapixels.",
+    )
     if not files:
-        st.info("Each photo is counted by the exit chosen above and by the final exit.", icon=":material/photo_library:")
+        st.info(
+            "Each photo is counted by the exit chosen above and by the final exit.",
+            icon=":material/photo_library:",
+        )
         return
     if len(files) > MOST_PHOTOS:
-        st.warning(f"These are {len(files)} photos; the first {MOST_PHOTOS} are counted.", icon=":material/filter:")
+        st.warning(
+            f"These are {len(files)} photos; the first {MOST_PHOTOS} are counted.",
+            icon=":material/filter:",
+        )
         files = files[:MOST_PHOTOS]
     done = st.session_state.setdefault("_crowd_many", {})
     place = (bundle.task, bundle.backbone, layer, head)
@@ -83,12 +132,33 @@ def several(bundle: Bundle, layer: int, head: str, usual: float | None) -> None:
     bar.empty()
     table = pd.DataFrame(rows)
     good = table.people.notna()
-    st.subheader(f"{good.sum()} of {len(table)} photos: {table.people[good].sum():.0f} people in all", anchor=False)
-    st.dataframe(table, hide_index=True, width="stretch", alt="People counted in each photo", column_config={
-        "people": st.column_config.NumberColumn(f"{head} after layer {layer}", format="%.0f"),
-        "final exit": st.column_config.NumberColumn("final exit", format="%.0f"),
-        "remark": st.column_config.TextColumn("remark", width="large", help="Why a photo was not counted, or why to doubt its count."),
-    })  # fmt: skip
+    st.subheader(
+        f"{good.sum()} of {len(table)} photos: {table.people[good].sum():.0f} people in all",
+        anchor=False,
+    )
+    st.dataframe(
+        table,
+        hide_index=True,
+        width="stretch",
+        alt="People counted in each photo",
+        column_config={
+            "people": st.column_config.NumberColumn(f"{head} after layer {layer}", format="%.0f"),
+            "final exit": st.column_config.NumberColumn("final exit", format="%.0f"),
+            "remark": st.column_config.TextColumn(
+                "remark",
+                width="large",
+                help="Why a photo was not counted, or why to doubt its count.",
+            ),
+        },
+    )
     if not link.hidden("export"):
-        st.download_button("CSV", table.to_csv(index=False), "crowd_photos.csv", "text/csv", key="crowd_many_csv", on_click="ignore",
-                           icon=":material/download:", help="The table as comma-separated values.")  # fmt: skip
+        st.download_button(
+            "CSV",
+            table.to_csv(index=False),
+            "crowd_photos.csv",
+            "text/csv",
+            key="crowd_many_csv",
+            on_click="ignore",
+            icon=":material/download:",
+            help="The table as comma-separated values.",
+        )

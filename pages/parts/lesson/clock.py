@@ -17,7 +17,8 @@ from pages.parts import shared as ui
 from pages.parts.lesson.scene import Question, Scene, Step, exit_name, percent
 
 NOTHING, END = "nothing yet", "the final exit"
-STREAM, LEAST, MOST = 500, 0.3, 1.4  # pictures, and the limits of the budget as shares of the backbone's time
+# pictures, and the limits of the budget as shares of the backbone's time
+STREAM, LEAST, MOST = 500, 0.3, 1.4
 WORSE, SAME, BETTER = "they get worse", "they stay exactly the same", "they get better"
 STRATEGIES = """
 - **classifier-wise** trains the exits alone. The backbone stays as it is; exits can be added at any time.
@@ -32,14 +33,18 @@ def deadline(s: Scene) -> float:
 
 
 def interrupted(s: Scene) -> tuple[Answer, Answer]:
-    """Two real runs stopped at the deadline: with the head's practical exits, and with the final exit alone."""
+    """Two real runs stopped at the deadline: with the head's practical exits, and with the final
+    exit alone."""
+
     def work(model) -> tuple[Answer, Answer]:
         plans = (model.practical(s.head), [(s.depth, FINAL)])
         return tuple(answer_by(model, s.picture.pixels, deadline(s), plan) for plan in plans)
 
     clicks = st.session_state.get("_lesson_again", 0)
     with st.spinner("Interrupting two real runs …", show_time=True):
-        return ui.once("lesson_clock", (*s.seen, deadline(s), clicks), lambda: ui.inference(s.bundle, work))
+        return ui.once(
+            "lesson_clock", (*s.seen, deadline(s), clicks), lambda: ui.inference(s.bundle, work)
+        )
 
 
 def ask_clock(s: Scene) -> Question:
@@ -53,13 +58,23 @@ def ask_clock(s: Scene) -> Question:
     return Question(
         f"So far the network took its time: about {s.run['plain']:.1f} ms here. Now a clock stops it after **{deadline(s):g} ms**, "
         "wherever it is. Whatever exit has answered by then is the answer: an **anytime** network.",
-        "Which exit will have answered last?", (*s.seen, deadline(s)), answer, options, near=1)  # fmt: skip
+        "Which exit will have answered last?",
+        (*s.seen, deadline(s)),
+        answer,
+        options,
+        near=1,
+    )
 
 
 def tell_clock(s: Scene, answers: list) -> str:
     got, static = interrupted(s)
-    with_exits = got.message if not got.ready else (
-        f"{exit_name(got.exit.layer, got.exit.head)} had answered '{plain_label(got.exit.label)}', {sure_text(got.exit.confidence)} sure")
+    with_exits = (
+        got.message
+        if not got.ready
+        else (
+            f"{exit_name(got.exit.layer, got.exit.head)} had answered '{plain_label(got.exit.label)}', {sure_text(got.exit.confidence)} sure"
+        )
+    )
     without = "nothing" if not static.ready else f"'{plain_label(static.exit.label)}'"
     return f"When the clock stopped, {with_exits}. The same network without exits had {without}"
 
@@ -70,39 +85,71 @@ def again() -> None:
 
 def show_clock(s: Scene, answers: list) -> None:
     ui.live_badge(s.bundle)
-    for column, one, name in zip(st.columns(2), interrupted(s), ("With exits", "Without exits"), strict=True):
+    for column, one, name in zip(
+        st.columns(2), interrupted(s), ("With exits", "Without exits"), strict=True
+    ):
         with column.container(border=True):
             st.markdown(f"**{name}**")
-            st.metric("Answer", plain_label(one.exit.label) if one.ready else "none", help="The latest answer finished at the deadline.")
-            st.metric("Finished after", f"{one.exit.elapsed_ms:.1f} ms" if one.ready else "-", help="Milliseconds since the run began.")
-            late = "the run was over" if one.in_flight is None else f"on the way to {exit_name(*one.in_flight)}"
-            st.caption(f"At {one.deadline_ms:g} ms: {late}. Overshoot {one.overshoot_ms:.2f} ms.",
-                       help="Overshoot: from the deadline to the moment the answer was in hand.")  # fmt: skip
+            st.metric(
+                "Answer",
+                plain_label(one.exit.label) if one.ready else "none",
+                help="The latest answer finished at the deadline.",
+            )
+            st.metric(
+                "Finished after",
+                f"{one.exit.elapsed_ms:.1f} ms" if one.ready else "-",
+                help="Milliseconds since the run began.",
+            )
+            late = (
+                "the run was over"
+                if one.in_flight is None
+                else f"on the way to {exit_name(*one.in_flight)}"
+            )
+            st.caption(
+                f"At {one.deadline_ms:g} ms: {late}. Overshoot {one.overshoot_ms:.2f} ms.",
+                help="Overshoot: from the deadline to the moment the answer was in hand.",
+            )
             if one.note:
                 st.caption(one.note)
     if not ui.hidden("run"):
-        st.button("Interrupt it again", icon=":material/bolt:", key="lesson_again", on_click=again,
-                  help="Two more real runs. On a busy machine the answer may come from another exit.")  # fmt: skip
+        st.button(
+            "Interrupt it again",
+            icon=":material/bolt:",
+            key="lesson_again",
+            on_click=again,
+            help="Two more real runs. On a busy machine the answer may come from another exit.",
+        )
 
 
 def stream(s: Scene) -> tuple[pd.DataFrame, dict]:
-    """Recorded pictures under a budget that moves in bursts, and what three ways of computing make of them: `budget.summary`."""
+    """Recorded pictures under a budget that moves in bursts, and what three ways of computing make
+    of them: `budget.summary`."""
     times = recordings.times(s.bundle, [s.head])
-    plain, budgets = times["plain"], budget.series("bursts", STREAM, LEAST * times["plain"], MOST * times["plain"])
+    plain, budgets = (
+        times["plain"],
+        budget.series("bursts", STREAM, LEAST * times["plain"], MOST * times["plain"]),
+    )
     plan, cut, end = s.model.practical(s.head), (s.middle, s.head), (s.depth, FINAL)
     test = s.recorded["test"] if s.has_predictions and s.recorded is not None else None
     if test is None:
         worth = {e: np.full(STREAM, s.bundle.accuracies.get(e, 0.0)) for e in {*plan, cut, end}}
     else:
         order = np.random.default_rng(1).integers(0, len(test.truth), STREAM)
-        worth = {e: test.correct[test.exits.index(e), order].astype(float) for e in {*plan, cut, end}}
+        worth = {
+            e: test.correct[test.exits.index(e), order].astype(float) for e in {*plan, cut, end}
+        }
     known = {(row.layer, row.head): (row.ms, row.head_ms) for row in times["trace"].itertuples()}
     ways = [
-        budget.anytime(draw.ANYTIME, budgets, finish_times(times["trace"], plan), [known[e][1] for e in plan],
-                       np.stack([worth[e] for e in plan])),
+        budget.anytime(
+            draw.ANYTIME,
+            budgets,
+            finish_times(times["trace"], plan),
+            [known[e][1] for e in plan],
+            np.stack([worth[e] for e in plan]),
+        ),
         budget.anytime(draw.STATIC, budgets, [plain], [0.0], worth[end][None]),
         budget.anytime(draw.CUT, budgets, [known[cut][0]], [0.0], worth[cut][None]),
-    ]  # fmt: skip
+    ]
     return budget.summary(ways).set_index("way", drop=False), times
 
 
@@ -111,31 +158,51 @@ def ask_static(s: Scene) -> Question:
         f"On a phone or a drone the time for one answer is never the same twice. Here are {STREAM} pictures in a row. For most of them "
         f"there is {percent(MOST)} of the time that the backbone needs; now and then other work comes in between, and leaves about "
         f"{percent(LEAST)}.",
-        "The plain backbone, without exits: how many pictures does it answer in time?", s.place,
-        lambda: [100 * float(stream(s)[0].answered[draw.STATIC])], near=10)  # fmt: skip
+        "The plain backbone, without exits: how many pictures does it answer in time?",
+        s.place,
+        lambda: [100 * float(stream(s)[0].answered[draw.STATIC])],
+        near=10,
+    )
 
 
 def tell_static(s: Scene, answers: list) -> str:
     table, _ = stream(s)
     with_exits, static = table.loc[draw.ANYTIME], table.loc[draw.STATIC]
-    return (f"The plain backbone answers {percent(static.answered)} in time and {percent(static.right)} right; with {s.head} exits it is "
-            f"{percent(with_exits.answered)} in time and {percent(with_exits.right)} right")  # fmt: skip
+    return (
+        f"The plain backbone answers {percent(static.answered)} in time and {percent(static.right)} right; with {s.head} exits it is "
+        f"{percent(with_exits.answered)} in time and {percent(with_exits.right)} right"
+    )
 
 
 def show_static(s: Scene, answers: list) -> None:
     table, times = stream(s)
     recordings.times_badge(s.bundle, times)
     ui.replay_badge("simulated stream of recorded answers")
-    told = "With exits there is nearly always an answer" if table.answered.idxmax() == draw.ANYTIME else "An early cut always answers"
-    ui.chart(draw.compared(table.reset_index(drop=True), told), alt=f"Answered, right and wasted. {told}.")
+    told = (
+        "With exits there is nearly always an answer"
+        if table.answered.idxmax() == draw.ANYTIME
+        else "An early cut always answers"
+    )
+    ui.chart(
+        draw.compared(table.reset_index(drop=True), told),
+        alt=f"Answered, right and wasted. {told}.",
+    )
     ui.table(table)
-    st.caption(f"The fixed early cut always stops after layer {s.middle}, even if there is time for more.")
+    st.caption(
+        f"The fixed early cut always stops after layer {s.middle}, even if there is time for more."
+    )
 
 
 def ends(s: Scene) -> tuple[float, float]:
-    """The final exit's confidence in the same answer, run alone and run with every exit on its way."""
-    alone = ui.once("lesson_alone", s.seen, lambda: ui.inference(
-        s.bundle, lambda model: list(model.run(s.picture.pixels, [(s.depth, FINAL)]))[0]))  # fmt: skip
+    """The final exit's confidence in the same answer, run alone and run with every exit on its
+    way."""
+    alone = ui.once(
+        "lesson_alone",
+        s.seen,
+        lambda: ui.inference(
+            s.bundle, lambda model: list(model.run(s.picture.pixels, [(s.depth, FINAL)]))[0]
+        ),
+    )
     final = s.exits[-1]
     return alone.scores[final.prediction], final.confidence
 
@@ -148,8 +215,11 @@ def ask_training(s: Scene) -> Question:
     return Question(
         "The exits had to be trained. The simplest way, **classifier-wise**: finish the backbone, freeze it, and train each exit on what "
         f"the frozen layers hand it. Now {len(s.plan) - 1} {s.head} exits sit on the backbone.",
-        "Run with all of them: what happens to the answers of the backbone itself, at its very end?", s.seen, answer,
-        [WORSE, SAME, BETTER])  # fmt: skip
+        "Run with all of them: what happens to the answers of the backbone itself, at its very end?",
+        s.seen,
+        answer,
+        [WORSE, SAME, BETTER],
+    )
 
 
 def tell_training(s: Scene, answers: list) -> str:
@@ -162,12 +232,40 @@ def show_training(s: Scene, answers: list) -> None:
     ui.live_badge(s.bundle)
     own = s.bundle.card.get("strategy", "not recorded")
     st.markdown(f"The paper names three ways to train exits. Here it was: **{own}**.\n{STRATEGIES}")
-    st.caption("Classifier-wise costs the end nothing. With the other two early answers may gain, at the price of the backbone you had.")
+    st.caption(
+        "Classifier-wise costs the end nothing. With the other two early answers may gain, at the price of the backbone you had."
+    )
 
 
-STEPS = {step.name: step for step in [
-    Step("clock", "The clock stops it", ask_clock, tell_clock, show_clock, ("latency", "Move the deadline yourself"), picture=True),
-    Step("static", "A clock that moves", ask_static, tell_static, show_static, ("budget", "Other budgets and exits"), needs="accuracies"),
-    Step("training", "How exits are trained", ask_training, tell_training, show_training, ("models", "What this model is made of"),
-         picture=True),
-]}  # fmt: skip
+STEPS = {
+    step.name: step
+    for step in [
+        Step(
+            "clock",
+            "The clock stops it",
+            ask_clock,
+            tell_clock,
+            show_clock,
+            ("latency", "Move the deadline yourself"),
+            picture=True,
+        ),
+        Step(
+            "static",
+            "A clock that moves",
+            ask_static,
+            tell_static,
+            show_static,
+            ("budget", "Other budgets and exits"),
+            needs="accuracies",
+        ),
+        Step(
+            "training",
+            "How exits are trained",
+            ask_training,
+            tell_training,
+            show_training,
+            ("models", "What this model is made of"),
+            picture=True,
+        ),
+    ]
+}

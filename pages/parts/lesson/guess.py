@@ -11,7 +11,9 @@ from mvit.charts import lesson as charts_lesson
 from pages.parts import shared as ui
 from pages.parts.lesson.scene import Question, Scene, Step
 
-HERE = "_lesson_guesses"  # in the session: {step's name: {"key", "guess", and once revealed "asked", "answer", "right", "finding"}}
+# in the session: {step's name: {"key", "guess", and once revealed "asked", "answer", "right",
+# "finding"}}
+HERE = "_lesson_guesses"
 
 
 def guesses() -> dict[str, dict]:
@@ -43,19 +45,42 @@ def ask(step: Step, question: Question) -> None:
     widget = f"guess_{step.name}"
     if question.options is None:
         middle = (question.low + question.high) // 2
-        st.slider(f"Your guess, {question.unit}", question.low, question.high, middle, key=widget, help="Move it, then look at the answer.")
+        st.slider(
+            f"Your guess, {question.unit}",
+            question.low,
+            question.high,
+            middle,
+            key=widget,
+            help="Move it, then look at the answer.",
+        )
         ready = True
     else:
         if st.session_state.get(widget) not in question.options:
             st.session_state.pop(widget, None)
-        st.pills("Your guess", question.options, key=widget, wrap=True, help="Choose one, then look at the answer.")
+        st.pills(
+            "Your guess",
+            question.options,
+            key=widget,
+            wrap=True,
+            help="Choose one, then look at the answer.",
+        )
         ready = st.session_state.get(widget) is not None
-    st.button("Show the answer", key="reveal", type="primary", icon=":material/visibility:", shortcut="Ctrl+Enter", disabled=not ready,
-              on_click=commit, args=(step, question, widget), help="Fixes your guess and asks the network.")  # fmt: skip
+    st.button(
+        "Show the answer",
+        key="reveal",
+        type="primary",
+        icon=":material/visibility:",
+        shortcut="Ctrl+Enter",
+        disabled=not ready,
+        on_click=commit,
+        args=(step, question, widget),
+        help="Fixes your guess and asks the network.",
+    )
 
 
 def reveal(step: Step, question: Question, scene: Scene, guess: dict | None) -> list:
-    """Work the answer out, say how the guess did, and keep both for the score; guess: None if the link hides guessing."""
+    """Work the answer out, say how the guess did, and keep both for the score; guess: None if the
+    link hides guessing."""
     with st.container(), st.spinner("Asking the network …", show_time=True):
         answers = question.answer()
         finding = step.tell(scene, answers)
@@ -64,13 +89,30 @@ def reveal(step: Step, question: Question, scene: Scene, guess: dict | None) -> 
         st.info(f"{finding}.", title=told, icon=":material/lightbulb:")
         return answers
     right = question.hit(guess["guess"], answers)
-    guess |= {"asked": question.text, "answer": told, "said": question.say(guess["guess"]), "right": right, "finding": finding}
+    guess |= {
+        "asked": question.text,
+        "answer": told,
+        "said": question.say(guess["guess"]),
+        "right": right,
+        "finding": finding,
+    }
     title = f"{told}, as you said" if right else f"{told}, and not {guess['said']}"
     if right and told != guess["said"]:
         title = f"{told}; your {guess['said']} is close enough"
-    (st.success if right else st.info)(f"{finding}.", title=title, icon=":material/check_circle:" if right else ":material/lightbulb:")
-    st.button("Guess again", key="again", icon=":material/undo:", on_click=forget, args=(step.name,), type="tertiary",
-              help="Takes your guess back, and the answer away.")  # fmt: skip
+    (st.success if right else st.info)(
+        f"{finding}.",
+        title=title,
+        icon=":material/check_circle:" if right else ":material/lightbulb:",
+    )
+    st.button(
+        "Guess again",
+        key="again",
+        icon=":material/undo:",
+        on_click=forget,
+        args=(step.name,),
+        type="tertiary",
+        help="Takes your guess back, and the answer away.",
+    )
     return answers
 
 
@@ -78,8 +120,12 @@ def line(question: Question, guess: dict | None, answers: list) -> None:
     """Guess and answer on one scale, where the answer is a number."""
     if question.options is None:
         said: Any = None if guess is None else guess["guess"]
-        told = f"It is {question.say(answers[0])}" + ("" if said is None else f"; you said {question.say(said)}")
-        figure = charts_lesson.guess_line(said, answers[0], question.near, question.low, question.high, question.unit, told)
+        told = f"It is {question.say(answers[0])}" + (
+            "" if said is None else f"; you said {question.say(said)}"
+        )
+        figure = charts_lesson.guess_line(
+            said, answers[0], question.near, question.low, question.high, question.unit, told
+        )
         ui.chart(figure, alt=f"{told}.")
 
 
@@ -90,7 +136,13 @@ def score() -> tuple[int, int]:
 
 
 def table(steps: list[Step]) -> pd.DataFrame:
-    """All revealed guesses in the lesson's order: step, title, question, guess, answer, right, finding."""
-    rows = [(n, s.title, g["asked"], g["said"], g["answer"], g["right"], g["finding"])
-            for n, s in enumerate(steps, 1) if "right" in (g := guesses().get(s.name, {}))]  # fmt: skip
-    return pd.DataFrame(rows, columns=["step", "title", "question", "guess", "answer", "right", "finding"])
+    """All revealed guesses in the lesson's order: step, title, question, guess, answer, right,
+    finding."""
+    rows = [
+        (n, s.title, g["asked"], g["said"], g["answer"], g["right"], g["finding"])
+        for n, s in enumerate(steps, 1)
+        if "right" in (g := guesses().get(s.name, {}))
+    ]
+    return pd.DataFrame(
+        rows, columns=["step", "title", "question", "guess", "answer", "right", "finding"]
+    )

@@ -1,4 +1,5 @@
-"""What every step of the lesson works with: its parts, the picture, one measured run, and recorded answers - each made when first asked."""
+"""What every step of the lesson works with: its parts, the picture, one measured run, and recorded
+answers - each made when first asked."""
 
 from __future__ import annotations
 
@@ -25,8 +26,9 @@ from pages.parts import shared as ui
 class Question:
     """One thing to predict. text: what is asked; key: what it is asked about, a new key asks anew.
 
-    answer: gives the right answers, best first, when it is wanted. options: what to choose from, or None for a number of low..high in
-    `unit`. near: how far off still counts, in options or in units.
+    answer: gives the right answers, best first, when it is wanted. options: what to choose from, or
+    None for a number of low..high in `unit`. near: how far off still counts, in options or in
+    units.
     """
 
     story: str
@@ -45,7 +47,9 @@ class Question:
         if self.options is None:
             return bool(abs(guess - answers[0]) <= self.near + 1e-9)
         place = self.options.index
-        return guess in answers or (guess in self.options and abs(place(guess) - place(answers[0])) <= self.near)
+        return guess in answers or (
+            guess in self.options and abs(place(guess) - place(answers[0])) <= self.near
+        )
 
     def say(self, value: Any) -> str:
         """A guess or an answer in words."""
@@ -56,11 +60,13 @@ class Question:
 
 @dataclass(frozen=True)
 class Step:
-    """One step: ask makes its question, tell the finding in one sentence, show draws what the answer looks like.
+    """One step: ask makes its question, tell the finding in one sentence, show draws what the
+    answer looks like.
 
-    deeper: (file in pages/, label) of the page that goes on from here. picture: whether it is about the visitor's picture. needs:
-    "predictions" or "accuracies" of the bundle, or "examples". stage: draws what there is to look at, before (False) and after (True) the
-    answer; two views of the picture if there is none.
+    deeper: (file in pages/, label) of the page that goes on from here. picture: whether it is about
+    the visitor's picture. needs: "predictions" or "accuracies" of the bundle, or "examples". stage:
+    draws what there is to look at, before (False) and after (True) the answer; two views of the
+    picture if there is none.
     """
 
     name: str
@@ -76,7 +82,8 @@ class Step:
 
 @dataclass
 class Scene:
-    """The bundle, one head, and the picture if the step has one; the rest is worked out when first asked and kept for the visitor."""
+    """The bundle, one head, and the picture if the step has one; the rest is worked out when first
+    asked and kept for the visitor."""
 
     bundle: ui.Bundle
     head: str
@@ -120,11 +127,16 @@ class Scene:
     @cached_property
     def small(self) -> np.ndarray:
         """What the network gets of the picture: RGB uint8."""
-        return ui.once("seen", (*self.place[:2], self.picture.key), lambda: self.model.task.seen(self.picture.pixels))
+        return ui.once(
+            "seen",
+            (*self.place[:2], self.picture.key),
+            lambda: self.model.task.seen(self.picture.pixels),
+        )
 
     @cached_property
     def run(self) -> dict:
-        """{"exits": every exit of the head on the picture, "plain": ms of the backbone without exits, "device"}; really run, once."""
+        """{"exits": every exit of the head on the picture, "plain": ms of the backbone without
+        exits, "device"}; really run, once."""
 
         def work(model) -> dict:
             exits, plain = run_beside_plain(model, self.picture.pixels, self.plan)
@@ -143,7 +155,10 @@ class Scene:
         said = {True: charts.RIGHT, False: charts.WRONG}
         names = ("head", "layer", "label", "confidence", "ms", "head_ms", "macs", "practical")
         table = pd.DataFrame([{n: getattr(e, n) for n in names} for e in self.exits])
-        table["verdict"] = [charts.UNKNOWN if self.truth is None else said[e.label == self.truth] for e in self.exits]
+        table["verdict"] = [
+            charts.UNKNOWN if self.truth is None else said[e.label == self.truth]
+            for e in self.exits
+        ]
         return table.assign(macs_text=table.macs.map(charts.macs_text), elapsed_ms=table.ms)
 
     @cached_property
@@ -160,11 +175,14 @@ class Scene:
     @property
     def has_predictions(self) -> bool:
         """Whether the bundle brings recorded answers at all."""
-        return (weights.folder(self.bundle.task, self.bundle.backbone) / "predictions.safetensors").exists()
+        return (
+            weights.folder(self.bundle.task, self.bundle.backbone) / "predictions.safetensors"
+        ).exists()
 
     @cached_property
     def recorded(self) -> dict[str, Predictions] | None:
-        """Recorded answers of the head and the final exit: {"val", "test"}; None, after a friendly word on the page, if there are none."""
+        """Recorded answers of the head and the final exit: {"val", "test"}; None, after a friendly
+        word on the page, if there are none."""
         found = recordings.predictions(self.bundle)
         if found is None or not all(e in p.exits for p in found.values() for e in self.plan):
             return None

@@ -15,11 +15,14 @@ MEANING = """- **classifier-wise**: the backbone is trained first and then stays
 
 
 def show(bundle: ui.Bundle) -> None:
-    """Our Table I as two charts, the paper's two questions answered from it, and the budget that it was made with."""
+    """Our Table I as two charts, the paper's two questions answered from it, and the budget that it
+    was made with."""
     st.subheader("Table I: three ways to train an exit", anchor=False, help=MEANING)
     table = paper.table1(bundle.task, bundle.card)
     if table is None:
-        st.caption("The paper's Table I was not measured for this task and backbone. `python -m mvit table1` does it.")
+        st.caption(
+            "The paper's Table I was not measured for this task and backbone. `python -m mvit table1` does it."
+        )
         return
     rows, layer, plain, budget = table["rows"], table["layer"], table["plain"], table["budget"]
     found, noise = paper.strategy_findings(table), paper.chance(plain, table["n"])
@@ -29,43 +32,81 @@ def show(bundle: ui.Bundle) -> None:
     left, right = st.columns(2, gap="medium")
     with left:
         how = "One point a training. Right is better."
-        ui.chart(draw.strategies(rows, "accuracy", f"Accuracy after layer {layer}", early, how), alt=f"{early}.", key="table1_early")
+        ui.chart(
+            draw.strategies(rows, "accuracy", f"Accuracy after layer {layer}", early, how),
+            alt=f"{early}.",
+            key="table1_early",
+        )
     joint = rows[rows.strategy.isin(paper.JOINT)]
     if len(joint):
-        late = "The final exit changes by " + ", ".join(f"{f['change']:+.2f} points {s}" for s, f in found.items()) + " on average"
+        late = (
+            "The final exit changes by "
+            + ", ".join(f"{f['change']:+.2f} points {s}" for s, f in found.items())
+            + " on average"
+        )
         with right:
-            how = f"Against the plain backbone ({100 * plain:.1f} %, dashed) after as much training."
+            how = (
+                f"Against the plain backbone ({100 * plain:.1f} %, dashed) after as much training."
+            )
             axis = "Change of the final exit, points"
-            ui.chart(draw.strategies(joint, "change", axis, late, how, 0.0), alt=f"{late}.", key="table1_final")
+            ui.chart(
+                draw.strategies(joint, "change", axis, late, how, 0.0),
+                alt=f"{late}.",
+                key="table1_final",
+            )
     st.markdown("\n".join(f"- {line}" for line in answers(found, noise, layer)))
     seen = f"{budget['images']:,} pictures of {budget['px']} × {budget['px']} pixels"
     steps = budget["images"] // budget.get("batch", 64)
     if steps < FEW_STEPS:
-        st.caption(f"After only {steps} steps a new exit has hardly begun to learn: what the final exit loses is telling, how good the "
-                   "exit itself is after each training is not yet.")  # fmt: skip
-    st.caption(f"A reduced budget: every cell saw {seen} (layer-wise: in each part), from {table['init']}, so compare the cells with "
-               "each other and not with the bundle above or with the paper, which trained to the end. "
-               + (f"{table['missing']} cells are still missing." if table.get("missing") else ""))  # fmt: skip
-    ui.table(rows, "Table I as a table", column_config={
-        "accuracy": st.column_config.NumberColumn(f"after layer {layer}", format="percent", help="The exit's accuracy on test."),
-        "final": st.column_config.NumberColumn("final exit", format="percent", help="The final exit of the same network."),
-        "change": st.column_config.NumberColumn("change, points", format="%+.2f", help="Of the final exit against the plain backbone."),
-        "gain": st.column_config.NumberColumn("gain, points", format="%+.2f", help="At the layer, against classifier-wise training."),
-    })  # fmt: skip
+        st.caption(
+            f"After only {steps} steps a new exit has hardly begun to learn: what the final exit loses is telling, how good the "
+            "exit itself is after each training is not yet."
+        )
+    st.caption(
+        f"A reduced budget: every cell saw {seen} (layer-wise: in each part), from {table['init']}, so compare the cells with "
+        "each other and not with the bundle above or with the paper, which trained to the end. "
+        + (f"{table['missing']} cells are still missing." if table.get("missing") else "")
+    )
+    ui.table(
+        rows,
+        "Table I as a table",
+        column_config={
+            "accuracy": st.column_config.NumberColumn(
+                f"after layer {layer}", format="percent", help="The exit's accuracy on test."
+            ),
+            "final": st.column_config.NumberColumn(
+                "final exit", format="percent", help="The final exit of the same network."
+            ),
+            "change": st.column_config.NumberColumn(
+                "change, points",
+                format="%+.2f",
+                help="Of the final exit against the plain backbone.",
+            ),
+            "gain": st.column_config.NumberColumn(
+                "gain, points",
+                format="%+.2f",
+                help="At the layer, against classifier-wise training.",
+            ),
+        },
+    )
 
 
 def answers(found: dict, noise: float, layer: int) -> list[str]:
     """The paper's two questions, answered with the table's numbers."""
     lines = []
-    for strategy, question in (("end-to-end", "Does end-to-end training cost the final exit?"),
-                               ("layer-wise", "Does layer-wise training fail beyond its first step?")):  # fmt: skip
+    for strategy, question in (
+        ("end-to-end", "Does end-to-end training cost the final exit?"),
+        ("layer-wise", "Does layer-wise training fail beyond its first step?"),
+    ):
         if strategy not in found:
             continue
         f = found[strategy]
         verdict = "Yes" if f["change"] < -noise else ("No" if f["worst"] > -noise else "Hardly")
-        lines.append(f"**{question}** {verdict}: the final exit changes by {f['change']:+.2f} points on average, from {f['worst']:+.2f} to "
-                     f"{f['best']:+.2f}; up to {noise:.2f} could be chance. The exit after layer {layer} differs by "
-                     f"{f['gain']:+.1f} points on average from classifier-wise training.")  # fmt: skip
+        lines.append(
+            f"**{question}** {verdict}: the final exit changes by {f['change']:+.2f} points on average, from {f['worst']:+.2f} to "
+            f"{f['best']:+.2f}; up to {noise:.2f} could be chance. The exit after layer {layer} differs by "
+            f"{f['gain']:+.1f} points on average from classifier-wise training."
+        )
     return lines
 
 
@@ -75,24 +116,42 @@ def show_future_work(bundle: ui.Bundle) -> None:
     rows, every = paper.future_work(exits), paper.by_head(exits)
     if rows.empty:
         return
-    st.subheader("The paper's future work: other heads", anchor=False,
-                 help="gMLP (Liu et al., 2021), FNet (Lee-Thorp et al., 2021) and Perceiver (Jaegle et al., 2021) as exits.")  # fmt: skip
+    st.subheader(
+        "The paper's future work: other heads",
+        anchor=False,
+        help="gMLP (Liu et al., 2021), FNet (Lee-Thorp et al., 2021) and Perceiver (Jaegle et al., 2021) as exits.",
+    )
     some, of = int(rows.practical.sum()), int(rows["of"].sum())
-    st.markdown(f"Do they give practical exits? **{some} of {of} are practical.** " + " ".join(
-        f"`{r.head}` comes {ordinal(r.rank)} of {len(every)} heads by mean accuracy ({100 * r.mean_accuracy:.1f} %), at best "
-        f"{100 * r.best_accuracy:.1f} % after layer {r.best_layer}." for r in rows.itertuples()))  # fmt: skip
+    st.markdown(
+        f"Do they give practical exits? **{some} of {of} are practical.** "
+        + " ".join(
+            f"`{r.head}` comes {ordinal(r.rank)} of {len(every)} heads by mean accuracy ({100 * r.mean_accuracy:.1f} %), at best "
+            f"{100 * r.best_accuracy:.1f} % after layer {r.best_layer}."
+            for r in rows.itertuples()
+        )
+    )
     best = every.iloc[0]
     told = f"By mean accuracy {best['head']} comes first of {len(every)} heads, {ordered(every)}"
-    ui.chart(draw.practical_by_head(every, told), alt=f"Practical exits of all heads. {told}.", key="future_heads")
+    ui.chart(
+        draw.practical_by_head(every, told),
+        alt=f"Practical exits of all heads. {told}.",
+        key="future_heads",
+    )
     ui.table(every, "All heads on this backbone as a table")
 
 
 def ordered(every) -> str:
     """Where the heads beyond the paper stand: `gmlp 4th, fnet 8th`."""
-    return ", ".join(f"{head} {ordinal(place)}" for place, head in enumerate(every["head"], 1) if head not in paper.HEADS)
+    return ", ".join(
+        f"{head} {ordinal(place)}"
+        for place, head in enumerate(every["head"], 1)
+        if head not in paper.HEADS
+    )
 
 
 def ordinal(number: int) -> str:
     """1st, 2nd, 3rd, 4th ..."""
-    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    ending = (
+        "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    )
     return f"{number}{ending}"
