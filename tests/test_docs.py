@@ -67,16 +67,13 @@ def strings(tree: ast.AST) -> set[str]:
 def page_keys() -> dict[str, set[str]]:
     """The query keys that each page reads, with those of its parts and of the shell."""
     found = {page.stem: keys(page) for page in (ROOT / "pages").glob("*.py")}
-    parts = {part.stem: keys(part) for part in (ROOT / "pages" / "parts").glob("*.py")}
+    shared = {part.stem: keys(part) for part in (ROOT / "pages" / "parts").glob("*.py")}
     shell = {"page", "hide", "example", "task", "backbone", "device", "dtype"}
     for page, own in found.items():
         source = (ROOT / "pages" / f"{page}.py").read_text()
-        used = [
-            p
-            for p in parts
-            if re.search(rf"\b{p}\b", source) or page == "lesson" and p.startswith("lesson_")
-        ]
-        found[page] = own.union(shell, *(parts[p] for p in used))
+        used = [part for part in shared if re.search(rf"\b{part}\b", source)]
+        rooms = (ROOT / "pages" / "parts" / page).glob("*.py")
+        found[page] = own.union(shell, *(shared[p] for p in used), *map(keys, rooms))
     return found
 
 
