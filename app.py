@@ -2,55 +2,68 @@
 `streamlit run app.py`."""
 
 import logging
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import streamlit as st
 
-# light, so that it is there even if the rest cannot be imported
+# light, so that they are there even if the rest cannot be imported
+from pages.parts import link
 from pages.parts.queue import BusyError
 
 st.set_page_config("Multi-Exit ViT Lab", "💡", layout="wide")
 
-PAGES = [  # (file in pages/, title, icon); the first one opens
-    ("watch", "Watch exits fire", "bolt"),
-    ("compare", "Compare heads", "grid_on"),
-    ("latency", "Latency slider", "timer"),
-    ("crowd", "Crowd", "groups"),
-    ("rules", "Stop rules", "rule"),
-    ("budget", "Moving budget", "show_chart"),
-    ("paper", "The paper, reproduced", "menu_book"),
-    ("lesson", "Lesson", "school"),
-    ("models", "Models", "deployed_code"),
-]
+PAGES = {  # heading in the menu: (file in pages/, title, icon); the first one opens
+    "": [
+        ("watch", "Watch exits fire", "bolt"),
+        ("lesson", "Lesson", "school"),
+        ("compare", "Compare heads", "grid_on"),
+        ("latency", "Latency slider", "timer"),
+        ("crowd", "Crowd", "groups"),
+    ],
+    "For engineers": [("rules", "Stop rules", "rule"), ("budget", "Moving budget", "show_chart")],
+    "About": [
+        ("paper", "The paper, reproduced", "menu_book"),
+        ("models", "Models", "deployed_code"),
+    ],
+}
 HERE = Path(__file__).resolve().parent / "pages"
-pages = [
-    st.Page(
-        HERE / f"{name}.py",
-        title=title,
-        icon=f":material/{icon}:",
-        url_path=name,
-        default=name == "watch",
+
+
+def opener(name: str) -> Callable[[], None]:
+    """What draws a page: its module, and so what it needs, is imported when it is opened."""
+    return lambda: import_module(f"pages.{name}").page()
+
+
+def add(name: str, title: str, icon: str) -> st.Page:
+    """The page of that file for the menu."""
+    file = HERE / f"{name}.py"
+    shown = opener(name) if "def page(" in file.read_text() else file
+    return st.Page(
+        shown, title=title, icon=f":material/{icon}:", url_path=name, default=name == "watch"
     )
-    for name, title, icon in PAGES
-    if (HERE / f"{name}.py").exists()
-]
-chosen = st.navigation(pages)
+
+
+link.start_run()
+pages = {group: [add(*about) for about in members] for group, members in PAGES.items()}
+known = {name: p for g, m in PAGES.items() for (name, *_), p in zip(m, pages[g], strict=True)}
+st.session_state["_pages"] = known
+chosen = st.navigation(pages, position="hidden" if link.hidden("nav") else "sidebar")
 st.logo(str(HERE / "parts" / "assets" / "logo.svg"), size="large")
 
 try:
     with st.spinner("Starting the lab …", show_time=True):
-        from pages.parts import link, models, shared  # noqa: F401 - what a page needs, so that its time is told
-    link.start_run()
+        from pages.parts import models, shared  # noqa: F401 - what a page needs, so that its time is told
     link.short_lesson()
     if wanted := st.query_params.get("page"):
         rest = {k: st.query_params.get_all(k) for k in st.query_params if k != "page"}
-        match = [p for p in pages if p.url_path == wanted or (p is pages[0] and wanted == "watch")]
-        if not match:
+        if wanted not in known:
             link.notice(
                 f"The link asks for the page {wanted[:40]}, which is not here; this is {chosen.title}."
             )
-        elif match[0] is not chosen:
-            st.switch_page(match[0], query_params=rest)
+        elif known[wanted] is not chosen:
+            st.switch_page(known[wanted], query_params=rest)
     models.choose()
     chosen.run()
 except BusyError as busy:

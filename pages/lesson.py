@@ -1,19 +1,18 @@
 """Lesson: early exits in a few steps, each of them a prediction first and then the network's own
 answer."""
 
-from pathlib import Path
 from urllib.parse import urlencode
 
 import streamlit as st
 
 from mvit.bundles import weights
-from pages.parts import shared as ui
+from pages import parts as ui
+from pages.parts import link
 from pages.parts.lesson import guess as guessing
 from pages.parts.lesson.scene import Scene, Step
 from pages.parts.lesson.steps import STEPS
 from pages.parts.words import head_help
 
-HERE = Path(__file__).resolve().parent
 HIDEABLE = {
     "sidebar": "task, backbone, device and number format",
     "step": "jump to a step",
@@ -141,11 +140,10 @@ def walk(step: Step, scene: Scene) -> None:
             answers = guessing.reveal(step, question, scene, guess)
         else:
             guessing.ask(step, question)
-        deeper = HERE / f"{step.deeper[0]}.py"
-        if answers is not None and deeper.exists() and not ui.hidden("go"):
-            st.page_link(
-                f"pages/{deeper.name}",
-                label=f"Go deeper: {step.deeper[1][0].lower()}{step.deeper[1][1:]}",
+        if answers is not None and not ui.hidden("go"):
+            ui.page_link(
+                step.deeper[0],
+                f"Go deeper: {step.deeper[1][0].lower()}{step.deeper[1][1:]}",
                 icon=":material/explore:",
                 query_params=travel(scene),
                 help="Another page; the browser's back button returns here.",
@@ -200,7 +198,7 @@ def teacher(number: int) -> None:
     st.caption("More for teachers: docs/teaching.md in the repository.")
 
 
-ui.title("Lesson")
+link.title("Lesson")
 bundle = ui.current()
 if bundle.model.task.metric != "accuracy":
     offer_classes(bundle)

@@ -7,7 +7,7 @@ import streamlit as st
 from mvit.bundles import weights
 from mvit.charts import crowd as charts_crowd
 from mvit.charts import style as charts
-from pages.parts import shared as ui
+from pages import parts as ui
 from pages.parts import words
 
 SHOWN_ELSEWHERE = {"task", "architecture", "layers", "exits", "final", "files"}
@@ -18,6 +18,14 @@ LABELS = {
     "seed": "Random seed",
     "strategy": "Training strategy",
 }
+
+COMMANDS = """\
+# what can be chosen, and what it means
+python -m mvit train --help
+# measure every exit on the official test pictures
+python -m mvit evaluate --task cifar10 --data DIR
+# check every file of every bundle
+python -m mvit verify"""
 
 
 def provenance(card: dict) -> pd.DataFrame:
@@ -143,52 +151,44 @@ def show_bundle(task: str, backbone: str) -> None:
         show_files(card)
 
 
-ui.title("Models")
-st.markdown(
-    "Every bundle is a backbone with its exits and a card. Files are refused unless they match the card exactly.",
-    help="safetensors files only; sha256, names, shapes and finiteness are checked before a number is used.",
-)
-found = weights.bundles()
-if not found:
-    st.error(
-        f"There are no weights in {weights.root().name}/.",
-        title="No weights",
-        icon=":material/folder_off:",
+@ui.page("Models")
+def page() -> None:
+    st.markdown(
+        "Every bundle is a backbone with its exits and a card. Files are refused unless they match the card exactly.",
+        help="safetensors files only; sha256, names, shapes and finiteness are checked before a number is used.",
     )
-if (
-    found
-    and not ui.hidden("verify")
-    and st.button(
-        "Verify all files",
-        icon=":material/verified_user:",
-        key="verify",
-        help="Reads every file again and checks hash, names, shapes and numbers.",
-    )
-):
-    with st.spinner("Reading and checking every file …", show_time=True):
-        st.session_state["_verified"] = weights.verify()
-for result in st.session_state.get("_verified", []):
-    name = f"{ui.TASK_NAMES.get(result['task'], result['task'])} · {result['backbone']}"
-    if result["ok"]:
-        st.success(f"{name}: every file is intact.", icon=":material/verified:")
-    else:
-        st.error(f"{name}: {result['reason']}", icon=":material/gpp_bad:")
-for task, backbone in found:
-    with st.container(border=True):
-        show_bundle(task, backbone)
+    found = weights.bundles()
+    if not found:
+        st.error(
+            f"There are no weights in {weights.root().name}/.",
+            title="No weights",
+            icon=":material/folder_off:",
+        )
+    if (
+        found
+        and not ui.hidden("verify")
+        and st.button(
+            "Verify all files",
+            icon=":material/verified_user:",
+            key="verify",
+            help="Reads every file again and checks hash, names, shapes and numbers.",
+        )
+    ):
+        with st.spinner("Reading and checking every file …", show_time=True):
+            st.session_state["_verified"] = weights.verify()
+    for result in st.session_state.get("_verified", []):
+        name = f"{ui.TASK_NAMES.get(result['task'], result['task'])} · {result['backbone']}"
+        if result["ok"]:
+            st.success(f"{name}: every file is intact.", icon=":material/verified:")
+        else:
+            st.error(f"{name}: {result['reason']}", icon=":material/gpp_bad:")
+    for task, backbone in found:
+        with st.container(border=True):
+            show_bundle(task, backbone)
 
-st.subheader("Train your own", anchor=False)
-st.markdown(
-    "Your own image folder and backbone work too. Training runs on the command line, shows its progress and can be resumed; "
-    "the new bundle then appears here."
-)
-st.code(
-    """# what can be chosen, and what it means
-python -m mvit train --help
-# measure every exit on the official test pictures
-python -m mvit evaluate --task cifar10 --data DIR
-# check every file of every bundle
-python -m mvit verify""",
-    language="bash",
-    wrap_lines=True,
-)
+    st.subheader("Train your own", anchor=False)
+    st.markdown(
+        "Your own image folder and backbone work too. Training runs on the command line, shows its progress and can be resumed; "
+        "the new bundle then appears here."
+    )
+    st.code(COMMANDS, language="bash", wrap_lines=True)

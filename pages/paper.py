@@ -8,8 +8,8 @@ from mvit.charts import crowd as charts_crowd
 from mvit.charts import paper as draw
 from mvit.charts.style import macs_text
 from mvit.evaluation import paper
-from pages.parts import shared as ui
-from pages.parts import words
+from pages import parts as ui
+from pages.parts import link, words
 from pages.parts.paper import table as paper_table
 
 WORDS = words.WORDS
@@ -73,9 +73,9 @@ def show_exit(bundle: ui.Bundle, exits: pd.DataFrame, layer: int, head: str) -> 
             "backbone": bundle.backbone,
             "head": head,
         }
-        st.page_link(
-            "pages/watch.py",
-            label=f"Watch the {head} exits fire on a picture",
+        ui.page_link(
+            "watch",
+            f"Watch the {head} exits fire on a picture",
             icon=":material/bolt:",
             query_params=query,
         )
@@ -168,7 +168,7 @@ def show_counts(bundle: ui.Bundle) -> None:
     ui.export("paper_counts", rows, bundle, {})
 
 
-ui.title("The paper, reproduced")
+link.title("The paper, reproduced")
 st.markdown(
     "The paper plots accuracy against compute for seven kinds of exit at every layer (its figures 6 to 8). Here is the same "
     f"figure from our own measurements, every point open to inspection. *{PAPER}*",

@@ -12,7 +12,7 @@ from typing import Any
 
 import streamlit as st
 
-_NOTICES = "_notices"
+_NOTICES, _PAGES = "_notices", "_pages"
 
 
 def start_run() -> None:
@@ -33,19 +33,45 @@ def short_lesson() -> None:
         st.query_params.update({"page": "lesson", "step": step})
 
 
-def title(text: str) -> None:
-    """The page's heading. A page that runs without app.py around it is started over with it.
+def page(title: str) -> Callable[[Callable[[], None]], Callable[[], None]]:
+    """Decorate a page's `def page()`: its heading is drawn first, and a file that runs without
+    app.py around it is started over with it.
 
     That happens to a new server's first visitor by a deep link: until st.navigation has run once,
     Streamlit takes `pages/` for its old multipage mode and runs the bare file.
     """
+
+    def decorate(draw: Callable[[], None]) -> Callable[[], None]:
+        if draw.__module__ == "__main__":
+            _start_over()
+
+        def titled() -> None:
+            st.title(title)
+            draw()
+
+        return titled
+
+    return decorate
+
+
+def _start_over() -> None:
+    name = (st.context.url or "").rstrip("/").rsplit("/", 1)[-1]
+    asked = {k: st.query_params.get_all(k) for k in st.query_params}
+    st.switch_page("app.py", query_params=asked | {"page": name})
+
+
+def title(text: str) -> None:
+    """The heading of a page that is still a script."""
     if _NOTICES not in st.session_state:
-        name = (st.context.url or "").rstrip("/").rsplit("/", 1)[-1]
-        st.switch_page(
-            "app.py",
-            query_params={**{k: st.query_params.get_all(k) for k in st.query_params}, "page": name},
-        )
+        _start_over()
     st.title(text)
+
+
+def page_link(name: str, label: str, **options: Any) -> None:
+    """Draw a link to another page of the lab, by its file's name; nothing if there is no such
+    page."""
+    if name in st.session_state.get(_PAGES, {}):
+        st.page_link(st.session_state[_PAGES][name], label=label, **options)
 
 
 def hidden(key: str) -> bool:

@@ -287,7 +287,7 @@ def classes_only(bundle: Bundle) -> None:
             title="Not for counts",
             icon=":material/groups:",
         )
-        st.page_link("pages/crowd.py", label="Open the Crowd page", icon=":material/groups:")
+        link.page_link("crowd", "Open the Crowd page", icon=":material/groups:")
         st.stop()
 
 

@@ -1,44 +1,4 @@
-"""What every page shares. Write `from pages.parts import shared as ui` and use:
-
-    ui.title("Compare heads")                the page's heading; first thing on a page, see its
-    docstring
-    bundle = ui.current()                    the chosen model, loaded, or a friendly explanation and
-    the page stops.
-                                             bundle.model / .card / .task / .backbone / .device /
-                                             .dtype / .heads / .best_head
-                                             bundle.accuracies -> {(layer, head): recorded test
-                                             accuracy}; bundle.accuracy(layer, head)
-    ui.classes_only(bundle)                  for a counting task: a kind word, the way to the Crowd
-    page, and the page stops
-    picture = ui.pick_picture(bundle.task, key="example")
-                                             picture.pixels (RGB uint8 HxWx3) / .title / .truth /
-                                             .source / .key (hash, for caching)
-    value = ui.linked(st.slider, "Threshold", key="threshold", min_value=0.0, max_value=1.0,
-    value=0.9, help="...")
-                                             any Streamlit input, bound to ?threshold=; illegal
-                                             values clamped and said; ?hide= obeyed.
-                                             Use names as options where you can: what the visitor
-                                             reads is what the link says.
-    ui.hidden("key")                         True if the teacher's link hides that control
-    ui.notice("...")                         a friendly remark that does not stop the page
-    with ui.turn(): ...                      one inference at a time, "2 before you" while waiting
-    result = ui.inference(bundle, lambda model: model.trace(picture.pixels))
-                                             the same, plus: GPU out of memory -> continues on the
-                                             CPU and says so
-    ui.once("name", key, make)               this visitor's latest result of that name, remade only
-    when `key` changes
-    run = ui.measured("name", bundle, more, work, picture, again=False)
-                                             what `work` gave, with "device" and "at", when it was;
-                                             on an example anybody's latest
-    ui.live_badge(bundle, run)  ui.recorded_badge(bundle, "10,000 pictures")  ui.replay_badge()
-    ui.export("watch", table, bundle, settings={...}, run)  CSV and JSON run record buttons
-    ui.chart(figure, alt="...")              an Altair chart, the same way everywhere (alt: the text
-    alternative)
-    ui.table(frame)                          the table alternative, under an expander
-
-Charts themselves come from mvit.charts.style, which holds the palette; pages hold no tensor code
-and import no torch.
-"""
+"""What every page keeps and draws in the same way: results, measured runs, charts and tables."""
 
 from __future__ import annotations
 
@@ -52,7 +12,7 @@ import streamlit as st
 
 from mvit.charts import style as charts
 from mvit.models.multi_exit import MultiExitViT
-from pages.parts.export import export, live_badge, recorded_badge, replay_badge, run_record
+from pages.parts.provenance import export, live_badge, recorded_badge, replay_badge, run_record
 from pages.parts.link import hidden, linked, notice, title
 from pages.parts.models import TASK_NAMES, Bundle, classes_only, current, inference
 from pages.parts.pictures import EXAMPLE, Picture, examples, pick_picture

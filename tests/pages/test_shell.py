@@ -9,7 +9,7 @@ from bundles import BACKBONE, save_bundle
 
 from mvit.tasks import Task
 from pages.parts import link, models
-from pages.parts.export import run_record
+from pages.parts.provenance import run_record
 
 
 def test_new_weights_are_read_anew(tiny_weights):

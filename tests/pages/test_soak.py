@@ -80,7 +80,8 @@ def test_a_visit_keeps_a_bounded_state_however_long_it_lasts(tiny_weights):
         app.pills(key="head").set_value(["mlp", "resmlp", "cnn_ignore"][: 1 + seed % 3]).run()
         app.button(key="run").click().run()
         for page in ("latency", "compare", "models", "watch"):
-            app.switch_page(f"pages/{page}.py").run()
+            app.query_params["page"] = page
+            app.run()
             assert not app.exception and not app.error
         return kept(app)
 
