@@ -154,11 +154,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         required=True,
         help=f"{WORDS['practical']} Running exits that add nothing only delays the later ones.",
     )
-plan = (
-    bundle.model.practical(head)
-    if which == PRACTICAL
-    else [*bundle.model.exits(head), (bundle.model.depth, FINAL)]
-)
+plan = bundle.model.practical(head) if which == PRACTICAL else bundle.model.plan(head)
 where = (*bundle.key, picture.key, tuple(plan))
 # what waits in there must not move what follows
 with st.container(), st.spinner("Measuring a run …", show_time=True):

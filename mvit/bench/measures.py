@@ -15,7 +15,7 @@ import torch
 from mvit.clock import Timing, clock_for, measure, ratio, rounds
 from mvit.evaluation.predictions import Predictions
 from mvit.inference.deadline import answer_by, settle
-from mvit.models.multi_exit import FINAL, MultiExitViT
+from mvit.models.multi_exit import MultiExitViT
 from mvit.policies.outcomes import few_exits
 from mvit.policies.plans import costs
 from mvit.policies.rules import Confidence, choose_threshold, replay, score
@@ -38,16 +38,11 @@ def backbone_name(model: MultiExitViT) -> str:
     return known or f"ViT, {model.depth} layers of {model.backbone.dim}"
 
 
-def ladder(model: MultiExitViT, head: str) -> list[tuple[int, str]]:
-    """The plan with one head after every layer, then the final exit."""
-    return [*model.exits(head), (model.depth, FINAL)]
-
-
 @torch.inference_mode()
 def overhead(model: MultiExitViT, x: torch.Tensor, head: str, n: int) -> dict:
     """The lazy run with a head at every layer against the plain pass and the heads alone; and with
     instruments against without."""
-    plan = ladder(model, head)
+    plan = model.plan(head)
     tokens, kept = model.backbone.embed(x), []
     for layer in range(1, model.depth + 1):
         tokens = model.backbone.block(tokens, layer)
@@ -98,7 +93,7 @@ def leaving(model: MultiExitViT, x: torch.Tensor, head: str, n: int) -> list[dic
             "plain": lambda: model.backbone.vit(x),
             "head": lambda own=own, tokens=tokens: own(tokens),
             "embed": lambda: model.backbone.embed(x),
-            "left": lambda layer=layer: next(model.run(x, [(layer, head), (model.depth, FINAL)])),
+            "left": lambda layer=layer: next(model.run(x, [(layer, head), model.final_exit])),
         }
         ms = rounds(works, n, clock=clock_for(x.device))
         part, left = layer / model.depth, ms["left"]
@@ -149,14 +144,14 @@ def threshold(
     and judged on `test`. Expected time weights what each exit takes in a lazy run, earlier heads
     included, by the share of pictures that leave there.
     """
-    plan, limit = ladder(model, head), 0.9
-    if practical := [e for e in model.exits(head) if e in model.practical_exits]:
-        plan = [*practical, (model.depth, FINAL)]
+    plan, limit = model.practical(head), 0.9
+    if len(plan) == 1:
+        plan = model.plan(head)
     found: dict = {"plan": plan}
     if recorded and {"val", "test"} <= recorded.keys():
         plan = few_exits(
             "confidence",
-            recorded["val"].select(ladder(model, head)),
+            recorded["val"].select(model.plan(head)),
             lambda few: costs(model, few),
             MAX_DROP,
             n=TRIED,
@@ -174,7 +169,7 @@ def threshold(
             "n": len(test.truth),
             "accuracy": judged.accuracy,
             "final_accuracy": float(test.accuracy[-1]),
-            "macs_saving": model.backbone_macs.total / judged.macs,
+            "macs_saving": model.exit_macs(*model.final_exit) / judged.macs,
             "share": judged.share,
             "expected_ms": expected,
             "plain_ms": plain_ms,
@@ -247,7 +242,7 @@ def deadlines(
 ) -> Deadlines:
     """Really interrupt `runs` runs at each of several deadlines, from a twentieth of the whole
     run's time to a tenth beyond it."""
-    plan = ladder(model, head)
+    plan = model.plan(head)
     whole = float(np.median([answer_by(model, x, 60_000, plan).answered_ms for _ in range(5)]))
     overshoot, wasted, late, rows = [], [], 0, []
     for budget in np.linspace(0.05 * whole, 1.1 * whole, budgets):
@@ -329,7 +324,7 @@ def peers(model: MultiExitViT, x: torch.Tensor, head: str, n: int) -> list[dict]
         "plain ViT-Ti": lambda: small(x),
     }
     if {4, 10} <= {b for b, _ in model.exits(head)}:
-        same = [(4, head), (10, head), (model.depth, FINAL)]
+        same = [(4, head), (10, head), model.final_exit]
         works["this model, exits after layers 4 and 10, none taken"] = lambda: list(
             model.run(x, same)
         )

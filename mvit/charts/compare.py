@@ -50,14 +50,10 @@ def comparison(model: MultiExitViT, traces: list[pd.DataFrame], truth: str | Non
     rows["answer"] = rows.label.map(plain_label)
     rows["light"] = light_cells(rows.confidence)
     rows["own_macs"] = [
-        _own_macs(model, *place) for place in zip(rows.layer, rows["head"], strict=True)
+        model.head_macs(*place) for place in zip(rows.layer, rows["head"], strict=True)
     ]
     rows["macs_text"] = rows.macs.map(macs_text)
     return rows
-
-
-def _own_macs(model: MultiExitViT, layer: int, head: str) -> int:
-    return model.backbone_macs.final if head == FINAL else model.head_at(layer, head).macs
 
 
 def agreement(rows: pd.DataFrame) -> str:

@@ -25,7 +25,7 @@ def difference(one: MultiExitViT, other: MultiExitViT, pictures: int = 2) -> dic
     The largest difference of a logit, the largest of a score (a probability, or people in a tile),
     and the share of exits and pictures with the same answer.
     """
-    plan, task = [*other.exits(), (other.depth, FINAL)], one.task
+    plan, task = other.plan(), one.task
     off, scores, same = 0.0, 0.0, []
     for picture in probe_pictures(task, pictures):
         x = one.to_input(picture)

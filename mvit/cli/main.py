@@ -21,6 +21,7 @@ from mvit.inference.deadline import DeadlineError, answer_by
 from mvit.models.extra_heads import EVERY
 from mvit.models.heads import HEADS
 from mvit.models.multi_exit import MultiExitViT, PlanError
+from mvit.policies.plans import best_head
 from mvit.training import crowd_study
 from mvit.training.checkpoints import CheckpointError
 from mvit.training.finetune import TrainingError
@@ -91,7 +92,7 @@ def trace(args: argparse.Namespace) -> dict:
 def deadline(args: argparse.Namespace) -> dict:
     """The latest answer when the clock runs out."""
     model, picture = load(args), picture_of(args)
-    head = args.head or best_head(model)
+    head = args.head or best_head(weights.card_of(args.task, args.backbone), list(model.heads))
     plan = model.practical(head)
     for _ in model.run(picture, plan):  # warm-up
         pass
@@ -111,11 +112,6 @@ def deadline(args: argparse.Namespace) -> dict:
         **{name: None if found is None else getattr(found, of) for name, of in fields.items()},
         "ready": answer.ready,
     }
-
-
-def best_head(model: MultiExitViT) -> str:
-    """The head with the most practical exits, the cheapest among equals."""
-    return max(model.heads, key=lambda h: (len(model.practical(h)), -model.exit_macs(1, h)))
 
 
 def run_evaluate(args: argparse.Namespace) -> dict:

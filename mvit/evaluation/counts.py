@@ -95,7 +95,7 @@ def count(
     """Count every picture at every exit; the backbone runs once per picture, `together` pictures at
     a time."""
     model.eval().lean(True)
-    exits, tiles, found = [*model.exits(), (model.depth, FINAL)], crowds.tiles(), []
+    exits, tiles, found = model.plan(), crowds.tiles(), []
     for index in tqdm(
         torch.arange(len(tiles)).split(6 * together),
         desc="counting",
@@ -177,7 +177,7 @@ def unusual(model: MultiExitViT, pictures: dict[str, np.ndarray]) -> list[dict]:
     {"layer:head": people}}]."""
     rows = []
     for name, picture in pictures.items():
-        exits = model.run(picture, [*model.exits(), (model.depth, FINAL)])
+        exits = model.run(picture, model.plan())
         rows.append(
             {"picture": name, "counts": {f"{e.layer}:{e.head}": round(e.count, 2) for e in exits}}
         )

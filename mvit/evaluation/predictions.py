@@ -74,7 +74,7 @@ def predict(
     """Score every exit on all pictures; the backbone runs once per picture. Spread over
     accelerate's processes, if several."""
     model.eval().lean(True)
-    exits = [*model.exits(), (model.depth, FINAL)]
+    exits = model.plan()
     mine = torch.arange(len(pictures))[accelerator.process_index :: accelerator.num_processes]
     parts: list[torch.Tensor] = []
     bar = tqdm(

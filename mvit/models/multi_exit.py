@@ -123,9 +123,18 @@ class MultiExitViT(nn.Module):
             key=lambda e: (e[0], list(self.heads).index(e[1])),
         )
 
+    @property
+    def final_exit(self) -> tuple[int, str]:
+        """Where the backbone itself answers, as a plan names it."""
+        return self.depth, FINAL
+
+    def plan(self, head: str | None = None) -> list[tuple[int, str]]:
+        """The plan of one head's exits (of every head, if none is named), then the final exit."""
+        return [*self.exits(head), self.final_exit]
+
     def practical(self, head: str) -> list[tuple[int, str]]:
         """The plan of one head's practical exits, then the final exit."""
-        return [e for e in self.exits(head) if e in self.practical_exits] + [(self.depth, FINAL)]
+        return [*(e for e in self.exits(head) if e in self.practical_exits), self.final_exit]
 
     def head_at(self, layer: int, head: str) -> nn.Module:
         """The module of an exit; raises PlanError if there is none."""
@@ -138,11 +147,20 @@ class MultiExitViT(nn.Module):
                 f"there is no exit '{head}' after layer {layer}; heads: {', '.join(self.heads)}, layers 1 to {self.depth}"
             ) from None
 
+    def macs_up_to(self, layer: int) -> int:
+        """Multiply-accumulates of the backbone alone up to `layer`, for a whole picture (all its
+        tiles)."""
+        return self.task.tiles * self.backbone_macs.up_to(layer)
+
+    def head_macs(self, layer: int, head: str) -> int:
+        """Multiply-accumulates of that head alone, for a whole picture (all its tiles)."""
+        own = self.backbone_macs.final if head == FINAL else self.head_at(layer, head).macs
+        return self.task.tiles * own
+
     def exit_macs(self, layer: int, head: str) -> int:
         """Multiply-accumulates of the backbone up to `layer` and of that head alone, for a whole
         picture (all its tiles)."""
-        own = self.backbone_macs.final if head == FINAL else self.head_at(layer, head).macs
-        return self.task.tiles * (self.backbone_macs.up_to(layer) + own)
+        return self.macs_up_to(layer) + self.head_macs(layer, head)
 
     def checked(self, plan: Plan) -> list[tuple[int, str]]:
         """The plan in running order; raises PlanError if empty or if it names an exit that is not
@@ -228,7 +246,7 @@ class MultiExitViT(nn.Module):
 
     @cached_property
     def _macs(self) -> dict[tuple[int, str], int]:
-        return {e: self.exit_macs(*e) for e in [*self.exits(), (self.depth, FINAL)]}
+        return {e: self.exit_macs(*e) for e in self.plan()}
 
     def trace(
         self, image: np.ndarray | torch.Tensor, heads: Sequence[str] | None = None
@@ -245,7 +263,7 @@ class MultiExitViT(nn.Module):
         for name in heads or ():
             if name not in self.heads:
                 raise PlanError(f"there is no head '{name}'; there are: {', '.join(self.heads)}")
-        plan = [e for e in self.exits() if heads is None or e[1] in heads] + [(self.depth, FINAL)]
+        plan = [e for e in self.plan() if heads is None or e[1] in (*heads, FINAL)]
         x = self.to_input(image)
         clock, account = clock_for(x.device), self._account()
         done = list(self.steps(x, self.checked(plan), clock))

@@ -39,14 +39,25 @@ class BestPlan:
 
 
 def costs(model: MultiExitViT, plan: Plan) -> np.ndarray:
-    """MACs run by the time each exit of a plan has answered, all earlier heads of the plan
-    included: (E,)."""
+    """MACs of a whole picture run by the time each exit of a plan has answered, all earlier heads
+    of the plan included: (E,)."""
     spent, found = 0, []
     for layer, head in plan:
-        up_to = model.backbone_macs.up_to(layer)
-        spent += model.exit_macs(layer, head) - up_to
-        found.append(up_to + spent)
+        spent += model.head_macs(layer, head)
+        found.append(model.macs_up_to(layer) + spent)
     return np.array(found)
+
+
+def best_head(card: dict, heads: Sequence[str]) -> str:
+    """The head to take where none is named: the one whose exits are right most often on average, or
+    miscount by least, by the card; the first of those that it says nothing about."""
+    exits = card.get("exits", [])
+
+    def mean(head: str) -> float:
+        known = [e.get("accuracy", -e.get("mae", 0.0)) for e in exits if e["head"] == head]
+        return float(np.mean(known)) if known else -np.inf
+
+    return max(heads, key=mean)
 
 
 def options(
@@ -62,16 +73,12 @@ def options(
     better than every earlier one of their head.
     """
     found = []
-    for layer, name in [*model.exits(head), (model.depth, FINAL)]:
+    for layer, name in model.plan(head):
         if (layer, name) in accuracy and (
             name == FINAL or not practical or (layer, name) in model.practical_exits
         ):
-            up_to = model.backbone_macs.up_to(layer)
-            found.append(
-                Option(
-                    layer, name, accuracy[layer, name], up_to, model.exit_macs(layer, name) - up_to
-                )
-            )
+            price = model.macs_up_to(layer), model.head_macs(layer, name)
+            found.append(Option(layer, name, accuracy[layer, name], *price))
     return found
 
 
@@ -86,12 +93,6 @@ def measured(options: Sequence[Option], trace) -> list[Option]:
         for o in options
         if (o.layer, o.head) in times
     ]
-
-
-def from_card(card: dict) -> dict[tuple[int, str], float]:
-    """A bundle's accuracies as {(layer, head): accuracy}, the final exit included."""
-    known = {(e["layer"], e["head"]): e["accuracy"] for e in card["exits"]}
-    return known | {(max(card["layers"]), FINAL): card["final"]["accuracy"]}
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from mvit.clock import CpuClock
 from mvit.data.crowds import Tiles
 from mvit.models.heads import Head
-from mvit.models.multi_exit import FINAL, MultiExitViT
+from mvit.models.multi_exit import MultiExitViT
 
 Key = tuple[int, str]
 
@@ -33,7 +33,7 @@ def read(
 ) -> tuple[dict[Key, torch.Tensor], torch.Tensor]:
     """What the last layer of every exit reads of the tiles and of their mirror images: {(layer,
     head): (2n, F)}, and their counts (2n,)."""
-    exits = [*model.exits(), (model.depth, FINAL)]
+    exits = model.plan()
     found, counts = {e: [] for e in exits}, []
     hooks = [
         last_linear(model.head_at(*e)).register_forward_pre_hook(

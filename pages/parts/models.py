@@ -17,6 +17,7 @@ from mvit.bundles.weights import WeightsError
 from mvit.inference import precision
 from mvit.inference.fallback import cpu_copy, is_device_failure
 from mvit.models.multi_exit import FINAL, MultiExitViT
+from mvit.policies.plans import best_head
 from pages.parts import link, queue
 
 T = TypeVar("T")
@@ -92,13 +93,7 @@ class Bundle:
     def best_head(self) -> str:
         """The intact head with the highest mean recorded accuracy, or lowest mean absolute error:
         what a page shows first."""
-        exits = self.card.get("exits", [])
-
-        def mean(head: str) -> float:
-            values = [e.get("accuracy", -e.get("mae", 0.0)) for e in exits if e["head"] == head]
-            return sum(values) / len(values) if values else float("-inf")
-
-        return max(self.heads, key=mean)
+        return best_head(self.card, self.heads)
 
 
 def _make(task: str, backbone: str, device: str, dtype: str, stamp: tuple) -> Bundle:

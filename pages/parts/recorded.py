@@ -93,7 +93,7 @@ def fixed_exits(bundle: ui.Bundle, head: str, trace: pd.DataFrame) -> pd.DataFra
     """One head's exits and the final one, each run alone: exit, layer, head, accuracy (from the
     card), macs, ms (measured)."""
     ms = {(row.layer, row.head): row.ms for row in trace.itertuples()}
-    exits = [*bundle.model.exits(head), (bundle.model.depth, "final")]
+    exits = bundle.model.plan(head)
     rows = [
         (
             "final" if h == "final" else str(b),

@@ -102,7 +102,7 @@ def test_the_stop_rule_is_chosen_on_val_and_judged_on_test(model, result):
 
 def test_the_live_rule_runs_only_the_blocks_it_needs(model):
     inputs = [model.to_input(picture())]
-    plan = bench_parts.ladder(model, "mlp")
+    plan = model.plan("mlp")
     assert bench_parts._live(model, inputs, plan, bench_parts.Confidence(0.0), 1)["mean_layer"] == 1
     assert (
         bench_parts._live(model, inputs, plan, bench_parts.Confidence(2.0), 1)["mean_layer"] == 12

@@ -81,7 +81,6 @@ def visitors(count: int) -> dict:
     gets what one alone gets."""
     from mvit.bundles import weights
     from mvit.images.reader import read_image
-    from mvit.models.multi_exit import FINAL
     from pages.parts.pictures import FOLDER, examples
 
     task, backbone = weights.bundles()[0]
@@ -90,7 +89,7 @@ def visitors(count: int) -> dict:
     wishes = [wishes[i * 7 % len(wishes)] for i in range(count)]
 
     def alone(name: str, entry: dict, head: str) -> list[dict]:
-        plan = model.checked([*model.exits(head), (model.depth, FINAL)])
+        plan = model.checked(model.plan(head))
         columns = ("layer", "head", "label", "confidence", "macs", "practical")
         return [
             {c: getattr(e, c) for c in columns}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from thin import thin_model
 
 from mvit.models.multi_exit import FINAL
-from mvit.policies.plans import Option, best_plan, costs, from_card, measured, options
+from mvit.policies.plans import Option, best_head, best_plan, costs, measured, options
 
 
 def value_of(plan, budgets, weights, nothing=0.0):
@@ -136,10 +136,7 @@ def test_costs_add_up_the_heads_run_so_far():
 def test_options_come_from_the_model_and_its_card():
     model = thin_model()
     model.practical_exits = frozenset({(2, "mlp"), (5, "mlp"), (5, "resmlp")})
-    rows = [
-        {"layer": b, "head": h, "accuracy": b / 20} for b in range(1, 13) for h in ("mlp", "resmlp")
-    ]
-    known = from_card({"layers": list(range(1, 13)), "final": {"accuracy": 0.9}, "exits": rows})
+    known = {(b, h): b / 20 for b in range(1, 13) for h in ("mlp", "resmlp")} | {(12, FINAL): 0.9}
     found = options(model, known, "mlp")
     assert [(o.layer, o.head) for o in found] == [(2, "mlp"), (5, "mlp"), (12, FINAL)]
     assert [o.backbone + o.own for o in found] == [model.exit_macs(o.layer, o.head) for o in found]
@@ -149,3 +146,11 @@ def test_options_come_from_the_model_and_its_card():
     assert timed[1].backbone + timed[1].own == pytest.approx(
         float(trace[(trace.layer == 5) & (trace["head"] == "mlp")].ms.iloc[0])
     )
+
+
+def test_the_head_to_take_is_the_best_by_the_card_everywhere():
+    card = {"exits": [{"head": "mlp", "accuracy": 0.4}, {"head": "vit", "accuracy": 0.6}]}
+    assert best_head(card, ["mlp", "vit"]) == "vit" and best_head(card, ["mlp"]) == "mlp"
+    errors = {"exits": [{"head": "mlp", "mae": 12.0}, {"head": "vit", "mae": 20.0}]}
+    assert best_head(errors, ["vit", "mlp"]) == "mlp"
+    assert best_head({}, ["resmlp", "mlp"]) == "resmlp"

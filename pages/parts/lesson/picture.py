@@ -305,7 +305,7 @@ def ask_work(s: Scene) -> Question:
 
 def tell_work(s: Scene, answers: list) -> str:
     fired = next(e for e in s.exits if e.layer == s.middle and e.head == s.head)
-    own = s.model.head_at(s.middle, s.head).macs
+    own = s.model.head_macs(s.middle, s.head)
     return (
         f"{macs_text(fired.macs)} MACs, {percent(answers[0] / 100)} of the full work; {macs_text(own)} of it in the head. "
         f"Measured here: {fired.ms:.1f} ms, against {s.run['plain']:.1f} ms for the plain backbone"

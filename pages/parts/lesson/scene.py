@@ -122,7 +122,7 @@ class Scene:
     @property
     def plan(self) -> list[tuple[int, str]]:
         """Every exit of the head, then the final one."""
-        return [*self.model.exits(self.head), (self.depth, FINAL)]
+        return self.model.plan(self.head)
 
     @cached_property
     def small(self) -> np.ndarray:
