@@ -73,23 +73,23 @@ def predict(
 ) -> Predictions:
     """Score every exit on all pictures; the backbone runs once per picture. Spread over
     accelerate's processes, if several."""
-    model.eval().lean(True)
-    exits = model.plan()
-    mine = torch.arange(len(pictures))[accelerator.process_index :: accelerator.num_processes]
-    parts: list[torch.Tensor] = []
-    bar = tqdm(
-        mine.split(batch),
-        desc="scoring",
-        unit="batch",
-        mininterval=5,
-        disable=None if show and accelerator.is_main_process else True,
-    )
-    for index in bar:
-        x, _ = pictures.whole(index, model.task, accelerator.device)
-        with accelerator.autocast():
-            logits = [step[2] for step in model.steps(x.to(model.dtype), exits, CpuClock())]
-        parts.append(_readout(torch.stack(logits).float()).cpu())
-    model.lean(False)
+    model.eval()
+    with model.lean():
+        exits = model.plan()
+        mine = torch.arange(len(pictures))[accelerator.process_index :: accelerator.num_processes]
+        parts: list[torch.Tensor] = []
+        bar = tqdm(
+            mine.split(batch),
+            desc="scoring",
+            unit="batch",
+            mininterval=5,
+            disable=None if show and accelerator.is_main_process else True,
+        )
+        for index in bar:
+            x, _ = pictures.whole(index, model.task, accelerator.device)
+            with accelerator.autocast():
+                logits = [step[2] for step in model.steps(x.to(model.dtype), exits, CpuClock())]
+            parts.append(_readout(torch.stack(logits).float()).cpu())
     found = torch.cat(parts, dim=2)  # (4, E, n of this process)
     if accelerator.num_processes > 1:
         found = _gather(found, len(pictures), accelerator)
