@@ -1,1 +1,5 @@
 """Data sets: pictures with labels, pictures with points."""
+
+from mvit.data.labelled import DataError
+
+__all__ = ["DataError"]
