@@ -4,6 +4,7 @@ status 2 and one line for bad input."""
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 from pathlib import Path
@@ -15,7 +16,8 @@ from mvit.cli import train as train_command
 from mvit.cli import train_crowd as crowd_command
 from mvit.cli.train import positive
 from mvit.data.labelled import DataError, data_root
-from mvit.images.reader import ImageError, read_image
+from mvit.evaluation.measure import evaluate
+from mvit.images.reader import ImageError, picture_bytes, read_image
 from mvit.inference import precision
 from mvit.inference.deadline import DeadlineError, answer_by
 from mvit.models.extra_heads import EVERY
@@ -25,7 +27,6 @@ from mvit.policies.plans import best_head
 from mvit.training import crowd_study
 from mvit.training.checkpoints import CheckpointError
 from mvit.training.finetune import TrainingError
-from mvit.training.study import evaluate
 
 # what an exit says besides its prediction, by the task's metric
 READ = {"accuracy": "confidence", "mae": "count"}
@@ -60,10 +61,7 @@ def load(args: argparse.Namespace) -> MultiExitViT:
 
 def picture_of(args: argparse.Namespace):
     """The picture named on the command line, as RGB uint8 (H, W, 3)."""
-    try:
-        return read_image(Path(args.image).read_bytes())
-    except OSError as error:
-        raise ImageError(f"{args.image} cannot be read: {error.strerror or error}") from error
+    return read_image(picture_bytes(Path(args.image)))
 
 
 def trace(args: argparse.Namespace) -> dict:
@@ -115,18 +113,15 @@ def deadline(args: argparse.Namespace) -> dict:
 
 
 def run_evaluate(args: argparse.Namespace) -> dict:
-    """Accuracy of every exit on the official test split, or the errors of a counter on each."""
+    """Accuracy of every exit on the test split, or the errors of a counter on each of its sets."""
     if args.task == "crowd":
         counted = crowd_study.evaluate(load(args), data_root(args.data), args.limit, args.seed)
         return {"task": counted["task"], "backbone": args.backbone, "splits": counted["splits"]}
-    result = evaluate(load(args), data_root(args.data), args.limit, args.seed)
-    return {
-        "task": result["task"],
-        "backbone": args.backbone,
-        "n": result["n"],
-        "final": {"accuracy": result["final"]["accuracy"]},
-        "exits": result["exits"],
-    }
+    card = weights.card_of(args.task, args.backbone)
+    result = evaluate(load(args), data_root(args.data), card, limit=args.limit, seed=args.seed)
+    names = ("n", "split", "left_out", "final", "exits")
+    found = {"task": args.task, "backbone": args.backbone} | {k: result[k] for k in names}
+    return found | {"final": {"accuracy": found["final"]["accuracy"]}}
 
 
 def run_train(args: argparse.Namespace) -> dict:
@@ -209,7 +204,7 @@ def parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("image")
     sub.add_argument("--ms", type=float, required=True, help="the deadline in milliseconds")
-    sub = command("evaluate", run_evaluate, "accuracy of every exit on the official test split")
+    sub = command("evaluate", run_evaluate, "accuracy of every exit on the test split")
     sub.add_argument(
         "--data",
         help="folder that holds the data set's folder, or that folder (default: MVIT_DATA)",
@@ -260,6 +255,8 @@ def show(result: dict) -> None:
             print("  ".join(f"{n:>12}" for n in names))
             for row in value:
                 print("  ".join(f"{cell(row.get(n)):>12}" for n in names))
+        elif isinstance(value, list) and value and isinstance(value[0], str):
+            print(f"{key}: {len(value)}", *value, sep="\n  ")
         else:
             print(f"{key}: {cell(value)}")
 
@@ -274,6 +271,9 @@ DESCRIBED = {"bench": bench.describe, "export": export.describe, "grow": grow_co
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; gives back the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files and classes on any terminal
+            stream.reconfigure(errors="backslashreplace")
     args = parser().parse_args(argv)
     args.backbone = args.backbone or weights.default_backbone(args.task)
     try:

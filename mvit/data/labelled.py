@@ -3,9 +3,10 @@ trains."""
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,33 +14,53 @@ import torch
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from mvit.images.reader import ImageError, read_image
-from mvit.tasks import Task
+from mvit.data.folders import (
+    PICTURE_SUFFIXES,
+    DataError,
+    class_folders,
+    layout,
+    left_beside,
+    shown,
+    walk,
+)
+from mvit.images.reader import ImageError, picture_bytes, read_image
+from mvit.tasks import TASKS, Task
+
+__all__ = ["PICTURE_SUFFIXES", "DataError"]
 
 # the folders of torchvision's own downloads
 TORCHVISION = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python"}
-PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
-
-
-class DataError(ValueError):
-    """A data folder that cannot be used; the message says what is wrong and how to mend it."""
 
 
 @dataclass
 class Pictures:
-    """Pictures (N, 3, S, S) uint8 with integer labels (N,), the class names, and the names of files
-    that could not be read."""
+    """Pictures (N, 3, S, S) uint8 with integer labels (N,), the class names, and what was left out
+    of the folder with the reason.
+
+    ids: (N,) a hash of each file's content. origin: where a test part comes from, for the card.
+    """
 
     x: torch.Tensor
     y: torch.Tensor
     labels: tuple[str, ...]
     unreadable: tuple[str, ...] = ()
+    ids: torch.Tensor | None = None
+    origin: dict = field(default_factory=lambda: {"from": "test/"})
 
     def __len__(self) -> int:
         return len(self.y)
 
     def subset(self, index: torch.Tensor) -> Pictures:
-        return Pictures(self.x[index], self.y[index], self.labels, self.unreadable)
+        ids = None if self.ids is None else self.ids[index]
+        return replace(self, x=self.x[index], y=self.y[index], ids=ids)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all pictures, in their order, with their labels: the same for the same data
+        wherever it lies."""
+        content = self.x if self.ids is None else self.ids
+        parts = (content.numpy().tobytes(), self.y.numpy().tobytes(), repr(self.labels).encode())
+        return hashlib.sha256(b"".join(hashlib.sha256(p).digest() for p in parts)).hexdigest()
 
     def whole(
         self, index: torch.Tensor, task: Task, device: torch.device
@@ -72,72 +93,76 @@ def data_root(given: str | None) -> Path:
     return Path(root)
 
 
+def find_split(task: Task, root: Path, split: str) -> tuple[Path, tuple[str, ...]] | None:
+    """The folder of a split in the set's own folder or in `root`, and what lies beside it."""
+    for folder in (root / task.name, root):
+        if folder.is_dir() and split in (found := layout(folder)).splits:
+            return found.splits[split], found.left_out
+    return None
+
+
 def load_split(task: Task, root: Path, split: str) -> Pictures:
-    """Read the `train` or `test` split of a task from `root` (the folder that holds the set's own
-    folder, or that folder).
+    """Read the `train`, `val` or `test` split of a task from `root` (the folder that holds the
+    set's own folder, or that folder); `val` is the test split where there is no other.
 
     Accepts an image folder `<split>/<class>/*` or torchvision's own download of CIFAR. Raises
     DataError.
     """
+    found = find_split(task, root, split)
+    if found is None and split == "test":
+        found = find_split(task, root, "val")
+    if found is not None:
+        return read_folder(task, *found)
     for folder in (root / task.name, root):
-        if (folder / split).is_dir():
-            return read_folder(task, folder / split)
         if task.name in TORCHVISION and (folder / TORCHVISION[task.name]).is_dir():
             return _read_torchvision(task, folder, split)
     raise DataError(
-        f"no {split} split of {task.name} under {root}: expected {task.name}/{split}/<class>/*.png there"
+        f"no {split} split of {task.name} under {shown(root)}: expected "
+        f"{task.name}/{split}/<class>/*.png there"
     )
 
 
-def class_folders(folder: Path) -> tuple[str, ...]:
-    """The class names of an image folder: its sub-folders in order, without the hidden ones and
-    those that archives leave behind.
-
-    Raises DataError if there are fewer than two.
-    """
-    names = tuple(
-        sorted(
-            p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith((".", "__"))
-        )
-    )
-    if len(names) < 2:
+def read_folder(task: Task, folder: Path, left_out: tuple[str, ...] = ()) -> Pictures:
+    """Read an image folder `<folder>/<class>/*`, deeper folders included; what is left out is
+    listed, after the given lines. Raises DataError."""
+    classes = class_folders(folder)
+    labels = task.labels or tuple(classes)
+    without = [label for label in labels if label not in classes]
+    strange = [label for label in classes if label not in labels]
+    if strange or (without and task.name in TASKS):
+        names = [f"only there: {', '.join(strange[:3])}"] if strange else []
+        names += [f"missing there: {', '.join(without[:3])}"] if without else []
         raise DataError(
-            f"{folder} holds {len(names)} class folders; a classifier needs at least two"
+            f"the class folders of {shown(folder)} are not those of {task.name} "
+            f"({'; '.join(names)})"
         )
-    return names
-
-
-def is_picture(file: Path) -> bool:
-    """Whether a file's name is a picture's; hidden files (macOS keeps one beside each picture in an
-    archive) are none."""
-    return file.suffix.lower() in PICTURE_SUFFIXES and not file.name.startswith(".")
-
-
-def read_folder(task: Task, folder: Path) -> Pictures:
-    """Read an image folder `<folder>/<class>/*`; unreadable pictures are skipped and listed. Raises
-    DataError."""
-    labels = class_folders(folder)
-    if task.labels and labels != task.labels:
-        raise DataError(f"the class folders of {folder} are not those of {task.name}")
+    lines = [*left_out, *left_beside(folder)]
+    lines += [f"{shown(folder)}: no folder of the class '{label}'" for label in without]
     files = [
-        (f, i)
-        for i, c in enumerate(labels)
-        for f in sorted((folder / c).iterdir())
-        if is_picture(f)
+        (file, labels.index(label))
+        for label, inner in classes.items()
+        for file in sorted(walk(inner, lines))
     ]
     if not files:
-        raise DataError(f"{folder} holds no pictures")
-    pictures, ys, unreadable = [], [], []
-    for file, y in tqdm(files, desc=f"reading {folder.name}", unit="picture", disable=None):
+        raise DataError(f"{shown(folder)} holds no pictures")
+    pictures, ys, ids = [], [], []
+    bar = tqdm(files, desc=f"reading {shown(folder.name)}", unit="picture", disable=None)
+    for file, y in bar:
         try:
-            pictures.append(task.reduce(read_image(file.read_bytes())))
-            ys.append(y)
-        except (ImageError, OSError) as error:
-            unreadable.append(f"{file}: {error}")
+            data = picture_bytes(file)
+            pictures.append(task.reduce(read_image(data)))
+        except ImageError as error:
+            lines.append(f"{shown(file)}: {error}")
+            continue
+        ys.append(y)
+        ids.append(int.from_bytes(hashlib.sha256(data).digest()[:8], "big", signed=True))
     if not pictures:
-        raise DataError(f"none of the {len(files)} pictures in {folder} can be read")
+        raise DataError(
+            f"none of the {len(files)} pictures in {shown(folder)} can be read; {lines[-1]}"
+        )
     x = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
-    return Pictures(x, torch.tensor(ys), labels, tuple(unreadable))
+    origin = {"from": f"{shown(folder.name)}/"}
+    return Pictures(x, torch.tensor(ys), labels, tuple(sorted(lines)), torch.tensor(ids), origin)
 
 
 def _read_torchvision(task: Task, folder: Path, split: str) -> Pictures:

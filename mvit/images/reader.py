@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -18,6 +19,27 @@ MAX_BYTES = 20 * 1024 * 1024
 BAND_PIXELS = 1_000_000  # converted at a time, so that a large picture is never held three times
 
 
+def picture_bytes(file: Path) -> bytes:
+    """The content of a file that may be a picture, never more than MAX_BYTES of it. Raises
+    ImageError."""
+    try:
+        if not file.is_file():  # a pipe would wait for ever
+            file.stat()
+            raise ImageError("This cannot be read: it is not a file; please choose a picture.")
+        _check_bytes(file.stat().st_size)
+        return file.read_bytes()
+    except OSError as error:
+        raise ImageError(f"This file cannot be read: {error.strerror or error}.") from error
+
+
+def _check_bytes(size: int) -> None:
+    if size > MAX_BYTES:
+        raise ImageError(
+            f"This file is too large ({size / 1024**2:.1f} MB; the limit is 20 MB); please save a "
+            "smaller copy and try again."
+        )
+
+
 def read_image(data: bytes) -> np.ndarray:
     """Read the bytes of a picture file as a person would see it: upright, first frame, on white.
 
@@ -27,11 +49,7 @@ def read_image(data: bytes) -> np.ndarray:
     """
     if not data:
         raise ImageError("This file is empty; please choose a JPEG or PNG picture.")
-    if len(data) > MAX_BYTES:
-        megabytes = len(data) / 1024**2
-        raise ImageError(
-            f"This file is too large ({megabytes:.1f} MB; the limit is 20 MB); please save a smaller copy and try again."
-        )
+    _check_bytes(len(data))
     picture = bare_picture(data)
     width, height = picture.canvas or picture.size
     check_size(*picture.size)

@@ -14,7 +14,8 @@ import torch
 from accelerate import Accelerator
 
 from mvit.bundles import weights
-from mvit.data.labelled import DataError, Pictures, class_folders, hold_out, load_split, read_folder
+from mvit.data.labelled import DataError, Pictures
+from mvit.data.splits import own_labels, sample, three_parts
 from mvit.evaluation.predictions import predict, save_predictions, summary
 from mvit.models.backbone import Backbone
 from mvit.models.heads import HEADS
@@ -25,7 +26,6 @@ from mvit.training.finetune import Recipe, fine_tune
 from mvit.training.initial import origin, starting_backbone, take_over_exits
 from mvit.training.joint import JointRecipe, end_to_end, layer_wise
 
-VALIDATION_SHARE, OWN_TEST_SHARE = 0.1, 0.2
 RECORDED_VALIDATION = 2_500  # pictures: plenty for choosing a threshold
 
 
@@ -74,39 +74,14 @@ def own_task(folder: Path, name: str, native_px: int = 224) -> Task:
         raise DataError(
             f"'{name}' cannot name a task: use letters, digits and '_', and none of {', '.join(TASKS)}"
         )
-    classes = folder / "train" if (folder / "train").is_dir() else folder
-    return Task(name, class_folders(classes), native_px)
+    return Task(name, own_labels(folder), native_px)
 
 
 def splits(study: Study) -> tuple[Pictures, Pictures, Pictures]:
-    """(train, validation, test): validation is cut from train; a folder without a test split gives
-    a share of itself."""
-    seed = study.recipe.seed
-    if study.task.name in TASKS or (study.data / "train").is_dir():
-        train, test = (
-            load_split(study.task, study.data, "train"),
-            load_split(study.task, study.data, "test"),
-        )
-    else:
-        train, test = hold_out(read_folder(study.task, study.data), OWN_TEST_SHARE, seed)
-    train, val = hold_out(sample(train, study.limit, seed), VALIDATION_SHARE, seed)
-    if not len(val) or not len(test):
-        missing = "testing" if len(val) else "validation"
-        raise DataError(
-            f"there are too few pictures in {study.data}: none is left for {missing}; give each class at least three"
-        )
-    empty = [label for number, label in enumerate(train.labels) if not (train.y == number).any()]
-    if empty and study.limit is None:
-        raise DataError(f"there are no pictures of '{empty[0]}' to learn from in {study.data}")
-    return train, val, sample(test, study.test_limit, seed)
-
-
-def sample(pictures: Pictures, limit: int | None, seed: int = 0) -> Pictures:
-    """A seeded random `limit` of the pictures, or all of them."""
-    if limit is None or limit >= len(pictures):
-        return pictures
-    order = torch.randperm(len(pictures), generator=torch.Generator().manual_seed(seed))
-    return pictures.subset(order[:limit].sort().values)
+    """(train, validation, test) of the study's data."""
+    return three_parts(
+        study.task, study.data, study.recipe.seed, study.limit, test_limit=study.test_limit
+    )
 
 
 def train(study: Study) -> dict:
@@ -135,8 +110,11 @@ def train(study: Study) -> dict:
             "train": len(train_set),
             "validation": len(val),
             "test": len(test),
-            "unreadable": list(dict.fromkeys(train_set.unreadable + test.unreadable)),
+            "unreadable": list(
+                dict.fromkeys(train_set.unreadable + val.unreadable + test.unreadable)
+            ),
         },
+        "test_part": test.origin,
         **told,
         "precision": f"{study.precision} (accelerate) on {accelerator.device.type}",
         "versions": {
@@ -227,16 +205,6 @@ def learn(
 def joint(recipe: Recipe) -> JointRecipe:
     """A fine-tuning recipe as one for backbone and exits together."""
     return recipe if isinstance(recipe, JointRecipe) else JointRecipe(**asdict(recipe))
-
-
-def evaluate(
-    model: MultiExitViT, data: Path, limit: int | None = None, seed: int = 0, precision: str = "no"
-) -> dict:
-    """Measure every exit on the official test split: {"task", "n", "final": {...}, "exits": [...]}.
-    Raises DataError."""
-    pictures = sample(load_split(model.task, data, "test"), limit, seed)
-    accelerator = Accelerator(cpu=model.device.type == "cpu", mixed_precision=precision)
-    return {"task": model.task.name, **summary(model, predict(model, pictures, accelerator))}
 
 
 def quick(recipe: Recipe, **changes) -> Recipe:

@@ -157,9 +157,10 @@ def test_a_deadline_before_the_first_exit_is_answered_with_nulls(tiny_weights, p
 
 def test_evaluate(tiny_weights, test_split, command):
     result = command("evaluate", "--data", test_split, "--head", "mlp")
-    assert list(result) == ["task", "backbone", "n", "final", "exits"] and list(
-        result["final"]
-    ) == ["accuracy"]
+    names = ["task", "backbone", "n", "split", "left_out", "final", "exits"]
+    assert list(result) == names and list(result["final"]) == ["accuracy"]
+    # as many as in a folder of one's own
+    assert (result["split"], result["left_out"]) == ("the folder test/", [])
     assert (result["task"], result["backbone"], result["n"]) == ("cifar10", BACKBONE, 20)
     assert [list(e) for e in result["exits"]] == [
         ["layer", "head", "accuracy", "macs", "practical"]

@@ -16,13 +16,14 @@ from mvit.bundles.weights import WeightsError
 from mvit.data import labelled as data
 from mvit.data.labelled import DataError
 from mvit.evaluation import paper
+from mvit.evaluation.measure import evaluate
 from mvit.evaluation.predictions import load_predictions, practical
 from mvit.models.backbone import Backbone
 from mvit.models.multi_exit import PlanError
 from mvit.training.add_heads import add_heads
 from mvit.training.exits import ExitRecipe
 from mvit.training.finetune import Recipe
-from mvit.training.study import Study, evaluate, own_task, train
+from mvit.training.study import Study, own_task, train
 
 TINY = "vit_tiny_patch16_224"
 

@@ -14,6 +14,7 @@ import mvit
 from mvit.bundles import weights
 from mvit.data import labelled as data
 from mvit.data.labelled import DataError, Pictures
+from mvit.evaluation.measure import evaluate
 from mvit.evaluation.predictions import load_predictions
 from mvit.models.backbone import Backbone
 from mvit.models.heads import HEADS
@@ -21,7 +22,7 @@ from mvit.tasks import TASKS
 from mvit.training import finetune
 from mvit.training.exits import ExitRecipe
 from mvit.training.finetune import Recipe
-from mvit.training.study import Study, evaluate, own_task, quick, sample, splits, train
+from mvit.training.study import Study, own_task, quick, sample, splits, train
 
 TINY = "vit_tiny_patch16_224"
 

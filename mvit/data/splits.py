@@ -1,0 +1,118 @@
+"""The three parts of a labelled data set: what is learned from, what is chosen on, what is measured
+on; and the same test part again, later."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import torch
+
+from mvit.data.folders import DataError, class_folders, layout, shown
+from mvit.data.labelled import Pictures, find_split, hold_out, load_split, read_folder
+from mvit.tasks import TASKS, Task
+
+VALIDATION_SHARE, OWN_TEST_SHARE = 0.1, 0.2
+OFFICIAL_TEST = {"cifar10": (1000, 10), "cifar100": (100, 100)}  # pictures a class, classes
+
+
+def own_labels(folder: Path) -> tuple[str, ...]:
+    """The classes of an image folder of one's own, with splits or without. Raises DataError."""
+    found = layout(folder)
+    return tuple(class_folders(found.splits.get("train", found.folder)))
+
+
+def three_parts(
+    task: Task, root: Path, seed: int, limit: int | None = None, test_limit: int | None = None
+) -> tuple[Pictures, Pictures, Pictures]:
+    """(train, validation, test) of a data folder. Validation is `val/` if there is a test split
+    too, else cut from train; a folder of classes alone keeps a fifth of itself for testing.
+
+    limit, test_limit: a seeded sample of that many pictures only. Raises DataError.
+    """
+    val = None
+    if task.name in TASKS or layout(root).splits:
+        train, test = (load_split(task, root, split) for split in ("train", "test"))
+        if find_split(task, root, "test") and find_split(task, root, "val"):
+            val = load_split(task, root, "val")
+    else:
+        train, test = held_out(task, root, OWN_TEST_SHARE, seed)
+    train = sample(train, limit, seed)
+    if val is None:
+        train, val = hold_out(train, VALIDATION_SHARE, seed)
+    if not len(val) or not len(test):
+        missing = "testing" if len(val) else "validation"
+        raise DataError(
+            f"there are too few pictures in {shown(root)}: none is left for {missing}; give each "
+            "class at least three"
+        )
+    if limit is None:
+        _demand_every_class(train, root)
+    untested = [name for i, name in enumerate(test.labels) if not (test.y == i).any()]
+    told = tuple(
+        f"{shown(root)}: no picture of '{name}' is left for testing"
+        for name in untested
+        if not any(line.endswith(f"the class '{name}'") for line in test.unreadable)
+    )
+    test = dataclasses.replace(test, unreadable=test.unreadable + told)
+    return train, val, sample(test, test_limit, seed)
+
+
+def held_out(task: Task, root: Path, share: float, seed: int) -> tuple[Pictures, Pictures]:
+    """(what training may see, what it keeps for testing) of a folder of classes; the test part's
+    `origin` is what `measured_part` needs to find the same one again. Raises DataError."""
+    rest, test = hold_out(read_folder(task, layout(root).folder), share, seed)
+    origin = {"from": "held out", "share": share, "seed": seed, "sha256": test.fingerprint}
+    return rest, dataclasses.replace(test, origin=origin)
+
+
+def measured_part(task: Task, root: Path, origin: dict) -> Pictures:
+    """The pictures to measure a trained model on: the folder's test split, or else the very ones
+    that its training kept from the same folder.
+
+    origin: what the card remembers of the test part. Raises DataError where the folder's pictures
+    have changed since, because seen and unseen ones can then not be told apart.
+    """
+    if task.name in TASKS or layout(root).splits or find_split(task, root, "test"):
+        return load_split(task, root, "test")
+    way_out = f"put pictures that it has not seen into {shown(root)}/test/<class>/"
+    if origin.get("from") != "held out":
+        raise DataError(
+            f"{shown(root)} has no test split, and {task.name} was not trained on a part of such "
+            f"a folder; {way_out}"
+        )
+    _, test = held_out(task, root, origin["share"], origin["seed"])
+    if test.origin["sha256"] != origin["sha256"]:
+        raise DataError(
+            f"the pictures in {shown(root)} are not those that {task.name} was trained on, so its "
+            f"test pictures cannot be told from the others; {way_out}"
+        )
+    return test
+
+
+def describe(task: Task, test: Pictures) -> str:
+    """Name a whole test part in words; official is only the set as it was published."""
+    each, classes = OFFICIAL_TEST.get(task.name, (0, 0))
+    if each and torch.bincount(test.y, minlength=classes).tolist() == [each] * classes:
+        return "the official test split"
+    if test.origin.get("from") == "held out":
+        return f"the {test.origin['share']:.0%} that training kept (seed {test.origin['seed']})"
+    return f"the folder {test.origin.get('from', 'test/')}"
+
+
+def sample(pictures: Pictures, limit: int | None, seed: int = 0) -> Pictures:
+    """A seeded random `limit` of the pictures, or all of them."""
+    if limit is None or limit >= len(pictures):
+        return pictures
+    order = torch.randperm(len(pictures), generator=torch.Generator().manual_seed(seed))
+    return pictures.subset(order[:limit].sort().values)
+
+
+def _demand_every_class(train: Pictures, root: Path) -> None:
+    for number, label in enumerate(train.labels):
+        if not (train.y == number).any():
+            lost = [line for line in train.unreadable if f"/{label}/" in line]
+            why = f" ({len(lost)} left out: {lost[0]})" if lost else ""
+            raise DataError(
+                f"there are no pictures of '{label}' to learn from in {shown(root)}{why}"
+            )

@@ -1,0 +1,32 @@
+"""A trained classifier measured again, on pictures that it has not learned from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from accelerate import Accelerator
+
+from mvit.data.splits import describe, measured_part, sample
+from mvit.evaluation.predictions import predict, summary
+from mvit.models.multi_exit import MultiExitViT
+
+
+def evaluate(
+    model: MultiExitViT,
+    data: Path,
+    card: dict | None = None,
+    *,
+    limit: int | None = None,
+    seed: int = 0,
+) -> dict:
+    """Measure every exit on the test part of a data folder: {"task", "n", "split", "left_out",
+    "final": {...}, "exits": [...]}.
+
+    card: of the model's bundle; it remembers which pictures of a folder training kept for testing.
+    limit: a sample of that many, by the seed. Raises DataError.
+    """
+    pictures = measured_part(model.task, data, (card or {}).get("test_part", {}))
+    accelerator = Accelerator(cpu=model.device.type == "cpu")
+    measured = summary(model, predict(model, sample(pictures, limit, seed), accelerator))
+    about = {"split": describe(model.task, pictures), "left_out": list(pictures.unreadable)}
+    return {"task": model.task.name, "n": measured["n"], **about, **measured}
