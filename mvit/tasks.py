@@ -8,7 +8,10 @@ does, and what the app shows as "what the model sees".
 
 from __future__ import annotations
 
+import csv
+import itertools
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -49,6 +52,8 @@ class Task:
 
     native_px: side in pixels that the training pictures have; photos are reduced to it first.
     input_px: side in pixels of the square that the backbone gets.
+    crop: share of the shorter side that the centre square keeps. resample: how larger pictures are
+    reduced, "box" or "bicubic"; smaller ones are always enlarged bicubically.
     """
 
     name: str
@@ -58,6 +63,8 @@ class Task:
     mean: float | tuple[float, ...] = 0.5
     std: float | tuple[float, ...] = 0.5
     metric: str = "accuracy"
+    crop: float = 1.0
+    resample: str = "box"
 
     tiles = 1  # squares that a picture is cut into
 
@@ -89,15 +96,12 @@ class Task:
         """Cut the centre square of an RGB uint8 picture (H, W, 3) and reduce it to (native_px,
         native_px, 3) uint8."""
         height, width = picture.shape[:2]
-        side = min(height, width)
+        side = round(min(height, width) * self.crop)
         top, left = (height - side) // 2, (width - side) // 2
         square = Image.fromarray(picture[top : top + side, left : left + side])
-        return np.asarray(
-            square.resize(
-                (self.native_px, self.native_px),
-                Image.Resampling.BOX if side > self.native_px else Image.Resampling.BICUBIC,
-            )
-        )
+        larger = side > self.native_px and self.resample == "box"
+        how = Image.Resampling.BOX if larger else Image.Resampling.BICUBIC
+        return np.asarray(square.resize((self.native_px, self.native_px), how))
 
     def enlarge(self, pictures: torch.Tensor) -> torch.Tensor:
         """Enlarge uint8 pictures (B, 3, S, S) to pixels (B, 3, input_px, input_px) in 0..1,
@@ -204,8 +208,20 @@ class CrowdTask(Task):
         )
 
 
+IMAGENET1K_TABLE = Path(__file__).parent / "data" / "imagenet1k.csv"  # see mvit/data/wordnet.py
+
+
+def imagenet1k_labels() -> tuple[str, ...]:
+    """The names of the 1,000 ImageNet classes, in the order of the published weights' outputs."""
+    with IMAGENET1K_TABLE.open(encoding="utf-8") as file:
+        return tuple(row["name"] for row in itertools.islice(csv.DictReader(file), 1000))
+
+
 TASKS = {
     "cifar10": Task("cifar10", CIFAR10_LABELS, native_px=32),
     "cifar100": Task("cifar100", CIFAR100_LABELS, native_px=32),
+    "imagenet1k": Task(
+        "imagenet1k", imagenet1k_labels(), native_px=224, crop=0.9, resample="bicubic"
+    ),
     "crowd": CrowdTask("crowd"),
 }

@@ -112,5 +112,35 @@ class PerceiverHead(Head):
         return asking + 2 * macs.linear(n, d, 2 * d) + macs.encoder_layer(n, d, 2 * d)
 
 
-EXTRA: dict[str, type[Head]] = {"gmlp": GMLPHead, "fnet": FNetHead, "perceiver": PerceiverHead}
+class LensHead(Head):
+    """`lens`: what the final exit would read, guessed linearly (the tuned lens, Belrose et al., 2023,
+    section 3): class token, mean and standard deviation of the patches, each brought to mean 0 and
+    spread 1, then one dense layer to the D features of the final exit and the classifier on them.
+
+    It can be solved in closed form, so a few thousand photos without labels teach it
+    (mvit.training.distill)."""
+
+    any_grid = True
+
+    def __init__(self, dim: int, grid: int, out: int):
+        super().__init__(dim, grid, out)
+        self.features = 3 * dim
+        self.mlp = nn.Sequential(nn.Linear(self.features, dim), nn.Linear(dim, out))
+
+    def describe(self, tokens: torch.Tensor) -> torch.Tensor:
+        patches = tokens[:, 1:]
+        parts = tokens[:, 0], patches.mean(1), patches.std(1)
+        return torch.cat([F.layer_norm(part, (self.dim,)) for part in parts], 1)  # (B, 3 D)
+
+    @property
+    def macs(self) -> int:
+        return macs.linear(1, self.features, self.dim) + macs.linear(1, self.dim, self.out)
+
+
+EXTRA: dict[str, type[Head]] = {
+    "gmlp": GMLPHead,
+    "fnet": FNetHead,
+    "perceiver": PerceiverHead,
+    "lens": LensHead,
+}
 EVERY: dict[str, type[Head]] = HEADS | EXTRA

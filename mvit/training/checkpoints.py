@@ -18,11 +18,11 @@ class CheckpointError(ValueError):
 
 
 def save(
-    path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, progress: dict
+    path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer | None, progress: dict
 ) -> None:
     """Write a checkpoint whole or not at all (a full disk leaves the previous one in place)."""
     tensors = {f"model.{k}": v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    state = optimizer.state_dict()
+    state = optimizer.state_dict() if optimizer else {"state": {}, "param_groups": []}
     for index, slots in state["state"].items():
         tensors |= {
             f"optimizer.{index}.{k}": torch.as_tensor(v).detach().cpu().clone()
@@ -71,7 +71,9 @@ def compare(path: Path, before: dict, now: dict, free: Collection[str] = ()) -> 
             )
 
 
-def load(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict:
+def load(
+    path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer | None = None
+) -> dict:
     """Load a checkpoint into model and optimiser and give back its progress. Raises
     CheckpointError."""
     try:
@@ -87,7 +89,8 @@ def load(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -
             if name.startswith("optimizer."):
                 _, index, slot = name.split(".", 2)
                 slots.setdefault(int(index), {})[slot] = tensor
-        optimizer.load_state_dict({"state": slots, "param_groups": groups})
+        if optimizer:
+            optimizer.load_state_dict({"state": slots, "param_groups": groups})
     except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{path} is not a checkpoint of this model ({error}); delete it to start afresh"

@@ -31,7 +31,7 @@ def shaken(name: str) -> Head:
 
 
 def test_the_seven_stay_the_default_and_every_head_can_be_had():
-    assert list(EXTRA) == ["gmlp", "fnet", "perceiver"] and not EXTRA.keys() & HEADS.keys()
+    assert list(EXTRA) == ["gmlp", "fnet", "perceiver", "lens"] and not EXTRA.keys() & HEADS.keys()
     assert list(EVERY) == [*HEADS, *EXTRA]
 
 

@@ -1,0 +1,74 @@
+"""Photos without labels to learn from, and pictures whose classes stand in a list file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mvit.data.folders import DataError
+from mvit.data.labelled import PICTURE_SUFFIXES, Pictures
+from mvit.images import ImageError, read_image
+from mvit.tasks import Task
+
+
+def find_photos(
+    folders: Sequence[Path], tested: frozenset[str] = frozenset()
+) -> tuple[list[Path], list[Path]]:
+    """Every picture file in the folders and below, in order: (those to learn from, those left out
+    because a picture of that name is measured on). Raises DataError for a folder without
+    pictures."""
+    found: list[Path] = []
+    for folder in folders:
+        here = sorted(
+            file
+            for file in folder.rglob("*")
+            if file.suffix.lower() in PICTURE_SUFFIXES and not file.name.startswith(".")
+        )
+        if not here:
+            raise DataError(f"{folder} holds no pictures to learn from")
+        found += here
+    learned = [file for file in found if file.name not in tested]
+    if not learned:
+        raise DataError("every picture in these folders is one that is measured on")
+    return learned, [file for file in found if file.name in tested]
+
+
+def read_batch(files: Sequence[Path], task: Task) -> tuple[torch.Tensor, list[str]]:
+    """The files as the task reduces them, uint8 (B, 3, S, S), and one line for each that could not
+    be read."""
+    pictures, unreadable = [], []
+    for file in files:
+        try:
+            pictures.append(task.reduce(read_image(file.read_bytes())))
+        except (ImageError, OSError) as error:
+            unreadable.append(f"{file}: {error}")
+    side = task.native_px
+    x = np.stack(pictures) if pictures else np.empty((0, side, side, 3), np.uint8)
+    return torch.from_numpy(x).permute(0, 3, 1, 2), unreadable
+
+
+def read_listed(task: Task, folder: Path, listed: Path) -> Pictures:
+    """The pictures of a flat folder whose classes stand in a list file, a line `name number` each,
+    as ImageNet's validation set has it. Pictures that the list does not name are left out and told.
+
+    Raises DataError if the list is not of that form or names none of the pictures.
+    """
+    try:
+        lines = [line.split() for line in listed.read_text(encoding="utf-8").splitlines() if line]
+        truth = {name: int(number) for name, number in lines}
+    except ValueError as error:
+        raise DataError(f"{listed} is not a list of lines `name number` ({error})") from error
+    if wrong := [n for n, y in truth.items() if not 0 <= y < len(task.labels)]:
+        raise DataError(f"{listed} gives {wrong[0]} a class that {task.name} does not have")
+    files, _ = find_photos([folder])
+    known = [file for file in files if file.name in truth]
+    if not known:
+        raise DataError(f"{listed} names none of the pictures in {folder}")
+    x, unreadable = read_batch(known, task)
+    bad = {line.split(": ")[0] for line in unreadable}
+    y = torch.tensor([truth[file.name] for file in known if str(file) not in bad])
+    unlisted = [f"{file}: not in {listed.name}" for file in files if file.name not in truth]
+    return Pictures(x.contiguous(), y, task.labels, (*unreadable, *unlisted))

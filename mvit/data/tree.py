@@ -1,0 +1,127 @@
+"""From coarse to fine: what a classifier can say with confidence when it cannot yet name the thing.
+
+The classes are the leaves of a tree (WordNet's for ImageNet). The probability of a node is the sum
+over the classes below it, so a layer that hesitates between twenty breeds may still be sure of
+"dog".
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+import numpy as np
+
+from mvit.tasks import IMAGENET1K_TABLE
+
+SURE = 0.5  # a node is said if it is at least this probable
+PLAIN = {  # how people say the top of the tree
+    "entity": "something",
+    "physical entity": "something",
+    "abstraction": "something",
+    "object": "something",
+    "whole": "something",
+    "matter": "something",
+    "causal agent": "something",
+    "living thing": "something alive",
+    "organism": "something alive",
+    "artifact": "something made by people",
+    "chordate": "an animal",
+    "vertebrate": "an animal",
+    "animal": "an animal",
+    "placental": "a mammal",
+    "instrumentality": "something made by people",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """The most specific node that is probable enough. name: as people say it; depth: steps below
+    the root; node: its row in the tree; probability: 0..1; exact: whether it is a class."""
+
+    name: str
+    depth: int
+    node: int
+    probability: float
+    exact: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassTree:
+    """Nodes 0 .. classes-1 are the classes in the task's order; parents: (nodes,) of the row of
+    each node's parent, -1 for the root."""
+
+    names: tuple[str, ...]
+    parents: tuple[int, ...]
+    classes: int
+
+    @cached_property
+    def path(self) -> list[list[int]]:
+        """Of every node the rows from itself to the root."""
+        found = []
+        for node in range(len(self.parents)):
+            way = [node]
+            while self.parents[way[-1]] >= 0:
+                way.append(self.parents[way[-1]])
+            found.append(way)
+        return found
+
+    @cached_property
+    def below(self) -> np.ndarray:
+        """(classes, nodes) float32: 1 where a class is below a node, or is the node."""
+        table = np.zeros((self.classes, len(self.parents)), np.float32)
+        for leaf in range(self.classes):
+            table[leaf, self.path[leaf]] = 1
+        return table
+
+    @cached_property
+    def depths(self) -> np.ndarray:
+        """Steps from the root to each node: (nodes,)."""
+        return np.array([len(way) - 1 for way in self.path])
+
+    def probabilities(self, scores: np.ndarray) -> np.ndarray:
+        """Class probabilities (..., classes) -> those of all nodes (..., nodes)."""
+        return np.asarray(scores, np.float32) @ self.below
+
+    def say(self, scores: Sequence[float], sure: float = SURE) -> Said:
+        """The most specific thing that class probabilities (classes,) are at least `sure` of."""
+        nodes = self.probabilities(np.asarray(scores))
+        able = np.where(nodes >= sure, self.depths + nodes / 2, -1.0)
+        node = int(able.argmax())
+        return Said(
+            name=self.spoken(node),
+            depth=int(self.depths[node]),
+            node=node,
+            probability=float(min(nodes[node], 1.0)),
+            exact=node < self.classes,
+        )
+
+    def holds(self, node: int, truth: int) -> bool:
+        """Whether saying a node is right for a picture of class `truth`."""
+        return node in self.path[truth]
+
+    def spoken(self, node: int) -> str:
+        """A node as people say it, with its article unless it is a class."""
+        name = self.names[node]
+        if node < self.classes:
+            return name
+        if name in PLAIN:
+            return PLAIN[name]
+        return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
+@cache
+def tree_of(task: str) -> ClassTree | None:
+    """The tree of a task's classes; None if it has none."""
+    if task != "imagenet1k":
+        return None
+    with IMAGENET1K_TABLE.open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    place = {row["wnid"]: i for i, row in enumerate(rows)}
+    return ClassTree(
+        names=tuple(row["name"] for row in rows),
+        parents=tuple(place.get(row["parent"], -1) for row in rows),
+        classes=1000,
+    )

@@ -1,0 +1,65 @@
+"""The tree of ImageNet's classes, and what is said when the class itself is not sure."""
+
+import numpy as np
+import pytest
+
+from mvit.data.tree import ClassTree, tree_of
+from mvit.tasks import TASKS
+
+
+@pytest.fixture(scope="module")
+def tree() -> ClassTree:
+    return tree_of("imagenet1k")
+
+
+def scores(tree: ClassTree, **shares: float) -> np.ndarray:
+    """Class probabilities: the given shares, the rest spread evenly over all classes."""
+    rest = (1 - sum(shares.values())) / tree.classes
+    found = np.full(tree.classes, rest)
+    for name, share in shares.items():
+        found[tree.names.index(name.replace("_", " "))] += share
+    return found
+
+
+def test_the_classes_are_the_published_ones_in_their_order():
+    labels = TASKS["imagenet1k"].labels
+    assert len(labels) == len(set(labels)) == 1000
+    known = {0: "tench", 1: "goldfish", 207: "golden retriever", 281: "tabby", 963: "pizza"}
+    assert {i: labels[i] for i in known} == known
+    assert labels[134] == "crane (wading bird)" and labels[517] == "crane (lifting device)"
+
+
+def test_every_class_has_a_way_to_one_root(tree):
+    assert {way[-1] for way in tree.path} == {tree.names.index("entity")}
+    assert all(len(way) > 2 for way in tree.path[:1000])
+    assert "dog" in [tree.names[n] for n in tree.path[235]]  # German shepherd
+
+
+def test_the_probability_of_a_node_is_the_sum_over_its_classes(tree):
+    even = np.full(1000, 1e-3)
+    nodes = tree.probabilities(even)
+    assert nodes[tree.names.index("entity")] == pytest.approx(1, abs=1e-5)
+    assert nodes[tree.names.index("dog")] == pytest.approx(0.118, abs=1e-4)  # 118 of the 1,000
+
+
+def test_what_is_said_grows_from_coarse_to_fine(tree):
+    # 522 of the 1,000 classes are artifacts, so even ignorance is 52 % sure of that
+    said = [
+        tree.say(scores(tree)),
+        tree.say(scores(tree, German_shepherd=0.15, beagle=0.15, pug=0.15)),
+        tree.say(scores(tree, German_shepherd=0.6)),
+    ]
+    assert [s.name for s in said] == ["something made by people", "a dog", "German shepherd"]
+    assert [s.exact for s in said] == [False, False, True]
+    assert said[0].depth < said[1].depth < said[2].depth
+    assert said[2].probability == pytest.approx(0.6, abs=0.01)
+
+
+def test_saying_a_dog_is_right_for_a_beagle_and_wrong_for_a_cat(tree):
+    dog = tree.names.index("dog")
+    assert tree.holds(dog, tree.names.index("beagle"))
+    assert not tree.holds(dog, tree.names.index("tabby"))
+
+
+def test_a_task_without_a_tree_has_none():
+    assert tree_of("cifar10") is None

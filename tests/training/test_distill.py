@@ -1,0 +1,76 @@
+"""Exits taught by the final exit, from photos without labels."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from thin import thin_model
+
+from mvit.models.multi_exit import FINAL
+from mvit.training import distill
+from mvit.training.checkpoints import CheckpointError
+
+
+@pytest.fixture
+def photos(tmp_path):
+    rng = np.random.default_rng(0)
+    files = []
+    for i in range(60):
+        files.append(tmp_path / f"{i}.png")
+        small = Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
+        small.resize((40, 40)).save(files[-1])
+    return files
+
+
+def test_the_solution_is_that_of_least_squares():
+    rng = torch.Generator().manual_seed(0)
+    x, true = torch.randn(200, 5, generator=rng) + 3, torch.randn(2, 5, generator=rng)
+    sums = distill.Sums(1, 5, 2)
+    for part in x.split(64):
+        sums.add(part[None], part @ true.T + 7)
+    weight, bias = sums.solve(0, 1e-9)
+    assert torch.allclose(weight, true, atol=1e-4) and torch.allclose(
+        bias, torch.full((2,), 7.0), atol=1e-3
+    )
+    assert sums.seen == 200
+
+
+def test_lenses_learn_what_the_final_exit_says(photos, tmp_path):
+    model = thin_model(depth=2, heads=("lens",))
+    told = distill.teach_lenses(model, photos, tmp_path / "run" / "sums.safetensors", batch=16)
+    assert told["photos"] == 57 and told["kept_back"] == 3 and told["unreadable"] == 0
+    x = model.to_input(np.asarray(Image.open(photos[0])))
+    with torch.inference_mode():
+        tokens = model.backbone.embed(x)
+        for layer in (1, 2):
+            tokens = model.backbone.block(tokens, layer)
+        near = torch.nn.functional.cosine_similarity(
+            model.head_at(2, "lens")(tokens), model.backbone.final(tokens)
+        )
+    assert near.item() > 0.95
+    assert [e.head for e in model.run(x, [(1, "lens"), (2, FINAL)])] == ["lens", FINAL]
+
+
+def test_an_interrupted_look_at_photos_goes_on_where_it_was(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(distill, "SAVE_EVERY", 1)
+    whole = thin_model(depth=2, heads=("lens",))
+    distill.teach_lenses(whole, photos, tmp_path / "whole.safetensors", batch=16)
+    seen = []
+
+    def broken(model, x):
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        seen.append(len(x))
+        return read(model, x)
+
+    read, again = distill.read_layers, thin_model(depth=2, heads=("lens",))
+    monkeypatch.setattr(distill, "read_layers", broken)
+    with pytest.raises(KeyboardInterrupt):
+        distill.teach_lenses(again, photos, tmp_path / "part.safetensors", batch=16)
+    monkeypatch.setattr(distill, "read_layers", read)
+    told = distill.teach_lenses(again, photos, tmp_path / "part.safetensors", batch=16)
+    assert told["photos"] == 57
+    for one, other in zip(whole.heads.parameters(), again.heads.parameters(), strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+    with pytest.raises(CheckpointError, match="list of photos|photos"):
+        distill.teach_lenses(again, photos[:-1], tmp_path / "part.safetensors", batch=16)
