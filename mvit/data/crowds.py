@@ -1,345 +1,176 @@
-"""Crowd pictures with a point on every head: ShanghaiTech, DISCO, or anyone's own; and random tiles
-of them for training."""
+"""Read crowd pictures with the points of their heads: ShanghaiTech, DISCO and other published sets,
+or anyone's own."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+import os
+import sys
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
-import torch
-from scipy.io import loadmat
 from tqdm import tqdm
 
-from mvit.data.labelled import PICTURE_SUFFIXES, DataError
+from mvit.data.labelled import DataError
+from mvit.data.layouts import LEAKED, Sample, samples
+from mvit.data.points import read_points, understand
+from mvit.data.tiles import Crowds, Tiles, empty_pictures, hold_out_crowds, random_square
+from mvit.images.files import bare_picture
 from mvit.images.reader import ImageError, read_image
-from mvit.tasks import CrowdTask, tile_boxes
+from mvit.tasks import CrowdTask
 
-# Pictures of part A's test split that reappear in its train split under these numbers: never
-# trained on.
-LEAKED = frozenset(f"part_A/IMG_{n}" for n in (98, 82, 181, 173, 40, 142))
-POINT_SUFFIXES = (".mat", ".csv", ".npy")
+__all__ = [
+    "LEAKED",
+    "Crowds",
+    "Tiles",
+    "empty_pictures",
+    "hold_out_crowds",
+    "load_crowds",
+    "random_square",
+    "read_points",
+    "splits_in",
+]
 
-
-@dataclass
-class Crowds:
-    """Stretched pictures, uint8 (768, 1152, 3) or (1152, 768, 3), with points (N, 2) in their
-    pixels, and where each comes from."""
-
-    pictures: list[np.ndarray]
-    points: list[np.ndarray]
-    names: list[str]
-    unreadable: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.pictures)
-
-    def subset(self, index) -> Crowds:
-        picked = [int(i) for i in index]
-        return Crowds(
-            *([of[i] for i in picked] for of in (self.pictures, self.points, self.names)),
-            self.unreadable,
-        )
-
-    def __add__(self, other: Crowds) -> Crowds:
-        return Crowds(
-            self.pictures + other.pictures,
-            self.points + other.points,
-            self.names + other.names,
-            self.unreadable + other.unreadable,
-        )
-
-    @property
-    def counts(self) -> np.ndarray:
-        """(N,) people in each picture."""
-        return np.array([len(p) for p in self.points])
-
-    def tile_counts(self, number: int) -> np.ndarray:
-        """(6,) people in each tile of one picture."""
-        picture, points = self.pictures[number], self.points[number]
-        boxes = tile_boxes(picture.shape[0] > picture.shape[1])
-        return np.array(
-            [len(inside(points, left, top, right - left)) for left, top, right, _ in boxes]
-        )
-
-    def tiles(self) -> Tiles:
-        """All tiles of all pictures, six a picture."""
-        return Tiles(self)
+MARGIN = 2  # pixels that a point may lie outside its picture
 
 
-def inside(points: np.ndarray, left: float, top: float, side: float) -> np.ndarray:
-    """The points of a square, (n, 2), measured from its corner."""
-    moved = points - (left, top)
-    return moved[((moved >= 0) & (moved < side)).all(1)]
+def set_folder(root: Path) -> Path:
+    """The folder of a known set within a folder of data sets, or the folder itself."""
+    root = Path(os.path.abspath(root))
+    known = {f.name.lower(): f for f in sorted(root.glob("*")) if f.is_dir()}
+    return known.get("shanghaitech") or known.get("disco") or root
 
 
-class Tiles:
-    """Tiles as a training set. A tile is scored as it is; for training, any square of its picture
-    stands in for it.
-
-    index: (n,) which tiles, of six a picture; all by default.
-    """
-
-    def __init__(self, crowds: Crowds, index: torch.Tensor | None = None):
-        self.crowds = crowds
-        self.index = torch.arange(6 * len(crowds)) if index is None else index
-        counts = np.array([crowds.tile_counts(i) for i in range(len(crowds))]).reshape(-1)
-        self.y = torch.tensor(counts, dtype=torch.float32)[self.index]
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def subset(self, index: torch.Tensor) -> Tiles:
-        return Tiles(self.crowds, self.index[index])
-
-    def whole(
-        self, index: torch.Tensor, task: CrowdTask, device: torch.device
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Tiles as the model sees them: x (B, 3, 384, 384) normalised, y (B,) people."""
-        tiles = []
-        for i in self.index[index].tolist():
-            picture = self.crowds.pictures[i // 6]
-            left, top, right, bottom = tile_boxes(picture.shape[0] > picture.shape[1])[i % 6]
-            tiles.append(picture[top:bottom, left:right])
-        x = torch.from_numpy(np.stack(tiles)).permute(0, 3, 1, 2).to(device)
-        return task.normalise(x.float() / 255), self.y[index].to(device)
-
-    def augmented(
-        self,
-        index: torch.Tensor,
-        task: CrowdTask,
-        size: int,
-        generator: torch.Generator,
-        device: torch.device,
-    ):
-        """Random squares of the same pictures: x (B, 3, size, size) normalised, y (B,) people,
-        exact."""
-        x, points = self.squares(index, size, generator)
-        return task.normalise(x.to(device).float() / 255), torch.tensor(
-            [float(len(p)) for p in points], device=device
-        )
-
-    def squares(
-        self, index: torch.Tensor, size: int, generator: torch.Generator
-    ) -> tuple[torch.Tensor, list[np.ndarray]]:
-        """Cut, zoom, flip and light random squares: x (B, 3, size, size) uint8 and their points,
-        (n, 2) each, in pixels of the square."""
-        draws = torch.rand(len(index), 8, generator=generator).tolist()
-        made = [
-            random_square(self.crowds.pictures[i // 6], self.crowds.points[i // 6], size, d)
-            for i, d in zip(self.index[index].tolist(), draws, strict=True)
-        ]
-        return torch.from_numpy(np.stack([m[0] for m in made])).permute(0, 3, 1, 2), [
-            m[1] for m in made
-        ]
-
-
-def random_square(
-    picture: np.ndarray, points: np.ndarray, size: int, draw: list[float]
-) -> tuple[np.ndarray, np.ndarray]:
-    """One square of a picture, (size, size, 3) uint8, and its points. draw: eight numbers in 0..1,
-    all the chance there is.
-
-    The zoom is at most a third either way, so a person keeps about the size that it has in a tile.
-    """
-    zoom, x, y, flip, contrast, light, grey, blur = draw
-    side = min(size * math.exp((2 * zoom - 1) * math.log(4 / 3)), *picture.shape[:2])
-    left, top = x * (picture.shape[1] - side), y * (picture.shape[0] - side)
-    scale = size / side
-    matrix = np.array([[scale, 0, -left * scale], [0, scale, -top * scale]])
-    square = cv2.warpAffine(
-        picture, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
-    own = inside(points, left, top, side) * scale
-    if flip < 0.5:
-        square, own = square[:, ::-1], np.column_stack([size - 1e-3 - own[:, 0], own[:, 1]])
-    if grey < 0.1:
-        square = np.repeat(
-            cv2.cvtColor(np.ascontiguousarray(square), cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2
-        )
-    if blur < 0.1:
-        square = cv2.GaussianBlur(square, (0, 0), 0.4 + 6 * blur)
-    lit = (square.astype(np.float32) - 127) * (0.75 + 0.5 * contrast) + 127 + 50 * (light - 0.5)
-    return lit.clip(0, 255).astype(np.uint8), own
-
-
-def read_points(file: Path) -> np.ndarray:
-    """Head positions (N, 2) as x, y in pixels, from ShanghaiTech's or another .mat with an N x 2
-    array, .csv (x,y) or .npy.
-
-    Raises DataError.
-    """
-    try:
-        if file.suffix == ".mat":
-            found = loadmat(file)
-            if "image_info" in found:
-                points = found["image_info"][0, 0][0, 0]["location"]
-            else:
-                points = next(
-                    v
-                    for k, v in found.items()
-                    if not k.startswith("_") and getattr(v, "ndim", 0) == 2 and v.shape[1] == 2
-                )
-        elif file.suffix == ".npy":
-            points = np.load(file, allow_pickle=False)
-        else:
-            rows = [line.split(",")[:2] for line in file.read_text().splitlines() if line.strip()]
-            points = np.array(
-                [r for r in rows if r[0].strip().lstrip("-").replace(".", "", 1).isdigit()],
-                dtype=float,
-            )
-        return np.asarray(points, dtype=np.float64).reshape(-1, 2)
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        IndexError,
-        TypeError,
-        NotImplementedError,
-        StopIteration,
-    ) as error:
-        raise DataError(
-            f"{file.name} holds no N x 2 array of points ({type(error).__name__}: {error})"
-        ) from error
-
-
-def read_crowds(
-    task: CrowdTask, files: list[tuple[Path, Path, str]], show: str = "crowds"
-) -> Crowds:
-    """Read (picture, points, name) files, stretched as the task does it; what cannot be read is
-    skipped and named."""
-    pictures, points, names, unreadable = [], [], [], []
-    for picture_file, point_file, name in tqdm(
-        files, desc=f"reading {show}", unit="picture", disable=None
-    ):
-        try:
-            picture, own = read_image(picture_file.read_bytes()), read_points(point_file)
-        except (ImageError, DataError, OSError) as error:
-            unreadable.append(f"{picture_file.name}: {error}")
-            continue
-        stretched = task.stretch(picture)
-        scale = np.array(stretched.shape[1::-1]) / np.array(picture.shape[1::-1])
-        pictures.append(stretched)
-        # a few lie a pixel outside
-        points.append(np.clip(own * scale, 0, np.array(stretched.shape[1::-1]) - 1e-3))
-        names.append(name)
-    if not pictures:
-        expected = (
-            f"expected <name>.jpg with points in <name> or GT_<name>, {', '.join(POINT_SUFFIXES)}"
-        )
-        raise DataError(f"no picture with points among {len(files)} {show} files; {expected}")
-    return Crowds(pictures, points, names, tuple(unreadable))
-
-
-def shanghaitech(task: CrowdTask, root: Path, part: str, split: str) -> Crowds:
-    """One split of ShanghaiTech `part_A` or `part_B` (Zhang et al., 2016); part A's train split
-    without the six leaked pictures."""
-    folder = root / part / f"{split}_data"
-    images = sorted(
-        (folder / "images").glob("IMG_*.jpg"), key=lambda f: int(f.stem.removeprefix("IMG_"))
-    )
-    if not images:
-        raise DataError(
-            f"no ShanghaiTech {part} {split} split at {folder}: expected images/IMG_<n>.jpg and ground-truth/GT_IMG_<n>.mat"
-        )
-    files = [(f, folder / "ground-truth" / f"GT_{f.stem}.mat", f"{part}/{f.stem}") for f in images]
-    return read_crowds(
-        task, [f for f in files if split == "test" or f[2] not in LEAKED], f"{part} {split}"
-    )
-
-
-def pointed(task: CrowdTask, root: Path, split: str | None = None) -> Crowds:
-    """Any folder of pictures and points: each picture with the points file of its name (or
-    GT_<name>) anywhere below `root`.
-
-    split: only files below a folder whose name begins so (train, val, test), as DISCO and most
-    others are laid out.
-    """
-    marks = {
-        f.stem.removeprefix("GT_"): f
-        for s in POINT_SUFFIXES
-        for f in sorted(root.rglob(f"*{s}"))
-        if of_split(f, root, split)
-    }
-    images = [
-        f
-        for f in sorted(root.rglob("*"))
-        if f.suffix.lower() in PICTURE_SUFFIXES and of_split(f, root, split)
-    ]
-    return read_crowds(
-        task,
-        [(f, marks[f.stem], f"{root.name}/{f.stem}") for f in images if f.stem in marks],
-        root.name,
-    )
-
-
-def of_split(file: Path, root: Path, split: str | None) -> bool:
-    """Whether a file lies below a folder of this split, or no split is asked for."""
-    return split is None or any(
-        p.lower().startswith(split) for p in file.relative_to(root).parts[:-1]
-    )
+def splits_in(root: Path) -> set[str]:
+    """Which of train, val and test a folder of crowd pictures is parted into."""
+    return {s.split for s in samples(set_folder(root)) if s.split}
 
 
 def load_crowds(task: CrowdTask, root: Path, split: str) -> dict[str, Crowds]:
-    """{set name: Crowds} of a split from `root`: ShanghaiTech's parts where they are, DISCO, or own
-    pictures with points.
+    """{set name: Crowds} of a split: ShanghaiTech's parts where they are, else the folder as one.
 
-    root: the folder that holds `shanghaitech/` or `disco/`, or one of those, or a folder of
-    pictures and points. Raises DataError.
+    root: a folder of pictures with points (see `mvit.data.layouts`), or one that holds
+    `shanghaitech/` or `disco/`. A folder without splits is all for training. Raises DataError.
     """
-    for folder in (root / "shanghaitech", root):
-        if (folder / "part_A").is_dir() or (folder / "part_B").is_dir():
-            return {
-                p: shanghaitech(task, folder, p, split)
-                for p in ("part_A", "part_B")
-                if (folder / p).is_dir()
-            }
-    folder = next((f for name in ("disco", "DISCO") if (f := root / name).is_dir()), root)
-    if any(of_split(f, folder, split) for f in folder.rglob("*.*")):
-        return {folder.name: pointed(task, folder, split)}
-    if split == "test":
+    root = set_folder(root)
+    found = samples(root)
+    splits = Counter(s.split for s in found if s.split)
+    if split not in splits and (splits or split == "test"):
         raise DataError(
-            f"no test split under {folder}: put its pictures and points below a folder named test"
+            f"no {split} split under {root}: put its pictures and points below a folder "
+            f"named {split}"
         )
-    return {folder.name: pointed(task, folder)}
-
-
-def hold_out_crowds(crowds: Crowds, fraction: float, seed: int) -> tuple[Crowds, Crowds]:
-    """(train, validation): a seeded random share of the pictures, of small and large crowds alike;
-    one at least. Raises DataError."""
-    if len(crowds) < 2:
-        raise DataError(
-            f"{len(crowds)} crowd pictures are too few: one must be held out, and one be left to learn from"
-        )
-    order = np.argsort(crowds.counts, kind="stable")
-    block = min(max(2, round(1 / fraction)), len(crowds))
-    rng = np.random.default_rng(seed)
-    held = {
-        int(rng.choice(order[start : start + block]))
-        for start in range(0, len(order) - block + 1, block)
+    if splits:
+        lost = "it lies in no folder named train, val or test"
+        found = [
+            s if s.split else replace(s, problem=lost) for s in found if s.split in (split, None)
+        ]
+    if split == "train":
+        leak = "part A's test split has the same picture"
+        found = [replace(s, problem=leak) if s.name in LEAKED else s for s in found]
+    sets: dict[str, list[Sample]] = {s.set: [] for s in found if s.split or not splits}
+    if not sets:
+        raise DataError(f"no picture with points under {root}")
+    for sample in found:
+        sets.get(sample.set, next(iter(sets.values()))).append(sample)
+    unused = splits["val"] if split == "train" else 0
+    return {
+        name: read_crowds(task, own, root, f"{name} {split}", unused) for name, own in sets.items()
     }
-    return crowds.subset(i for i in range(len(crowds)) if i not in held), crowds.subset(
-        sorted(held)
+
+
+def read_crowds(
+    task: CrowdTask, files: list[Sample], root: Path, show: str, unused: int = 0
+) -> Crowds:
+    """Read pictures with their points, stretched as the task does it; what cannot be used is left
+    out and named, and one line on standard error says what was understood.
+
+    unused: pictures of a validation split, which that line mentions. Raises DataError.
+    """
+    crowds, ways = Crowds([], [], []), Counter()
+    left_out = []
+    for sample in tqdm(files, desc=f"reading {show}", unit="picture", disable=None):
+        try:
+            if sample.problem:
+                raise DataError(sample.problem)
+            picture, points, how = read_sample(sample)
+        except (ImageError, DataError, OSError) as error:
+            left_out.append(f"{sample.picture.relative_to(root).as_posix()}: {error}")
+            continue
+        stretched = task.stretch(picture)
+        size = np.array(stretched.shape[1::-1])
+        scale = size / np.array(picture.shape[1::-1])
+        crowds.pictures.append(stretched)
+        crowds.points.append(np.clip(points * scale, 0, size - 1e-3))
+        crowds.names.append(sample.name)
+        ways[how] += 1
+    if not crowds.pictures:
+        reasons = "; ".join(left_out[:2])
+        raise DataError(f"no picture with points among {len(files)} in {show}: {reasons}")
+    crowds.left_out = tuple(left_out)
+    nobody = int((crowds.counts == 0).sum())
+    told = [f"{show}: {len(crowds)} pictures, {crowds.counts.sum()} people"]
+    told += [f"{number} from {how}" for how, number in ways.most_common()]
+    told += [f"{nobody} without anyone"] if nobody else []
+    told += [f"{len(left_out)} left out"] if left_out else []
+    told += [f"{unused} of the validation split not used"] if unused else []
+    crowds.understood = ("; ".join(told),)
+    tqdm.write(crowds.understood[0], file=sys.stderr)
+    return crowds
+
+
+def read_sample(sample: Sample) -> tuple[np.ndarray, np.ndarray, str]:
+    """One picture, RGB uint8 (H, W, 3), its points (N, 2) in its pixels, and where they are from.
+
+    Of several files the readable ones must agree. Raises ImageError, DataError.
+    """
+    data = sample.picture.read_bytes()
+    picture = read_image(data)
+    height, width = picture.shape[:2]
+    found, problems = [], []
+    for file in sample.points:
+        try:
+            found.append((file, *understand(file, (width, height))))
+        except DataError as error:
+            problems.append(error)
+    if not found:
+        raise problems[0]
+    file, points, how = found[0]
+    for other, also, _ in found[1:]:
+        if also.shape != points.shape or not np.allclose(also, points, atol=1):
+            raise DataError(f"{file.name} and {other.name} hold different points")
+    place = os.path.relpath(file.parent, sample.picture.parent)
+    pattern = file.name.replace(sample.picture.stem, "*")
+    where = pattern if place == "." else f"{place}/{pattern}"
+    points, turn = fitted(points, data, width, height)
+    return picture, points, f"{where} ({how}{turn})"
+
+
+def fitted(points: np.ndarray, data: bytes, width: int, height: int) -> tuple[np.ndarray, str]:
+    """Points (N, 2) in the pixels of the upright picture, and what was done about it: they are
+    turned as the file's EXIF says if that alone makes all fit.
+
+    Points up to MARGIN pixels outside are let pass. Raises DataError for points of another size.
+    """
+    if len(points) > 1 and 0 <= points.min() and points.max() <= 1 and (points % 1).any():
+        raise DataError("its points are shares of the picture (0 to 1), not pixels")
+    if not outside(points, width, height).any():
+        return points, ""
+    turn = bare_picture(data).turn
+    turned = points[:, ::-1] if turn >= 5 else points
+    flips = {2: (1, 0), 3: (1, 1), 4: (0, 1), 6: (1, 0), 7: (1, 1), 8: (0, 1)}.get(turn, (0, 0))
+    turned = np.where(flips, (width, height) - turned, turned)
+    if not outside(turned, width, height).any():
+        return turned, ", turned as its EXIF says"
+    far = outside(points, width, height)
+    x, y = points[far][0]
+    raise DataError(
+        f"{far.sum()} of {len(points)} points lie outside its {width} x {height} pixels, "
+        f"one at ({x:g}, {y:g})"
     )
 
 
-def empty_pictures(number: int, seed: int) -> Crowds:
-    """Pictures without anyone: flat colours, slopes of colour, noise and stripes. A counter that
-    never saw one counts people in them."""
-    rng, height, width = np.random.default_rng(seed), 768, 1152
-    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j][..., None]
-    pictures = []
-    for i in range(number):
-        a, b, c = rng.uniform(0, 255, (3, 3))
-        flat = np.broadcast_to(a, (height, width, 3))
-        slope = a + (b - a) * x + (c - a) * y
-        noise = a + rng.normal(0, rng.uniform(5, 90), (height, width, rng.choice((1, 3))))
-        stripes = np.where(
-            np.sin(rng.uniform(20, 400) * (x * rng.uniform(-1, 1) + y * rng.uniform(-1, 1))) > 0,
-            a,
-            b,
-        )
-        pictures.append((flat, slope, noise, stripes)[i % 4].clip(0, 255).astype(np.uint8))
-    return Crowds(pictures, [np.empty((0, 2))] * number, [f"empty/{i}" for i in range(number)])
+def outside(points: np.ndarray, width: int, height: int) -> np.ndarray:
+    """(N,) which points lie more than MARGIN pixels outside a picture."""
+    return ((points < -MARGIN) | (points > np.array((width, height)) + MARGIN)).any(axis=1)

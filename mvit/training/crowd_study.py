@@ -191,7 +191,7 @@ def train(study: CrowdStudy) -> dict:
             "empty": study.empties,
             "validation": len(val),
             "test": len(test),
-            "unreadable": list(train_set.unreadable + test.unreadable),
+            "unreadable": list(train_set.left_out + test.left_out),
         },
         "recipe": asdict(study.recipe)
         | {"steps": tuned["step"], "seconds": round(tuned["seconds"]), "val_mae": tuned["val_mae"]},

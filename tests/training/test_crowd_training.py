@@ -100,8 +100,8 @@ def test_what_cannot_be_read_is_named_and_skipped(tmp_path):
     found = load_crowds(TASK, root, "train")["mine"]
     assert (
         len(found) == 1
-        and len(found.unreadable) == 1
-        and found.unreadable[0].startswith("p0.png: ")
+        and len(found.left_out) == 1
+        and found.left_out[0].startswith("train/p0.png: ")
     )
     (root / "train" / "p1.csv").write_text("nothing here")
     with pytest.raises(DataError, match="no N x 2 array"):
