@@ -116,7 +116,7 @@ def run_evaluate(args: argparse.Namespace) -> dict:
     """Accuracy of every exit on the test split, or the errors of a counter on each of its sets."""
     if args.task == "crowd":
         counted = crowd_study.evaluate(load(args), data_root(args.data), args.limit, args.seed)
-        return {"task": counted["task"], "backbone": args.backbone, "splits": counted["splits"]}
+        return {"task": args.task, "backbone": args.backbone} | counted
     card = weights.card_of(args.task, args.backbone)
     result = evaluate(load(args), data_root(args.data), card, limit=args.limit, seed=args.seed)
     names = ("n", "split", "left_out", "final", "exits")
@@ -250,8 +250,12 @@ def parser() -> argparse.ArgumentParser:
 def show(result: dict) -> None:
     """Print a result for people: scalars first, then each list as a table."""
     for key, value in result.items():
-        if isinstance(value, list) and value and isinstance(value[0], dict):
-            names = list(value[0])
+        if key == "splits":
+            for name, part in value.items():
+                print(f"{name}:")
+                show(part)
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            names = [n for n, v in value[0].items() if not isinstance(v, list)]
             print("  ".join(f"{n:>12}" for n in names))
             for row in value:
                 print("  ".join(f"{cell(row.get(n)):>12}" for n in names))

@@ -1,5 +1,5 @@
 """Data sets: pictures with labels, pictures with points."""
 
-from mvit.data.labelled import DataError
+from mvit.data.folders import DataError
 
 __all__ = ["DataError"]

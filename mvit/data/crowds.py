@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from mvit.data.labelled import DataError
+from mvit.data.folders import DataError, shown
 from mvit.data.layouts import LEAKED, Sample, samples
 from mvit.data.points import read_points, understand
 from mvit.data.tiles import Crowds, Tiles, empty_pictures, hold_out_crowds, random_square
 from mvit.images.files import bare_picture
-from mvit.images.reader import ImageError, read_image
+from mvit.images.reader import ImageError, picture_bytes, read_image
 from mvit.tasks import CrowdTask
 
 __all__ = [
@@ -95,8 +95,8 @@ def read_crowds(
             if sample.problem:
                 raise DataError(sample.problem)
             picture, points, how = read_sample(sample)
-        except (ImageError, DataError, OSError) as error:
-            left_out.append(f"{sample.picture.relative_to(root).as_posix()}: {error}")
+        except (ImageError, DataError) as error:
+            left_out.append(f"{shown(sample.picture.relative_to(root))}: {error}")
             continue
         stretched = task.stretch(picture)
         size = np.array(stretched.shape[1::-1])
@@ -125,7 +125,7 @@ def read_sample(sample: Sample) -> tuple[np.ndarray, np.ndarray, str]:
 
     Of several files the readable ones must agree. Raises ImageError, DataError.
     """
-    data = sample.picture.read_bytes()
+    data = picture_bytes(sample.picture)
     picture = read_image(data)
     height, width = picture.shape[:2]
     found, problems = [], []

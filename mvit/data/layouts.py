@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mvit.data.labelled import is_picture
+from mvit.data.folders import PICTURE_SUFFIXES, is_hidden, shown
 from mvit.data.points import POINT_SUFFIXES
 
 # Pictures of part A's test split that reappear in its train split under these numbers: never
@@ -56,8 +56,8 @@ def name_of(picture: Path, root: Path) -> str:
     path below it."""
     for part in reversed(picture.parts[-5:-1]):
         if found := PART.fullmatch(part):
-            return f"part_{found[1].upper()}/{picture.stem}"
-    return f"{root.name}/{picture.relative_to(root).with_suffix('').as_posix()}"
+            return shown(f"part_{found[1].upper()}/{picture.stem}")
+    return shown(Path(root.name) / picture.relative_to(root).with_suffix(""))
 
 
 def samples(root: Path) -> list[Sample]:
@@ -102,13 +102,13 @@ class Tree:
         self.near: dict[Path, list[Path]] = {}
         for place, folders, files in os.walk(root, followlinks=True):
             folder = Path(place)
-            folders[:] = sorted(f for f in folders if not f.startswith((".", "__MACOSX")))
+            folders[:] = sorted(f for f in folders if not is_hidden(f))
             self.children[folder] = [folder / f for f in folders]
-            for name in sorted(files):
+            for name in sorted(f for f in files if not is_hidden(f)):
                 file = folder / name
-                if is_picture(file):
+                if file.suffix.lower() in PICTURE_SUFFIXES:
                     self.pictures.append(file)
-                elif file.suffix.lower() in POINT_SUFFIXES and not name.startswith("."):
+                elif file.suffix.lower() in POINT_SUFFIXES:
                     for key in {file.stem, AFFIX.sub("", file.stem)}:
                         self.points[folder][key].append(file)
         self.crowded = {picture.parent for picture in self.pictures}

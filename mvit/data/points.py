@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from scipy.io import loadmat
 
-from mvit.data.labelled import DataError
+from mvit.data.folders import DataError
 from mvit.data.tables import DEFAULT, INDEX, Table, axis, read_table, words
 
 POINT_SUFFIXES = (".mat", ".npy", ".csv", ".tsv", ".txt")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mvit.data.labelled import DataError
+from mvit.data.folders import DataError
 
 NUMBER = re.compile(r"[+-]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)([eE][+-]?[0-9]+)?")
 MISSING = {"", "na", "n/a", "nan", "null", "none", "inf", "infinity"}

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import torch
 
-from mvit.data.labelled import DataError
+from mvit.data.folders import DataError
 from mvit.tasks import CrowdTask, tile_boxes
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import platform
+import sys
 from dataclasses import asdict, dataclass, field
 from functools import reduce
 from operator import add
@@ -15,9 +16,10 @@ import timm
 import torch
 from accelerate import Accelerator
 from timm.layers import resample_abs_pos_embed
+from tqdm import tqdm
 
 from mvit.bundles import weights
-from mvit.data.crowds import Crowds, empty_pictures, hold_out_crowds, load_crowds
+from mvit.data.crowds import Crowds, empty_pictures, hold_out_crowds, load_crowds, splits_in
 from mvit.data.labelled import DataError
 from mvit.evaluation.counts import count, save_counts, summary, unusual
 from mvit.models.backbone import Backbone
@@ -87,9 +89,9 @@ def splits(study: CrowdStudy) -> tuple[Crowds, Crowds, Crowds]:
     """
     seed = study.recipe.seed
     train = load_crowds(study.task, study.data, "train")
-    try:
+    if "test" in splits_in(study.data):
         test = load_crowds(study.task, study.data, "test")
-    except DataError:
+    else:
         cut = {name: hold_out_crowds(crowds, 0.2, seed + 1) for name, crowds in train.items()}
         train, test = {n: c[0] for n, c in cut.items()}, {n: c[1] for n, c in cut.items()}
     pairs = [
@@ -152,6 +154,9 @@ def train(study: CrowdStudy) -> dict:
     torch.manual_seed(study.recipe.seed)
     accelerator = Accelerator(cpu=study.device == "cpu", mixed_precision=study.precision)
     train_set, val, test = splits(study)
+    left_out = list(dict.fromkeys(train_set.left_out + test.left_out))
+    for line in left_out:
+        tqdm.write(f"left out: {line}", file=sys.stderr)
     backbone = starting_counter(study)
     tuned = fine_tune_counter(
         backbone,
@@ -191,8 +196,9 @@ def train(study: CrowdStudy) -> dict:
             "empty": study.empties,
             "validation": len(val),
             "test": len(test),
-            "unreadable": list(train_set.left_out + test.left_out),
+            "unreadable": left_out,
         },
+        "understood": list(dict.fromkeys(train_set.understood + test.understood)),
         "recipe": asdict(study.recipe)
         | {"steps": tuned["step"], "seconds": round(tuned["seconds"]), "val_mae": tuned["val_mae"]},
         "exit_recipe": asdict(study.exits)
@@ -217,8 +223,8 @@ def train(study: CrowdStudy) -> dict:
 def evaluate(
     model: MultiExitViT, data: Path, limit: int | None = None, seed: int = 0, precision: str = "no"
 ) -> dict:
-    """Measure every exit on each official test split: {"task", "splits": {name: {"n", "final",
-    "exits"}}}. Raises DataError."""
+    """Measure every exit on each test split: {"task", "splits": {name: {"n", "final", "exits"}},
+    "understood": what was read and how, "left_out": "file: reason" lines}. Raises DataError."""
     sets = load_crowds(model.task, data, "test")
     accelerator = Accelerator(cpu=model.device.type == "cpu", mixed_precision=precision)
     return {
@@ -227,6 +233,8 @@ def evaluate(
             name: measured_split(model, sample(crowds, limit, seed), accelerator)
             for name, crowds in sets.items()
         },
+        "understood": [line for crowds in sets.values() for line in crowds.understood],
+        "left_out": [line for crowds in sets.values() for line in crowds.left_out],
     }
 
 
