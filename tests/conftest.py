@@ -5,9 +5,12 @@ import hashlib
 import json
 import shutil
 import sys
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
+from streamlit.components.v2 import manifest_scanner
 from streamlit.runtime.pages_manager import PagesManager
 
 # so that a bare `pytest` finds mvit and pages too
@@ -18,11 +21,14 @@ from bundles import save_bundle  # noqa: E402
 from mvit.bundles import weights  # noqa: E402
 from mvit.tasks import CIFAR10_LABELS, Task  # noqa: E402
 
+# Every AppTest searches all installed packages for components, for half a second: once is enough.
+manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
+
 
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory) -> Path:
     """A weights folder with a small untrained CIFAR-10 bundle (64 px input); read only, see
-    tiny_weights."""
+    tiny_weights and own_weights."""
     folder = tmp_path_factory.mktemp("weights")
     save_bundle(folder, Task("cifar10", CIFAR10_LABELS, native_px=32, input_px=64))
     return folder
@@ -42,11 +48,25 @@ def _navigated(monkeypatch):
 
 
 @pytest.fixture
-def tiny_weights(tiny_bundle, tmp_path, monkeypatch) -> Path:
+def tiny_weights(tiny_bundle, monkeypatch) -> Iterator[Path]:
+    """The small bundle, in force as MVIT_WEIGHTS; all tests share it, so that it is loaded once.
+    One that writes there takes own_weights."""
+    before = stamps(tiny_bundle)
+    monkeypatch.setenv("MVIT_WEIGHTS", str(tiny_bundle))
+    yield tiny_bundle
+    assert stamps(tiny_bundle) == before, "this test changed the shared bundle: use own_weights"
+
+
+def stamps(folder: Path) -> dict[Path, tuple[int, int]]:
+    """When each file of a folder was last written, and how large it is."""
+    return {file: (file.stat().st_mtime_ns, file.stat().st_size) for file in folder.rglob("*")}
+
+
+@pytest.fixture
+def own_weights(tiny_bundle, tmp_path, monkeypatch) -> Path:
     """This test's own copy of the small bundle, in force as MVIT_WEIGHTS; the test may damage
     it."""
-    folder = tmp_path / "weights"
-    shutil.copytree(tiny_bundle, folder)
+    folder = shutil.copytree(tiny_bundle, tmp_path / "weights")
     monkeypatch.setenv("MVIT_WEIGHTS", str(folder))
     return folder
 

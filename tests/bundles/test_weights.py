@@ -22,8 +22,8 @@ HEAD = "heads/mlp.safetensors"
 
 
 @pytest.fixture
-def bundle(tiny_weights) -> Path:
-    return tiny_weights / "cifar10" / BACKBONE
+def bundle(own_weights) -> Path:
+    return own_weights / "cifar10" / BACKBONE
 
 
 def edit_card(bundle: Path, **changes) -> None:
@@ -178,8 +178,8 @@ def test_another_tasks_head_is_refused(bundle, reseal):
         mvit.load("cifar10")
 
 
-def test_another_tasks_bundle_is_refused(tiny_weights, bundle):
-    shutil.copytree(bundle, tiny_weights / "cifar100" / BACKBONE)
+def test_another_tasks_bundle_is_refused(own_weights, bundle):
+    shutil.copytree(bundle, own_weights / "cifar100" / BACKBONE)
     with pytest.raises(
         WeightsError, match="card.json refused: it is the card of task 'cifar10', not 'cifar100'"
     ):
@@ -256,11 +256,11 @@ def test_a_card_is_written_whole_or_not_at_all(bundle, monkeypatch):
     assert (bundle / "card.json").read_text() == before
 
 
-def test_verify_tells_the_good_from_the_bad_and_never_raises(tiny_weights, bundle):
-    shutil.copytree(bundle, tiny_weights / "cifar10" / "spoilt")
-    flip(tiny_weights / "cifar10" / "spoilt" / HEAD)
-    shutil.copytree(bundle, tiny_weights / "cifar10" / "wrong")
-    edit_card(tiny_weights / "cifar10" / "wrong", task={"name": 3})
+def test_verify_tells_the_good_from_the_bad_and_never_raises(own_weights, bundle):
+    shutil.copytree(bundle, own_weights / "cifar10" / "spoilt")
+    flip(own_weights / "cifar10" / "spoilt" / HEAD)
+    shutil.copytree(bundle, own_weights / "cifar10" / "wrong")
+    edit_card(own_weights / "cifar10" / "wrong", task={"name": 3})
     found = {b["backbone"]: b for b in weights.verify()}
     assert found[BACKBONE] == {"task": "cifar10", "backbone": BACKBONE, "ok": True, "reason": None}
     assert not found["spoilt"]["ok"] and "mlp.safetensors" in found["spoilt"]["reason"]

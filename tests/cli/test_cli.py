@@ -108,8 +108,8 @@ def test_trace(tiny_weights, photo, command):
         )
 
 
-def test_trace_of_one_head_reads_and_runs_that_head_alone(tiny_weights, photo, command):
-    (tiny_weights / "cifar10" / BACKBONE / "heads" / "mlp.safetensors").write_bytes(b"damaged")
+def test_trace_of_one_head_reads_and_runs_that_head_alone(own_weights, photo, command):
+    (own_weights / "cifar10" / BACKBONE / "heads" / "mlp.safetensors").write_bytes(b"damaged")
     assert {e["head"] for e in command("trace", photo, "--head", "resmlp")["exits"]} == {"resmlp"}
 
 
@@ -179,13 +179,13 @@ def test_evaluate_takes_a_seeded_sample_and_the_data_folder_from_the_environment
     )
 
 
-def test_verify(tiny_weights, command, capsys):
+def test_verify(own_weights, command, capsys):
     assert command("verify") == {
         "root": "weights",
         "ok": True,
         "bundles": [{"task": "cifar10", "backbone": BACKBONE, "ok": True, "reason": None}],
     }
-    file = tiny_weights / "cifar10" / BACKBONE / "heads" / "mlp.safetensors"
+    file = own_weights / "cifar10" / BACKBONE / "heads" / "mlp.safetensors"
     file.write_bytes(file.read_bytes()[:-1])
     assert cli.main(["verify", "--json"]) == 2
     out, err = capsys.readouterr()

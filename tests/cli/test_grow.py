@@ -151,7 +151,7 @@ def test_a_damaged_or_missing_shard_is_refused_by_name(grown, tmp_path, monkeypa
         mvit.load("cifar10", WIDE, heads=[])
 
 
-def test_one_head_elsewhere_and_never_over_something(tiny_weights, tmp_path, command, capsys):
+def test_one_head_elsewhere_and_never_over_something(own_weights, tmp_path, command, capsys):
     out = tmp_path / "elsewhere"
     said, _ = command("grow", "--to", WIDE, "--head", "mlp", "--out", out)
     assert said["heads"] == ["mlp"] and said["folder"] == str(out)

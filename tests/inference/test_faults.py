@@ -68,22 +68,22 @@ def test_an_error_in_the_worker_of_an_interrupted_run_is_said_and_the_next_run_i
 
 
 @pytest.mark.parametrize("lost", ["backbone.safetensors", "card.json", "heads"])
-def test_weights_deleted_while_running_are_named_and_their_return_is_noticed(lost, tiny_weights):
+def test_weights_deleted_while_running_are_named_and_their_return_is_noticed(lost, own_weights):
     app = works(open_app())
-    file = tiny_weights / "cifar10" / BACKBONE / lost
-    file.rename(tiny_weights / "away")
+    file = own_weights / "cifar10" / BACKBONE / lost
+    file.rename(own_weights / "away")
     app.run()
     assert not app.exception and len(app.error) == 1
     assert app.error[0].value and (
         lost in app.error[0].value or "no weights" in app.error[0].value.lower()
     )
-    (tiny_weights / "away").rename(file)
+    (own_weights / "away").rename(file)
     works(app)
 
 
-def test_one_deleted_head_is_named_and_the_rest_serves(tiny_weights):
+def test_one_deleted_head_is_named_and_the_rest_serves(own_weights):
     app = works(open_app())
-    (tiny_weights / "cifar10" / BACKBONE / "heads" / "resmlp.safetensors").unlink()
+    (own_weights / "cifar10" / BACKBONE / "heads" / "resmlp.safetensors").unlink()
     works(app)
     assert (
         "resmlp.safetensors" in app.warning[0].value
@@ -115,7 +115,7 @@ def disk_is_full() -> None:
 
 @pytest.mark.parametrize("format", ["pt2", pytest.param("onnx", marks=pytest.mark.slow)])
 def test_a_disk_that_fills_up_during_export_is_one_sentence_and_leaves_no_half_file(
-    format, tiny_weights, tmp_path
+    format, own_weights, tmp_path
 ):
     if format == "onnx":
         pytest.importorskip(

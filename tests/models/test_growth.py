@@ -273,28 +273,28 @@ def test_its_card_tells_the_same_accuracies_and_its_own_macs(tiny_weights, base_
     assert weights.folder("cifar10", BASE) == weights.folder("cifar10", BACKBONE)
 
 
-def test_a_bundle_of_its_own_comes_first(tiny_weights):
-    shutil.copytree(tiny_weights / "cifar10" / BACKBONE, tiny_weights / "cifar10" / BASE)
+def test_a_bundle_of_its_own_comes_first(own_weights):
+    shutil.copytree(own_weights / "cifar10" / BACKBONE, own_weights / "cifar10" / BASE)
     assert weights.offers() == weights.bundles() and weights.source("cifar10", BASE) is None
     assert mvit.load("cifar10", BASE, device="cpu", heads=[]).grown_from is None
 
 
-def test_damaged_weights_are_refused_by_name_for_the_grown_one_too(tiny_weights):
-    (tiny_weights / "cifar10" / BACKBONE / "heads" / "mlp.safetensors").write_bytes(b"")
+def test_damaged_weights_are_refused_by_name_for_the_grown_one_too(own_weights):
+    (own_weights / "cifar10" / BACKBONE / "heads" / "mlp.safetensors").write_bytes(b"")
     with pytest.raises(WeightsError, match="mlp.safetensors refused"):
         mvit.load("cifar10", BASE, device="cpu")
-    (tiny_weights / "cifar10" / BACKBONE / "card.json").write_text("{")
+    (own_weights / "cifar10" / BACKBONE / "card.json").write_text("{")
     assert weights.offers() == weights.bundles()
     with pytest.raises(WeightsError, match=f"no weights for cifar10/{BASE}"):
         mvit.load("cifar10", BASE, device="cpu")
 
 
 @pytest.mark.parametrize(("regressor", "offered"), [("token", True), ("gap", False)])
-def test_a_counter_is_offered_grown_if_its_regressor_can(regressor, offered, tiny_weights):
-    save_bundle(tiny_weights, CrowdTask("people", input_px=64, native_px=64, regressor=regressor))
-    card = weights.read_card(tiny_weights / "people" / BACKBONE)
+def test_a_counter_is_offered_grown_if_its_regressor_can(regressor, offered, own_weights):
+    save_bundle(own_weights, CrowdTask("people", input_px=64, native_px=64, regressor=regressor))
+    card = weights.read_card(own_weights / "people" / BACKBONE)
     card["splits"] = {"part_A": {"exits": card["exits"], "final": card["final"]}}
-    weights.write_card(tiny_weights / "people" / BACKBONE, card)
+    weights.write_card(own_weights / "people" / BACKBONE, card)
     assert (("people", BASE) in weights.offers()) == offered
     if offered:
         own = weights.card_of("people", BASE)

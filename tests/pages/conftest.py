@@ -1,17 +1,21 @@
-"""Fixtures of the page tests: example pictures, and a small counter."""
+"""Fixtures of the page tests: example pictures, recorded predictions, and a small counter."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from bundles import save_bundle
 from PIL import Image
+from recorded import record
 from visit import open_app, png
 
 from mvit.evaluation.counts import Counts, save_counts
+from mvit.evaluation.predictions import Predictions
 from mvit.scenes.drawing import render
 from mvit.tasks import CrowdTask
-from pages.parts import pictures
+from pages.parts import models, pictures
 
 
 @pytest.fixture
@@ -27,7 +31,37 @@ def examples(tmp_path_factory, monkeypatch):
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(autouse=True)
+def _nothing_measured_yet(monkeypatch):
+    """The model stays loaded from test to test; what an earlier test measured with it is
+    forgotten."""
+    load, seen = models.load, []
+
+    def fresh(*choice):
+        bundle = load(*choice)
+        if not any(bundle is known for known in seen):
+            seen.append(bundle)
+            bundle.runs.clear()
+        return bundle
+
+    monkeypatch.setattr(models, "load", fresh)
+
+
+@pytest.fixture(scope="session")
+def recorded_bundle(tiny_bundle, tmp_path_factory) -> tuple[Path, dict[str, Predictions]]:
+    """A weights folder with the small bundle and made-up recorded predictions, and these."""
+    folder = shutil.copytree(tiny_bundle, tmp_path_factory.mktemp("recorded") / "weights")
+    return folder, record(folder)
+
+
+@pytest.fixture
+def recorded(recorded_bundle, monkeypatch) -> dict[str, Predictions]:
+    """The recorded predictions of each split; their bundle is in force, shared and read only."""
+    monkeypatch.setenv("MVIT_WEIGHTS", str(recorded_bundle[0]))
+    return recorded_bundle[1]
+
+
+@pytest.fixture(scope="session")
 def counter(tmp_path_factory):
     """A weights folder with a small untrained counter beside no other bundle, and recorded
     counts."""
@@ -55,3 +89,12 @@ def lab(counter, tmp_path, monkeypatch):
     monkeypatch.setattr(pictures, "FOLDER", tmp_path)
     monkeypatch.setenv("MVIT_WEIGHTS", str(counter))
     return lambda **link: open_app("crowd", **link)
+
+
+@pytest.fixture
+def with_counter(counter, tiny_bundle, tmp_path, monkeypatch) -> None:
+    """The small bundle and the small counter, both in force."""
+    for folder in (counter, tiny_bundle):
+        for task in folder.iterdir():
+            (tmp_path / task.name).symlink_to(task)
+    monkeypatch.setenv("MVIT_WEIGHTS", str(tmp_path))

@@ -177,11 +177,11 @@ def test_models_page_shows_the_card(tiny_weights):
     )
 
 
-def test_verify_button_tells_intact_from_damaged(tiny_weights):
+def test_verify_button_tells_intact_from_damaged(own_weights):
     app = well(open_app("models"))
     app.button(key="verify").click().run()
     assert len(app.success) == 1 and "intact" in app.success[0].value
-    spoil(tiny_weights / "cifar10" / BACKBONE / "heads" / "mlp.safetensors")
+    spoil(own_weights / "cifar10" / BACKBONE / "heads" / "mlp.safetensors")
     app.button(key="verify").click().run()
     assert not app.success and "mlp.safetensors" in app.error[0].value
 
@@ -200,16 +200,16 @@ def test_no_weights_at_all_is_explained(page, tmp_path, monkeypatch):
     assert app.title
 
 
-def test_a_damaged_head_is_named_and_the_others_work(tiny_weights):
-    spoil(tiny_weights / "cifar10" / BACKBONE / "heads" / "resmlp.safetensors")
+def test_a_damaged_head_is_named_and_the_others_work(own_weights):
+    spoil(own_weights / "cifar10" / BACKBONE / "heads" / "resmlp.safetensors")
     app = well(open_app())
     assert "resmlp.safetensors" in app.warning[0].value and "sha256" in app.warning[0].value
     assert app.pills(key="head").options == ["mlp", "cnn_ignore"] and rows(app)
 
 
-def test_a_damaged_backbone_is_named_and_another_model_offered(tiny_weights):
-    save_bundle(tiny_weights, Task("cifar100", CIFAR100_LABELS, native_px=32, input_px=64))
-    spoil(tiny_weights / "cifar10" / BACKBONE / "backbone.safetensors")
+def test_a_damaged_backbone_is_named_and_another_model_offered(own_weights):
+    save_bundle(own_weights, Task("cifar100", CIFAR100_LABELS, native_px=32, input_px=64))
+    spoil(own_weights / "cifar10" / BACKBONE / "backbone.safetensors")
     app = open_app()
     assert not app.exception and "backbone.safetensors" in app.error[0].value
     assert any(f"cifar100/{BACKBONE}" in m.value for m in app.markdown)
@@ -218,8 +218,8 @@ def test_a_damaged_backbone_is_named_and_another_model_offered(tiny_weights):
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}"])
-def test_a_damaged_card_is_refused_kindly_on_every_page(text, tiny_weights):
-    (tiny_weights / "cifar10" / BACKBONE / "card.json").write_text(text)
+def test_a_damaged_card_is_refused_kindly_on_every_page(text, own_weights):
+    (own_weights / "cifar10" / BACKBONE / "card.json").write_text(text)
     for page in (None, "models"):
         app = open_app(page)
         assert not app.exception and "card.json" in app.error[0].value

@@ -2,7 +2,6 @@
 answers."""
 
 import pytest
-from recorded import record
 from visit import charts, metric, open_app, well
 
 STATIC, ANYTIME = "static backbone: in time", "anytime exits: in time"
@@ -12,8 +11,7 @@ def share(app, label: str) -> float:
     return float(metric(app, label).split("\u00a0")[0])
 
 
-def test_first_load_compares_three_ways_and_the_split(tiny_weights):
-    record(tiny_weights)
+def test_first_load_compares_three_ways_and_the_split(recorded):
     app = well(open_app("budget"))
     assert app.title[0].value == "Moving budget" and charts(app) == 4 and not app.info
     assert share(app, ANYTIME) >= share(app, STATIC)
@@ -25,16 +23,14 @@ def test_first_load_compares_three_ways_and_the_split(tiny_weights):
     )
 
 
-def test_plenty_of_time_answers_everything_and_none_answers_nothing(tiny_weights):
-    record(tiny_weights)
+def test_plenty_of_time_answers_everything_and_none_answers_nothing(recorded):
     rich = well(open_app("budget", low="250", high="300", budget="steps", exits="practical"))
     assert share(rich, STATIC) == 100
     poor = well(open_app("budget", low="5", high="5", budget="steps"))
     assert share(poor, STATIC) == 0
 
 
-def test_a_link_restores_the_view(tiny_weights):
-    record(tiny_weights)
+def test_a_link_restores_the_view(recorded):
     asked = {
         "head": "resmlp",
         "budget": "random walk",
@@ -67,8 +63,7 @@ def test_a_link_restores_the_view(tiny_weights):
     )
 
 
-def test_illegal_links_are_mended_and_said(tiny_weights):
-    record(tiny_weights)
+def test_illegal_links_are_mended_and_said(recorded):
     app = well(
         open_app(
             "budget",
@@ -91,8 +86,7 @@ def test_illegal_links_are_mended_and_said(tiny_weights):
     )
 
 
-def test_a_good_trace_is_used_and_a_bad_one_keeps_it(tiny_weights):
-    record(tiny_weights)
+def test_a_good_trace_is_used_and_a_bad_one_keeps_it(recorded):
     app = well(open_app("budget", budget="your own trace"))
     well(
         app.file_uploader[0]
@@ -110,8 +104,7 @@ def test_a_good_trace_is_used_and_a_bad_one_keeps_it(tiny_weights):
     assert share(app, STATIC) == 50 and charts(app) == 4
 
 
-def test_a_bad_first_trace_shows_steps(tiny_weights):
-    record(tiny_weights)
+def test_a_bad_first_trace_shows_steps(recorded):
     app = well(open_app("budget", budget="your own trace"))
     app.file_uploader[0].set_value(("t.csv", b"\xff\xfe\x00\x01", "text/csv")).run()
     assert not app.exception and "steps are shown" in app.error[0].value and charts(app) == 4

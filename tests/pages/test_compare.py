@@ -95,7 +95,7 @@ def test_every_way_of_looking_works(method, tiny_weights):
 
 
 @pytest.fixture
-def table(tiny_weights, examples) -> pd.DataFrame:  # noqa: F811
+def table(tiny_weights, examples) -> pd.DataFrame:
     model = models.load("cifar10", BACKBONE, "cpu").model
     trace = model.trace(np.zeros((8, 8, 3), np.uint8))
     return charts_compare.comparison(

@@ -6,11 +6,10 @@ import re
 
 import pytest
 from bundles import BACKBONE, HEADS, save_bundle
-from recorded import record
 from visit import metric, open_app, png, well
 
 from mvit.evaluation import lesson
-from mvit.tasks import CIFAR100_LABELS, TASKS, Task
+from mvit.tasks import CIFAR100_LABELS, Task
 from pages.parts import models
 from pages.parts.lesson.steps import STEPS
 from pages.parts.pictures import _picture
@@ -54,8 +53,7 @@ def model():
     return models.load("cifar10", BACKBONE, "cpu").model
 
 
-def test_every_step_waits_for_a_guess_and_then_tells(tiny_weights):
-    record(tiny_weights)
+def test_every_step_waits_for_a_guess_and_then_tells(recorded):
     app = at("patches")
     for n, step in enumerate(STEPS, 1):
         assert app.header[0].value == step.title and widget(app) is not None, step.name
@@ -76,8 +74,8 @@ def test_every_step_waits_for_a_guess_and_then_tells(tiny_weights):
     assert len(app.get("download_button")) == 2
 
 
-def test_answers_come_from_the_network_the_card_and_the_records(tiny_weights):
-    test = record(tiny_weights)["test"]
+def test_answers_come_from_the_network_the_card_and_the_records(recorded):
+    test = recorded["test"]
     pixels = _picture(png(0), "", None, "").pixels
     first = next(iter(model().run(pixels, [(1, "mlp")])))
     app = guess(at("first", head="mlp"), first.label)
@@ -199,16 +197,15 @@ def test_without_records_a_step_is_passed_over_kindly(tiny_weights):
     assert widget(app) is not None
 
 
-def test_the_threshold_can_be_tried_after_the_answer(tiny_weights):
-    record(tiny_weights)
+def test_the_threshold_can_be_tried_after_the_answer(recorded):
     app = guess(at("rule"))
     before = metric(app, "Leave early")
     well(app.slider(key="threshold").set_value(0.3).run())
     assert metric(app, "Leave early") != before and kept(app, "rule")["finding"] in said(app)[0]
 
 
-def test_many_classes_become_a_few_choices_with_the_answer_among_them(tiny_weights):
-    save_bundle(tiny_weights, Task("cifar100", CIFAR100_LABELS, native_px=32, input_px=64))
+def test_many_classes_become_a_few_choices_with_the_answer_among_them(own_weights):
+    save_bundle(own_weights, Task("cifar100", CIFAR100_LABELS, native_px=32, input_px=64))
     app = at("first", task="CIFAR-100")
     options = widget(app).options
     assert 4 < len(options) < 12
@@ -216,8 +213,7 @@ def test_many_classes_become_a_few_choices_with_the_answer_among_them(tiny_weigh
     assert kept(app, "first")["answer"] in options
 
 
-def test_a_task_that_counts_is_sent_to_one_with_classes(tiny_weights):
-    save_bundle(tiny_weights, TASKS["crowd"])
+def test_a_task_that_counts_is_sent_to_one_with_classes(with_counter):
     app = well(open_app("lesson", task="Crowd counting", step="3"))
     assert (
         len(app.info) == 1

@@ -40,8 +40,8 @@ def test_the_paper_is_quoted_beside_ours_and_the_differences_are_said(tiny_weigh
     assert "ViT-B/16 with 86 M" in words and "M." in words and "Table I" in words
 
 
-def test_cifar100_has_its_own_number(tiny_weights):
-    save_bundle(tiny_weights, Task("cifar100", CIFAR100_LABELS, native_px=32, input_px=64))
+def test_cifar100_has_its_own_number(own_weights):
+    save_bundle(own_weights, Task("cifar100", CIFAR100_LABELS, native_px=32, input_px=64))
     app = well(open_app("paper", task="CIFAR-100"))
     beside = next(d.value for d in app.dataframe if "paper" in d.value.columns)
     assert beside.paper.tolist() == [0.9124]
@@ -75,9 +75,9 @@ def test_illegal_links_are_mended_and_said(tiny_weights):
     )
 
 
-def test_a_card_without_accuracies_is_explained(tiny_weights, reseal):
-    folder = tiny_weights / "cifar10" / BACKBONE
-    card = card_of(tiny_weights)
+def test_a_card_without_accuracies_is_explained(own_weights, reseal):
+    folder = own_weights / "cifar10" / BACKBONE
+    card = card_of(own_weights)
     card["exits"] = [{k: v for k, v in e.items() if k != "accuracy"} for e in card["exits"]]
     (folder / "card.json").write_text(json.dumps(card))
     app = well(open_app("paper"))
@@ -146,8 +146,8 @@ def write_table1(weights: Path, changes: tuple[float, float]) -> None:
     (weights / "cifar10" / BACKBONE / paper.TABLE1).write_text(json.dumps(found))
 
 
-def test_table_one_is_drawn_and_the_paper_s_questions_answered(tiny_weights):
-    write_table1(tiny_weights, (-3.0, 0.0))
+def test_table_one_is_drawn_and_the_paper_s_questions_answered(own_weights):
+    write_table1(own_weights, (-3.0, 0.0))
     app = well(open_app("paper"))
     assert charts(app) == 4 and "9,600 pictures of 96 × 96" in text(app)
     words = text(app)
@@ -163,8 +163,8 @@ def test_table_one_is_drawn_and_the_paper_s_questions_answered(tiny_weights):
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"rows": []}', '{"rows": 3, "plain": {}}'])
-def test_a_damaged_table_one_leaves_the_page_standing(content, tiny_weights):
-    (tiny_weights / "cifar10" / BACKBONE / paper.TABLE1).write_text(content)
+def test_a_damaged_table_one_leaves_the_page_standing(content, own_weights):
+    (own_weights / "cifar10" / BACKBONE / paper.TABLE1).write_text(content)
     app = well(open_app("paper"))
     assert charts(app) == 2 and "was not measured" in text(app)
 

@@ -186,7 +186,7 @@ def test_the_shared_model_itself_is_safe_for_threads():
     assert together == alone
 
 
-def test_visitors_who_come_at_once_share_one_copy_of_the_model(tiny_weights, monkeypatch):
+def test_visitors_who_come_at_once_share_one_copy_of_the_model(own_weights, monkeypatch):
     loads, load = [], models.weights.load
 
     def counted(*args, **options):

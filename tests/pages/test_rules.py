@@ -2,16 +2,14 @@
 answers."""
 
 import pytest
-from bundles import BACKBONE, save_bundle
+from bundles import BACKBONE
 from recorded import record
 from visit import charts, metric, open_app, well
 
 from mvit.policies.rules import choose_threshold
-from mvit.tasks import TASKS
 
 
-def test_first_load_shows_the_rule_that_validation_chose(tiny_weights):
-    record(tiny_weights)
+def test_first_load_shows_the_rule_that_validation_chose(recorded):
     app = well(open_app("rules"))
     assert app.title[0].value == "Stop rules" and charts(app) == 6 and not app.info
     assert metric(app, "Right").endswith("%") and metric(app, "Average MACs")
@@ -25,10 +23,9 @@ def test_first_load_shows_the_rule_that_validation_chose(tiny_weights):
     )
 
 
-def test_the_marked_threshold_was_chosen_on_validation_only(tiny_weights):
-    splits = record(tiny_weights)
+def test_the_marked_threshold_was_chosen_on_validation_only(recorded):
     app = well(open_app("rules", head="mlp", exits="all", drop="1.0"))
-    val = splits["val"].of_head("mlp")
+    val = recorded["val"].of_head("mlp")
     from mvit import load
     from mvit.policies.plans import costs
 
@@ -38,8 +35,7 @@ def test_the_marked_threshold_was_chosen_on_validation_only(tiny_weights):
     assert float(metric(app, "Validation's choice")) == pytest.approx(chosen, abs=0.002)
 
 
-def test_moving_the_threshold_trades_accuracy_for_work(tiny_weights):
-    record(tiny_weights)
+def test_moving_the_threshold_trades_accuracy_for_work(recorded):
     app = well(open_app("rules", threshold="1.0", exits="all"))
     everything = metric(app, "Right")
     assert float(everything.split("\u00a0")[0]) > 90
@@ -61,8 +57,7 @@ LINKS = [
 
 
 @pytest.mark.parametrize(("rule", "key", "value"), LINKS)
-def test_every_rule_opens_from_a_link(rule, key, value, tiny_weights):
-    record(tiny_weights)
+def test_every_rule_opens_from_a_link(rule, key, value, recorded):
     app = well(
         open_app(
             "rules",
@@ -85,8 +80,7 @@ def test_every_rule_opens_from_a_link(rule, key, value, tiny_weights):
     assert not app.info and charts(app) == 6
 
 
-def test_illegal_links_are_mended_and_said(tiny_weights):
-    record(tiny_weights)
+def test_illegal_links_are_mended_and_said(recorded):
     app = well(
         open_app(
             "rules",
@@ -113,8 +107,7 @@ def test_illegal_links_are_mended_and_said(tiny_weights):
     assert app.slider(key="threshold").value == 1.0 and charts(app) == 6
 
 
-def test_hidden_controls_keep_their_values(tiny_weights):
-    record(tiny_weights)
+def test_hidden_controls_keep_their_values(recorded):
     app = well(open_app("rules", hide="threshold,rule,take,export", rule="margin", margin="0.5"))
     assert (
         "rule" not in [p.key for p in app.pills]
@@ -123,8 +116,7 @@ def test_hidden_controls_keep_their_values(tiny_weights):
     )
 
 
-def test_an_untouched_slider_follows_validation(tiny_weights):
-    record(tiny_weights)
+def test_an_untouched_slider_follows_validation(recorded):
     app = well(open_app("rules"))
     well(app.select_slider(key="drop").set_value(5.0).run())
     assert float(app.slider(key="threshold").value) == pytest.approx(
@@ -134,10 +126,10 @@ def test_an_untouched_slider_follows_validation(tiny_weights):
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut"])
-def test_without_predictions_the_card_still_speaks(damage, tiny_weights):
+def test_without_predictions_the_card_still_speaks(damage, own_weights):
     if damage == "cut":
-        record(tiny_weights)
-        file = tiny_weights / "cifar10" / BACKBONE / "predictions.safetensors"
+        record(own_weights)
+        file = own_weights / "cifar10" / BACKBONE / "predictions.safetensors"
         file.write_bytes(file.read_bytes()[:500])
     app = well(open_app("rules"))
     assert len(app.info) == 1 and "answers" in app.info[0].value
@@ -145,21 +137,18 @@ def test_without_predictions_the_card_still_speaks(damage, tiny_weights):
 
 
 @pytest.mark.parametrize("page", ["rules", "budget"])
-def test_a_task_that_counts_is_explained_not_replayed(page, tiny_weights):
-    save_bundle(tiny_weights, TASKS["crowd"])
+def test_a_task_that_counts_is_explained_not_replayed(page, with_counter):
     app = well(open_app(page, task="Crowd counting"))
     assert len(app.info) == 1 and "Crowd counting" in app.info[0].value and charts(app) == 0
 
 
-def test_few_exits_run_by_default_and_are_named(tiny_weights):
-    record(tiny_weights)
+def test_few_exits_run_by_default_and_are_named(recorded):
     app = well(open_app("rules"))
     named = next(c.value for c in app.caption if c.value.startswith("Exits that run"))
     assert named.count("layer") <= 4 and named.endswith("final.")
 
 
-def test_difficulty_and_trust_look_at_every_exit_whatever_runs(tiny_weights):
-    record(tiny_weights)
+def test_difficulty_and_trust_look_at_every_exit_whatever_runs(recorded):
 
     def groups(exits):
         app = well(open_app("rules", exits=exits, whose="exit 4"))

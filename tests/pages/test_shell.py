@@ -12,11 +12,11 @@ from pages.parts import link, models
 from pages.parts.provenance import run_record
 
 
-def test_new_weights_are_read_anew(tiny_weights):
+def test_new_weights_are_read_anew(own_weights):
     before = models.load("cifar10", BACKBONE, "cpu")
     assert models.load("cifar10", BACKBONE, "cpu") is before
     save_bundle(
-        tiny_weights, Task("cifar10", before.model.task.labels, native_px=32, input_px=64), seed=1
+        own_weights, Task("cifar10", before.model.task.labels, native_px=32, input_px=64), seed=1
     )
     assert models.load("cifar10", BACKBONE, "cpu") is not before
 

@@ -27,7 +27,7 @@ def probed(monkeypatch) -> list[str]:
     return asked
 
 
-def test_the_number_format_is_probed_shown_and_can_be_overridden(probed, tiny_weights):
+def test_the_number_format_is_probed_shown_and_can_be_overridden(probed, own_weights):
     app = well(open_app("watch"))
     assert probed == ["auto"] and any("CPU, bfloat16" in m.value for m in app.markdown)
     assert any("**bfloat16**: 2.00 times faster" in c.value for c in app.sidebar.caption)
