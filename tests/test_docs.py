@@ -67,13 +67,14 @@ def strings(tree: ast.AST) -> set[str]:
 def page_keys() -> dict[str, set[str]]:
     """The query keys that each page reads, with those of its parts and of the shell."""
     found = {page.stem: keys(page) for page in (ROOT / "pages").glob("*.py")}
-    shared = {part.stem: keys(part) for part in (ROOT / "pages" / "parts").glob("*.py")}
+    parts = ROOT / "pages" / "parts"
+    shared = {part.stem: keys(part) for part in parts.glob("*.py")}
+    shared |= {room.name: set().union(*map(keys, room.glob("*.py"))) for room in parts.iterdir()}
     shell = {"page", "hide", "example", "task", "backbone", "device", "dtype"}
     for page, own in found.items():
         source = (ROOT / "pages" / f"{page}.py").read_text()
         used = [part for part in shared if re.search(rf"\b{part}\b", source)]
-        rooms = (ROOT / "pages" / "parts" / page).glob("*.py")
-        found[page] = own.union(shell, *(shared[p] for p in used), *map(keys, rooms))
+        found[page] = own.union(shell, *(shared[p] for p in [*used, page] if p in shared))
     return found
 
 
@@ -85,7 +86,7 @@ def keys(file: Path) -> set[str]:
         name = (
             call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
         )
-        if name in ("linked", "pick_picture"):
+        if name in ("linked", "linked_number", "pick_picture"):
             found |= {
                 k.value.value
                 for k in call.keywords

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -93,6 +94,36 @@ def measured(options: Sequence[Option], trace) -> list[Option]:
         for o in options
         if (o.layer, o.head) in times
     ]
+
+
+def few_exits(
+    model: MultiExitViT,
+    accuracy: dict[tuple[int, str], float],
+    head: str,
+    count: int = 4,
+    most: float = 1.25,
+) -> list[tuple[int, str]]:
+    """The plan of at most `count` practical exits of one head, then the final exit, whose answer is
+    right most often when the clock may stop at any moment.
+
+    Only plans count whose whole run costs at most `most` times the backbone's MACs. accuracy: as
+    `options` takes it; without any known one the plan is the final exit alone.
+    """
+    full = model.exit_macs(*model.final_exit)
+    early = [o for o in options(model, accuracy, head) if o.layer < model.depth]
+    last = Option(*model.final_exit, accuracy.get(model.final_exit, 1.0), full, 0.0)
+
+    def worth(chosen: Sequence[Option]) -> float:
+        """Expected accuracy times the longest run allowed; below 0 if the run is longer."""
+        spent = np.cumsum([o.own for o in chosen])
+        ends = [*(spent + [o.backbone for o in chosen]), most * full]
+        lasts = np.diff(ends)
+        right = sum(o.accuracy * t for o, t in zip(chosen, lasts, strict=True))
+        return right if (lasts >= 0).all() else -1.0
+
+    ways = (c for n in range(count + 1) for c in combinations(early, n))
+    best = max(([*way, last] for way in ways), key=worth)
+    return [(o.layer, o.head) for o in best]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@
                                              values clamped and said; ?hide= obeyed.
                                              Use names as options where you can: what the visitor
                                              reads is what the link says.
+    ui.linked_number(key=..., min_value=..., max_value=..., value=...)
+                                             the link's number for a control of another kind
     ui.hidden("key")                         True if the teacher's link hides that control
     ui.notice("...")                         a friendly remark that does not stop the page
     ui.page_link("watch", "Watch it", ...)   a link to another page
@@ -45,7 +47,7 @@ from importlib import import_module
 from typing import Any
 
 _NAMES = {
-    "link": "hidden linked notice page page_link",
+    "link": "hidden linked linked_number notice page page_link",
     "models": "TASK_NAMES Bundle classes_only current inference",
     "pictures": "EXAMPLE Picture examples pick_picture",
     "provenance": "export live_badge recorded_badge replay_badge run_record",

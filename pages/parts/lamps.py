@@ -1,107 +1,94 @@
-"""The row of lamps: one for each exit, lit when it fires. Python writes the markup once; a few
-lines of script only switch lamps on.
+"""The row of lamps: one for each exit, lit when it fires; and the picture beside them.
 
-The same markup serves the live run (streamed through `st.html` as exits fire) and the replay
-(`replay`, a component without network).
+The same markup serves the live run (streamed through `st.html` as exits fire) and the timeline.
 """
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-import streamlit as st
+import numpy as np
+from PIL import Image
 
 from mvit.charts.style import confidence_colour, macs_text, plain_label, sure_text
-from mvit.models.multi_exit import FINAL, Exit
+from mvit.models.multi_exit import FINAL, Exit, Plan
 
-ASSETS = Path(__file__).resolve().parent / "assets"
-CSS, JS = (ASSETS / "lamps.css").read_text(), (ASSETS / "lamps.js").read_text()
-HTML = """
-<div class="lab"><div class="bar"><button type="button">&#9654; Replay</button>
-<output aria-live="off"></output></div><div class="stage"></div></div>
-"""
-
-_component = st.components.v2.component("mvit_lamps", html=HTML, css=CSS, js=JS)
+CSS = (Path(__file__).resolve().parent / "timeline" / "timeline.css").read_text()
+FEW = 5  # lamps so wide that their words stand beside the bulb
+DARK = '<span class="what">-</span><span class="more">-</span>'
 
 
-def rows(exits: Sequence[Exit], plan: Sequence[tuple[int, str]], truth: str | None) -> str:
+def rows(exits: Sequence[Exit], *, plan: Plan, macs: Sequence[float], truth: str | None) -> str:
     """Markup of all lamps of a plan, one list for each head; exits that have not fired yet are
-    dark. Labels are escaped."""
+    dark. macs: run by the time each exit of the plan has answered. Labels are escaped."""
     fired = {(e.layer, e.head): e for e in exits}
+    spent = dict(zip(plan, macs, strict=True))
     final = [p for p in plan if p[1] == FINAL]
     heads = list(dict.fromkeys(h for _, h in plan if h != FINAL)) or [FINAL]
     parts = []
     for head in heads:
         lamps = [
-            _lamp(place, fired.get(place), truth)
+            _lamp(place, fired.get(place), spent[place], truth=truth)
             for place in [p for p in plan if p[1] == head and head != FINAL] + final
         ]
         name = f"{escape(head)} head"
+        parts.append(f'<h3 class="head">{name}</h3>' if len(heads) > 1 else "")
+        few = ' class="few"' if len(lamps) <= FEW else ""
         parts.append(
-            f'<h3>{name}</h3><ol role="list" aria-label="Exits of the {name}, in order">{"".join(lamps)}</ol>'
+            f'<ol role="list"{few} aria-label="Exits of the {name}, in order">{"".join(lamps)}</ol>'
         )
     return "".join(parts)
 
 
-def _lamp(place: tuple[int, str], fired: Exit | None, truth: str | None) -> str:
+def _lamp(place: tuple[int, str], fired: Exit | None, macs: float, *, truth: str | None) -> str:
     where = "Final" if place[1] == FINAL else f"Layer {place[0]}"
     if fired is None:
         return (
-            f'<li class="lamp off" aria-label="{where}, not fired yet"><span class="where">{where}</span><div class="bulb"></div>'
-            '<span class="what">-</span><span class="more">-</span><span class="more">-</span></li>'
+            f'<li class="lamp off" aria-label="{where}, not fired yet"><span class="where">{where}'
+            f'</span><div class="bulb"></div>{DARK}</li>'
         )
-    label, sure = plain_label(fired.label), escape(sure_text(fired.confidence))
+    label, sure = plain_label(fired.label), sure_text(fired.confidence)
     colour, ink = confidence_colour(fired.confidence)
     verdict = "" if truth is None else ("right" if fired.label == truth else "wrong")
     mark = {"right": '<b class="ok">✓</b>', "wrong": '<b class="no">✗</b>', "": ""}[verdict]
+    on = (True, fired.practical, place[1] == FINAL)
     kinds = " ".join(
-        k
-        for k, on in (("lamp", True), ("practical", fired.practical), ("final", place[1] == FINAL))
-        if on
+        k for k, is_so in zip(("lamp", "practical", "final"), on, strict=True) if is_so
     )
-    facts = [
-        where,
-        label,
-        verdict,
-        f"{sure_text(fired.confidence)} sure",
-        f"{fired.elapsed_ms:.1f} milliseconds",
-    ]
-    said = escape(
-        ", ".join(
-            f
-            for f in [
-                *facts,
-                f"{macs_text(fired.macs)} MACs",
-                "practical exit" if fired.practical else "",
-            ]
-            if f
-        )
-    )
+    ms, work = fired.elapsed_ms, macs_text(macs)
+    facts = [where, label, verdict, f"{sure} sure", f"{ms:.1f} milliseconds", f"{work} MACs"]
+    facts += ["practical exit"] if fired.practical else []
+    said = escape(", ".join(f for f in facts if f))
     return (
-        f'<li class="{kinds}" data-ms="{fired.elapsed_ms:.4f}" style="--c:{colour};--t:{ink}" aria-label="{said}" title="{said}">'
-        f'<span class="where">{where}</span><div class="bulb"><span>{sure}</span>{mark}</div><span class="what">{escape(label)}</span>'
-        f'<span class="more">{fired.elapsed_ms:.1f} ms</span><span class="more">{macs_text(fired.macs)}</span></li>'
+        f'<li class="{kinds}" data-ms="{ms:.4f}" style="--c:{colour};--t:{ink}" '
+        f'aria-label="{said}" title="{said}"><span class="where">{where}</span>'
+        f'<div class="bulb"><span>{escape(sure)}</span>{mark}</div>'
+        f'<span class="what">{escape(label)}</span>'
+        f'<span class="more">{ms:.1f} ms <i>{work}</i></span></li>'
     )
 
 
-def stream(
-    place, exits: Sequence[Exit], plan: Sequence[tuple[int, str]], truth: str | None
-) -> None:
+def stream(place, exits: Sequence[Exit], *, plan: Plan, macs: Sequence[float], truth: str | None):
     """Show in `place` (an st.empty) the lamps that a live run has lit so far."""
-    place.html(
-        f'<style>{CSS}</style><div class="lab"><div class="bar">Running now …</div>{rows(exits, plan, truth)}</div>'
+    lit = rows(exits, plan=plan, macs=macs, truth=truth)
+    place.html(f'<style>{CSS}</style><div class="lab"><p>Running now …</p>{lit}</div>')
+
+
+def pictures(shown: dict[str, np.ndarray]) -> str:
+    """Markup of small pictures, RGB uint8 (H, W, 3), by their captions."""
+    return "".join(
+        f'<figure><img alt="{escape(caption)}" src="{_data_url(pixels)}">'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+        for caption, pixels in shown.items()
     )
 
 
-def replay(
-    exits: Sequence[Exit], plan: Sequence[tuple[int, str]], truth: str | None, run: str, slower: int
-) -> None:
-    """Light the lamps again at the measured times, `slower` times slower; `run` names the run, and
-    a new one starts the replay anew."""
-    times = [e.elapsed_ms for e in exits]
-    _component(
-        key="lamps",
-        data={"html": rows(exits, plan, truth), "times": times, "run": run, "slower": slower},
-    )
+def _data_url(pixels: np.ndarray) -> str:
+    small, out = Image.fromarray(pixels), io.BytesIO()
+    small.thumbnail((320, 320))
+    small.save(out, "JPEG", quality=85)
+    return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"

@@ -89,6 +89,17 @@ def notice(text: str) -> None:
         st.info(text, icon=":material/link:")
 
 
+def linked_number(*, key: str, min_value: float, max_value: float, value: float) -> float:
+    """The link's number of that key for a control that is none of Streamlit's: mended and said if it
+    is not legal; `value` if there is none."""
+    asked = st.query_params.get_all(key)
+    legal = {"min_value": min_value, "max_value": max_value}
+    found, complaint = read(asked, legal) if asked else (None, None)
+    if complaint:
+        notice(f"The link asks for {key} = {', '.join(asked)[:60]}, {complaint}.")
+    return value if found is None else found
+
+
 def linked(widget: Callable, label: str, *, key: str, **options: Any) -> Any:
     """Draw a Streamlit input whose value lives in the link as `?key=value`, and give its value
     back.

@@ -22,10 +22,13 @@ from pages.parts import link, queue
 
 T = TypeVar("T")
 AUTO = "auto"
+JOINT = "_end_to_end"  # ends the name of a bundle whose exits were trained with their backbone
 # bytes on disk; of models above that one is kept, and a grown one is always above
 LARGE = 100_000_000
 GROWN_HELP = """Nobody trained it at this size: each channel of the small network stands here four times, so the answers are the small
 network's, and the time and the work are the large one's."""
+AUTO_HELP = """*auto* takes the model that shows a page's point: where one run is watched in time, the one
+whose exits were trained end to end; elsewhere the one with all heads."""
 DTYPE_HELP = """In which numbers the network computes. *auto* times both on this machine for a moment and takes bfloat16 if it is faster,
 names the same classes, and moves no confidence by more than 0.02."""
 TASK_NAMES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "crowd": "Crowd counting"}
@@ -179,6 +182,9 @@ def choose() -> None:
         about = "The vision transformer (ViT) whose encoder layers carry the exits."
         if grown := [b for b in bodies if weights.source(task, b)]:
             about += f"\n\n**{', '.join(grown)}** is grown from {weights.source(task, grown[0])} when it is loaded. {GROWN_HELP}"
+        if any(b.endswith(JOINT) for b in bodies):
+            bodies = [AUTO, *bodies]
+            about += f"\n\n{AUTO_HELP}"
         backbone = _pick("Backbone", bodies, "backbone", about)
         device = _pick(
             "Device",
@@ -223,9 +229,20 @@ def _counter(choice: tuple[str, ...]) -> tuple[str, ...]:
     return (*counters[0], *choice[2:])
 
 
-def current(counting: bool = False) -> Bundle:
+def _resolved(choice: tuple[str, ...], joint: bool) -> tuple[str, ...]:
+    """The sidebar's choice with the backbone that *auto* means on this page, which is said."""
+    if choice[1] != AUTO:
+        return choice
+    bodies = sorted(b for t, b in weights.offers() if t == choice[0])
+    body = min(bodies, key=lambda b: (b.endswith(JOINT) != joint, "tiny" not in b, b))
+    if not link.hidden("sidebar"):
+        st.sidebar.caption(f"The backbone is **{body}**.")
+    return choice[0], body, *choice[2:]
+
+
+def current(counting: bool = False, joint: bool = False) -> Bundle:
     """The bundle that the sidebar chose, loaded; with `counting`, one that counts, whatever the
-    sidebar says.
+    sidebar says; with `joint`, *auto* means exits trained end to end.
 
     If none can be loaded, says which file and why, offers what is intact, and stops the page.
     """
@@ -237,7 +254,7 @@ def current(counting: bool = False) -> Bundle:
             "Fetch the repository with its `weights/` folder, or train your own: `python -m mvit train --help`."
         )
         st.stop()
-    choice = _counter(choice) if counting else choice
+    choice = _resolved(_counter(choice) if counting else choice, joint)
     try:
         with st.spinner("Reading and checking the weights …", show_time=True):
             bundle = load(*choice)

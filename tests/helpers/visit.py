@@ -1,6 +1,7 @@
 """A visit to the app through Streamlit's test client: open a page, look at it."""
 
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,12 @@ def well(app: AppTest) -> AppTest:
 
 def metric(app: AppTest, label: str) -> str:
     return next(m.value for m in app.metric if m.label == label)
+
+
+def timeline(app: AppTest) -> dict:
+    """What the page hands to the browser's timeline."""
+    [shown] = [c.proto for c in app.get("bidi_component") if "timeline" in c.proto.component_name]
+    return json.loads(shown.json or shown.mixed.json)
 
 
 def charts(app: AppTest) -> int:

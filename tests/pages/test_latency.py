@@ -1,16 +1,14 @@
-"""The page "Latency slider" through Streamlit's test client, and the tables and charts behind
-it."""
+"""The page "Latency slider" through Streamlit's test client, and the tables behind it."""
 
-import json
-
-import pandas as pd
 import pytest
 from bundles import HEADS
-from visit import open_app, png, well
+from visit import open_app, png, timeline, well
 
-from mvit.charts import latency as charts_latency
+from mvit.charts import latency as tables
 from mvit.inference.deadline import Answer
 from mvit.models.multi_exit import Exit
+from pages.parts.timeline import Interrupted, Measured, real_text
+from pages.parts.timeline.chart import chart
 
 pytestmark = pytest.mark.usefixtures("examples")
 
@@ -19,85 +17,84 @@ def run(app) -> dict:
     return app.session_state["_once_latency"][1]
 
 
-def real(app) -> tuple[Answer, Answer]:
-    return app.session_state["_once_latency_real"][1]
+def series(app):
+    return app.session_state["_latency_series"]
 
 
-def words(app) -> str:
-    return " ".join(e.value for e in [*app.success, *app.info])
+def said(app) -> str:
+    return " ".join(e.value for e in [*app.info, *app.caption])
 
 
 def test_first_load_shows_a_measured_run_and_a_real_interruption(tiny_weights):
     app = well(open_app("latency"))
-    assert app.title[0].value == "Latency slider"
-    assert len(app.get("vega_lite_chart")) == 1 and run(app)["exits"][-1].head == "final"
-    answer, static = real(app)
-    assert answer.deadline_ms == static.deadline_ms == app.number_input(key="deadline").value
-    assert len([e for e in [*app.success, *app.info]]) == 2
-    assert any("replay" in m.value for m in app.markdown) and any(
-        "live on this machine" in m.value for m in app.markdown
-    )
+    assert app.title[0].value == "Latency slider" and run(app)["exits"][-1].head == "final"
+    shown, [real] = timeline(app), series(app).runs
+    assert shown["deadline"] == real.answer.deadline_ms == pytest.approx(0.6 * shown["plain"], 0.1)
+    assert [e["ms"] for e in shown["exits"]] == [e.elapsed_ms for e in run(app)["exits"]]
+    assert all(f"Real run at {shown['deadline']:.1f} ms" in text for text in shown["real"])
+    assert any("live on this machine" in m.value for m in app.markdown)
+
+
+def test_the_first_plan_is_few_exits_that_cost_at_most_a_quarter_more(tiny_weights):
+    rows = well(open_app("latency")).dataframe[0].value
+    assert 2 <= len(rows) <= 5 and rows["head"].iloc[-1] == "final"
+    assert rows.macs_run.iloc[-1] <= 1.25 * rows.macs.iloc[-1]
 
 
 def test_a_deadline_before_the_first_exit_is_said_kindly(tiny_weights):
     app = well(open_app("latency", deadline="0.1"))
-    answer, static = real(app)
-    assert not answer.ready and not static.ready
-    assert words(app).count("No answer yet: no exit had finished; the first is ready at about") == 2
+    assert not series(app).runs[0].answer.ready
+    assert all("no answer yet" in text for text in timeline(app)["real"])
 
 
 def test_a_long_deadline_lets_both_finish(tiny_weights):
     app = well(open_app("latency", deadline="2000"))
-    answer, static = real(app)
-    assert (
-        answer.exit.head == static.exit.head == "final" and answer.exit.label == static.exit.label
-    )
-    assert len(app.success) == 2 and answer.overshoot_ms == 0
+    with_exits, without = timeline(app)["real"]
+    assert series(app).runs[0].answer.exit.head == "final"
+    assert all("from the final exit, over after" in text for text in (with_exits, without))
+    assert with_exits.endswith("as replayed") and timeline(app)["deadline"] == 2000
 
 
-def test_run_it_for_real_runs_again_and_the_measured_run_stays(tiny_weights):
-    app = well(open_app("latency", deadline="1000"))
-    measured, before = run(app), real(app)
-    well(app.button(key="run").click().run())
-    assert real(app) is not before and run(app) is measured
-    before = real(app)
-    well(app.number_input(key="deadline").set_value(900.0).run())
-    assert real(app)[0].deadline_ms == 900 and real(app) is not before and run(app) is measured
-
-
-def test_many_real_runs_are_a_strip_plot(tiny_weights):
+def test_every_real_run_stays_as_a_dot_until_the_picture_changes(tiny_weights):
     app = well(open_app("latency", deadline="300"))
-    well(app.button(key="repeat").click().run())
-    assert len(app.session_state["_latency_series"]["answers"]) == 30
-    assert len(app.get("vega_lite_chart")) == 3 and not [b for b in app.button if b.key == "stop"]
-    assert any("ready_ms" in d.value and len(d.value) == 30 for d in app.dataframe)
-    well(app.number_input(key="deadline").set_value(250.0).run())
-    assert len(app.get("vega_lite_chart")) == 1  # the runs belong to another deadline
-
-
-def test_a_stopped_series_keeps_its_runs(tiny_weights):
-    app = well(open_app("latency", deadline="300"))
-    well(app.button(key="repeat").click().run())
-    series = app.session_state["_latency_series"]
-    series["answers"][:] = series["answers"][:7]
-    series["want"] = len(series["answers"])  # what the Stop button's callback does
+    measured = run(app)
+    for deadline in ("200", "250"):
+        app.query_params["deadline"] = deadline
+        well(app.run())
+    assert [r.answer.deadline_ms for r in series(app).runs] == [300, 200, 250]
+    assert timeline(app)["parts"]["chart"].count('class="dot"') == 3 and run(app) is measured
     well(app.run())
-    assert (
-        len(app.session_state["_latency_series"]["answers"]) == 7
-        and len(app.get("vega_lite_chart")) == 3
-    )
+    assert len(series(app).runs) == 3  # nothing new was asked
+    well(app.pills(key="example").set_value("ship").run())
+    assert [r.number for r in series(app).runs] == [1]
+
+
+def test_many_real_runs_at_one_deadline(tiny_weights):
+    app = well(open_app("latency", deadline="100"))
+    well(app.button(key="repeat").click().run())
+    assert len(series(app).runs) == 31 and series(app).left == 0
+    assert not [b for b in app.button if b.key == "stop"]
+    assert any("overshoot_ms" in d.value and len(d.value) == 31 for d in app.dataframe)
+    assert "At 100 ms: " in said(app) and "of 31 real runs had an answer" in said(app)
+
+
+def test_a_new_deadline_or_stop_drops_the_runs_still_wanted(tiny_weights):
+    app = well(open_app("latency", deadline="100"))
+    series(app).want(30)
+    app.query_params["deadline"] = "90"
+    well(app.run())
+    assert [r.answer.deadline_ms for r in series(app).runs] == [100, 90]
+    series(app).want(0)
+    assert len(series(well(app.run())).runs) == 2
 
 
 def test_link_restores_the_view(tiny_weights):
-    app = well(
-        open_app("latency", deadline="12.5", exit_head="resmlp", exits="all layers", example="ship")
-    )
-    assert (
-        app.number_input(key="deadline").value == 12.5
-        and app.selectbox(key="exit_head").value == "resmlp"
-    )
+    link = {"deadline": "12.5", "exit_head": "resmlp", "exits": "all layers", "example": "ship"}
+    app = well(open_app("latency", **link))
+    assert timeline(app)["deadline"] == 12.5
+    assert app.selectbox(key="exit_head").value == "resmlp"
     assert app.segmented_control(key="exits").value == "all layers" and len(run(app)["exits"]) == 13
-    assert "link asks" not in words(app)
+    assert "link asks" not in said(app)
 
 
 @pytest.mark.parametrize(
@@ -105,18 +102,15 @@ def test_link_restores_the_view(tiny_weights):
 )
 def test_an_illegal_deadline_in_the_link_is_mended_and_said(asked, shown, tiny_weights):
     app = well(open_app("latency", deadline=asked))
-    assert f"deadline = {asked}" in words(app)
-    value = app.number_input(key="deadline").value
+    assert f"deadline = {asked}" in said(app)
+    value = timeline(app)["deadline"]
     assert value == shown if shown else 0.1 <= value <= 2000
 
 
 def test_illegal_names_in_the_link_are_mended_and_said(tiny_weights):
     app = well(open_app("latency", exit_head="zebra", exits="none"))
-    assert (
-        "zebra" in words(app)
-        and "exits = none" in words(app)
-        and app.selectbox(key="exit_head").value in HEADS
-    )
+    assert "zebra" in said(app) and "exits = none" in said(app)
+    assert app.selectbox(key="exit_head").value in HEADS
 
 
 def test_a_bad_upload_keeps_the_last_result(tiny_weights):
@@ -125,20 +119,17 @@ def test_a_bad_upload_keeps_the_last_result(tiny_weights):
     well(app.file_uploader[0].set_value(("a.png", png(9), "image/png")).run())
     good = run(app)
     app.file_uploader[0].set_value(("b.png", b"this is no picture", "image/png")).run()
-    assert (
-        len(app.error) == 1
-        and "picture before it stays" in app.error[0].value
-        and not app.exception
-    )
-    assert run(app) is good and app.metric
+    assert len(app.error) == 1 and "picture before it stays" in app.error[0].value
+    assert not app.exception and run(app) is good and timeline(app)["real"]
 
 
 def test_hide_removes_controls_and_keeps_the_link_s_deadline(tiny_weights):
     app = well(open_app("latency", hide="all", deadline="40"))
-    assert not app.number_input and not app.button and real(app)[0].deadline_ms == 40
+    assert not app.button and timeline(app)["deadline"] == 40 and timeline(app)["fixed"]
+    assert series(app).runs[0].answer.deadline_ms == 40
 
 
-LABELS = ("cat", "dog")
+LABELS = ("cat", "<b>dog")
 
 
 def fired(layer: int, head: str, at: float, scores: list[float]) -> Exit:
@@ -150,57 +141,49 @@ EXITS = [
     fired(6, "mlp", 8.0, [0.7, 0.3]),
     fired(12, "final", 15.0, [0.9, 0.1]),
 ]
+MEASURED = Measured(exits=EXITS, macs=[3000, 6500, 13000], plain_ms=14.0, truth="cat")
+NOTHING = Answer(2.0, 2.1, None, [], [], (3, "mlp"), 1, 4.0)
+EARLY = Answer(5.0, 5.3, EXITS[0], EXITS[:1], EXITS[1:2], (12, "final"), 2, 4.0)
+OTHER = Answer(9.0, 9.25, EXITS[0], EXITS[:1], [], (6, "mlp"), 2, 4.0)
 
 
 def test_the_answer_at_a_deadline_is_the_latest_finished_exit():
-    table = charts_latency.timeline_rows(EXITS, "cat")
-    assert charts_latency.answer_at(table, 3.9) is None
-    assert (
-        charts_latency.answer_at(table, 4.0).layer == 3
-        and charts_latency.answer_at(table, 14.9).layer == 6
-    )
-    assert charts_latency.answer_at(table, 99)["head"] == "final" and list(table.verdict) == [
-        "wrong",
-        "right",
-        "right",
+    assert MEASURED.at(3.9) is None and MEASURED.at(4.0).layer == 3 and MEASURED.at(14.9).layer == 6
+    assert MEASURED.at(99).head == "final"
+
+
+def test_a_real_run_confirms_or_contradicts_the_replay():
+    for answer, agrees in ((NOTHING, True), (EARLY, True), (OTHER, False)):
+        one = Interrupted(1, answer)
+        assert one.agrees(MEASURED) == agrees
+        assert one.told(MEASURED).endswith("as replayed" if agrees else "other than replayed")
+    assert real_text(NOTHING) == "Real run at 2.0 ms: no answer yet, 0.10 ms late"
+    assert real_text(OTHER) == "Real run at 9.0 ms: <b>dog from layer 3, 0.25 ms late"
+
+
+def test_the_axis_draws_exits_wall_and_real_runs_with_labels_escaped():
+    runs = [Interrupted(i, a) for i, a in enumerate((NOTHING, EARLY, OTHER), 1)]
+    svg = chart(MEASURED, runs)
+    assert svg.count('class="mark"') == 3 and svg.count('class="dot"') == 3
+    assert svg.count('fill="none" stroke-width') == 1  # the one that contradicts
+    assert "plain network 14.0 ms" in svg and "<b>dog" not in svg and "&lt;b&gt;dog ✗" in svg
+
+
+def test_times_and_macs_of_a_row_are_of_the_same_thing():
+    rows = tables.exit_rows(EXITS, MEASURED.macs, "cat")
+    assert rows.macs_run.tolist() == [3000, 6500, 13000] and rows.macs.tolist() == [
+        3000,
+        6000,
+        12000,
     ]
+    assert rows.verdict.tolist() == ["wrong", "right", "right"]
 
 
-def test_the_slider_lives_in_the_chart_and_begins_at_the_deadline():
-    table = charts_latency.timeline_rows(EXITS, None)
-    for deadline, start in ((9.0, 9.0), (9999.0, charts_latency.room_ms(table, 14.0))):
-        spec = charts_latency.timeline(table, 14.0, deadline, "a finding").to_dict()
-        [param] = spec["params"]
-        assert (
-            param["name"] == "deadline"
-            and param["bind"]["input"] == "range"
-            and param["value"] == start
-        )
-    text = json.dumps(spec)
-    # the scoring is the chart's own
-    assert "datum.elapsed_ms <= deadline" in text and "no answer yet" in text
-
-
-def answers() -> list[Answer]:
-    none = Answer(2.0, 2.1, None, [], [], (3, "mlp"), 1, 4.0)
-    one = Answer(5.0, 5.3, EXITS[0], EXITS[:1], EXITS[1:2], (12, "final"), 2, 4.0)
-    return [none, one, one]
-
-
-def test_the_strip_plot_tells_answers_from_none():
-    table = charts_latency.repeat_rows(answers())
-    assert list(table.layer) == ["none", "3", "3"] and table.late.tolist() == [0, 1, 1]
-    assert (
-        charts_latency.spread(table, 5.0)
-        == "2 of 3 runs had an answer at 5 ms, mostly from layer 3"
+def test_the_spread_of_real_runs_tells_answers_from_none():
+    rows = tables.interrupted_rows([NOTHING, EARLY, OTHER])
+    assert rows.layer.tolist() == ["none", "3", "3"] and rows.late.tolist() == [0, 1, 0]
+    found = tables.spread(rows)
+    assert found.startswith(
+        "2 of 3 real runs had an answer, mostly from layer 3; in hand at most 0.30"
     )
-    assert charts_latency.spread(table[:1], 2.0) == "In none of 1 runs had an exit finished at 2 ms"
-    shown = charts_latency.strip(table, 5.0, 12, "a finding").to_dict()
-    assert {d["kind"] for d in next(v for v in shown["datasets"].values() if len(v) == 3)} == {
-        "an answer",
-        "no answer",
-    }
-    assert charts_latency.strip(table[:1], 2.0, 12, "a finding").to_dict() and isinstance(
-        table, pd.DataFrame
-    )
-    assert charts_latency.overshoot(table, "late").to_dict()["title"]["text"] == ["late"]
+    assert tables.spread(rows[:1]).startswith("In none of 1 real runs had an exit finished")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from thin import thin_model
 
 from mvit.models.multi_exit import FINAL
-from mvit.policies.plans import Option, best_head, best_plan, costs, measured, options
+from mvit.policies.plans import Option, best_head, best_plan, costs, few_exits, measured, options
 
 
 def value_of(plan, budgets, weights, nothing=0.0):
@@ -154,3 +154,25 @@ def test_the_head_to_take_is_the_best_by_the_card_everywhere():
     errors = {"exits": [{"head": "mlp", "mae": 12.0}, {"head": "vit", "mae": 20.0}]}
     assert best_head(errors, ["vit", "mlp"]) == "mlp"
     assert best_head({}, ["resmlp", "mlp"]) == "resmlp"
+
+
+def test_few_exits_are_those_a_random_clock_finds_right_most_often_within_the_cost():
+    model, accuracy = thin_model(), {}
+    head = next(iter(model.heads))
+    for i, place in enumerate(model.plan(head)):
+        accuracy[place] = 0.5 + 0.03 * i
+    model.practical_exits = frozenset(model.exits(head))
+    plan = few_exits(model, accuracy, head, count=2, most=1.25)
+    full = model.exit_macs(*model.final_exit)
+    assert plan[-1] == model.final_exit and len(plan) <= 3
+    assert costs(model, plan)[-1] <= 1.25 * full
+
+    def worth(way):
+        ends = [*costs(model, way), 1.25 * full]
+        return sum(accuracy[e] * (b - a) for e, a, b in zip(way, ends, ends[1:], strict=False))
+
+    pairs = combinations(model.exits(head), 2)
+    ways = [[*pair, model.final_exit] for pair in pairs if pair[-1][0] < model.depth]
+    affordable = [w for w in ways if costs(model, w)[-1] <= 1.25 * full]
+    assert worth(plan) >= max(map(worth, affordable)) - 1e-9
+    assert few_exits(model, {}, head) == [model.final_exit]

@@ -11,10 +11,10 @@ from mvit.charts.style import macs_text, plain_label, sure_text
 from mvit.evaluation import lesson
 from mvit.models.multi_exit import FINAL
 from mvit.policies.outcomes import settled_layer
-from pages.parts import lamps
 from pages.parts import pictures as picking
 from pages.parts import shared as ui
 from pages.parts.lesson.scene import Question, Scene, Step, exit_name, percent
+from pages.parts.timeline import as_measured, timeline
 
 SPEEDS = {"1x": 1, "1/10": 10, "1/100": 100}
 FEW = 12  # labels that fit on a page as choices
@@ -203,7 +203,11 @@ def show_settle(s: Scene, answers: list) -> None:
         "replay of measured times, "
         + ("real time" if speed == "1x" else f"{SPEEDS[speed]}× slower")
     )
-    lamps.replay(s.exits, s.plan, s.truth, "/".join(map(str, s.seen)), SPEEDS[speed])
+    timeline(
+        as_measured(s.run, s.bundle, s.truth),
+        run="/".join(map(str, s.seen)),
+        slower=SPEEDS[speed],
+    )
     st.caption(
         "A brighter lamp is a surer exit. ✓ right, ✗ wrong, where the right answer is known."
     )

@@ -1,0 +1,135 @@
+"""The time axis as SVG whose places are percentages, so that it is as wide as the page: a staircase
+of exits, the plain network's wall, and real runs as dots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from html import escape
+from itertools import pairwise
+
+from mvit.charts.style import confidence_colour, plain_label, sure_text
+from mvit.models.multi_exit import FINAL, Exit
+from pages.parts.timeline.runs import Interrupted, Measured
+
+TOP, BOTTOM, LANE, WIDE, HEIGHT = 26, 136, 150, 16, 186  # pixels; all but WIDE from above
+STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+LABELLED = 7  # as many exits can all be named; of more, those where the answer changes
+QUIET, HOT = "#77849a", "#d55e00"
+
+
+def chart(measured: Measured, runs: Sequence[Interrupted]) -> str:
+    """The SVG; parts that carry data-ms are dark until the handle reaches them."""
+    reach = measured.reach
+    places = sorted({_place(e) for e in measured.exits})
+    rise = (BOTTOM - TOP) / len(places)
+    height = {p: BOTTOM - rise * i for i, p in enumerate([None, *places])}
+
+    def x(ms: float) -> str:
+        return f"{100 * min(max(ms, 0.0), reach) / reach:.3f}%"
+
+    best = measured.exits[-1]
+    told = (
+        f"With exits: {plain_label(measured.exits[0].label)} after "
+        f"{measured.exits[0].elapsed_ms:.1f} ms; {plain_label(best.label)} after "
+        f"{best.elapsed_ms:.1f} ms. The plain network needs {measured.plain_ms:.1f} ms."
+    )
+    parts = [
+        *_ticks(reach, x),
+        *_plain(measured.plain_ms, x),
+        *_stairs(measured, height, x),
+        f'<line class="now" x1="0" x2="0" y1="0" y2="{HEIGHT}" stroke="{HOT}" stroke-width="3"/>',
+        *(
+            m
+            for i, e in enumerate(measured.exits)
+            for m in _mark(measured, i, height[_place(e)], x)
+        ),
+        *(d for r in runs for d in _dot(measured, r, height, x)),
+    ]
+    return (
+        f'<svg class="marks" role="img" aria-label="{escape(told)}" height="{HEIGHT}" '
+        f'fill="currentColor">{"".join(parts)}</svg>'
+    )
+
+
+def _place(e: Exit) -> tuple[int, bool]:
+    """Where an exit stands on the staircase: by layer, the final exit on top."""
+    return e.layer, e.head == FINAL
+
+
+def _ticks(reach: float, x) -> Iterator[str]:
+    step = next((s for s in STEPS if reach / s <= 10), STEPS[-1])
+    for i in range(int(reach / step) + 1):
+        at, text = x(i * step), f"{i * step:g}{' ms' if i == 0 else ''}"
+        yield (
+            f'<line x1="{at}" x2="{at}" y1="{TOP}" y2="{LANE + WIDE}" stroke="currentColor" '
+            f'stroke-opacity=".12"/><text x="{at}" y="{HEIGHT - 2}" text-anchor="middle" '
+            f'fill-opacity=".75">{text}</text>'
+        )
+
+
+def _plain(ms: float, x) -> Iterator[str]:
+    """The plain network: a lane that fills while it works, and the wall where it has finished."""
+    lane = f'<rect x="0" y="{LANE}" height="{WIDE}" rx="4" fill="{QUIET}"'
+    yield f'{lane} width="{x(ms)}" fill-opacity=".18"/>'
+    yield f'{lane} width="0" fill-opacity=".45" class="done"/>'
+    yield f'<text class="lane" x="6" y="{LANE + 12}">plain network: nothing yet</text>'
+    yield (
+        f'<svg x="{x(ms)}" overflow="visible"><rect x="-3" y="{TOP - 8}" width="6" '
+        f'height="{LANE - TOP + WIDE + 8}" rx="2" fill="{QUIET}"/>'
+        f'<text x="4" y="{TOP - 12}" text-anchor="end">plain network {ms:.1f} ms</text></svg>'
+    )
+
+
+def _stairs(measured: Measured, height: dict, x) -> Iterator[str]:
+    corners = [(0.0, height[None])]
+    for e in measured.exits:
+        corners += [(e.elapsed_ms, corners[-1][1]), (e.elapsed_ms, height[_place(e)])]
+    corners.append((measured.reach, corners[-1][1]))
+    for (a, b), (c, d) in pairwise(corners):
+        yield (
+            f'<line x1="{x(a)}" y1="{b:.1f}" x2="{x(c)}" y2="{d:.1f}" stroke="currentColor" '
+            'stroke-opacity=".35" stroke-width="2"/>'
+        )
+
+
+def one_head(measured: Measured) -> bool:
+    """Whether all exits but the final one are of the same head."""
+    return len({e.head for e in measured.exits} - {FINAL}) <= 1
+
+
+def _mark(measured: Measured, i: int, y: float, x) -> Iterator[str]:
+    """One exit: a disc as bright as it is sure, with its layer in it and its answer before it."""
+    e, before = measured.exits[i], measured.exits[i - 1] if i else None
+    fill, ink = confidence_colour(e.confidence)
+    answer = plain_label(e.label)
+    verdict = "" if measured.truth is None else " ✓" if e.label == measured.truth else " ✗"
+    name = "the final exit" if e.head == FINAL else f"{e.head} after layer {e.layer}"
+    tip = f"{name}: {answer}{verdict}, {sure_text(e.confidence)} sure, ready after "
+    changed = before is None or before.label != e.label
+    words = ""
+    if len(measured.exits) <= LABELLED or (changed and one_head(measured)):
+        words = (
+            f'<text class="says" x="-15" y="4" text-anchor="end">{escape(answer + verdict)}</text>'
+        )
+    yield (
+        f'<svg x="{x(e.elapsed_ms)}" y="{y:.1f}" overflow="visible">'
+        f'<g class="mark" data-ms="{e.elapsed_ms:.4f}"><title>{escape(tip)}'
+        f"{e.elapsed_ms:.1f} ms</title>{words}"
+        f'<circle r="10.5" fill="{fill}" stroke="currentColor" stroke-opacity=".5"/>'
+        f'<text y="4" text-anchor="middle" font-size="11" fill="{ink}">'
+        f"{'end' if e.head == FINAL else e.layer}</text></g></svg>"
+    )
+
+
+def _dot(measured: Measured, run: Interrupted, height: dict, x) -> Iterator[str]:
+    """One real run where its answer was in hand, on its exit's step; a line leads from the deadline
+    to it, and a hollow dot contradicts the replay."""
+    found = run.answer.exit
+    y = height[_place(found) if found else None] + (7 * run.number % 11 - 5) * 0.7
+    colour = f'fill="{HOT}"' if run.agrees(measured) else 'fill="none" stroke-width="2.5"'
+    yield (
+        f'<line x1="{x(run.answer.deadline_ms)}" x2="{x(run.answer.answered_ms)}" y1="{y:.1f}" '
+        f'y2="{y:.1f}" stroke="{HOT}" stroke-width="2"/><circle class="dot" '
+        f'cx="{x(run.answer.answered_ms)}" cy="{y:.1f}" r="4.5" {colour} stroke="{HOT}">'
+        f"<title>{escape(run.told(measured))}</title></circle>"
+    )

@@ -1,0 +1,74 @@
+"""What pages with a timeline share: the choice of exits, the picture, and the table's columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from mvit.models.multi_exit import Plan
+from mvit.policies.plans import costs, few_exits
+from pages import parts as ui
+from pages.parts import lamps
+from pages.parts.timeline.runs import Measured
+from pages.parts.words import WORDS
+
+FEW, PRACTICAL, ALL = "few useful exits", "practical exits", "all layers"
+HELP = f"""**{FEW}**: at most four, chosen by their recorded accuracy so that a clock that may stop
+at any moment finds the best answer, and the whole run costs at most 1.25 of the plain network's
+MACs. **{PRACTICAL}**: {WORDS["practical"]} **{ALL}**: every exit of the head. Each exit that is run
+delays the later ones."""
+COLUMNS = {
+    "confidence": st.column_config.NumberColumn(format="percent", help=WORDS["confidence"]),
+    "elapsed_ms": st.column_config.NumberColumn(
+        "ready after, ms", format="%.2f", help=WORDS["elapsed"]
+    ),
+    "macs_run": st.column_config.NumberColumn(
+        "MACs until then", format="compact", help="All layers and all exits run so far."
+    ),
+    "ms": st.column_config.NumberColumn("alone, ms", format="%.2f", help=WORDS["alone"]),
+    "head_ms": st.column_config.NumberColumn(
+        "head, ms", format="%.2f", help="The exit's own head, without the layers before it."
+    ),
+    "macs": st.column_config.NumberColumn("MACs alone", format="compact", help=WORDS["alone"]),
+    "practical": st.column_config.CheckboxColumn(help=WORDS["practical"]),
+}
+
+
+def pick_exits(bundle: ui.Bundle, heads: Sequence[str]) -> Plan:
+    """Draw the choice, bound to the link as `?exits=`, and return the plan of these heads."""
+    which = ui.linked(
+        st.segmented_control,
+        "Exits to run",
+        key="exits",
+        options=[FEW, PRACTICAL, ALL],
+        default=FEW,
+        required=True,
+        help=HELP,
+    )
+    model = bundle.model
+    plans = {
+        FEW: lambda head: few_exits(model, bundle.accuracies, head),
+        PRACTICAL: model.practical,
+        ALL: model.plan,
+    }
+    wanted = {e for head in heads for e in plans[which](head)}
+    return model.checked([e for e in model.plan() if e in wanted])
+
+
+def as_measured(run: dict[str, Any], bundle: ui.Bundle, truth: str | None) -> Measured:
+    """What `run_beside_plain` found, with the MACs run until each exit."""
+    exits = run["exits"]
+    macs = costs(bundle.model, [(e.layer, e.head) for e in exits]).tolist()
+    return Measured(exits=exits, macs=macs, plain_ms=run["plain"], truth=truth)
+
+
+def pictures_of(bundle: ui.Bundle, picture: ui.Picture) -> str:
+    """Markup of the picture and of what the model sees of it."""
+    seen = ui.once(
+        "seen",
+        (bundle.task, bundle.backbone, picture.key),
+        lambda: bundle.model.task.seen(picture.pixels),
+    )
+    return lamps.pictures({picture.title: picture.preview, "What the model sees": seen})
