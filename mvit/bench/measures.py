@@ -74,17 +74,16 @@ def overhead(model: MultiExitViT, x: torch.Tensor, head: str, n: int) -> dict:
 
 @torch.inference_mode()
 def leaving(model: MultiExitViT, x: torch.Tensor, head: str, n: int) -> list[dict]:
-    """A run that leaves after layer l against l / L of the plain pass and that head alone, for
-    three depths.
+    """A run that leaves after layer l against l / L of the plain pass and that head alone, for the
+    exits next to a quarter, half and three quarters of the depth.
 
     The patch embedding is paid whole however early one leaves; `ratio_apart` leaves it out of the
     division by L.
     """
     found = []
-    for layer in sorted(
-        {max(1, model.depth // 4), model.depth // 2, 3 * model.depth // 4}
-        & {b for b, _ in model.exits(head)}
-    ):
+    layers = [layer for layer, _ in model.exits(head)]
+    wanted = (max(1, model.depth // 4), model.depth // 2, 3 * model.depth // 4)
+    for layer in sorted({min(layers, key=lambda b: abs(b - depth)) for depth in wanted}):
         tokens = model.backbone.embed(x)
         for b in range(1, layer + 1):
             tokens = model.backbone.block(tokens, b)
@@ -271,11 +270,11 @@ def deadlines(
 def batches(
     model: MultiExitViT, x: torch.Tensor, sizes: tuple[int, ...] = (1, 4, 16, 64), n: int = 3
 ) -> list[dict]:
-    """Throughput of the plain pass by batch size, and time of one pass with all exits of the
-    model."""
+    """Time and throughput of the plain pass by the number of pictures in a batch; those of several
+    tiles in smaller batches only. x: one picture, (tiles, 3, S, S)."""
     found = []
-    for size in sizes:
-        several = x.expand(size, -1, -1, -1).contiguous()
+    for size in (s for s in sizes if s * len(x) <= max(sizes)):
+        several = x.repeat(size, 1, 1, 1)
         timing = measure(
             lambda several=several: model.backbone.vit(several), n, 1, clock_for(x.device)
         )

@@ -21,7 +21,7 @@ from mvit.clock import environment
 from mvit.evaluation.predictions import Predictions, PredictionsError, load_predictions
 from mvit.images.reader import read_image
 from mvit.inference.precision import probe_pictures
-from mvit.models.multi_exit import MultiExitViT
+from mvit.models.multi_exit import MultiExitViT, PlanError
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 PARTS = ("overhead", "leaving", "exits", "threshold", "deadlines", "batches", "peers")
@@ -29,7 +29,7 @@ PARTS = ("overhead", "leaving", "exits", "threshold", "deadlines", "batches", "p
 
 def bench(
     model: MultiExitViT,
-    head: str = "mlp",
+    head: str | None = None,
     pictures: list[np.ndarray] | None = None,
     recorded: dict[str, Predictions] | None = None,
     n: int = 30,
@@ -39,8 +39,8 @@ def bench(
 ) -> dict:
     """Measure a model and give back one JSON-able record.
 
-    head: the head to run, after every layer that has it. pictures: RGB uint8 (H, W, 3), for live
-    stop-rule runs (coloured blobs by default, which show speed but mean nothing). recorded:
+    head: the head to run, after every layer that has it (`mlp`, or else the model's first).
+    pictures: RGB uint8 (H, W, 3), for live stop-rule runs (coloured blobs by default, which show speed but mean nothing). recorded:
     `evaluation.load_predictions` of the bundle, {"val", "test"}, for the stop-rule comparison. n:
     rounds of a comparison; runs: runs at each of 20 deadlines. only: parts to measure. say: called
     with one line before each part. Raises PlanError for a head that the model lacks, ValueError for
@@ -48,7 +48,9 @@ def bench(
     """
     if unknown := set(only) - set(PARTS):
         raise ValueError(f"there is no part '{min(unknown)}'; there are: {', '.join(PARTS)}")
-    model.checked([(1, head)])
+    head = head or ("mlp" if "mlp" in model.heads else next(iter(model.heads)))
+    if head not in model.heads:
+        raise PlanError(f"there is no head '{head}'; there are: {', '.join(model.heads)}")
     inputs = [model.to_input(p) for p in pictures or probe_pictures(model.task)]
     x = inputs[0]
     measures = {
@@ -64,14 +66,17 @@ def bench(
         "task": model.task.name,
         "backbone": parts.backbone_name(model),
         "head": head,
+        "layers": [layer for layer, _ in model.exits(head)],
         "rounds": n,
         "environment": environment(model.device, model.dtype),
         "memory": parts.memory(model),
     }
-    for name in PARTS:
-        if name in only:
-            say(f"measuring {name} ...")
-            result[name] = measures[name]()
+    for name in (part for part in PARTS if part in only):
+        if name == "threshold" and model.task.metric != "accuracy":
+            say("left out threshold: the confidence rule is for classes")
+            continue
+        say(f"measuring {name} ...")
+        result[name] = measures[name]()
     return result
 
 
@@ -79,7 +84,8 @@ def markdown(result: dict) -> str:
     """The record as a Markdown table with one line of context, for a README."""
     where = result["environment"]
     lines = [
-        f"{result['task']}, {result['backbone']}, head `{result['head']}` after every layer; {where['device']}, "
+        f"{result['task']}, {result['backbone']}, head `{result['head']}` after layers "
+        f"{', '.join(map(str, result['layers']))}; {where['device']}, "
         f"{where['threads']} threads, {where['dtype']}, PyTorch {where['versions']['torch']}; "
         f"medians of {result['rounds']} paired rounds, batch 1.",
         "",
@@ -180,7 +186,7 @@ def run(args: argparse.Namespace, model: MultiExitViT) -> dict:
     predictions where there are any.
 
     args: --rounds, --runs, --only, --write, and the common --task, --backbone and --head (default
-    mlp). Progress goes to standard error.
+    as `bench`). Progress goes to standard error.
     """
     for name in ("rounds", "runs"):
         if getattr(args, name) < 1:
@@ -192,16 +198,15 @@ def run(args: argparse.Namespace, model: MultiExitViT) -> dict:
         recorded = load_predictions(weights.folder(args.task, args.backbone))
     except (PredictionsError, weights.WeightsError):
         recorded = None  # a bundle may come without
-    head, only = args.head or "mlp", tuple(args.only)
     result = bench(
         model,
-        head,
+        args.head,
         pictures,
         recorded,
-        args.rounds,
-        args.runs,
-        only,
-        lambda line: print(line, file=sys.stderr),
+        n=args.rounds,
+        runs=args.runs,
+        only=tuple(args.only),
+        say=lambda line: print(line, file=sys.stderr),
     )
     if args.write:
         args.write.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")

@@ -338,11 +338,13 @@ def _read_part(module: torch.nn.Module, where: Path, part: str, sums: dict[str, 
         raise _refuse(where / files[-1], f"it lacks {min(missing)} and {len(missing) - 1} more")
 
 
-def verify() -> list[dict]:
-    """Check every bundle by loading it: gives back {task, backbone, ok, reason} for each, never
-    raises."""
+def verify(only_task: str | None = None, only_backbone: str | None = None) -> list[dict]:
+    """Check every bundle, or those of one task or backbone, by loading it: gives back {task,
+    backbone, ok, reason} for each, never raises."""
     results = []
     for task, backbone in bundles():
+        if only_task not in (None, task) or only_backbone not in (None, backbone):
+            continue
         try:
             load(task, backbone, device="cpu")
             results.append({"task": task, "backbone": backbone, "ok": True, "reason": None})

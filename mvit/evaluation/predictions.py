@@ -77,9 +77,10 @@ def predict(
     with model.lean():
         exits = model.plan()
         mine = torch.arange(len(pictures))[accelerator.process_index :: accelerator.num_processes]
-        parts: list[torch.Tensor] = []
+        # a process may have no pictures
+        parts: list[torch.Tensor] = [torch.zeros(4, len(exits), 0)]
         bar = tqdm(
-            mine.split(batch),
+            mine.split(batch) if len(mine) else (),
             desc="scoring",
             unit="batch",
             mininterval=5,

@@ -23,6 +23,7 @@ from mvit.evaluation.predictions import (
 )
 from mvit.models.extra_heads import EVERY
 from mvit.models.multi_exit import MultiExitViT, PlanError
+from mvit.training import identity
 from mvit.training.exits import classifier_wise, warm_start
 from mvit.training.study import RECORDED_VALIDATION, Study, sample, splits
 
@@ -31,7 +32,8 @@ def add_heads(study: Study, heads: Sequence[str], into: str | None = None) -> di
     """Train `heads` by study.exits on the backbone of the bundle study.task.name/study.bundle;
     gives back the card that then holds them.
 
-    Nothing else of the bundle is touched, and a head of the same name that it has is replaced.
+    Nothing else of the bundle is touched; a head of the same name that another run made is
+    replaced only by a study that may overwrite.
     into: the name of a bundle of their own, with the same backbone, so that the first one stays as
     light as it is. Resumes from the run folder. Raises PlanError for an unknown head, WeightsError
     if there is no such bundle, DataError if the pictures are not those it was measured on.
@@ -52,6 +54,17 @@ def add_heads(study: Study, heads: Sequence[str], into: str | None = None) -> di
             raise DataError(
                 f"these are not the {name} pictures that {study.bundle} was measured on; use the same data, seed and limits"
             )
+    known = {"pictures and labels": identity.of_data(train_set, val)}
+    backbone = [card["files"][name] for name in weights.parts(card["files"])["backbone"]]
+    run = identity.fingerprint([study.run_of(known), backbone, list(heads), into])
+    if into:
+        identity.refuse_another(folder.parent / into, run, study.overwrite)
+    elif taken := others(card, heads, run):
+        if not study.overwrite:
+            raise DataError(
+                f"{study.bundle} has a head {taken[0]} that another run made; "
+                "pass --overwrite to replace it, or --into to put yours beside it"
+            )
     frozen = weights.load(study.task.name, study.bundle, "cpu", heads=[])
     torch.manual_seed(study.exits.seed)
     model = MultiExitViT.untrained(frozen.backbone, frozen.task, heads, card["layers"])
@@ -63,12 +76,14 @@ def add_heads(study: Study, heads: Sequence[str], into: str | None = None) -> di
         study.exits,
         accelerator,
         study.run / f"added_{'_'.join(heads)}.safetensors",
+        known,
     )
     found = {name: predict(model, pictures, accelerator) for name, pictures in parts.items()}
     recipe = asdict(study.exits) | {
         "rounds": learned["round"],
         "rates": learned["rates"],
         "precision": study.precision,
+        "run": run,
     }
     if accelerator.is_main_process and into:
         folder = weights.root() / study.task.name / into
@@ -92,12 +107,19 @@ def add_heads(study: Study, heads: Sequence[str], into: str | None = None) -> di
     return json.loads(json.dumps(card))
 
 
+def others(card: dict, heads: Sequence[str], run: str) -> list[str]:
+    """The heads among those wanted that the bundle has and that another run made."""
+    there, added = weights.head_names(card["files"]), card.get("added", {})
+    return [h for h in heads if h in there and added.get(h, {}).get("run") != run]
+
+
 def apart(card: dict, name: str, recipe: dict) -> dict:
     """The card of a bundle with the backbone of another, whose card and name are given, and heads
     trained by a recipe of their own."""
     return {k: v for k, v in card.items() if k != "added"} | {
         "init": f"the backbone of the bundle {name}",
         "exit_recipe": recipe,
+        "run": recipe["run"],
     }
 
 

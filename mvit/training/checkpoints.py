@@ -12,6 +12,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+# settings that are told apart by a hash of their content
+HASHED = ("pictures and labels", "start weights", "frozen backbone")
+
 
 class CheckpointError(ValueError):
     """A checkpoint that cannot be used; the message names the file and the reason."""
@@ -45,8 +48,7 @@ def begun(path: Path, recipe: dict, free: Collection[str] = ()) -> dict:
     """The progress of a checkpoint that was begun with this recipe; raises CheckpointError, naming
     the field, if another one was.
 
-    free: fields that may change when a training goes on. A field that the checkpoint does not know
-    yet is not compared.
+    free: fields that may change when a training goes on.
     """
     try:
         with safe_open(path, "pt") as file:
@@ -64,11 +66,20 @@ def compare(path: Path, before: dict, now: dict, free: Collection[str] = ()) -> 
     """Raise CheckpointError, naming the field, if `path` was begun with other settings than those
     of now."""
     for name, value in json.loads(json.dumps(now)).items():
-        if name in before and name not in free and before[name] != value:
-            way_out = "go on with the old value, or start afresh with another --run folder"
-            raise CheckpointError(
-                f"{path} was begun with {name.replace('_', ' ')} {before[name]}, now it is {value}: {way_out}"
+        old = before.get(name)
+        if name in free or old == value:
+            continue
+        words = name.replace("_", " ")
+        if name in HASHED:
+            said, way_out = f"was begun with other {words}", "go on with those"
+        else:
+            said, way_out = (
+                f"was begun with {words} {old}, now it is {value}",
+                "go on with the old value",
             )
+        raise CheckpointError(
+            f"{path} {said}: {way_out}, or start afresh with another --run folder"
+        )
 
 
 def load(

@@ -152,6 +152,7 @@ def fine_tune_counter(
     accelerator: Accelerator,
     checkpoint: Path,
     save_every: int = 100,
+    known: dict | None = None,
 ) -> dict:
     """Fine-tune the counter and leave it at the running mean of its weights; resumes from
     `checkpoint` if it is there.
@@ -169,9 +170,11 @@ def fine_tune_counter(
         {"params": list(counter.patches.parameters()), "lr": 0, "scale": 1.0, "weight_decay": 0}
     ]
     optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
-    progress = {"step": 0, "loss": [], "seconds": 0.0, "recipe": asdict(recipe)}
+    about = asdict(recipe) | (known or {})
+    progress = {"step": 0, "loss": [], "seconds": 0.0, "recipe": about}
     state = nn.ModuleDict({"now": counter, "mean": mean})
     if checkpoint.exists():
+        checkpoints.begun(checkpoint, about)
         progress = checkpoints.load(checkpoint, state, optimizer)
     started, running = time.monotonic() - progress["seconds"], [0.0, 0.0]
     counter.train()

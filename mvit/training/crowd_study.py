@@ -23,14 +23,18 @@ from mvit.data.crowds import Crowds, empty_pictures, hold_out_crowds, load_crowd
 from mvit.data.labelled import DataError
 from mvit.evaluation.counts import count, save_counts, summary, unusual
 from mvit.models.backbone import Backbone
+from mvit.models.heads import HEADS
 from mvit.models.multi_exit import MultiExitViT
 from mvit.models.transcrowd import backbone_for
 from mvit.scenes.drawing import render
 from mvit.tasks import TASKS, CrowdTask
+from mvit.training import identity
 from mvit.training.counter import CrowdRecipe, fine_tune_counter
 from mvit.training.exits import ExitRecipe, classifier_wise, warm_start
+from mvit.training.identity import fingerprint
 from mvit.training.initial import origin, starting_tensors, take_over_exits
 from mvit.training.last_layer import solve_last_layers
+from mvit.training.study import check_sizes
 
 VALIDATION_SHARE = 0.1
 SCENE_PEOPLE = 600  # at most, in a rendered training scene
@@ -60,6 +64,25 @@ class CrowdStudy:
     device: str = "auto"
     notes: str = ""
     hub: str | None = None
+    heads: tuple[str, ...] = tuple(HEADS)
+    layers: tuple[int, ...] | None = None
+    test_limit: int | None = None
+    overwrite: bool = False
+
+    @property
+    def bundle(self) -> str:
+        """Name of the bundle's folder."""
+        return self.name or self.architecture
+
+    @property
+    def folder(self) -> Path:
+        """Where the bundle is written."""
+        return weights.root() / self.task.name / self.bundle
+
+    def run_of(self, known: dict) -> str:
+        """A hash of all that decides what is learnt; more rounds for the exits are the same run."""
+        exits = {k: v for k, v in asdict(self.exits).items() if k != "max_rounds"}
+        return fingerprint([known, asdict(self.recipe), exits, list(self.heads), self.layers])
 
 
 def rendered(task: CrowdTask, number: int, seed: int) -> Crowds:
@@ -106,7 +129,7 @@ def splits(study: CrowdStudy) -> tuple[Crowds, Crowds, Crowds]:
     return (
         train_set,
         val,
-        reduce(add, [sample(crowds, study.limit, seed) for crowds in test.values()]),
+        reduce(add, [sample(crowds, study.test_limit, seed) for crowds in test.values()]),
     )
 
 
@@ -151,13 +174,20 @@ def odd_pictures() -> dict[str, np.ndarray]:
 def train(study: CrowdStudy) -> dict:
     """Run the study to its end, resuming where its run folder stands, and write
     weights/crowd/<backbone>/; gives back the card."""
-    torch.manual_seed(study.recipe.seed)
+    check_sizes(study)
     accelerator = Accelerator(cpu=study.device == "cpu", mixed_precision=study.precision)
     train_set, val, test = splits(study)
     left_out = list(dict.fromkeys(train_set.left_out + test.left_out))
     for line in left_out:
         tqdm.write(f"left out: {line}", file=sys.stderr)
+    torch.manual_seed(study.recipe.seed)
     backbone = starting_counter(study)
+    known = {
+        "pictures and labels": identity.of_data(train_set, val),
+        "start weights": identity.of_start(study.init, backbone.vit),
+    }
+    run = study.run_of(known)
+    identity.refuse_another(study.folder, run, study.overwrite)
     tuned = fine_tune_counter(
         backbone,
         study.task,
@@ -166,8 +196,9 @@ def train(study: CrowdStudy) -> dict:
         study.recipe,
         accelerator,
         study.run / "finetune.safetensors",
+        known=known,
     )
-    model = MultiExitViT.untrained(backbone, study.task)
+    model = MultiExitViT.untrained(backbone, study.task, study.heads, study.layers)
     taken = take_over_exits(model, study.init)
     warm_start(model, [e for e in model.exits() if e not in taken])
     learned = classifier_wise(
@@ -177,6 +208,7 @@ def train(study: CrowdStudy) -> dict:
         study.exits,
         accelerator,
         study.run / "exits.safetensors",
+        known,
     )
     solved = solve_last_layers(model, train_set.tiles(), accelerator)
     counted = {"val": count(model, val, accelerator), "test": count(model, test, accelerator)}
@@ -188,7 +220,7 @@ def train(study: CrowdStudy) -> dict:
         "task": asdict(study.task),
         "architecture": study.architecture,
         "strategy": "classifier-wise",
-        "layers": list(range(1, backbone.depth + 1)),
+        "layers": sorted({layer for layer, _ in model.exits()}),
         **origin(study.init, study.hub or study.architecture),
         "data": {
             "train": len(train_set) - study.scenes - study.empties,
@@ -211,12 +243,13 @@ def train(study: CrowdStudy) -> dict:
         },
         "seed": study.recipe.seed,
         "notes": study.notes,
+        "run": run,
         **figures,
         "unusual": unusual(model, odd_pictures()),
     }
-    folder = weights.root() / study.task.name / (study.name or study.architecture)
-    card = weights.save(model, folder, card)
-    save_counts(folder, counted)
+    if accelerator.is_main_process:
+        card = weights.save(model, study.folder, card)
+        save_counts(study.folder, counted)
     return json.loads(json.dumps(card))
 
 

@@ -23,6 +23,7 @@ from mvit.data.labelled import Pictures
 from mvit.models.multi_exit import MultiExitViT
 from mvit.training import checkpoints
 from mvit.training.finetune import TrainingError, batch_of
+from mvit.training.identity import fingerprint
 
 Key = tuple[int, str]
 
@@ -220,6 +221,7 @@ def classifier_wise(
     recipe: ExitRecipe,
     accelerator: Accelerator,
     checkpoint: Path,
+    known: dict | None = None,
 ) -> dict:
     """Train every exit of the model on its frozen backbone and leave each at its best validation
     loss; resumes from `checkpoint`.
@@ -239,7 +241,8 @@ def classifier_wise(
         )
     )
     names = ["{}:{}".format(*key) for key in model.exits()]
-    about = asdict(recipe) | {"training pictures": len(train)}
+    about = asdict(recipe) | {"training pictures": len(train)} | (known or {})
+    about["frozen backbone"] = fingerprint(list(model.backbone.state_dict().items()))
     progress: dict = {
         "round": 0,
         "recipe": about,

@@ -168,12 +168,14 @@ def fine_tune(
     accelerator: Accelerator,
     checkpoint: Path,
     save_every: int = 200,
+    known: dict | None = None,
 ) -> dict:
     """Fine-tune the backbone with cross-entropy, all of it or from `recipe.from_layer` up; resumes
     from `checkpoint` if it is there.
 
-    Gives back the history of (step, loss) and the validation accuracy. Raises TrainingError on a
-    loss that is not finite, CheckpointError if the checkpoint was begun with another recipe.
+    known: what else the checkpoint must have been begun with. Returns the history of (step, loss)
+    and the validation accuracy. Raises TrainingError on a loss that is not finite, CheckpointError
+    if the checkpoint was begun otherwise.
     """
     sizes = schedule(recipe, len(train))
     for name, parameter in backbone.named_parameters():
@@ -185,7 +187,7 @@ def fine_tune(
         group for group in parameter_groups(backbone, recipe) if group["params"][0].requires_grad
     ]
     optimizer = torch.optim.AdamW(groups, fused=True)
-    about = asdict(recipe) | {"training pictures": len(train)}
+    about = asdict(recipe) | {"training pictures": len(train)} | (known or {})
     progress = {"step": 0, "loss": [], "seconds": 0.0, "recipe": about}
     backbone.to(accelerator.device)
     if checkpoint.exists():

@@ -115,6 +115,7 @@ def end_to_end(
     checkpoint: Path,
     weights: str | Sequence[float] = "half",
     save_every: int = 200,
+    known: dict | None = None,
 ) -> dict:
     """Train backbone and exits together on l + sum of lambda_b l_b; resumes from `checkpoint`.
     `weights` as in `exit_weights`.
@@ -124,7 +125,7 @@ def end_to_end(
     with another recipe.
     """
     phases = end_to_end_phases(model, exit_weights(model.exits(), model.depth, weights))
-    return learn(model, train, phases, recipe, accelerator, checkpoint, save_every)
+    return learn(model, train, phases, recipe, accelerator, checkpoint, save_every, known)
 
 
 def layer_wise(
@@ -134,11 +135,12 @@ def layer_wise(
     accelerator: Accelerator,
     checkpoint: Path,
     save_every: int = 200,
+    known: dict | None = None,
 ) -> dict:
     """Train up to the first branch, freeze, go on with the next part; otherwise like
     `end_to_end`."""
     return learn(
-        model, train, layer_wise_phases(model), recipe, accelerator, checkpoint, save_every
+        model, train, layer_wise_phases(model), recipe, accelerator, checkpoint, save_every, known
     )
 
 
@@ -227,6 +229,7 @@ def learn(
     accelerator: Accelerator,
     checkpoint: Path,
     save_every: int = 200,
+    known: dict | None = None,
 ) -> dict:
     """Go through the phases, each with the recipe's whole schedule; resumes in the middle of one.
     See `end_to_end`."""
@@ -235,6 +238,7 @@ def learn(
         {"{}:{}".format(*key): weight for key, weight in phase.weights.items()} for phase in phases
     ]
     about = asdict(recipe) | {"training pictures": len(train), "exits and their weights": weights}
+    about |= known or {}
     progress = {
         "phase": 0,
         "step": 0,

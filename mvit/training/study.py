@@ -20,9 +20,12 @@ from mvit.evaluation.predictions import predict, save_predictions, summary
 from mvit.models.backbone import Backbone
 from mvit.models.heads import HEADS
 from mvit.models.multi_exit import MultiExitViT, PlanError
+from mvit.models.transcrowd import backbone_for
 from mvit.tasks import TASKS, Task
+from mvit.training import identity
 from mvit.training.exits import ExitRecipe, classifier_wise, warm_start
 from mvit.training.finetune import Recipe, fine_tune
+from mvit.training.identity import fingerprint
 from mvit.training.initial import origin, starting_backbone, take_over_exits
 from mvit.training.joint import JointRecipe, end_to_end, layer_wise
 
@@ -59,12 +62,24 @@ class Study:
     layers: tuple[int, ...] | None = None
     exit_weights: str | tuple[float, ...] | None = None
     hub: str | None = None
+    overwrite: bool = False
 
     @property
     def bundle(self) -> str:
         """Name of the bundle's folder."""
         suffix = "" if self.strategy == "classifier-wise" else f"_{self.strategy.replace('-', '_')}"
         return self.name or self.architecture + suffix
+
+    @property
+    def folder(self) -> Path:
+        """Where the bundle is written."""
+        return weights.root() / self.task.name / self.bundle
+
+    def run_of(self, known: dict) -> str:
+        """A hash of all that decides what is learnt; more rounds for the exits are the same run."""
+        exits = {k: v for k, v in asdict(self.exits).items() if k != "max_rounds"}
+        how = [self.strategy, list(self.heads), self.layers, self.exit_weights]
+        return fingerprint([known, asdict(self.recipe), exits, how])
 
 
 def own_task(folder: Path, name: str, native_px: int = 224) -> Task:
@@ -85,13 +100,25 @@ def splits(study: Study) -> tuple[Pictures, Pictures, Pictures]:
 
 
 def train(study: Study) -> dict:
-    """Run the study to its end, resuming where its run folder stands, and write
-    weights/<task>/<name>/; gives back the card."""
+    """Run the study to its end, resuming where its run folder stands, write
+    weights/<task>/<name>/ and return the card.
+
+    Raises DataError if another run wrote that bundle, PlanError for layers that the backbone does
+    not have and picture sizes that its patches do not divide.
+    """
+    check_sizes(study)
     torch.manual_seed(study.recipe.seed)
     accelerator = Accelerator(cpu=study.device == "cpu", mixed_precision=study.precision)
     train_set, val, test = splits(study)
+    torch.manual_seed(study.recipe.seed)
     backbone = starting_backbone(study.architecture, study.task, study.init, study.hub)
-    model, told = learn(study, backbone, train_set, val, accelerator)
+    known = {
+        "pictures and labels": identity.of_data(train_set, val),
+        "start weights": identity.of_start(study.init, backbone.vit),
+    }
+    run = study.run_of(known)
+    identity.refuse_another(study.folder, run, study.overwrite)
+    model, told = learn(study, backbone, train_set, val, accelerator, known)
     val_predictions, test_predictions = (
         predict(model, sample(val, RECORDED_VALIDATION), accelerator),
         predict(model, test, accelerator),
@@ -124,24 +151,42 @@ def train(study: Study) -> dict:
         },
         "seed": study.recipe.seed,
         "notes": study.notes,
+        "run": run,
         **measured,
     }
-    folder = weights.root() / study.task.name / study.bundle
     if accelerator.is_main_process:
-        card = weights.save(model, folder, card)
-        save_predictions(folder, {"val": val_predictions, "test": test_predictions})
+        card = weights.save(model, study.folder, card)
+        save_predictions(study.folder, {"val": val_predictions, "test": test_predictions})
     return json.loads(json.dumps(card))
 
 
-def learn(
-    study: Study, backbone: Backbone, train_set: Pictures, val: Pictures, accelerator: Accelerator
-) -> tuple[MultiExitViT, dict]:
-    """Train backbone and exits by the study's strategy; gives back the model and what the card
-    tells about it."""
+def check_sizes(study: Study) -> None:
+    """Raise PlanError for a layer that the backbone does not have, or a picture size of the recipe
+    that its patches do not divide; nothing is read."""
+    with torch.device("meta"):
+        backbone = backbone_for(study.architecture, study.task)
     if wrong := [layer for layer in study.layers or () if layer > backbone.depth]:
         raise PlanError(
             f"there is no layer {wrong[0]}; {study.architecture} has layers 1 to {backbone.depth}"
         )
+    patch = backbone.vit.patch_embed.patch_size[0]
+    if wrong := [size for size, *_ in study.recipe.stages if size % patch]:
+        raise PlanError(
+            f"{wrong[0]} pixels cannot be cut into the patches of {study.architecture}; "
+            f"take multiples of {patch}"
+        )
+
+
+def learn(
+    study: Study,
+    backbone: Backbone,
+    train_set: Pictures,
+    val: Pictures,
+    accelerator: Accelerator,
+    known: dict,
+) -> tuple[MultiExitViT, dict]:
+    """Train backbone and exits by the study's strategy; gives back the model and what the card
+    tells about it."""
     model, recipe = (
         MultiExitViT.untrained(backbone, study.task, study.heads, study.layers),
         study.recipe,
@@ -163,6 +208,7 @@ def learn(
             recipe,
             accelerator,
             study.run / "finetune.safetensors",
+            known=known,
         )
         warm_start(model, [e for e in model.exits() if e not in taken])
         learned = classifier_wise(
@@ -172,6 +218,7 @@ def learn(
             study.exits,
             accelerator,
             study.run / "exits.safetensors",
+            known,
         )
         done = {k: tuned[k] for k in ("step", "val_accuracy")}
         about = {
@@ -189,9 +236,11 @@ def learn(
             weighed = study.exit_weights or (
                 "half" if len({layer for layer, _ in model.exits()}) == 1 else "depth"
             )
-            tuned = end_to_end(model, train_set, recipe, accelerator, checkpoint, weighed)
+            tuned = end_to_end(
+                model, train_set, recipe, accelerator, checkpoint, weighed, known=known
+            )
         else:
-            tuned = layer_wise(model, train_set, recipe, accelerator, checkpoint)
+            tuned = layer_wise(model, train_set, recipe, accelerator, checkpoint, known=known)
         done, about = (
             {"step": tuned["step"] * len(tuned["weights"])},
             {"exit_weights": tuned["weights"]},

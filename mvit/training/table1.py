@@ -26,12 +26,13 @@ from mvit.evaluation.predictions import predict
 from mvit.models.backbone import Backbone
 from mvit.models.heads import HEADS
 from mvit.models.multi_exit import FINAL, MultiExitViT
-from mvit.training import checkpoints
+from mvit.training import checkpoints, identity
+from mvit.training.checkpoints import CheckpointError
 from mvit.training.exits import ExitRecipe, classifier_wise, warm_start
 from mvit.training.finetune import Recipe, fine_tune
 from mvit.training.initial import origin, starting_backbone
 from mvit.training.joint import STRATEGIES, JointRecipe, end_to_end, layer_wise
-from mvit.training.study import Study, splits
+from mvit.training.study import Study, check_sizes, splits
 
 
 @dataclass
@@ -125,15 +126,21 @@ def measure(table: Table1, say: Callable[[str], None] = print) -> dict:
     study, run = table.study, table.study.run / "table1"
     task = replace(study.task, input_px=table.budget.px)
     accelerator = Accelerator(cpu=study.device == "cpu", mixed_precision=study.precision)
+    check_sizes(replace(study, recipe=table.budget.plain(1), layers=(table.layer,)))
     train, val, test = splits(study)
+    start = starting_backbone(study.architecture, task, study.init, study.hub)
     settings = asdict(table.budget) | {
         "layer": table.layer,
         "precision": study.precision,
         "training pictures": len(train),
         "test pictures": len(test),
         **origin(study.init, study.hub or study.architecture),
+        "pictures and labels": identity.of_data(train, val, test),
+        "start weights": identity.of_start(study.init, start.vit),
     }
     settings.pop("before", None)
+    file = weights.root() / task.name / (study.name or study.architecture) / FILE
+    refuse_another(file, settings, study.overwrite)
     lab = Lab(table, task, train, val, test, accelerator, run)
     plain = lab.once("plain", settings, lab.plain)
     rows: list[dict] = []
@@ -172,8 +179,20 @@ def measure(table: Table1, say: Callable[[str], None] = print) -> dict:
         )
         result = about | {"rows": rows, "missing": len(table.cells) - number - 1}
         if accelerator.is_main_process:
-            write(weights.root() / task.name / (study.name or study.architecture) / FILE, result)
+            write(file, result)
     return result
+
+
+def refuse_another(file: Path, settings: dict, overwrite: bool) -> None:
+    """Raise CheckpointError if `file` is the table of other settings, unless it may be
+    overwritten."""
+    if overwrite or not file.exists():
+        return
+    if json.loads(file.read_text())["budget"] != json.loads(json.dumps(settings)):
+        raise CheckpointError(
+            f"{file} holds the table of another run; name another bundle with --name, "
+            "or pass --overwrite to replace it"
+        )
 
 
 @dataclass

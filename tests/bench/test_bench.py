@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from thin import picture, thin_model
+from thin import picture, records, thin_model
 
 from mvit.bench import measures as bench_parts
 from mvit.bench.report import PARTS, add_arguments, bench, describe, markdown, run
-from mvit.evaluation.predictions import Predictions
 from mvit.models.multi_exit import FINAL, PlanError
 from mvit.policies.plans import costs
 
@@ -18,23 +17,6 @@ from mvit.policies.plans import costs
 @pytest.fixture(scope="module")
 def model():
     return thin_model(heads=("mlp",))
-
-
-def records(model, seed):
-    """Predictions that grow right and sure with the layer."""
-    rng = np.random.default_rng(seed)
-    exits = [*model.exits("mlp"), (model.depth, FINAL)]
-    limit = np.linspace(0.5, 0.05, len(exits))[:, None]
-    truth, ease = rng.integers(0, 10, 500), rng.random(500)
-    confidence = np.clip(0.6 + 0.5 * (ease - limit), 0, 1)
-    return Predictions(
-        exits,
-        np.where(ease > limit, truth, (truth + 1) % 10),
-        confidence,
-        1 - confidence,
-        confidence,
-        truth,
-    )
 
 
 @pytest.fixture(scope="module")

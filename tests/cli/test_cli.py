@@ -7,77 +7,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 from bundles import BACKBONE
-from PIL import Image
+from safetensors.torch import load_file, save_file
 from thin import picture
-from toys import write_folder
 
 import mvit
+from mvit.bundles import weights
 from mvit.cli import main as cli
-from mvit.cli import train as train_command
-from mvit.data.labelled import Pictures
 from mvit.models.multi_exit import FINAL
 from mvit.tasks import CIFAR10_LABELS
 
 EXIT = ["layer", "head", "prediction", "confidence", "ms", "macs", "practical"]
-
-
-@pytest.fixture(autouse=True)
-def no_data_named(monkeypatch):
-    monkeypatch.delenv("MVIT_DATA", raising=False)
-
-
-@pytest.fixture
-def photo(tmp_path) -> str:
-    Image.fromarray(picture(side=50)).save(tmp_path / "photo.png")
-    return str(tmp_path / "photo.png")
-
-
-@pytest.fixture
-def test_split(tmp_path) -> Path:
-    """CIFAR-10's layout with two random pictures a class; the folder that holds the set's own
-    folder."""
-    rng = np.random.default_rng(0)
-    x = torch.from_numpy(rng.integers(0, 256, (20, 3, 32, 32), dtype=np.uint8))
-    write_folder(
-        tmp_path / "data" / "cifar10" / "test", Pictures(x, torch.arange(20) % 10, CIFAR10_LABELS)
-    )
-    return tmp_path / "data"
-
-
-@pytest.fixture
-def command(capsys):
-    """A function that runs a command with --json on the CPU and gives back its one JSON object."""
-
-    def run(*args: object) -> dict:
-        status = cli.main([*map(str, args), "--json", "--device", "cpu"])
-        out = capsys.readouterr().out
-        assert status == 0 and out.count("\n") == 1 and out.endswith("\n")
-        return json.loads(out)
-
-    return run
-
-
-@pytest.fixture
-def refused(capsys):
-    """A function that runs a command that must end in status 2, nothing on standard output, and one
-    line; gives back the line."""
-
-    def run(*args: object) -> str:
-        try:
-            status = cli.main([*map(str, args)])
-        except SystemExit as end:
-            status = end.code
-        out, err = capsys.readouterr()
-        assert (
-            status == 2 and out == "" and err.count("\n") == 1 and err.startswith("python -m mvit")
-        )
-        return err
-
-    return run
 
 
 def test_trace(tiny_weights, photo, command):
@@ -196,11 +137,51 @@ def test_verify(own_weights, command, capsys):
     assert err.count("\n") == 1 and "mlp.safetensors refused" in err
 
 
+def test_verify_of_the_bundles_that_are_named(tiny_weights, command, refused):
+    assert len(command("verify", "--task", "cifar10", "--backbone", BACKBONE)["bundles"]) == 1
+    assert cli.main(["verify", "--task", "crowd"]) == 2
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["verify", "--head", "mlp"],
+        ["train", "--data", ".", "--head", "mlp"],
+        ["train", "--data", ".", "--dtype", "bfloat16"],
+        ["grow", "--device", "cuda"],
+    ],
+)
+def test_a_common_option_without_effect_is_refused(tiny_weights, refused, args):
+    assert f"{args[-2]} {args[-1]} has no effect on {args[0]}; leave it out" in refused(*args)
+
+
+def test_of_several_processes_the_first_alone_prints(tiny_weights, photo, capsys, monkeypatch):
+    for rank, lines in (("0", 1), ("1", 0)):
+        monkeypatch.setenv("RANK", rank)
+        assert cli.main(["trace", photo, "--head", "mlp", "--device", "cpu", "--json"]) == 0
+        assert capsys.readouterr().out.count("\n") == lines
+
+
+def test_a_deadline_chooses_from_the_exits_that_exist(tiny_weights, photo, command, reseal):
+    bundle = tiny_weights / "cifar10" / BACKBONE
+    card = json.loads((bundle / "card.json").read_text())
+    card |= {"layers": [6, 9, 12], "exits": [e for e in card["exits"] if e["layer"] in (6, 9, 12)]}
+    weights.write_card(bundle, card)
+    for file in (bundle / "heads").iterdir():
+        kept = {k: v for k, v in load_file(file).items() if k.split(".")[0] in ("6", "9", "12")}
+        save_file(kept, file)
+    reseal(bundle)
+    assert command("deadline", photo, "--ms", 60_000)["layer"] == 12
+    only = ("--only", "leaving", "--rounds", 1, "--runs", 1)
+    found = command("bench", *only, "--head", "cnn_ignore")
+    assert found["layers"] == [6, 9, 12] and [r["layer"] for r in found["leaving"]] == [6, 9]
+
+
 def test_verify_of_nothing_is_not_a_success(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MVIT_WEIGHTS", str(tmp_path))
     assert cli.main(["verify", "--json"]) == 2
     out, err = capsys.readouterr()
-    assert json.loads(out)["bundles"] == [] and "no weights" in err and err.count("\n") == 1
+    assert json.loads(out)["bundles"] == [] and "no such weights" in err and err.count("\n") == 1
 
 
 def test_export(tiny_weights, tmp_path, command):
@@ -211,184 +192,6 @@ def test_export(tiny_weights, tmp_path, command):
         1,
         "mlp",
         (tmp_path / "cut.pt2").stat().st_size,
-    )
-
-
-def test_train_hands_over_what_the_options_say(tmp_path, command, monkeypatch):
-    studies = []
-    monkeypatch.setattr(
-        train_command, "train", lambda study: studies.append(study) or {"task": study.task.name}
-    )
-    for name in "ab":
-        (tmp_path / name).mkdir()
-    command(
-        "train",
-        "--data",
-        tmp_path,
-        "--task-name",
-        "mine",
-        "--init",
-        "start.safetensors",
-        "--stages",
-        "96:3,224:0.5",
-        "--batch",
-        16,
-        "--exit-batch",
-        24,
-        "--rates",
-        "1e-3,1e-4",
-        "--max-rounds",
-        7,
-        "--learning-rate",
-        "3e-4",
-        "--seed",
-        5,
-        "--limit",
-        100,
-        "--run",
-        tmp_path / "r",
-    )
-    [study] = studies
-    assert (study.task.name, study.task.labels, study.data, study.run) == (
-        "mine",
-        ("a", "b"),
-        tmp_path,
-        tmp_path / "r",
-    )
-    assert (
-        study.recipe.stages,
-        study.recipe.batch,
-        study.recipe.learning_rate,
-        study.recipe.seed,
-    ) == (((96, 3.0), (224, 0.5)), 16, 3e-4, 5)
-    assert (study.exits.batch, study.exits.rates, study.exits.max_rounds, study.exits.seed) == (
-        24,
-        (1e-3, 1e-4),
-        7,
-        5,
-    )
-    assert (str(study.init), study.limit, study.test_limit, study.device) == (
-        "start.safetensors",
-        100,
-        None,
-        "cpu",
-    )
-    command("train", "--data", tmp_path)
-    assert (studies[1].task.name, studies[1].run) == ("cifar10", Path("runs/cifar10"))
-    # the defaults, untouched
-    assert studies[1].recipe == type(study.recipe)() and studies[1].exits == type(study.exits)()
-
-
-def test_train_hands_over_strategies_and_exits(tmp_path, command, monkeypatch):
-    studies = []
-    monkeypatch.setattr(
-        train_command, "train", lambda study: studies.append(study) or {"task": study.task.name}
-    )
-    command(
-        "train",
-        "--data",
-        tmp_path,
-        "--strategy",
-        "end-to-end",
-        "--heads",
-        "cnn_ignore,gmlp",
-        "--layers",
-        "9,3",
-        "--exit-weights",
-        "0.2,0.8",
-        "--exit-rate",
-        "2e-3",
-        "--layer-decay",
-        "0.95",
-        "--stages",
-        "none",
-        "--init",
-        "weights/x",
-    )
-    command("train", "--data", tmp_path, "--strategy", "layer-wise")
-    first, second = studies
-    assert (first.strategy, first.heads, first.layers, first.exit_weights) == (
-        "end-to-end",
-        ("cnn_ignore", "gmlp"),
-        (3, 9),
-        (0.2, 0.8),
-    )
-    assert (first.recipe.exit_rate, first.recipe.layer_decay, first.recipe.stages) == (
-        2e-3,
-        0.95,
-        (),
-    )
-    assert first.bundle == f"{BACKBONE}_end_to_end" and second.bundle == f"{BACKBONE}_layer_wise"
-    assert (second.heads, second.layers, second.recipe) == (
-        ("cnn_ignore",),
-        None,
-        type(first.recipe)(),
-    )
-
-
-def test_table1_hands_over_its_budget(tmp_path, command, monkeypatch):
-    tables = []
-    monkeypatch.setattr(
-        train_command, "measure", lambda table, say: tables.append(table) or {"rows": []}
-    )
-    command(
-        "table1",
-        "--data",
-        tmp_path,
-        "--images",
-        640,
-        "--px",
-        64,
-        "--batch",
-        32,
-        "--layer",
-        4,
-        "--heads",
-        "mlp",
-        "--strategies",
-        "end-to-end",
-    )
-    [table] = tables
-    assert (table.budget.images, table.budget.px, table.budget.batch, table.budget.seed) == (
-        640,
-        64,
-        32,
-        0,
-    )
-    assert (table.layer, table.heads, table.strategies, table.study.task.name) == (
-        4,
-        ("mlp",),
-        ("end-to-end",),
-        "cifar10",
-    )
-
-
-def test_heads_are_added_to_the_bundle_that_is_named(tiny_weights, tmp_path, command, monkeypatch):
-    asked = []
-    monkeypatch.setattr(
-        train_command,
-        "add_heads",
-        lambda *given: asked.append(given) or {"task": given[0].task.name},
-    )
-    command(
-        "train",
-        "--data",
-        tmp_path,
-        "--add-heads",
-        "gmlp,fnet",
-        "--exit-batch",
-        16,
-        "--into",
-        "beside",
-    )
-    [(study, heads, into)] = asked
-    assert into == "beside"
-    assert (study.task.name, study.task.input_px, study.bundle, heads, study.exits.batch) == (
-        "cifar10",
-        64,
-        BACKBONE,
-        ("gmlp", "fnet"),
-        16,
     )
 
 
@@ -505,31 +308,6 @@ def test_data_that_is_not_there(tiny_weights, refused, tmp_path):
     assert "unknown task 'mine'; there are: cifar10, cifar100" in refused(
         "train", "--data", tmp_path, "--task", "mine"
     )
-
-
-def test_an_architecture_that_cannot_be_cut_at_its_blocks(refused, tmp_path):
-    for split in ("train", "test"):
-        for name in "ab":
-            (tmp_path / split / name).mkdir(parents=True)
-            for i in range(3):
-                Image.fromarray(picture(i)).save(tmp_path / split / name / f"{i}.png")
-    for name in ("resnet18", "vit_colossal"):
-        line = refused(
-            "train",
-            "--data",
-            tmp_path,
-            "--task-name",
-            "mine",
-            "--backbone",
-            name,
-            "--init",
-            tmp_path / "x",
-            "--run",
-            tmp_path,
-            "--device",
-            "cpu",
-        )
-        assert f"'{name}' cannot be a backbone" in line
 
 
 def test_an_exit_that_is_not_there(tiny_weights, refused, tmp_path):

@@ -109,6 +109,10 @@ def test_an_interrupted_table_goes_on_with_the_cell_it_was_in(done, table, tmp_p
     ]
 
 
-def test_cells_of_another_budget_are_not_mixed_in(done, table):
+def test_cells_of_another_budget_are_not_mixed_in_nor_another_table_replaced(done, table):
+    other = dataclasses.replace(table, budget=dataclasses.replace(BUDGET, images=24))
+    with pytest.raises(CheckpointError, match="table1.json holds the table of another run; name"):
+        measure(other)
+    other.study = dataclasses.replace(table.study, overwrite=True)
     with pytest.raises(CheckpointError, match="plain.json was begun with images 16, now it is 24"):
-        measure(dataclasses.replace(table, budget=dataclasses.replace(BUDGET, images=24)))
+        measure(other)
