@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import timm
 import torch
-from timm.models.vision_transformer import VisionTransformer
+from timm.layers import Attention, PatchEmbed
+from timm.models.vision_transformer import Block, VisionTransformer
 from torch import nn
 
 from mvit.models.inline_layers import (
@@ -16,6 +17,35 @@ from mvit.models.inline_layers import (
 )
 
 
+def unlike(vit: nn.Module) -> str | None:
+    """What keeps a model from being a backbone; None if it is a plain ViT with one class token.
+
+    Heads read token 0 as the class token and lay the others out as a square map, and MACs are those
+    of a patch embedding and of timm's own encoder layers. Whatever differs would give wrong numbers
+    without a word, so it is refused.
+    """
+    if not isinstance(vit, VisionTransformer):
+        return f"it is a {type(vit).__name__}"
+    if not isinstance(vit.patch_embed, PatchEmbed):
+        return "it is a hybrid: a convolutional stem comes before its patches"
+    if vit.reg_token is not None:
+        return f"it has {vit.reg_token.shape[1]} register token(s)"
+    if vit.num_prefix_tokens != 1:
+        return f"it has {vit.num_prefix_tokens or 'no'} class tokens"
+    if strange := [b for b in vit.blocks if type(b) is not Block or type(b.attn) is not Attention]:
+        attn = getattr(strange[0], "attn", None)
+        kind = strange[0] if type(strange[0]) is not Block else attn
+        return f"its layers are made of {type(kind).__name__}s"
+    if vit.attn_pool is not None:
+        return "it pools its tokens with attention"
+    rows, columns = vit.patch_embed.grid_size
+    if rows != columns:
+        return f"its map of {rows} x {columns} patches is not square"
+    if (side := vit.patch_embed.img_size[0]) % (patch := vit.patch_embed.patch_size[0]):
+        return f"patches of {patch} pixels do not divide pictures of {side}"
+    return None
+
+
 class Backbone(nn.Module):
     """A plain ViT as: embed -> block 1 .. block L -> final exit. Holds the timm model itself, so
     its weights keep timm's names.
@@ -25,9 +55,10 @@ class Backbone(nn.Module):
 
     def __init__(self, vit: VisionTransformer):
         super().__init__()
-        if not isinstance(vit, VisionTransformer) or vit.num_prefix_tokens != 1:
+        if why := unlike(vit):
             raise ValueError(
-                "the backbone must be a plain timm VisionTransformer with one class token"
+                "the backbone must be a plain timm VisionTransformer with one class token, "
+                f"such as vit_tiny_patch16_224; {why}"
             )
         self.vit = vit
         vit.straight = plain_embedding(vit)
@@ -44,19 +75,13 @@ class Backbone(nn.Module):
         Raises ValueError if timm has no such model, if it cannot be had from the hub, or if it is
         not a plain ViT.
         """
+        sizes = {"num_classes": outputs, "img_size": img_size, "dynamic_img_size": True}
         try:
-            return cls(
-                timm.create_model(
-                    name,
-                    pretrained=pretrained,
-                    num_classes=outputs,
-                    img_size=img_size,
-                    dynamic_img_size=True,
-                    **options,
-                )
-            )
-        # a model without these options is no plain ViT; a name that timm does not know
-        except (TypeError, RuntimeError) as error:
+            return cls(timm.create_model(name, pretrained=pretrained, **sizes, **options))
+        except TypeError as error:  # a model without these options
+            plain = "it is no plain timm VisionTransformer with one class token"
+            raise ValueError(f"'{name}' cannot be a backbone: {plain} ({error})") from error
+        except (RuntimeError, ValueError) as error:  # also a name that timm does not know
             raise ValueError(f"'{name}' cannot be a backbone: {error}") from error
 
     @property

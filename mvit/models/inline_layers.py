@@ -68,7 +68,7 @@ def embedding(vit: VisionTransformer, image: torch.Tensor) -> torch.Tensor:
     # (B, N, 3 * height * width)
     windows = windows.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
     patches = F.linear(windows, proj.weight.flatten(1), proj.bias)
-    return torch.cat([vit.cls_token.expand(len(image), -1, -1), patches], 1).add_(vit.pos_embed)
+    return torch.cat([vit.cls_token.expand(image.shape[0], -1, -1), patches], 1).add_(vit.pos_embed)
 
 
 def encoder_layer(block: Block, x: torch.Tensor) -> torch.Tensor:

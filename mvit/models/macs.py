@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import math
 
+from timm.models.vision_transformer import VisionTransformer
+from torch import nn
+
 
 def linear(rows: int, inputs: int, outputs: int) -> int:
     """A dense layer applied to `rows` vectors."""
@@ -42,24 +45,24 @@ def mlp(inputs: int, hidden: int, outputs: int) -> int:
     return inputs * hidden + hidden * hidden + hidden * outputs
 
 
-class BackboneMacs:
-    """MACs of a plain ViT: `embed`, one `block`, the `final` exit, and `up_to(layer)`."""
+def dense(module: nn.Module) -> int:
+    """All dense layers of a module, for one vector each."""
+    return sum(m.weight.numel() for m in module.modules() if isinstance(m, nn.Linear))
 
-    def __init__(
-        self,
-        depth: int,
-        dim: int,
-        grid: int,
-        patch: int,
-        hidden: int,
-        outputs: int,
-        channels: int = 3,
-    ):
-        patches = grid * grid
-        self.depth = depth
-        self.embed = linear(patches, channels * patch * patch, dim)
-        self.block = encoder_layer(1 + patches, dim, hidden)
-        self.final = dim * outputs
+
+class BackboneMacs:
+    """MACs of a plain timm ViT (see `mvit.models.backbone`): `embed`, one `block`, the `final`
+    exit, and `up_to(layer)`; read off its layers, so that a gated MLP costs what it computes."""
+
+    def __init__(self, vit: VisionTransformer):
+        patches, attn = vit.patch_embed.num_patches, vit.blocks[0].attn
+        tokens = 1 + patches
+        self.depth = len(vit.blocks)
+        self.embed = patches * vit.patch_embed.proj.weight.numel()
+        products = 2 * tokens * tokens * attn.num_heads * attn.head_dim
+        self.block = tokens * dense(vit.blocks[0]) + products
+        # a regressor that reads more than one vector says its own
+        self.final = getattr(vit.head, "macs", dense(vit.head))
 
     def up_to(self, layer: int) -> int:
         """The backbone's share of an exit at `layer` (1..depth)."""

@@ -57,17 +57,7 @@ class MultiExitViT(nn.Module):
             }
         )
         self.practical_exits = frozenset(practical)
-        vit = backbone.vit
-        self.backbone_macs = BackboneMacs(
-            backbone.depth,
-            backbone.dim,
-            backbone.grid,
-            vit.patch_embed.patch_size[0],
-            vit.blocks[0].mlp.fc1.out_features,
-            task.outputs,
-        )
-        # a regressor says its own
-        self.backbone_macs.final = getattr(vit.head, "macs", self.backbone_macs.final)
+        self.backbone_macs = BackboneMacs(backbone.vit)
 
     @classmethod
     def untrained(
@@ -152,7 +142,8 @@ class MultiExitViT(nn.Module):
             return self.heads[head][str(layer)]
         except KeyError:
             raise PlanError(
-                f"there is no exit '{head}' after layer {layer}; heads: {', '.join(self.heads)}, layers 1 to {self.depth}"
+                f"there is no exit '{head}' after layer {layer}; heads: {', '.join(self.heads)}, "
+                f"layers 1 to {self.depth}"
             ) from None
 
     def macs_up_to(self, layer: int) -> int:

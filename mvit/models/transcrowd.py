@@ -123,10 +123,10 @@ def load_published(backbone: Backbone, tensors: Mapping[str, torch.Tensor]) -> N
     own = backbone.vit.state_dict()
     if wrong := sorted(own.keys() ^ renamed.keys()):
         raise CrowdError(
-            f"this is no TransCrowd-{regressor} checkpoint of this size: {wrong[0]} and {len(wrong) - 1} more do not match"
+            f"this is no TransCrowd-{regressor} checkpoint of this size: {wrong[0]} and "
+            f"{len(wrong) - 1} more do not match"
         )
     if wrong := [k for k in own if own[k].shape != renamed[k].shape]:
-        raise CrowdError(
-            f"{wrong[0]} has shape {tuple(renamed[wrong[0]].shape)}, expected {tuple(own[wrong[0]].shape)}"
-        )
+        shapes = (tuple(tensors[wrong[0]].shape) for tensors in (renamed, own))
+        raise CrowdError("{} has shape {}, expected {}".format(wrong[0], *shapes))
     backbone.vit.load_state_dict(renamed)

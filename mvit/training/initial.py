@@ -62,7 +62,7 @@ def starting_backbone(
     places = tensors.get("pos_embed")
     if places is not None and places.ndim == 3 and places.shape[1] != own["pos_embed"].shape[1]:
         tensors["pos_embed"] = resample_abs_pos_embed(
-            places, [backbone.grid] * 2, num_prefix_tokens=1
+            places, [backbone.grid] * 2, num_prefix_tokens=int(not backbone.vit.no_embed_class)
         )
     weights.fill(backbone.vit, tensors, init)
     return backbone

@@ -4,7 +4,8 @@ ViT is refused."""
 import pytest
 import timm
 import torch
-from timm.models.vision_transformer import VisionTransformer
+from timm.layers import GluMlp
+from timm.models.vision_transformer import ParallelScalingBlock, VisionTransformer
 from toys import count_blocks
 
 from mvit.models.backbone import Backbone
@@ -34,10 +35,14 @@ def stepwise(backbone: Backbone, image: torch.Tensor) -> torch.Tensor:
         {"dynamic_img_size": True},
         {"no_embed_class": True},
         {"init_values": 0.1, "qk_norm": True},
+        {"init_values": 0.1, "no_embed_class": True, "dynamic_img_size": True},  # DeiT-III
+        {"depth": 36, "init_values": 0.1},
+        {"patch_size": 14, "img_size": 56, "mlp_layer": GluMlp},  # DINOv2's giant
     ],
 )
 def test_block_by_block_is_timms_own_forward(options):
-    backbone, image = Backbone(small(**options)), torch.randn(2, 3, 64, 64)
+    backbone = Backbone(small(**options))
+    image = torch.randn(2, 3, *backbone.vit.patch_embed.img_size)
     with torch.inference_mode():
         expected = backbone.vit(image)
     assert (stepwise(backbone, image) - expected).abs().max() < 1e-5
@@ -69,25 +74,50 @@ def test_the_weights_keep_timms_names():
     assert names == set(small().state_dict())
 
 
-@pytest.mark.parametrize(
-    "model",
-    [
-        lambda: timm.create_model("resnet18", num_classes=2),
-        lambda: timm.create_model("deit_tiny_distilled_patch16_224"),
-        lambda: small(class_token=False, global_pool="avg"),
-        lambda: small(reg_tokens=4),
-        lambda: torch.nn.Linear(2, 2),
-    ],
-    ids=["convolutional", "two class tokens", "no class token", "registers", "no ViT"],
-)
-def test_what_is_not_a_plain_vit_is_refused(model):
-    with pytest.raises(ValueError, match="plain timm VisionTransformer with one class token"):
+REFUSED = {
+    "convolutional": (lambda: timm.create_model("resnet18", num_classes=2), "it is a ResNet"),
+    "hybrid": (lambda: timm.create_model("vit_tiny_r_s16_p8_224"), "a convolutional stem"),
+    "distilled": (lambda: timm.create_model("deit_tiny_distilled_patch16_224"), "2 class tokens"),
+    "no class token": (lambda: small(class_token=False, global_pool="avg"), "no class tokens"),
+    "registers": (lambda: small(reg_tokens=4), "4 register token"),
+    "a register alone": (
+        lambda: small(class_token=False, reg_tokens=1, global_pool="avg"),
+        "1 register token",
+    ),
+    "parallel layers": (lambda: small(block_fn=ParallelScalingBlock), "ParallelScalingBlock"),
+    "attention pooling": (lambda: small(global_pool="map"), "pools its tokens with attention"),
+    "patches that leave a rest": (lambda: small(patch_size=14), "14 pixels do not divide .* 64"),
+    "not square": (lambda: small(img_size=(64, 96)), "4 x 6 patches is not square"),
+    "no ViT": (lambda: torch.nn.Linear(2, 2), "it is a Linear"),
+}
+
+
+@pytest.mark.parametrize("model, why", REFUSED.values(), ids=REFUSED)
+def test_what_is_not_a_plain_vit_is_refused_in_one_sentence(model, why):
+    plain = "plain timm VisionTransformer with one class token"
+    with pytest.raises(ValueError, match=f"{plain}.*{why}") as refusal:
         Backbone(model())
+    assert "\n" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(
-    "name", ["resnet18", "deit_tiny_distilled_patch16_224", "vit_colossal_patch1_9999"]
+    "name",
+    [
+        "resnet18",
+        "deit_tiny_distilled_patch16_224",
+        "vit_tiny_r_s16_p8_224",
+        "beit_base_patch16_224",
+        "vit_medium_patch16_reg1_gap_256",
+        "vit_colossal_patch1_9999",
+    ],
 )
-def test_a_name_that_is_no_plain_vit_is_one_kind_of_error(name):
-    with pytest.raises(ValueError):
+def test_a_name_that_is_no_plain_vit_is_refused_by_name(name):
+    with torch.device("meta"), pytest.raises(ValueError, match=f"'{name}' cannot be a backbone: "):
         Backbone.create(name, 3)
+
+
+def test_patches_that_do_not_divide_the_pictures_are_refused_before_anything_runs():
+    with torch.device("meta"):
+        assert Backbone.create("vit_small_patch14_dinov2", 3, img_size=224).grid == 16
+        with pytest.raises(ValueError, match="patches of 14 pixels do not divide pictures of 384"):
+            Backbone.create("vit_small_patch14_dinov2", 3, img_size=384)

@@ -2,8 +2,11 @@
 operations."""
 
 import pytest
+import timm
 import torch
 from thin import thin_model
+from timm.layers import GluMlp
+from timm.models.vision_transformer import VisionTransformer
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -11,6 +14,7 @@ from mvit.models import macs
 from mvit.models.backbone import Backbone
 from mvit.models.heads import HEADS
 from mvit.models.multi_exit import FINAL, MultiExitViT
+from mvit.models.transcrowd import transcrowd
 from mvit.tasks import TASKS
 
 DIM, GRID, OUT = 192, 14, 10
@@ -88,3 +92,45 @@ def test_a_narrow_encoder_is_counted_with_its_own_hidden_width():
     assert model.backbone_macs.total == pytest.approx(
         counted(lambda: model.backbone(image)), rel=ONE_PERCENT
     )
+
+
+KINDS = {
+    "DeiT-III": {"no_embed_class": True, "init_values": 1e-6},
+    "gated MLP, patches of 14": {"mlp_layer": GluMlp, "patch_size": 14, "img_size": 70},
+    "thirty-six layers": {"depth": 36},
+    "one channel": {"in_chans": 1},
+    "mean of the patches": {"global_pool": "avg"},
+}
+
+
+@pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
+def test_every_kind_of_backbone_costs_what_pytorch_counts(options):
+    size = {"img_size": 64, "embed_dim": 64, "depth": 2, "num_heads": 2, "num_classes": 3}
+    with torch.device("meta"):
+        vit = Backbone(VisionTransformer(**size | options)).vit.eval()
+        x = torch.empty(1, options.get("in_chans", 3), *vit.patch_embed.img_size)
+        assert macs.BackboneMacs(vit).total == counted(lambda: vit(x))
+
+
+def test_every_plain_vit_of_timms_small_ones_is_counted_exactly_or_refused():
+    counts, names = {}, ["test_vit*", "vit_tiny_r_*", "vit_small_patch1*", "deit3_small*16_224"]
+    for name in timm.list_models(names):
+        with torch.device("meta"):
+            try:
+                vit = Backbone.create(name, 3).vit.eval()
+            except ValueError as refusal:
+                assert "one class token" in str(refusal)
+                continue
+            x = torch.empty(1, 3, 224, 224)
+            counts[name] = macs.BackboneMacs(vit).total, counted(lambda v=vit, x=x: v(x))
+    assert {"deit3_small_patch16_224", "vit_small_patch16_36x1_224"} <= counts.keys()
+    assert all(own == real for own, real in counts.values())
+    assert not any("_r_" in name for name in counts)  # hybrids
+
+
+@pytest.mark.parametrize("regressor", ["token", "gap"])
+def test_a_counter_of_either_kind_costs_what_pytorch_counts(regressor):
+    with torch.device("meta"):
+        vit = transcrowd("vit_tiny_patch16_224", regressor).vit.eval()
+        image = torch.empty(1, 3, 384, 384)
+        assert macs.BackboneMacs(vit).total == counted(lambda: vit(image))
