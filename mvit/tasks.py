@@ -12,6 +12,7 @@ import csv
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -19,31 +20,27 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-CIFAR10_LABELS = (
-    "airplane",
-    "automobile",
-    "bird",
-    "cat",
-    "deer",
-    "dog",
-    "frog",
-    "horse",
-    "ship",
-    "truck",
+CIFAR10_LABELS = tuple("airplane automobile bird cat deer dog frog horse ship truck".split())
+CIFAR100_LABELS = tuple(
+    """
+    apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus
+    butterfly camel can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch
+    crab crocodile cup dinosaur dolphin elephant flatfish forest fox girl hamster house kangaroo
+    keyboard lamp lawn_mower leopard lion lizard lobster man maple_tree motorcycle mountain mouse
+    mushroom oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree plain plate poppy
+    porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk skyscraper
+    snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television
+    tiger tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
+    """.split()
 )
-# fmt: off
-CIFAR100_LABELS = (
-    "apple", "aquarium_fish", "baby", "bear", "beaver", "bed", "bee", "beetle", "bicycle", "bottle", "bowl", "boy", "bridge",
-    "bus", "butterfly", "camel", "can", "castle", "caterpillar", "cattle", "chair", "chimpanzee", "clock", "cloud",
-    "cockroach", "couch", "crab", "crocodile", "cup", "dinosaur", "dolphin", "elephant", "flatfish", "forest", "fox", "girl",
-    "hamster", "house", "kangaroo", "keyboard", "lamp", "lawn_mower", "leopard", "lion", "lizard", "lobster", "man",
-    "maple_tree", "motorcycle", "mountain", "mouse", "mushroom", "oak_tree", "orange", "orchid", "otter", "palm_tree", "pear",
-    "pickup_truck", "pine_tree", "plain", "plate", "poppy", "porcupine", "possum", "rabbit", "raccoon", "ray", "road",
-    "rocket", "rose", "sea", "seal", "shark", "shrew", "skunk", "skyscraper", "snail", "snake", "spider", "squirrel",
-    "streetcar", "sunflower", "sweet_pepper", "table", "tank", "telephone", "television", "tiger", "tractor", "train",
-    "trout", "tulip", "turtle", "wardrobe", "whale", "willow_tree", "wolf", "woman", "worm",
-)
-# fmt: on
+
+
+class Drift(NamedTuple):
+    """How far an answer moved: is it the same, by how much (see `Task.drift`), and in words."""
+
+    same: bool
+    gap: float
+    said: str
 
 
 @dataclass(frozen=True)
@@ -67,6 +64,7 @@ class Task:
     resample: str = "box"
 
     tiles = 1  # squares that a picture is cut into
+    counts = False  # whether answers are numbers of people instead of classes
 
     @property
     def outputs(self) -> int:
@@ -87,6 +85,22 @@ class Task:
     def scores(self, logits: torch.Tensor) -> torch.Tensor:
         """The scores of one picture's exit: (out,) class probabilities. logits: (1, out)."""
         return self.answers(logits)[0]
+
+    def answer(self, scores: torch.Tensor) -> int:
+        """What one picture's scores say: the index of the most probable class. scores: (out,)."""
+        return int(scores.argmax())
+
+    def drift(self, a: torch.Tensor, b: torch.Tensor) -> Drift:
+        """How far one picture's answer moved between two computations. a, b: scores (out,)."""
+        gap = abs(a.max() - b.max()).item()
+        if self.answer(a) != self.answer(b):
+            return Drift(False, gap, "another class")
+        return Drift(True, gap, f"a confidence moved by {gap:.3f}")
+
+    def loss_of_storing(self, half: float, light: float) -> float:
+        """What an exit loses by lighter weights, as a share of what it may: 0.1 points' accuracy.
+        half, light: its accuracy with either."""
+        return (half - light) / 0.001
 
     def loss(self, logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Mean loss of logits (B, out) against class indices y (B,)."""
@@ -118,9 +132,40 @@ class Task:
         small = torch.from_numpy(self.reduce(picture).copy()).permute(2, 0, 1)[None]
         return self.normalise(self.enlarge(small))
 
+    def recipe(self) -> dict:
+        """What `prepare` does and what the answers mean, ready for JSON, for those who must do
+        without this program (docs/exporting.md)."""
+        return {
+            "task": self.name,
+            "labels": self.labels,
+            "native_px": self.native_px,
+            "input_px": self.input_px,
+            "mean": self.mean,
+            "std": self.std,
+            "input": "image: (batch, 3, input_px, input_px), RGB, float32",
+            "output": self.output,
+            "steps": self.steps(),
+        }
+
+    output = "scores: (batch, labels), class probabilities"
+
+    def steps(self) -> list[dict]:
+        """The steps of `prepare` in their order. Filters are Pillow's, of which `bicubic` on
+        floating-point planes is also PyTorch's with antialias."""
+        native, side = [self.native_px] * 2, [self.input_px] * 2
+        return [
+            {"step": "read", "as": "RGB uint8, turned as EXIF says"},
+            {"step": "crop", "to": "centre square", "left_and_top": "rounded down"},
+            {"step": "resize", "size": native, "if_smaller": "box", "else": "bicubic"},
+            {"step": "divide", "by": 255},
+            {"step": "resize", "size": side, "filter": "bicubic", "as": "float32"},
+            {"step": "clip", "to": [0, 1]},
+            {"step": "normalise", "as": "(x - mean) / std"},
+        ]
+
     def seen(self, picture: np.ndarray) -> np.ndarray:
-        """Give back, as RGB uint8 (input_px, input_px, 3), the exact picture that `prepare` hands
-        to the model."""
+        """The exact picture that `prepare` hands to the model, as RGB uint8 (input_px, input_px,
+        3)."""
         pixels = self.prepare(picture)[0] * self.std + self.mean
         return (pixels.permute(1, 2, 0) * 255).round().clamp(0, 255).to(torch.uint8).numpy()
 
@@ -156,11 +201,9 @@ class CrowdTask(Task):
     people_per_unit: float = 100.0
     regressor: str = "token"
 
-    tiles = 6
+    tiles, counts = 6, True
 
-    @property
-    def outputs(self) -> int:
-        return 1
+    outputs = 1
 
     def stretch(self, picture: np.ndarray) -> np.ndarray:
         """RGB uint8 (H, W, 3) -> (768, 1152, 3), or (1152, 768, 3) if it is upright, bilinearly as
@@ -188,6 +231,21 @@ class CrowdTask(Task):
         normalised."""
         return self.normalise(self.cut(self.stretch(picture)).float() / 255)
 
+    output = "scores: (batch, 1), people in each tile; a picture has the sum of its tiles"
+
+    def steps(self) -> list[dict]:
+        """The steps of `prepare` in their order. Filters are OpenCV's."""
+        lying, upright = [LONG_PX, SHORT_PX], [SHORT_PX, LONG_PX]
+        size = {"size": lying, "size_if_higher_than_wide": upright}
+        return [
+            {"step": "read", "as": "RGB uint8, turned as EXIF says"},
+            {"step": "reduce", "sides_at_most": "twice those below", "filter": "INTER_AREA"},
+            {"step": "resize", **size, "filter": "INTER_LINEAR"},
+            {"step": "cut", "size": [TILE_PX] * 2, "order": "column by column, each from the top"},
+            {"step": "divide", "by": 255},
+            {"step": "normalise", "as": "(x - mean) / std"},
+        ]
+
     def seen(self, picture: np.ndarray) -> np.ndarray:
         """The exact picture that `prepare` cuts into tiles."""
         return self.stretch(picture)
@@ -199,6 +257,19 @@ class CrowdTask(Task):
     def scores(self, logits: torch.Tensor) -> torch.Tensor:
         """The scores of one picture's exit: (6,) people in each tile. logits: (6, 1)."""
         return self.answers(logits)[:, 0]
+
+    def answer(self, scores: torch.Tensor) -> int:
+        """People in the whole picture. scores: (6,) people in each tile."""
+        return round(scores.sum().item())
+
+    def drift(self, a: torch.Tensor, b: torch.Tensor) -> Drift:
+        """How far a picture's count moved, as a share of it (of ten people at least)."""
+        gap = (abs(a.sum() - b.sum()) / max(10.0, abs(a.sum().item()))).item()
+        return Drift(True, gap, f"a count moved by {gap:.1%}")
+
+    def loss_of_storing(self, half: float, light: float) -> float:
+        """The same, of mean absolute errors in people: an exit may lose 0.5 % of its error."""
+        return (light - half) / (0.005 * half) if half else float(light > 0) * 2
 
     def loss(self, logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Mean absolute error of logits (B, 1), rounded off below 5 people, against counts y (B,);

@@ -35,12 +35,8 @@ def difference(one: MultiExitViT, other: MultiExitViT, pictures: int = 2) -> dic
             off = max(off, (a - b).abs().max().item())
             a, b = task.scores(a), task.scores(b)
             scores = max(scores, (a - b).abs().max().item())
-            same.append(
-                a.argmax() == b.argmax()
-                if task.metric == "accuracy"
-                else a.sum().round() == b.sum().round()
-            )
-    return {"logits": off, "scores": scores, "same_answers": sum(map(bool, same)) / len(same)}
+            same.append(task.answer(a) == task.answer(b))
+    return {"logits": off, "scores": scores, "same_answers": sum(same) / len(same)}
 
 
 def grow_bundle(model: MultiExitViT, card: dict, to: str, folder: Path, seed: int = 0) -> dict:

@@ -134,7 +134,10 @@ class Answer:
         """One sentence for the user."""
         if self.exit is None:
             return f"no exit had finished; the first is ready at about {self.first_ms:.3g} ms"
-        return f"answered by '{self.exit.head}' after layer {self.exit.layer}, finished at {self.exit.elapsed_ms:.3g} ms"
+        return (
+            f"answered by '{self.exit.head}' after layer {self.exit.layer}, finished at "
+            f"{self.exit.elapsed_ms:.3g} ms"
+        )
 
 
 class InterruptibleRun:

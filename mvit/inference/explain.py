@@ -9,15 +9,14 @@ a page.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn import functional as F
 
-from mvit.models.multi_exit import FINAL, MultiExitViT
+from mvit.models.multi_exit import MultiExitViT
+from mvit.models.truncated import Truncated
 from mvit.tasks import tile_boxes
 
 
@@ -37,7 +36,8 @@ METHODS = {
         "tokens",
         "InputXGradient",
         "Activation times gradient on the tokens that enter the last layer before the exit "
-        "(Shrikumar et al. 2016, arXiv:1605.01713): which patches spoke for the answer. Coarse, steady, fast.",
+        "(Shrikumar et al. 2016, arXiv:1605.01713): which patches spoke for the answer. Coarse, "
+        "steady, fast.",
         {},
     ),
     "saliency": Method(
@@ -72,30 +72,6 @@ class ExplainError(ValueError):
     """A method of explaining that there is none of."""
 
 
-class Truncated(nn.Module):
-    """The network cut behind one exit. x: (B, 3, S, S), or the tokens (B, 1+N, D) after layer
-    `begin` -> logits (B, out)."""
-
-    def __init__(self, model: MultiExitViT, layer: int, head: str, begin: int = 0):
-        super().__init__()
-        self.backbone, self.layer, self.begin = model.backbone, layer, begin
-        self.exit: Callable = model.backbone.final if head == FINAL else model.head_at(layer, head)
-
-    def tokens(self, x: torch.Tensor) -> torch.Tensor:
-        """x: (B, 3, S, S) -> tokens (B, 1+N, D) after layer `begin`, where `forward` takes them
-        up."""
-        tokens = self.backbone.embed(x)
-        for layer in range(1, self.begin + 1):
-            tokens = self.backbone.block(tokens, layer)
-        return tokens
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        tokens = self.backbone.embed(x) if x.ndim == 4 else x
-        for layer in range(self.begin + 1, self.layer + 1):
-            tokens = self.backbone.block(tokens, layer)
-        return self.exit(tokens)
-
-
 def attribute(
     model: MultiExitViT,
     image: np.ndarray | torch.Tensor,
@@ -119,7 +95,6 @@ def attribute(
             f"there is no method '{str(method)[:40]}'; there are: {', '.join(METHODS)}"
         )
     how = METHODS[method]
-    model.head_at(layer, head)
     cut = Truncated(model, layer, head, begin=layer - 1 if how.on == "tokens" else 0)
     with torch.inference_mode(False), torch.enable_grad():
         from captum import attr

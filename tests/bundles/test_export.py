@@ -8,12 +8,17 @@ import numpy as np
 import pytest
 import torch
 from thin import picture, thin_model
+from timm.layers import GluMlp
+from timm.models.vision_transformer import VisionTransformer
 
 from mvit.bundles import export as export_module
-from mvit.bundles.export import ExportError, Truncated, add_arguments, describe, export, run
+from mvit.bundles.export import ExportError, add_arguments, describe, export, run
 from mvit.models.backbone import Backbone
+from mvit.models.extra_heads import EVERY, EXTRA
 from mvit.models.multi_exit import FINAL, MultiExitViT, PlanError
-from mvit.tasks import Task
+from mvit.models.transcrowd import transcrowd
+from mvit.models.truncated import Truncated
+from mvit.tasks import CrowdTask, Task
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +66,15 @@ def test_the_truncated_network_is_the_exit_for_every_kind_of_head(model, layer, 
     cut = Truncated(model, layer, head)
     [exit] = model.run(picture(), [(layer, head)])
     with torch.inference_mode():
-        assert np.abs(cut(model.to_input(picture()))[0].numpy() - exit.scores).max() < 1e-5
-    assert len(cut.blocks) == layer
+        scores = model.task.scores(cut(model.to_input(picture())))
+    assert np.abs(scores.numpy() - exit.scores).max() < 1e-5
+    # and, cut out, holds nothing of the later layers
+    alone = cut.alone()
+    with torch.inference_mode():
+        assert torch.equal(alone(model.to_input(picture())), cut(model.to_input(picture())))
+    assert len(alone.backbone.vit.blocks) == layer and len(model.backbone.vit.blocks) == 4
+    later = {n for n, _ in alone.named_parameters() if f"blocks.{layer}" in n}
+    assert not later and (head == FINAL or not alone.backbone.vit.head.state_dict())
 
 
 def test_a_backbone_that_takes_any_size_is_cut_the_same():
@@ -73,12 +85,68 @@ def test_a_backbone_that_takes_any_size_is_cut_the_same():
     ).eval()
     [exit] = model.run(picture(), [(1, "mlp")])
     with torch.inference_mode():
-        assert (
-            np.abs(
-                Truncated(model, 1, "mlp")(model.to_input(picture()))[0].numpy() - exit.scores
-            ).max()
-            < 1e-5
-        )
+        scores = task.scores(Truncated(model, 1, "mlp")(model.to_input(picture())))
+    assert np.abs(scores.numpy() - exit.scores).max() < 1e-5
+
+
+KINDS = {
+    "DeiT-III": {"no_embed_class": True, "init_values": 1e-6},
+    "CLIP": {"pre_norm": True},
+    "DINOv2's giant": {"mlp_layer": GluMlp, "init_values": 0.1, "patch_size": 14, "img_size": 70},
+    "mean of the patches": {"global_pool": "avg"},
+    "any size": {"dynamic_img_size": True, "no_embed_class": True},
+}
+
+
+@pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
+def test_every_kind_of_backbone_is_exported_right(tmp_path, options):
+    torch.manual_seed(0)
+    size = {"img_size": 64, "embed_dim": 64, "depth": 2, "num_heads": 1, "num_classes": 3}
+    backbone = Backbone(VisionTransformer(**size | options))
+    task = Task("toy", tuple("abc"), 32, backbone.vit.patch_embed.img_size[0])
+    model = MultiExitViT.untrained(backbone, task, ("cnn_add",), [2]).eval()
+    for e in [(2, "cnn_add"), model.final_exit]:
+        assert export(model, *e, tmp_path / "cut.pt2", "pt2")["max_difference"] < 1e-5
+
+
+@pytest.mark.parametrize("regressor", ["token", "gap"])
+def test_a_counter_of_either_kind_is_exported_right(tmp_path, regressor):
+    torch.manual_seed(0)
+    task = CrowdTask("toy", input_px=64, regressor=regressor)
+    options = {"embed_dim": 96, "depth": 2, "num_heads": 2}
+    backbone = transcrowd("vit_tiny_patch16_224", regressor, 64, **options)
+    model = MultiExitViT.untrained(backbone, task, ("resmlp",), [1, 2]).eval()
+    for e in [(1, "resmlp"), model.final_exit]:
+        assert export(model, *e, tmp_path / "cut.onnx")["max_difference"] < 1e-3
+
+
+@pytest.mark.parametrize("head", EVERY)
+def test_every_head_is_exported_right(tmp_path, head):
+    model = thin_model(depth=1, heads=(head,))
+    assert export(model, 1, head, tmp_path / "cut.pt2", "pt2")["max_difference"] < 1e-4
+    if head in EXTRA:  # their operations are rare; the seven's are in every model
+        assert export(model, 1, head, tmp_path / "cut.onnx")["max_difference"] < 1e-4
+
+
+def test_a_batch_of_any_size_goes_through_the_file(model, tmp_path):
+    ort = pytest.importorskip("onnxruntime")
+    export(model, 2, "vit", tmp_path / "cut.onnx")
+    export(model, 2, "vit", tmp_path / "cut.pt2", "pt2")
+    session = ort.InferenceSession(tmp_path / "cut.onnx")
+    loaded = torch.export.load(tmp_path / "cut.pt2").module()
+    for n in (1, 5):
+        x = torch.cat([model.to_input(picture(seed)) for seed in range(n)])
+        single = [e.scores for i in range(n) for e in model.run(x[i : i + 1], [(2, "vit")])]
+        assert np.abs(session.run(None, {"image": x.numpy()})[0] - single).max() < 1e-5
+        assert np.abs(loaded(x).detach().numpy() - single).max() < 1e-5
+
+
+def test_a_file_that_was_there_stays_if_the_new_one_is_refused(model, tmp_path, monkeypatch):
+    (tmp_path / "cut.pt2").write_bytes(b"the old one")
+    monkeypatch.setattr(export_module, "TOLERANCE", -1)
+    with pytest.raises(ExportError, match="not written"):
+        export(model, 1, "mlp", tmp_path / "cut.pt2", "pt2")
+    assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"the old one"]
 
 
 def test_an_earlier_exit_makes_a_smaller_file(model, tmp_path):
@@ -102,7 +170,7 @@ def test_what_cannot_be_exported_is_said_in_one_sentence(model, tmp_path, monkey
     with pytest.raises(ExportError, match="no folder"):
         export(model, 1, "mlp", tmp_path / "nowhere" / "cut.pt2", "pt2")
     monkeypatch.setattr(
-        export_module, "_write_pt2", lambda *_: ("torch", lambda: np.full((1, 10), 0.5))
+        export_module, "_write_pt2", lambda *_: ("torch", lambda x: np.full((len(x), 10), 0.5))
     )
     with pytest.raises(ExportError, match="answers differently"):
         export(model, 1, "mlp", tmp_path / "cut.pt2", "pt2")

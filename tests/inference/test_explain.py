@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from mvit.inference.explain import METHODS, ExplainError, Truncated, attribute
+from mvit.inference.explain import METHODS, ExplainError, attribute
 from mvit.models.backbone import Backbone
 from mvit.models.multi_exit import FINAL, MultiExitViT, PlanError
 from mvit.models.transcrowd import transcrowd
+from mvit.models.truncated import Truncated
 from mvit.tasks import CIFAR10_LABELS, TASKS, Task
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
@@ -51,7 +52,7 @@ def test_the_cut_network_answers_as_the_run_does(model):
     for layer, head in ((3, "resmlp"), (12, FINAL)):
         [fired] = model.run(PICTURE, [(layer, head)])
         for begin in (0, layer - 1):
-            cut = Truncated(model, layer, head, begin)
+            cut = Truncated(model, layer, head, begin=begin)
             with torch.no_grad():
                 scores = cut(cut.tokens(x))[0].softmax(0)
             assert torch.allclose(scores, torch.tensor(fired.scores), atol=1e-5)

@@ -124,18 +124,11 @@ def test_a_slow_machine_is_not_probed_for_long(model, native, monkeypatch):
     assert choose(model, n=50).dtype == "bfloat16" and len(asked) == 1
 
 
-def test_a_count_may_move_by_two_percent(native, monkeypatch):
-    count = torch.tensor([[50.0]] * 6)
-    assert precision._agreement("mae", [count], [count * 1.01]) == (
-        True,
-        pytest.approx(0.01, abs=1e-4),
-    )
-    assert precision._agreement("mae", [count], [count * 1.05])[1] > precision.MAX_CONFIDENCE_GAP
-    # an empty place
-    assert (
-        precision._agreement("mae", [count * 0], [count * 0 + 0.01])[1]
-        < precision.MAX_CONFIDENCE_GAP
-    )
+def test_a_count_may_move_by_two_percent():
+    count, crowd = torch.full((6,), 50.0), TASKS["crowd"]
+    assert crowd.drift(count, count * 1.01)[:2] == (True, pytest.approx(0.01, abs=1e-4))
+    assert crowd.drift(count, count * 1.05).gap > precision.MAX_CONFIDENCE_GAP
+    assert crowd.drift(count * 0, count * 0 + 0.01).gap < precision.MAX_CONFIDENCE_GAP  # nobody
 
 
 @pytest.mark.slow

@@ -1,0 +1,50 @@
+"""docs/exporting.md as a user follows it: its programs read the exported file without this library
+and say what the product says about the example photos."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mvit
+from mvit.bundles.export import export
+
+HERE = Path(__file__).resolve().parents[2]
+DOCS = (HERE / "docs/exporting.md").read_text()
+CLASSIFY, COUNT = re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL)
+EXAMPLES = json.loads((HERE / "examples/examples.json").read_text())
+
+
+@pytest.mark.parametrize(
+    "task, layer, program, within", [("cifar10", 6, CLASSIFY, 1e-3), ("crowd", 3, COUNT, 0.1)]
+)
+def test_the_program_of_the_docs_says_what_the_product_says(tmp_path, task, layer, program, within):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    model = mvit.load(task, device="cpu", heads=["resmlp"])
+    export(model, layer, "resmlp", tmp_path / "cut.onnx")
+    files = [HERE / "examples" / e["file"] for e in EXAMPLES if e.get("task", "cifar10") == task]
+    (tmp_path / "program.py").write_text(program)
+    command = [sys.executable, "-I", "program.py", "cut.onnx", *map(str, files)]
+    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert len(files) >= 5 and "mvit" not in re.findall(r"import (.*)", program)
+    for file, line in zip(files, said.splitlines(), strict=True):
+        image = mvit.images.read_image(file.read_bytes())
+        [exit] = model.run(image, [(layer, "resmlp")])
+        if task == "crowd":
+            assert line.startswith(str(file)) and abs(float(line.split()[-1]) - exit.count) < within
+        else:
+            *_, label, confidence = line.split()
+            assert label == exit.label and abs(float(confidence) - exit.confidence) < within
+
+
+def test_the_example_is_short_and_every_step_of_the_metadata_is_one_it_knows():
+    assert len([line for line in CLASSIFY.splitlines() if line.strip()]) <= 15
+    for task in mvit.TASKS.values():
+        recipe = task.recipe()
+        assert all(f"`{key}`" in DOCS for key in recipe)
+        json.dumps(recipe)
+        assert (recipe["native_px"], recipe["input_px"]) == (task.native_px, task.input_px)
