@@ -1,4 +1,4 @@
-"""Bundles on disk: safetensors in half precision with a card that names every file's sha256.
+"""Bundles on disk: safetensors with a card that names every file's sha256.
 
 A bundle is a folder weights/<task>/<backbone>/ with backbone.safetensors, heads/<head>.safetensors
 (keys `<layer>.<parameter>`) and card.json. Loading checks sha256, names, shapes, dtypes and
@@ -10,41 +10,58 @@ the larger network's cost.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from huggingface_hub import split_torch_state_dict_into_shards
-from safetensors import SafetensorError
-from safetensors.torch import load as load_safetensors
-from safetensors.torch import save_file
 
+from mvit.bundles.card import (
+    WeightsError,
+    grown_card,
+    head_names,
+    incomplete,
+    parts,
+    read_card,
+    refused,
+    task_of,
+    write_card,
+)
+from mvit.bundles.tensors import fill, put, read_part, read_tensors, save_part
 from mvit.models.extra_heads import EVERY
-from mvit.models.growth import GrowthError, grow, outline
-from mvit.models.multi_exit import FINAL, MultiExitViT
+from mvit.models.growth import GrowthError, grow
+from mvit.models.multi_exit import MultiExitViT
 from mvit.models.transcrowd import backbone_for
-from mvit.tasks import TASKS, CrowdTask, Task
+from mvit.tasks import TASKS
+
+__all__ = [
+    "WeightsError",
+    "bundles",
+    "card_of",
+    "default_backbone",
+    "fill",
+    "folder",
+    "head_names",
+    "load",
+    "offers",
+    "parts",
+    "pick_device",
+    "put",
+    "read",
+    "read_card",
+    "read_tensors",
+    "root",
+    "save",
+    "save_part",
+    "source",
+    "task_of",
+    "verify",
+    "write_card",
+]
 
 ROOT = Path(__file__).resolve().parents[2] / "weights"
-MAX_FILE_BYTES = 95_000_000
-HEADER_BYTES = 200_000  # at most, of a safetensors file with some hundred tensors
 # offered even without a bundle: grown from the other
 GROWN = {f"vit_base_patch16_{px}": f"vit_tiny_patch16_{px}" for px in (224, 384)}
-
-
-class WeightsError(ValueError):
-    """Weights that are missing, altered or do not fit; the message names the file and the reason,
-    and how to check."""
-
-
-def _refuse(file: Path, reason: str) -> WeightsError:
-    return WeightsError(
-        f"{file.parent.name}/{file.name} refused: {reason} (run `python -m mvit verify` to check all weights)"
-    )
 
 
 def root() -> Path:
@@ -95,148 +112,23 @@ def card_of(task: str, backbone: str) -> dict:
     `grown_from`. Raises WeightsError."""
     where = folder(task, backbone)
     card = read_card(where)
-    if not source(task, backbone):
-        return card
-    try:
-        sizes = outline(backbone, task_of(card), card["layers"], head_names(card["files"]))
-        figures = _at_size(card, sizes)
-        if "splits" in card:
-            figures["splits"] = {
-                name: split | _at_size(split, sizes) for name, split in card["splits"].items()
-            }
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise _refuse(
-            where / "card.json",
-            f"the card is incomplete or wrong ({type(error).__name__}: {error})",
-        ) from error
-    return card | {"architecture": backbone, "grown_from": card["architecture"]} | figures
-
-
-def _at_size(measured: dict, sizes: MultiExitViT) -> dict:
-    """The exits and the final exit of a card or of one of its splits, with the MACs of another size
-    of network."""
-    exits = [
-        e | {"macs": sizes.exit_macs(e["layer"], e["head"])} for e in measured.get("exits", [])
-    ]
-    return {
-        "exits": exits,
-        "final": measured.get("final", {}) | {"macs": sizes.exit_macs(sizes.depth, FINAL)},
-    }
-
-
-def read_card(folder: Path) -> dict:
-    """The card of a bundle; raises WeightsError."""
-    file = folder / "card.json"
-    try:
-        card = json.loads(file.read_text())
-    except OSError as error:
-        raise _refuse(file, "the card is missing") from error
-    except ValueError as error:
-        raise _refuse(file, f"the card is not JSON ({error})") from error
-    if not isinstance(card, dict) or not {"task", "architecture", "files"} <= card.keys():
-        raise _refuse(file, "the card lacks 'task', 'architecture' or 'files'")
-    return card
-
-
-def read_tensors(file: Path, sha256: str | None = None) -> dict[str, torch.Tensor]:
-    """Read a safetensors file whole; raises WeightsError if it is missing, altered, truncated or
-    holds a NaN or infinity."""
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise _refuse(file, "the file is missing or cannot be read") from error
-    if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
-        raise _refuse(file, "its sha256 differs from the card's, so it was altered or truncated")
-    try:
-        tensors = load_safetensors(data)
-    except SafetensorError as error:
-        raise _refuse(file, f"it is not a safetensors file ({error})") from error
-    for name, tensor in tensors.items():
-        if not tensor.is_floating_point() or not tensor.isfinite().all():
-            raise _refuse(file, f"{name} is not made of finite floating-point numbers")
-    return tensors
-
-
-def parts(files: Iterable[str]) -> dict[str, list[str]]:
-    """The files of each part: {"backbone": [...], "heads/mlp": [...]}, one or, if the part is
-    large, several."""
-    found: dict[str, list[str]] = {}
-    for name in files:
-        found.setdefault(re.sub(r"(-\d{5}-of-\d{5})?\.safetensors$", "", name), []).append(name)
-    return found
-
-
-def head_names(files: Iterable[str]) -> list[str]:
-    """The heads that a card's files hold, in the card's order."""
-    return [part.removeprefix("heads/") for part in parts(files) if part.startswith("heads/")]
-
-
-def fill(module: torch.nn.Module, tensors: dict[str, torch.Tensor], file: Path) -> None:
-    """Put tensors into a module; raises WeightsError unless names and shapes are exactly the
-    module's."""
-    if missing := sorted(module.state_dict().keys() - tensors.keys()):
-        raise _refuse(file, f"it lacks {missing[0]} and {len(missing) - 1} more")
-    put(module, tensors, file)
-
-
-def put(module: torch.nn.Module, tensors: dict[str, torch.Tensor], file: Path) -> None:
-    """Put some of a module's tensors into it, in the module's dtype; raises WeightsError for a
-    strange name or shape."""
-    own = module.state_dict()
-    if extra := sorted(tensors.keys() - own.keys()):
-        raise _refuse(file, f"it holds {extra[0]}, which this model does not have")
-    for name, tensor in tensors.items():
-        if tensor.shape != own[name].shape:
-            raise _refuse(
-                file, f"{name} has shape {tuple(tensor.shape)}, expected {tuple(own[name].shape)}"
-            )
-        own[name].copy_(tensor)
+    return grown_card(where, card, backbone) if source(task, backbone) else card
 
 
 def save(model: MultiExitViT, folder: Path, card: dict) -> dict:
-    """Write a model as a bundle, half precision, with the sha256 of each file in the card; gives
-    back the card.
+    """Write a model as a bundle, with the sha256 of each file in the card; return the card.
 
-    A part of more than 95 MB is split over several files. Raises WeightsError for a single tensor
-    that is larger still.
+    In half precision, or in as many bits a weight as the card's `storage` says (see
+    `mvit.evaluation.storage`). A part of more than 95 MB is split over several files. Raises
+    WeightsError for a single tensor that is larger still.
     """
-    files = save_part(model.backbone.vit, folder, "backbone")
+    bits = card.get("storage", {}).get("bits", 16)
+    files = save_part(model.backbone.vit, folder, "backbone", bits)
     for name, at in model.heads.items():
-        files |= save_part(at, folder, f"heads/{name}")
+        files |= save_part(at, folder, f"heads/{name}", bits)
     card = card | {"files": files}
     write_card(folder, card)
     return card
-
-
-def save_part(module: torch.nn.Module, folder: Path, part: str) -> dict[str, dict]:
-    """Write the backbone or one head of a bundle; gives back {file: {"sha256", "bytes"}} for the
-    card. Raises WeightsError."""
-    half, files = {name: tensor.detach().half() for name, tensor in module.state_dict().items()}, {}
-    (folder / part).parent.mkdir(parents=True, exist_ok=True)
-    for name, keys in split_torch_state_dict_into_shards(
-        half,
-        filename_pattern=part + "{suffix}.safetensors",
-        max_shard_size=max(1, MAX_FILE_BYTES - HEADER_BYTES),
-    ).filename_to_tensors.items():
-        save_file({key: half[key].cpu().contiguous() for key in keys}, folder / name)
-        data = (folder / name).read_bytes()
-        if len(data) > MAX_FILE_BYTES:
-            raise WeightsError(f"{name} has {len(data):,} bytes; the limit is {MAX_FILE_BYTES:,}")
-        files[name] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-    return files
-
-
-def write_card(folder: Path, card: dict) -> None:
-    """Write card.json whole or not at all."""
-    partial = folder / "card.partial"
-    partial.write_text(json.dumps(card, indent=1) + "\n")
-    os.replace(partial, folder / "card.json")
-
-
-def task_of(card: dict) -> Task:
-    """The Task that a card describes."""
-    known = {k: tuple(v) if isinstance(v, list) else v for k, v in card["task"].items()}
-    return (CrowdTask if known["metric"] == "mae" else Task)(**known)
 
 
 def pick_device(name: str) -> torch.device:
@@ -297,16 +189,13 @@ def read(
         with torch.device("meta"):
             body = backbone_for(card["architecture"], question)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise _refuse(
-            where / "card.json",
-            f"the card is incomplete or wrong ({type(error).__name__}: {error})",
-        ) from error
+        raise incomplete(where / "card.json", error) from error
     if question.name != task:
-        raise _refuse(
+        raise refused(
             where / "card.json", f"it is the card of task '{question.name}', not '{task}'"
         )
     body.to(dtype).to_empty(device="cpu")
-    _read_part(body.vit, where, "backbone", sums)
+    read_part(body.vit, where, "backbone", sums)
     own, modules = head_names(sums), {}
     for name in own if heads is None else heads:
         if name not in own or name not in EVERY:
@@ -318,29 +207,16 @@ def read(
                 {str(b): EVERY[name](body.dim, body.grid, question.outputs) for b in layers}
             )
         at.to(dtype).to_empty(device="cpu")
-        _read_part(at, where, f"heads/{name}", sums)
+        read_part(at, where, f"heads/{name}", sums)
         modules[name] = {int(b): module for b, module in at.items()}
     model = MultiExitViT(body, question, modules, practical).eval().requires_grad_(False)
     model.grown_from = card.get("grown_from")
     return model
 
 
-def _read_part(module: torch.nn.Module, where: Path, part: str, sums: dict[str, str]) -> None:
-    """Fill a module from its file or, one after the other, from its files."""
-    files, missing = parts(sums).get(part), module.state_dict().keys()
-    if not files:
-        raise _refuse(where / f"{part}.safetensors", "the card does not list it")
-    for name in files:
-        tensors = read_tensors(where / name, sums[name])
-        put(module, tensors, where / name)
-        missing = missing - tensors.keys()
-    if missing:
-        raise _refuse(where / files[-1], f"it lacks {min(missing)} and {len(missing) - 1} more")
-
-
 def verify(only_task: str | None = None, only_backbone: str | None = None) -> list[dict]:
-    """Check every bundle, or those of one task or backbone, by loading it: gives back {task,
-    backbone, ok, reason} for each, never raises."""
+    """Check every bundle, or those of one task or backbone, by loading it: {task, backbone, ok,
+    reason} of each; never raises."""
     results = []
     for task, backbone in bundles():
         if only_task not in (None, task) or only_backbone not in (None, backbone):

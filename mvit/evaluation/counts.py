@@ -64,6 +64,11 @@ class Counts:
         return self.counted - self.there
 
     @property
+    def quality(self) -> dict[tuple[int, str], float]:
+        """The mean absolute error of each exit, in people."""
+        return dict(zip(self.exits, np.abs(self.errors).mean(1).tolist(), strict=True))
+
+    @property
     def sets(self) -> dict[str, Counts]:
         """The same, apart for each set of pictures."""
         owner = np.array([n.split("/")[0] for n in self.names])

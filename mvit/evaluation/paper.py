@@ -29,7 +29,7 @@ class Reported:
 
     what: str
     value: float
-    metric: str = "accuracy"
+    unit: str = "accuracy"
     layer: int | None = None
     head: str | None = None
     strategy: str | None = None
@@ -47,8 +47,13 @@ REPORTED = {
         ),
     ),
     "cifar100": (Reported("plain backbone", 0.9124),),
-    "crowd": (Reported("plain backbone", 11.07, metric="MAE"),),
+    "crowd": (Reported("plain backbone", 11.07, unit="MAE"),),
 }
+
+
+def accuracies(task: str) -> list[Reported]:
+    """What the paper reports as an accuracy on a task."""
+    return [said for said in REPORTED.get(task, ()) if said.unit == "accuracy"]
 
 
 def exits_of(card: dict) -> pd.DataFrame:
@@ -81,12 +86,6 @@ def cheapest_within(exits: pd.DataFrame, points: float) -> pd.Series | None:
     return None if near.empty else near.loc[near.macs.idxmin()]
 
 
-def best_at(exits: pd.DataFrame, layer: int) -> pd.Series | None:
-    """The most accurate exit after a layer; None if there is none."""
-    here = exits[exits.layer == layer]
-    return None if here.empty else here.loc[here.accuracy.idxmax()]
-
-
 def by_head(exits: pd.DataFrame) -> pd.DataFrame:
     """One row a head: practical (how many), of (how many), best_layer, best_accuracy,
     mean_accuracy."""
@@ -113,9 +112,7 @@ def side_by_side(task: str, card: dict) -> pd.DataFrame:
     """What the paper reports beside what we measured: what, paper, ours, ours_is, difference
     (points, ours minus the paper's)."""
     exits, rows = exits_of(card), []
-    for said in REPORTED.get(task, ()):
-        if said.metric != "accuracy":
-            continue
+    for said in accuracies(task):
         if said.head is None:
             ours, name = (
                 card.get("final", {}).get("accuracy"),
@@ -124,7 +121,8 @@ def side_by_side(task: str, card: dict) -> pd.DataFrame:
         else:
             own = exits[(exits.layer == said.layer) & (exits["head"] == said.head)]
             ours = None if own.empty else float(own.accuracy.iloc[0])
-            name = f"{said.head} at layer {said.layer}, {card.get('strategy', 'strategy not recorded')}"
+            strategy = card.get("strategy", "strategy not recorded")
+            name = f"{said.head} at layer {said.layer}, {strategy}"
         if ours is not None:
             rows.append((said.what, said.value, ours, name, 100 * (ours - said.value)))
     return pd.DataFrame(rows, columns=["what", "paper", "ours", "ours_is", "difference"])

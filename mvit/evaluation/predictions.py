@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from tqdm import tqdm
 
+from mvit.bundles.whole import written_whole
 from mvit.clock import CpuClock
 from mvit.data.labelled import Pictures
 from mvit.models.multi_exit import FINAL, MultiExitViT
@@ -50,6 +51,11 @@ class Predictions:
     def accuracy(self) -> np.ndarray:
         """(E,) share of pictures that each exit gets right."""
         return self.correct.mean(axis=1)
+
+    @property
+    def quality(self) -> dict[tuple[int, str], float]:
+        """The accuracy of each exit."""
+        return dict(zip(self.exits, self.accuracy.tolist(), strict=True))
 
     def select(self, exits: Sequence[tuple[int, str]]) -> Predictions:
         """The same pictures seen by the given exits only, in the given order."""
@@ -137,7 +143,7 @@ def practical(quality: dict[tuple[int, str], float]) -> set[tuple[int, str]]:
 def summary(model: MultiExitViT, predictions: Predictions) -> dict:
     """The card's figures: {"n", "final": {accuracy, macs}, "exits": [{layer, head, accuracy, macs,
     practical}]}."""
-    accuracy = dict(zip(predictions.exits, predictions.accuracy.tolist(), strict=True))
+    accuracy = predictions.quality
     final = accuracy.pop((model.depth, FINAL))
     good = practical(accuracy)
     rows = [
@@ -183,11 +189,6 @@ def overthinking(predictions: Predictions) -> float:
     return float((predictions.correct[:-1].any(axis=0) & ~predictions.correct[-1]).mean())
 
 
-def agreement(predictions: Predictions) -> np.ndarray:
-    """(E,) share of pictures on which each exit says what the final exit says."""
-    return (predictions.top1 == predictions.top1[-1]).mean(axis=1)
-
-
 def save_predictions(folder: Path, splits: dict[str, Predictions]) -> Path:
     """Write predictions.safetensors: tensors `<split>.<field>`, float16 and uint8, and the exits'
     names in the metadata."""
@@ -199,7 +200,8 @@ def save_predictions(folder: Path, splits: dict[str, Predictions]) -> Path:
         }
         tensors |= {f"{split}.{f}": getattr(p, f).astype(np.float16) for f in FIELDS[1:]}
         names[split] = ",".join(f"{layer}:{head}" for layer, head in p.exits)
-    save_file(tensors, folder / FILE, names)
+    with written_whole(folder / FILE) as file:
+        save_file(tensors, file, names)
     return folder / FILE
 
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from thin import picture
 
 import mvit
-from mvit.bundles import weights
+from mvit.bundles import tensors, weights
 from mvit.bundles.weights import WeightsError
 from mvit.models.heads import HEADS
 from mvit.models.multi_exit import FINAL
@@ -240,7 +240,7 @@ def test_a_file_too_large_for_a_clone_is_not_left_in_a_bundle_with_a_card(
 ):
     model = mvit.load("cifar10", heads=["mlp"])
     # less than one tensor has, and a tensor is not split
-    monkeypatch.setattr(weights, "MAX_FILE_BYTES", 100_000)
+    monkeypatch.setattr(tensors, "MAX_FILE_BYTES", 100_000)
     with pytest.raises(
         WeightsError, match=r"backbone-.*safetensors has .* bytes; the limit is 100,000"
     ):

@@ -14,7 +14,7 @@ from PIL import Image
 from thin import picture
 
 import mvit
-from mvit.bundles import weights
+from mvit.bundles import tensors, weights
 from mvit.bundles.weights import WeightsError
 from mvit.cli import grow as grow_command
 from mvit.cli import main as cli
@@ -58,7 +58,7 @@ def written(tiny_bundle, tmp_path_factory) -> tuple[Path, dict]:
     folder = shutil.copytree(tiny_bundle, tmp_path_factory.mktemp("grown") / "weights")
     (folder / "cifar10" / BACKBONE / FILE).write_bytes(b"recorded")
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as out:
-        patch.setattr(weights, "MAX_FILE_BYTES", 8_000_000)
+        patch.setattr(tensors, "MAX_FILE_BYTES", 8_000_000)
         patch.setenv("MVIT_WEIGHTS", str(folder))
         assert cli.main(["grow", "--to", WIDE, "--json"]) == 0
     return folder, json.loads(out.getvalue())

@@ -18,7 +18,6 @@ from mvit.evaluation.predictions import (
     FILE,
     Predictions,
     PredictionsError,
-    agreement,
     calibration_error,
     failure_auroc,
     load_predictions,
@@ -238,4 +237,3 @@ def test_overthinking_and_agreement_by_counting():
         [(1, "mlp"), (2, "mlp"), (2, FINAL)], top1, rest, rest, rest, np.array([0, 1, 2, 7])
     )
     assert overthinking(p) == 0.5  # the second and the third picture were right before
-    assert agreement(p).tolist() == [0.5, 0.5, 1.0]

@@ -1,0 +1,107 @@
+"""The card of a bundle: what it was made from and measures, and the sha256 of each file."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from mvit.bundles.whole import written_whole
+from mvit.models.growth import outline
+from mvit.models.multi_exit import FINAL, MultiExitViT
+from mvit.tasks import TASKS, CrowdTask, Task
+
+
+class WeightsError(ValueError):
+    """Weights that are missing, altered or do not fit; the message names the file and the reason,
+    and how to check."""
+
+
+def refused(file: Path, reason: str) -> WeightsError:
+    """The error of a file that is not used."""
+    return WeightsError(
+        f"{file.parent.name}/{file.name} refused: {reason} "
+        "(run `python -m mvit verify` to check all weights)"
+    )
+
+
+def incomplete(file: Path, error: Exception) -> WeightsError:
+    """The error of a card in which something is missing or of the wrong kind."""
+    return refused(file, f"the card is incomplete or wrong ({type(error).__name__}: {error})")
+
+
+def read_card(folder: Path) -> dict:
+    """The card of a bundle; raises WeightsError."""
+    file = folder / "card.json"
+    try:
+        card = json.loads(file.read_text())
+    except OSError as error:
+        raise refused(file, "the card is missing") from error
+    except ValueError as error:
+        raise refused(file, f"the card is not JSON ({error})") from error
+    if not isinstance(card, dict) or not {"task", "architecture", "files"} <= card.keys():
+        raise refused(file, "the card lacks 'task', 'architecture' or 'files'")
+    return card
+
+
+def write_card(folder: Path, card: dict) -> None:
+    """Write card.json whole or not at all."""
+    with written_whole(folder / "card.json") as file:
+        file.write_text(json.dumps(card, indent=1) + "\n")
+
+
+def task_of(card: dict) -> Task:
+    """The Task that a card describes, of the registered task's class where its name is known.
+    Raises WeightsError."""
+    try:
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in card["task"].items()}
+        kinds = {kind.metric: kind for kind in (*map(type, TASKS.values()), Task, CrowdTask)}
+        own = TASKS.get(values["name"])
+        kind = type(own) if own and own.metric == values["metric"] else kinds[values["metric"]]
+        return kind(**values)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise WeightsError(f"a card describes no task ({type(error).__name__}: {error})") from error
+
+
+def parts(files: Iterable[str]) -> dict[str, list[str]]:
+    """The files of each part: {"backbone": [...], "heads/mlp": [...]}, one or, if the part is
+    large, several."""
+    found: dict[str, list[str]] = {}
+    for name in files:
+        found.setdefault(re.sub(r"(-\d{5}-of-\d{5})?\.safetensors$", "", name), []).append(name)
+    return found
+
+
+def head_names(files: Iterable[str]) -> list[str]:
+    """The heads that a card's files hold, in the card's order."""
+    return [part.removeprefix("heads/") for part in parts(files) if part.startswith("heads/")]
+
+
+def grown_card(where: Path, card: dict, backbone: str) -> dict:
+    """A bundle's card for the wider network `backbone` grown from it: its MACs, and `grown_from`.
+
+    Raises WeightsError, with the card's place, if it does not say enough.
+    """
+    try:
+        sizes = outline(backbone, task_of(card), card["layers"], head_names(card["files"]))
+        figures = _at_size(card, sizes)
+        if "splits" in card:
+            figures["splits"] = {
+                name: split | _at_size(split, sizes) for name, split in card["splits"].items()
+            }
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise incomplete(where / "card.json", error) from error
+    return card | {"architecture": backbone, "grown_from": card["architecture"]} | figures
+
+
+def _at_size(measured: dict, sizes: MultiExitViT) -> dict:
+    """The exits and the final exit of a card or of one of its splits, with the MACs of another size
+    of network."""
+    exits = [
+        e | {"macs": sizes.exit_macs(e["layer"], e["head"])} for e in measured.get("exits", [])
+    ]
+    return {
+        "exits": exits,
+        "final": measured.get("final", {}) | {"macs": sizes.exit_macs(sizes.depth, FINAL)},
+    }

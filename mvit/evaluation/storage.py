@@ -1,0 +1,36 @@
+"""How a trained model is stored: in 8 bits a weight where no exit pays for it, else in 16."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+from mvit.bundles.tensors import round_to
+from mvit.evaluation.counts import Counts
+from mvit.evaluation.predictions import Predictions
+from mvit.models.multi_exit import MultiExitViT
+
+
+def round_for_storage(
+    model: MultiExitViT, measure: Callable[[MultiExitViT], Predictions | Counts]
+) -> dict:
+    """Round a model, in place, to what its bundle will hold, so that whatever is measured later is
+    true of the files; return the card's entry `storage`, which `weights.save` obeys.
+
+    measure: predicts validation pictures with a model. 8 bits are taken where no exit loses more
+    than its task allows (0.1 points of accuracy, 0.5 % of an MAE) against half precision: {"bits",
+    "pictures", "worst": {"layer", "head", "half", "light"}}, the exit that lost most.
+    """
+    light = copy.deepcopy(model)
+    for candidate, bits in ((model, 16), (light, 8)):
+        round_to(candidate, bits)
+    found = measure(model)
+    half, less = found.quality, measure(light).quality
+    loss = {exit: model.task.loss_of_storing(half[exit], less[exit]) for exit in half}
+    worst = max(loss, key=loss.get)
+    bits = 8 if loss[worst] <= 1 else 16
+    if bits == 8:
+        model.load_state_dict(light.state_dict())
+    layer, head = worst
+    figures = {"layer": layer, "head": head, "half": half[worst], "light": less[worst]}
+    return {"bits": bits, "pictures": len(found.truth), "worst": figures}

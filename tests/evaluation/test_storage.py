@@ -1,0 +1,80 @@
+"""A trained model is stored in 8 bits only where no exit pays for it, by its task's own measure."""
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from thin import thin_model
+from toys import colours, same, snapshot
+
+from mvit.evaluation.counts import Counts
+from mvit.evaluation.predictions import Predictions, predict
+from mvit.evaluation.storage import round_for_storage
+from mvit.models.multi_exit import MultiExitViT
+from mvit.tasks import TASKS
+
+
+class Half:
+    """Stands for what would be measured: the worst exit loses `lost` in 8 bits."""
+
+    def __init__(self, before: float, after: float):
+        self.values, self.truth = [before, after], range(500)
+
+    def __call__(self, model) -> "Half":
+        self.quality = {(1, "mlp"): 0.5, (2, "mlp"): self.values.pop(0)}
+        return Half.of(self.quality)
+
+    @staticmethod
+    def of(quality):
+        found = object.__new__(Half)
+        found.quality, found.truth = quality, range(500)
+        return found
+
+
+@pytest.mark.parametrize(
+    "task, before, after, bits",
+    [
+        ("cifar10", 0.900, 0.8992, 8),
+        ("cifar10", 0.900, 0.8988, 16),
+        ("cifar10", 0.900, 0.9500, 8),
+        ("crowd", 40.0, 40.19, 8),
+        ("crowd", 40.0, 40.21, 16),
+        ("crowd", 40.0, 30.0, 8),
+    ],
+)
+def test_8_bits_are_taken_where_no_exit_loses_more_than_its_task_allows(task, before, after, bits):
+    model = thin_model(depth=2, heads=("mlp",))
+    model.task = TASKS[task]
+    stored = round_for_storage(model, Half(before, after))
+    assert stored["bits"] == bits and stored["pictures"] == 500
+    if bits == 16:
+        worst = {"layer": 2, "head": "mlp", "half": before, "light": after}
+        assert stored["worst"] == worst
+    # and the model now is what the files will hold
+    held = model.state_dict()["backbone.vit.blocks.0.mlp.fc1.weight"]
+    levels = torch.unique((held / held.abs().amax(1, keepdim=True) * 127).round()[0])
+    is_light = torch.allclose(
+        held, (held / (s := held.abs().amax(1, keepdim=True) / 127)).round() * s
+    )
+    assert is_light == (bits == 8) and len(levels) > 1
+
+
+def test_it_measures_real_predictions_and_leaves_half_precision_where_8_bits_would_cost():
+    model, accelerator = thin_model(depth=2, heads=("mlp",)), Accelerator(cpu=True)
+    pictures = colours(4)
+
+    def measure(candidate: MultiExitViT) -> Predictions:
+        return predict(candidate, pictures, accelerator, show=False)
+
+    before = snapshot(model)
+    stored = round_for_storage(model, measure)
+    assert stored["pictures"] == 12 and not same(before, snapshot(model))
+    worst = stored["worst"]
+    assert (worst["layer"], worst["head"]) in model.plan()
+    assert stored["bits"] == (8 if worst["half"] - worst["light"] <= 0.001 else 16)
+
+
+def test_the_quality_of_counts_is_their_mean_absolute_error():
+    tiles = np.array([[[1.0] * 6, [2.0] * 6]])  # one exit, two pictures
+    counts = Counts([(1, "mlp")], tiles, np.ones((2, 6)), ["a/1", "a/2"])
+    assert counts.quality == {(1, "mlp"): 3.0}
