@@ -72,7 +72,7 @@ def pane(name: str, picture: ui.Picture, rows: pd.DataFrame, head: str) -> None:
     st.subheader(
         f"{head} after layer {layer}: '{fired.answer}'{verdict}",
         anchor=False,
-        help=words.HEADS.get(head),
+        help=words.about(head),
     )
     look, numbers = st.columns([3, 2], gap="small")
     with look:

@@ -158,7 +158,7 @@ with right:
     st.subheader(
         f"{head} after layer {layer}: {own['count']:.0f} people",
         anchor=False,
-        help=words.HEADS.get(head),
+        help=words.about(head),
     )
     with st.container(horizontal=True):
         off = None if truth is None else own["count"] - truth

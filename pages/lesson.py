@@ -57,7 +57,7 @@ def offer_classes(bundle: ui.Bundle) -> None:
     tasks = []
     for task, backbone in weights.bundles():
         try:
-            if weights.read_card(weights.folder(task, backbone))["task"]["metric"] == "accuracy":
+            if not weights.task_of(weights.card_of(task, backbone)).counts:
                 tasks.append(task)
         except (weights.WeightsError, KeyError):
             continue
@@ -200,7 +200,7 @@ def teacher(number: int) -> None:
 
 link.title("Lesson")
 bundle = ui.current()
-if bundle.model.task.metric != "accuracy":
+if bundle.model.task.counts:
     offer_classes(bundle)
 bar, body, foot = st.container(), st.container(), st.container()
 with foot:

@@ -159,7 +159,7 @@ def show_counts(bundle: ui.Bundle) -> None:
         ui.chart(charts_crowd.error_by_macs(exits, final, said), alt=f"Error against work. {said}.")
         found.append(exits.drop(columns="ranges", errors="ignore").assign(set=name))
     for r in paper.REPORTED.get(bundle.task, ()):
-        st.markdown(f"The paper reports {r.metric} {r.value:g} for its {r.what}.")
+        st.markdown(f"The paper reports {r.unit} {r.value:g} for its {r.what}.")
     st.caption(
         f"Ours counts with {bundle.card['architecture']}, the paper with a ViT-B/16; the Models page tells how ours learned."
     )
@@ -175,7 +175,7 @@ st.markdown(
     help=f"{WORDS['exit']} {WORDS['head']}",
 )
 bundle = ui.current()
-if bundle.model.task.metric != "accuracy":
+if bundle.model.task.counts:
     show_counts(bundle)
     st.stop()
 exits, final = paper.exits_of(bundle.card), bundle.card.get("final", {})
@@ -247,7 +247,7 @@ else:
         f"{near['head']} at layer {near.layer} is within one point of the final exit ({percent(near.accuracy)} against "
         f"{percent(final['accuracy'])}) for {100 * near.share:.0f}\u00a0% of its MACs"
     )
-said = [r for r in paper.REPORTED.get(bundle.task, ()) if r.metric == "accuracy"] if beside else []
+said = paper.accuracies(bundle.task) if beside else []
 whose = [f"{r.head}, layer {r.layer}" if r.head else f"plain {paper.BACKBONE}" for r in said]
 reported = pd.DataFrame(
     [(f"paper reports {r.value:.2%} ({w})", r.value) for r, w in zip(said, whose, strict=True)],

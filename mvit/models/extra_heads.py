@@ -8,6 +8,7 @@ They are built, trained and run like the seven. A new one is one class here and 
 from __future__ import annotations
 
 from functools import partial
+from typing import ClassVar
 
 import torch
 from timm.layers import AttentionPoolLatent
@@ -26,6 +27,9 @@ class GMLPHead(Head):
     """`gmlp`: one gMLP block (Liu et al., 2021, section 2), Y = X + V s(gelu(U Norm(X))), s(Z1, Z2)
     = Z1 * (W Norm(Z2) + b); global average pooling. `s` is the spatial gate: each channel of one
     half is multiplied by a mixture of the other's places."""
+
+    about = "one gated MLP layer: places gate each other."
+    side_by_side: ClassVar = {"u": (2, 1)}  # the gate and what it gates
 
     def __init__(self, dim: int, grid: int, out: int):
         super().__init__(dim, grid, out)
@@ -58,6 +62,8 @@ class FNetHead(Head):
     P is normalised first since FNet's layers hand each other normalised tokens and a ViT's do not;
     F keeps the norm, so that both terms of U weigh the same."""
 
+    about = "one FNet layer: a Fourier transform mixes the places, without learning."
+
     def __init__(self, dim: int, grid: int, out: int):
         super().__init__(dim, grid, out)
         self.norm0, self.norm1, self.norm2 = LayerNorm(dim), LayerNorm(dim), LayerNorm(dim)
@@ -81,6 +87,9 @@ class PerceiverHead(Head):
     """`perceiver`: a few learned latents attend to all tokens, then to each other (Jaegle et al.,
     2021, section 3.1); average over the latents. Its cost grows with latents * tokens instead of
     tokens squared."""
+
+    about = "a few learned questions attend to all tokens."
+    side_by_side: ClassVar = {"qkv": (3, 1), "kv": (2, 1)}
 
     latents, any_grid = 16, True
 
@@ -113,12 +122,16 @@ class PerceiverHead(Head):
 
 
 class LensHead(Head):
-    """`lens`: what the final exit would read, guessed linearly (the tuned lens, Belrose et al., 2023,
-    section 3): class token, mean and standard deviation of the patches, each brought to mean 0 and
-    spread 1, then one dense layer to the D features of the final exit and the classifier on them.
+    """`lens`: what the final exit would read, guessed linearly (the tuned lens, Belrose et al.,
+    2023, section 3): class token, mean and standard deviation of the patches, each brought to mean
+    0 and spread 1, then one dense layer to the D features of the final exit and the classifier on
+    them.
 
     It can be solved in closed form, so a few thousand photos without labels teach it
     (mvit.training.distill)."""
+
+    about = "guesses linearly what the final exit would read; solved, not trained."
+    side_by_side: ClassVar = {"mlp.0": (1, 3)}
 
     any_grid = True
 

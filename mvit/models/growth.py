@@ -20,13 +20,12 @@ from torch import nn
 
 from mvit.models.backbone import Backbone
 from mvit.models.extra_heads import EVERY
+from mvit.models.heads import Head
 from mvit.models.multi_exit import FINAL, MultiExitViT
 from mvit.models.transcrowd import backbone_for
 from mvit.tasks import Task
 
 TOLERANCE = 1e-4  # of the logits, in float32
-# layers whose outputs are several vectors side by side: attention's, and gMLP's two halves
-PACKED = {"qkv": 3, "kv": 2, "u": 2}
 
 
 class GrowthError(ValueError):
@@ -52,8 +51,8 @@ def shares(source: torch.Tensor, rows: int, generator: torch.Generator) -> torch
 def side_by_side(name: str, owner: nn.Module) -> tuple[int, int]:
     """How many vectors, each to be widened by itself, the outputs and the inputs of the owner's
     layer `name` are made of."""
-    layer = name.rpartition(".")[2]
-    return PACKED.get(layer, 1), getattr(owner, "inputs_per_dim", 1) if layer == "conv" else 1
+    known = getattr(owner, "side_by_side", Head.side_by_side)
+    return next((n for end, n in known.items() if f".{name}".endswith(f".{end}")), (1, 1))
 
 
 @torch.no_grad()
@@ -72,8 +71,12 @@ def widen(narrow: nn.Module, wide: nn.Module, seed: int = 0) -> None:
     for name, module in small.items():
         if getattr(module, "head_dim", None) != getattr(large[name], "head_dim", None):
             raise GrowthError(
-                f"{name} has attention heads of {module.head_dim} channels and would need {large[name].head_dim}"
+                f"{name} has attention heads of {module.head_dim} channels and would need "
+                f"{large[name].head_dim}"
             )
+        if type(module) is not type(large[name]):
+            kinds = type(module).__name__, type(large[name]).__name__
+            raise GrowthError(f"{name} is a {kinds[0]} in one and a {kinds[1]} in the other")
         outputs, inputs = side_by_side(name, narrow)
         for key, value in module.named_parameters(recurse=False):
             target = getattr(large[name], key)
@@ -177,6 +180,7 @@ def wider(model: MultiExitViT, to: str) -> Backbone:
     for what, a, b in (
         ("encoder layers", own.depth, new.depth),
         ("patches a side", own.grid, new.grid),
+        ("learnt positions", *(body.vit.pos_embed.shape[1] for body in (own, new))),
         (
             "channels for an attention head",
             own.vit.blocks[0].attn.head_dim,
@@ -189,7 +193,8 @@ def wider(model: MultiExitViT, to: str) -> Backbone:
             )
     if new.dim % own.dim or new.dim == own.dim:
         raise GrowthError(
-            f"the model cannot grow to '{to}': {new.dim} channels are not a multiple of its {own.dim}"
+            f"the model cannot grow to '{to}': {new.dim} channels are not a multiple of its "
+            f"{own.dim}"
         )
     return body
 
@@ -235,6 +240,7 @@ def _checked(
     off = (a - b).abs().max().item() / max(1.0, a.abs().max().item())
     if not off <= TOLERANCE:
         raise GrowthError(
-            f"head '{name}' cannot be grown: repeated channels change what its layers compute (logits off by {off:.2g})"
+            f"head '{name}' cannot be grown: repeated channels change what its layers compute "
+            f"(logits off by {off:.2g})"
         )
     return wide

@@ -2,12 +2,14 @@
 
 Every head is built as `Head(dim, grid, out)` and maps the tokens P of one layer, class token p0
 first, to outputs: tokens: (B, 1+N, D) -> (B, out), N = grid * grid. Every head ends in the same
-three-layer MLP and says its own MACs. A new head is one class here and one line in HEADS.
+three-layer MLP and says its own MACs, its help text and what growth must know of it. A new head is
+one class here and one line in HEADS.
 """
 
 from __future__ import annotations
 
 from functools import partial
+from typing import ClassVar
 
 import torch
 from timm.models.vision_transformer import Block
@@ -52,6 +54,10 @@ class Head(nn.Module):
         return self.describe_macs + macs.mlp(self.features, self.dim // 2, self.out)
 
     describe_macs = 0
+    # for a user who chooses a head: what it does, in a few words
+    about = "an extra head"
+    # for growth: of which layers the outputs, and the inputs, are how many vectors side by side
+    side_by_side: ClassVar[dict[str, tuple[int, int]]] = {"qkv": (3, 1)}
     # True: takes any number of patches, so that small pictures need no enlarged map while training
     any_grid = False
     # True: compute only what the MLP reads; same outputs and gradients (set while training and
@@ -61,6 +67,8 @@ class Head(nn.Module):
 
 class MLPHead(Head):
     """`mlp`: Norm(P), take p0."""
+
+    about = "reads only the class token; three dense layers. The cheapest."
 
     any_grid = True
 
@@ -74,6 +82,8 @@ class MLPHead(Head):
 
 class ViTHead(Head):
     """`vit`: one transformer encoder layer on P, Norm, take p0; the heaviest head."""
+
+    about = "one more transformer encoder layer, then the class token. The dearest."
 
     any_grid = True
 
@@ -151,6 +161,8 @@ class ConvHead(Head):
 class CNNAddHead(ConvHead):
     """`cnn_add`: patches + p0."""
 
+    about = "adds the class token to every patch and looks at the map with a convolution."
+
     def map(self, p0: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
         return patches + p0
 
@@ -158,7 +170,10 @@ class CNNAddHead(ConvHead):
 class CNNProjectHead(ConvHead):
     """`cnn_project`: [patch, p0] concatenated on channels."""
 
+    about = "joins the class token to every patch on channels, then a convolution."
+
     inputs_per_dim = 2
+    side_by_side: ClassVar = {"conv": (1, 2)}
 
     def map(self, p0: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
         return torch.cat([patches, p0.expand_as(patches)], dim=2)
@@ -167,6 +182,8 @@ class CNNProjectHead(ConvHead):
 class CNNIgnoreHead(ConvHead):
     """`cnn_ignore`: patches alone."""
 
+    about = "a convolution over the patches alone, without the class token."
+
     def map(self, p0: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
         return patches
 
@@ -174,6 +191,8 @@ class CNNIgnoreHead(ConvHead):
 class MixerHead(Head):
     """`mixer`: one MLP-Mixer layer, U = X + f2(gelu(f1(Norm(X)^T)))^T ; Y = U +
     f4(gelu(f3(Norm(U)))), global average pooling."""
+
+    about = "one MLP-Mixer layer: mixes over places, then over channels."
 
     def __init__(self, dim: int, grid: int, out: int):
         super().__init__(dim, grid, out)
@@ -215,6 +234,8 @@ class Affine(nn.Module):
 class ResMLPHead(Head):
     """`resmlp`: one ResMLP layer, U = X + Aff(f1(Aff(X)^T)^T) ; Y = U + Aff(f3(gelu(f2(Aff(U))))),
     global average pooling."""
+
+    about = "one ResMLP layer: a leaner mixer, with learned scales instead of normalisation."
 
     def __init__(self, dim: int, grid: int, out: int):
         super().__init__(dim, grid, out)

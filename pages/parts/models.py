@@ -212,7 +212,7 @@ def _counter(choice: tuple[str, ...]) -> tuple[str, ...]:
     """The sidebar's choice if it counts, else the first installed bundle that does, which is said;
     stops the page if there is none."""
     counters = [
-        (t, b) for t, b in weights.bundles() if weights.card_of(t, b)["task"].get("metric") == "mae"
+        (t, b) for t, b in weights.bundles() if weights.task_of(weights.card_of(t, b)).counts
     ]
     if choice[0] in {t for t, _ in counters}:
         return choice
@@ -292,7 +292,7 @@ def _offer_others(refused: tuple[str, str]) -> None:
 def classes_only(bundle: Bundle) -> None:
     """Stop the page, kindly, for a task that counts instead of classifying: its answers have no
     confidence and are never just right."""
-    if bundle.model.task.metric != "accuracy":
+    if bundle.model.task.counts:
         st.info(
             f"{TASK_NAMES.get(bundle.task, bundle.task)} gives counts, and this page is about classes. Counts have their own "
             "page; or choose a task with classes in the sidebar.",

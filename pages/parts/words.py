@@ -1,17 +1,6 @@
 """The field's words in one plain sentence each, for hover help everywhere."""
 
-HEADS = {
-    "mlp": "reads only the class token; three dense layers. The cheapest.",
-    "vit": "one more transformer encoder layer, then the class token. The dearest.",
-    "cnn_add": "adds the class token to every patch and looks at the map with a convolution.",
-    "cnn_project": "joins the class token to every patch on channels, then a convolution.",
-    "cnn_ignore": "a convolution over the patches alone, without the class token.",
-    "mixer": "one MLP-Mixer layer: mixes over places, then over channels.",
-    "resmlp": "one ResMLP layer: a leaner mixer, with learned scales instead of normalisation.",
-    "gmlp": "one gated MLP layer: places gate each other.",
-    "fnet": "one FNet layer: a Fourier transform mixes the places, without learning.",
-    "perceiver": "a few learned questions attend to all tokens.",
-}
+from mvit.models.extra_heads import EVERY
 
 WORDS = {
     "backbone": "The vision transformer itself: it cuts the picture into patches and passes them through its encoder layers in turn.",
@@ -29,10 +18,15 @@ WORDS = {
 }
 
 
+def about(head: str) -> str | None:
+    """What a head is, in one line; None for the final exit."""
+    return EVERY[head].about if head in EVERY else None
+
+
 def head_help(heads: list[str]) -> str:
     """Hover help for a choice of heads: what a head is, and one line on each."""
     return (
         WORDS["head"]
         + "\n\n"
-        + "\n".join(f"- **{h}**: {HEADS.get(h, 'an extra head')}" for h in heads)
+        + "\n".join(f"- **{h}**: {about(h)}" for h in heads)
     )

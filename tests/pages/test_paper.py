@@ -98,7 +98,6 @@ def test_practical_is_counted_when_the_card_does_not_say():
     assert (
         paper.cheapest_within(table, 1.0).layer == 3 and paper.cheapest_within(table, 0.5) is None
     )
-    assert paper.best_at(table, 2).accuracy == 0.4 and paper.best_at(table, 9) is None
 
 
 def test_the_paper_s_numbers_are_the_paper_s():
