@@ -36,6 +36,13 @@ def find_photos(
     return learned, [file for file in found if file.name in tested]
 
 
+def measured_names(task: Task, root: Path) -> frozenset[str]:
+    """The file names of a task's test pictures under `root`; none if there is no such folder."""
+    names = ("test", "val")
+    folders = [place / name for place in (root / task.name, root) for name in names]
+    return frozenset(file.name for folder in folders for file in folder.rglob("*"))
+
+
 def read_batch(files: Sequence[Path], task: Task) -> tuple[torch.Tensor, list[str]]:
     """The files as the task reduces them, uint8 (B, 3, S, S), and one line for each that could not
     be read."""
@@ -48,6 +55,16 @@ def read_batch(files: Sequence[Path], task: Task) -> tuple[torch.Tensor, list[st
     side = task.native_px
     x = np.stack(pictures) if pictures else np.empty((0, side, side, 3), np.uint8)
     return torch.from_numpy(x).permute(0, 3, 1, 2), unreadable
+
+
+def find_list(task: Task, root: Path) -> tuple[Path, Path] | None:
+    """(folder of test pictures, list of their classes): `val/` with `val.txt` beside it, or `test/`
+    with `test.txt`; None if there are none."""
+    for place in (root / task.name, root):
+        for name in ("test", "val"):
+            if (place / name).is_dir() and (place / f"{name}.txt").is_file():
+                return place / name, place / f"{name}.txt"
+    return None
 
 
 def read_listed(task: Task, folder: Path, listed: Path) -> Pictures:

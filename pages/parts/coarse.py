@@ -24,9 +24,9 @@ def show(task: str, exits: Sequence, head: str) -> None:
     rows = coarse_rows(pd.DataFrame(told), tree)
     st.subheader(finding(rows), anchor=False)
     st.caption(
-        "Each bar is the most specific thing that the exit is at least "
-        f"{SURE:.0%} sure of: it adds up the probabilities of all the classes below it in WordNet's "
-        "tree. Early layers know the kind long before they know the name."
+        f"Each bar is the most specific thing that the exit is at least {SURE:.0%} sure of: the "
+        "probabilities of all classes below it in WordNet's tree, added up. Early layers know the "
+        "kind long before they know the name."
     )
     lines = "; ".join(f"{r.exit}: {r.says}, {r.sure}" for r in rows.itertuples())
     ui.chart(coarse_chart(rows), f"What each exit is sure of. {lines}.")

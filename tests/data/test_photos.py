@@ -5,7 +5,9 @@ import pytest
 from PIL import Image
 
 from mvit.data import DataError
-from mvit.data.photos import find_photos, read_batch, read_listed
+from mvit.data.photos import find_photos, measured_names, read_batch, read_listed
+
+from mvit.data.splits import measured_part
 from mvit.tasks import Task
 
 TASK = Task("toy", ("red", "green"), native_px=8)
@@ -58,3 +60,10 @@ def test_a_list_that_does_not_fit_is_refused(tmp_path, text):
     (tmp_path / "val.txt").write_text(text)
     with pytest.raises(DataError, match="val.txt"):
         read_listed(TASK, tmp_path / "val", tmp_path / "val.txt")
+
+
+def test_a_task_is_measured_on_the_listed_pictures(tmp_path):
+    photo(tmp_path / "toy" / "val" / "a.png")
+    (tmp_path / "toy" / "val.txt").write_text("a.png 1\n")
+    assert measured_part(TASK, tmp_path, {}).y.tolist() == [1]
+    assert measured_names(TASK, tmp_path) == {"a.png"}

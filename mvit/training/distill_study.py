@@ -1,0 +1,74 @@
+"""A whole study without labels to learn from: teach the exits, measure them, write the bundle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+
+from mvit.bundles import weights
+from mvit.data.photos import find_photos, measured_names
+from mvit.data.splits import measured_part, sample
+from mvit.evaluation.predictions import predict, save_predictions, summary
+from mvit.models.multi_exit import MultiExitViT
+from mvit.training import identity
+from mvit.training.distill import HEAD, teach_lenses
+from mvit.training.initial import origin, starting_backbone
+from mvit.training.study import Study
+
+CHOSEN_ON = 3  # one test picture in so many is kept for choosing thresholds, and not measured on
+
+
+def distill(study: Study, folders: Sequence[Path]) -> dict:
+    """Teach `lens` exits on the study's backbone from the photos in `folders`, measure them on the
+    task's labelled test pictures, write the bundle and return its card.
+
+    The backbone and its final exit stay as they are. A third of the test pictures is kept for
+    choosing thresholds, the rest is measured on. Photos with the name of a test picture are left
+    out. Resumes from the run folder. Raises DataError without photos or test pictures, or if
+    another run wrote that bundle.
+    """
+    torch.manual_seed(study.recipe.seed)
+    files, tested = find_photos(folders, measured_names(study.task, study.data))
+    order = torch.randperm(len(files), generator=torch.Generator().manual_seed(study.recipe.seed))
+    files = [files[i] for i in order[: study.limit].tolist()]
+    scored = measured_part(study.task, study.data, {})
+    backbone = starting_backbone(study.architecture, study.task, study.init, study.hub)
+    model = MultiExitViT.untrained(backbone, study.task, [HEAD], study.layers)
+    start = identity.of_start(study.init, backbone.vit)
+    run = identity.fingerprint(HEAD, [str(file) for file in files], start)
+    identity.refuse_another(study.folder, run, study.overwrite)
+    told = teach_lenses(model, files, study.run / "lenses.safetensors", seed=study.recipe.seed)
+    accelerator = Accelerator(cpu=study.device == "cpu", mixed_precision=study.precision)
+    chosen = torch.arange(len(scored)) % CHOSEN_ON == 0
+    val, test = scored.subset(chosen), sample(scored.subset(~chosen), study.test_limit)
+    found = {"val": predict(model, val, accelerator), "test": predict(model, test, accelerator)}
+    measured = summary(model, found["test"])
+    card = {
+        "task": asdict(study.task),
+        "architecture": study.architecture,
+        "strategy": "classifier-wise",
+        "layers": sorted({layer for layer, _ in model.exits()}),
+        **origin(study.init, study.hub or study.architecture),
+        "data": {
+            "photos without labels": told["photos"],
+            "left out because they are measured on": len(tested),
+            "validation": len(val),
+            "test": len(test),
+            "folders": [folder.name for folder in folders],
+            "unreadable": list(scored.unreadable),
+        },
+        "exit_recipe": {"head": HEAD, "method": "ridge regression on the final exit's features"}
+        | told,
+        "seed": study.recipe.seed,
+        "notes": study.notes,
+        "run": run,
+        **measured,
+    }
+    card = weights.save(model, study.folder, card)
+    save_predictions(study.folder, found)
+    return json.loads(json.dumps(card))
