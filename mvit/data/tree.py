@@ -19,21 +19,30 @@ from mvit.tasks import IMAGENET1K_TABLE
 SURE = 0.5  # a node is said if it is at least this probable
 PLAIN = {  # how people say the top of the tree
     "entity": "something",
-    "physical entity": "something",
-    "abstraction": "something",
-    "object": "something",
-    "whole": "something",
-    "matter": "something",
-    "causal agent": "something",
     "living thing": "something alive",
-    "organism": "something alive",
     "artifact": "something made by people",
-    "chordate": "an animal",
-    "vertebrate": "an animal",
-    "animal": "an animal",
-    "placental": "a mammal",
-    "instrumentality": "something made by people",
 }
+MASS = frozenset(  # said without an article
+    (
+        "armor/baked goods/bread/alcohol/clothing/crockery/electronic equipment/equipment/food/footwear/"
+        "furniture/game equipment/hosiery/neckwear/produce/public transport/sports equipment/tableware"
+    ).split("/")
+)
+# nodes that only a biologist or a lexicographer would name: the next one above is said instead
+UNSAID = frozenset(
+    (
+        "physical entity/whole/object/abstraction/matter/substance/organism/natural object/causal agent/"
+        "reproductive structure/plant organ/plant part/nutriment/foodstuff/flavorer/ingredient/solid/"
+        "covering/instrumentality/conveyance/craft/obstruction/article/ware/durables/consumer goods/"
+        "commodity/white goods/furnishing/self-propelled vehicle/mercantile establishment/"
+        "place of business/establishment/system/mechanism/restraint/support/supporting structure/piece/"
+        "part/gymnastic apparatus/spiny-finned fish/teleost fish/soft-finned fish/aquatic vertebrate/"
+        "vertebrate/chordate/placental/anthropoid ape/musteline mammal/even-toed ungulate/ungulate/bovid/"
+        "ruminant/leporid/lagomorph/lepidopterous insect/metatherian/anseriform bird/phasianid/game/"
+        "diapsid/saurian/chelonian/anapsid/oscine/passerine/elasmobranch/cartilaginous fish/"
+        "decapod crustacean/gastropod/coelenterate/colubrid snake/beating-reed instrument/bony fish"
+    ).split("/")
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +90,12 @@ class ClassTree:
         """Steps from the root to each node: (nodes,)."""
         return np.array([len(way) - 1 for way in self.path])
 
+    @cached_property
+    def said(self) -> np.ndarray:
+        """Which nodes people have a word for: (nodes,) bool; the classes and the root among them."""
+        inner = [name not in UNSAID for name in self.names[self.classes :]]
+        return np.array([True] * self.classes + inner)
+
     def probabilities(self, scores: np.ndarray) -> np.ndarray:
         """Class probabilities (..., classes) -> those of all nodes (..., nodes)."""
         return np.asarray(scores, np.float32) @ self.below
@@ -88,7 +103,7 @@ class ClassTree:
     def say(self, scores: Sequence[float], sure: float = SURE) -> Said:
         """The most specific thing that class probabilities (classes,) are at least `sure` of."""
         nodes = self.probabilities(np.asarray(scores))
-        able = np.where(nodes >= sure, self.depths + nodes / 2, -1.0)
+        able = np.where((nodes >= sure) & self.said, self.depths + nodes / 2, -1.0)
         node = int(able.argmax())
         return Said(
             name=self.spoken(node),
@@ -107,8 +122,8 @@ class ClassTree:
         name = self.names[node]
         if node < self.classes:
             return name
-        if name in PLAIN:
-            return PLAIN[name]
+        if name in PLAIN or name in MASS:
+            return PLAIN.get(name, name)
         return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
 
 

@@ -63,3 +63,14 @@ def test_saying_a_dog_is_right_for_a_beagle_and_wrong_for_a_cat(tree):
 
 def test_a_task_without_a_tree_has_none():
     assert tree_of("cifar10") is None
+
+
+def test_nobody_is_told_of_diapsids(tree):
+    lizards = {name: 0.09 for name in ("common_iguana", "whiptail", "agama", "alligator_lizard")}
+    snakes = {
+        name: 0.09 for name in ("king_snake", "garter_snake", "rock_python", "boa_constrictor")
+    }
+    assert tree.say(scores(tree, **lizards, **snakes)).name == "a reptile"
+    bags = {"backpack": 0.2, "mailbag": 0.2, "purse": 0.2}
+    assert tree.say(scores(tree, **bags)).name in ("a bag", "a container")
+    assert tree.spoken(tree.names.index("furniture")) == "furniture"
