@@ -15,6 +15,7 @@ WAYS = {
     END_TO_END: f"--strategy {END_TO_END}",
     LAYER_WISE: f"--strategy {LAYER_WISE}",
     "adding": "--add-heads",
+    "distilling": "--distill",
     "crowd": "--task crowd",
     "table1": "table1",
 }
@@ -25,17 +26,18 @@ OBEYED = {
     "strategy": {*TRAINED, "crowd"},
     "add_heads": {"adding"},
     "into": {"adding"},
-    "init": {*TRAINED, "crowd", "table1"},
-    "task_name": {*TRAINED, "adding", "table1"},
+    "distill": {"distilling"},
+    "init": {*TRAINED, "distilling", "crowd", "table1"},
+    "task_name": {*TRAINED, "adding", "distilling", "table1"},
     "learning_rate": {*TRAINED, "crowd", "table1"},
     "batch": {*TRAINED, "table1"},
     "exit_rate": {END_TO_END, LAYER_WISE, "table1"},
     "rates": {*FROZEN, "table1"},
     "val_images": {*FROZEN, "table1"},
     "heads": {*TRAINED, "crowd", "table1"},
-    "layers": {*TRAINED, "crowd"},
+    "layers": {*TRAINED, "distilling", "crowd"},
     "exit_weights": {END_TO_END},
-    "notes": {*TRAINED, "crowd"},
+    "notes": {*TRAINED, "distilling", "crowd"},
     "stages": TRAINED,
     "from_layer": {FINE},
     "mix": {FINE},
@@ -60,6 +62,8 @@ def way_of(args: argparse.Namespace) -> str:
         way = "table1"
     elif args.add_heads:
         way = "adding"
+    elif args.distill:
+        way = "distilling"
     elif args.task == "crowd" and not args.task_name:
         way = "crowd"
     else:
@@ -169,6 +173,12 @@ def train_arguments(sub: argparse.ArgumentParser) -> None:
         "--add-heads",
         type=values.head_names,
         help="only train these heads on the bundle that is there, and add them to it",
+    )
+    sub.add_argument(
+        "--distill",
+        nargs="+",
+        metavar="FOLDER",
+        help="teach `lens` exits from the photos in these folders, which need no labels",
     )
     sub.add_argument(
         "--into",

@@ -18,6 +18,7 @@ from mvit.training import crowd_study
 from mvit.training.add_heads import add_heads
 from mvit.training.counter import CrowdRecipe
 from mvit.training.crowd_study import CrowdStudy
+from mvit.training.distill_study import distill
 from mvit.training.exits import ExitRecipe
 from mvit.training.finetune import Recipe
 from mvit.training.initial import architecture_of
@@ -40,6 +41,9 @@ def run_train(args: argparse.Namespace) -> dict:
         counter = counter_study_of(args, data)
         return crowd_study.train(counter) | {"bundle": f"crowd/{counter.bundle}"}
     study = study_of(args, task_of(args, data), data, args.name)
+    if way == "distilling":
+        card = distill(study, [Path(folder) for folder in args.distill])
+        return card | {"bundle": f"{study.task.name}/{study.bundle}"}
     return train(study) | {"bundle": f"{study.task.name}/{study.bundle}"}
 
 

@@ -22,27 +22,33 @@ PLAIN = {  # how people say the top of the tree
     "living thing": "something alive",
     "artifact": "something made by people",
 }
-MASS = frozenset(  # said without an article
-    (
-        "armor/baked goods/bread/alcohol/clothing/crockery/electronic equipment/equipment/food/footwear/"
-        "furniture/game equipment/hosiery/neckwear/produce/public transport/sports equipment/tableware"
-    ).split("/")
-)
+
+
+def words_of(text: str) -> frozenset[str]:
+    """Names that stand between commas."""
+    return frozenset(" ".join(name.split()) for name in text.split(","))
+
+
+# said without an article
+MASS = words_of("""
+    armor, baked goods, bread, alcohol, clothing, crockery, electronic equipment, equipment, food,
+    footwear, furniture, game equipment, hosiery, neckwear, produce, public transport,
+    sports equipment, tableware
+    """)
 # nodes that only a biologist or a lexicographer would name: the next one above is said instead
-UNSAID = frozenset(
-    (
-        "physical entity/whole/object/abstraction/matter/substance/organism/natural object/causal agent/"
-        "reproductive structure/plant organ/plant part/nutriment/foodstuff/flavorer/ingredient/solid/"
-        "covering/instrumentality/conveyance/craft/obstruction/article/ware/durables/consumer goods/"
-        "commodity/white goods/furnishing/self-propelled vehicle/mercantile establishment/"
-        "place of business/establishment/system/mechanism/restraint/support/supporting structure/piece/"
-        "part/gymnastic apparatus/spiny-finned fish/teleost fish/soft-finned fish/aquatic vertebrate/"
-        "vertebrate/chordate/placental/anthropoid ape/musteline mammal/even-toed ungulate/ungulate/bovid/"
-        "ruminant/leporid/lagomorph/lepidopterous insect/metatherian/anseriform bird/phasianid/game/"
-        "diapsid/saurian/chelonian/anapsid/oscine/passerine/elasmobranch/cartilaginous fish/"
-        "decapod crustacean/gastropod/coelenterate/colubrid snake/beating-reed instrument/bony fish"
-    ).split("/")
-)
+UNSAID = words_of("""
+    physical entity, whole, object, abstraction, matter, substance, organism, natural object,
+    causal agent, reproductive structure, plant organ, plant part, nutriment, foodstuff, flavorer,
+    ingredient, solid, covering, instrumentality, conveyance, craft, obstruction, article, ware,
+    durables, consumer goods, commodity, white goods, furnishing, self-propelled vehicle,
+    mercantile establishment, place of business, establishment, system, mechanism, restraint,
+    support, supporting structure, piece, part, gymnastic apparatus, spiny-finned fish,
+    teleost fish, soft-finned fish, aquatic vertebrate, vertebrate, chordate, placental,
+    anthropoid ape, musteline mammal, even-toed ungulate, ungulate, bovid, ruminant, leporid,
+    lagomorph, lepidopterous insect, metatherian, anseriform bird, phasianid, game, diapsid,
+    saurian, chelonian, anapsid, oscine, passerine, elasmobranch, cartilaginous fish,
+    decapod crustacean, gastropod, coelenterate, colubrid snake, beating-reed instrument, bony fish
+    """)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +98,7 @@ class ClassTree:
 
     @cached_property
     def said(self) -> np.ndarray:
-        """Which nodes people have a word for: (nodes,) bool; the classes and the root among them."""
+        """Which nodes people have a word for, all classes among them: (nodes,) bool."""
         inner = [name not in UNSAID for name in self.names[self.classes :]]
         return np.array([True] * self.classes + inner)
 

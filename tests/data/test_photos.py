@@ -6,7 +6,6 @@ from PIL import Image
 
 from mvit.data import DataError
 from mvit.data.photos import find_photos, measured_names, read_batch, read_listed
-
 from mvit.data.splits import measured_part
 from mvit.tasks import Task
 

@@ -204,9 +204,7 @@ def show_settle(s: Scene, answers: list) -> None:
         + ("real time" if speed == "1x" else f"{SPEEDS[speed]}× slower")
     )
     timeline(
-        as_measured(s.run, s.bundle, s.truth),
-        run="/".join(map(str, s.seen)),
-        slower=SPEEDS[speed],
+        as_measured(s.run, s.bundle, s.truth), run="/".join(map(str, s.seen)), slower=SPEEDS[speed]
     )
     st.caption(
         "A brighter lamp is a surer exit. ✓ right, ✗ wrong, where the right answer is known."

@@ -1,0 +1,57 @@
+"""`train --distill`: exits from photos without labels, measured on the pictures of a list."""
+
+import numpy as np
+import pytest
+import timm
+from PIL import Image
+from safetensors.torch import save_file
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start weights of a narrow network that names 10 classes."""
+    vit = timm.create_model("test_vit", num_classes=10, img_size=224)
+    save_file(vit.state_dict(), tmp_path / "start.safetensors")
+    return tmp_path / "start.safetensors"
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """30 photos to learn from, two of them named like the six that are measured on."""
+    monkeypatch.setenv("MVIT_WEIGHTS", str(tmp_path / "weights"))
+    rng = np.random.default_rng(0)
+    names = [tmp_path / "photos" / f"{i}.png" for i in range(28)]
+    names += [tmp_path / "photos" / f"val_{i}.png" for i in range(2)]
+    names += [tmp_path / "cifar10" / "val" / f"val_{i}.png" for i in range(6)]
+    for file in names:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(file)
+    listed = "".join(f"val_{i}.png {i}\n" for i in range(6))
+    (tmp_path / "cifar10" / "val.txt").write_text(listed)
+    return tmp_path
+
+
+def arguments(data, start, *more):
+    names = ["--data", data, "--init", start, "--backbone", "test_vit", "--run", data / "run"]
+    return ["train", "--task", "cifar10", "--distill", data / "photos", *names, *more]
+
+
+def test_photos_without_labels_give_a_bundle_that_answers(data, start, command):
+    card = command(*arguments(data, start))
+    assert card["bundle"] == "cifar10/test_vit"
+    assert card["data"]["left out because they are measured on"] == 2
+    assert (card["data"]["validation"], card["data"]["test"]) == (2, 4)
+    assert card["exit_recipe"]["photos"] == 27 and card["exit_recipe"]["kept_back"] == 1
+    exits = [(e["layer"], e["head"]) for e in card["exits"]]
+    assert exits == [(layer, "lens") for layer in range(1, 7)]
+    picture = data / "photos" / "0.png"
+    traced = command("trace", picture, "--task", "cifar10", "--backbone", "test_vit")
+    assert [e["head"] for e in traced["exits"]] == ["lens"] * 6
+
+
+def test_a_folder_without_photos_and_other_ways_of_training_are_refused(data, start, refused):
+    (data / "empty").mkdir()
+    words = arguments(data, start)
+    words[words.index(data / "photos")] = data / "empty"
+    assert "no pictures to learn from" in refused(*words)
+    assert "--distill" in refused(*arguments(data, start, "--mix", "0.5"))
