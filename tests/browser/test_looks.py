@@ -11,7 +11,7 @@ PAGES = {  # name: (link, how many charts at least)
     "lesson": ("/?lesson=3", 0),
     "lesson-answered": ("/?lesson=3", 0),
     "compare": ("/compare", 5),
-    "latency": ("/latency", 1),
+    "latency": ("/latency", 0),
     "crowd": ("/crowd?count=Drawn+crowd&people=20", 1),
     "rules": ("/rules", 1),
     "budget": ("/budget", 1),
