@@ -10,7 +10,7 @@ from mvit.inference.baseline import run_beside_plain
 from mvit.models.multi_exit import FINAL, Exit, Plan
 from mvit.policies.plans import costs
 from pages import parts as ui
-from pages.parts import lamps
+from pages.parts import coarse, lamps
 from pages.parts.timeline import (
     COLUMNS,
     Measured,
@@ -129,6 +129,7 @@ def page() -> None:
         "A ring marks a practical exit. Times and MACs count all that was run until then.",
         help=f"{WORDS['practical']} {WORDS['confidence']} {WORDS['settled']}",
     )
+    coarse.show(bundle, picture, heads[0])
     rows = exit_rows(measured.exits, measured.macs, picture.truth)
     details(rows, measured, heads)
     ui.export(

@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 
 from mvit.charts.style import shades, sure_text
-from mvit.data.tree import ClassTree
+from mvit.models.tree import ClassTree
 
 
 def coarse_rows(exits: pd.DataFrame, tree: ClassTree) -> pd.DataFrame:

@@ -1,26 +1,25 @@
 """The panel "From coarse to fine": at each exit the most specific thing that it is sure of."""
 
-from collections.abc import Sequence
-
 import pandas as pd
 import streamlit as st
 
 from mvit.charts.coarse import coarse_chart, coarse_rows
-from mvit.data.tree import SURE, tree_of
+from mvit.models.tree import SURE, tree_of
 from pages import parts as ui
 
 
-def show(task: str, exits: Sequence, head: str) -> None:
-    """Draw the panel for the exits of one head in a run, the final exit last; nothing for a task
-    whose classes have no tree."""
-    tree = tree_of(task)
+def show(bundle: ui.Bundle, picture: ui.Picture, head: str) -> None:
+    """Draw the panel for one head after every layer, the final exit last; nothing for a task whose
+    classes have no tree."""
+    tree = tree_of(bundle.task)
     if tree is None:
         return
-    told = [
-        {"layer": e.layer, "head": e.head, "scores": e.scores}
-        for e in exits
-        if e.head in (head, "final")
-    ]
+
+    def run():
+        return ui.inference(bundle, lambda m: list(m.run(picture.pixels, m.plan(head))))
+
+    exits = ui.once("coarse", (*bundle.key, picture.key, head), run)
+    told = [{"layer": e.layer, "head": e.head, "scores": e.scores} for e in exits]
     rows = coarse_rows(pd.DataFrame(told), tree)
     st.subheader(finding(rows), anchor=False)
     st.caption(
@@ -33,11 +32,13 @@ def show(task: str, exits: Sequence, head: str) -> None:
 
 
 def finding(rows: pd.DataFrame) -> str:
-    """The panel's heading: the first exit that says what the final one says, and what it said
-    before."""
-    last = rows.iloc[-1]
-    first = rows[rows.says == last.says].iloc[0]
-    if first.name == 0:
-        return f"Every exit is sure of {last.says}"
-    before = rows.iloc[: first.name].says
-    return f"First {before.iloc[0]}, then {last.says} from {first.exit} on"
+    """The panel's heading: what was said first, and from where on the final exit's answer stays."""
+    says, last = list(rows.says), rows.says.iloc[-1]
+    stays = len(says) - 1
+    while stays and says[stays - 1] == last:
+        stays -= 1
+    if not stays:
+        return f"Every exit is sure of {last}"
+    steps = list(dict.fromkeys([says[0], says[stays - 1]]))
+    where = f"from {rows.exit[stays]} on" if stays < len(says) - 1 else "at the final exit"
+    return f"First {', then '.join(steps)}, then {last} {where}"

@@ -31,7 +31,12 @@ AUTO_HELP = """*auto* takes the model that shows a page's point: where one run i
 whose exits were trained end to end; elsewhere the one with all heads."""
 DTYPE_HELP = """In which numbers the network computes. *auto* times both on this machine for a moment and takes bfloat16 if it is faster,
 names the same classes, and moves no confidence by more than 0.02."""
-TASK_NAMES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "crowd": "Crowd counting"}
+TASK_NAMES = {
+    "cifar10": "CIFAR-10",
+    "cifar100": "CIFAR-100",
+    "imagenet1k": "Any photo (1,000 things)",
+    "crowd": "Crowd counting",
+}
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ import streamlit as st
 
 from mvit.charts import style as charts
 from mvit.models.multi_exit import MultiExitViT
-from pages.parts.provenance import export, live_badge, recorded_badge, replay_badge, run_record
 from pages.parts.link import hidden, linked, notice, title
 from pages.parts.models import TASK_NAMES, Bundle, classes_only, current, inference
 from pages.parts.pictures import EXAMPLE, Picture, examples, pick_picture
+from pages.parts.provenance import export, live_badge, recorded_badge, replay_badge, run_record
 from pages.parts.queue import BusyError, turn
 
 # Streamlit looks for garbage after every run. What the libraries hold, half a million objects,

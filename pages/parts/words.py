@@ -25,8 +25,4 @@ def about(head: str) -> str | None:
 
 def head_help(heads: list[str]) -> str:
     """Hover help for a choice of heads: what a head is, and one line on each."""
-    return (
-        WORDS["head"]
-        + "\n\n"
-        + "\n".join(f"- **{h}**: {about(h)}" for h in heads)
-    )
+    return WORDS["head"] + "\n\n" + "\n".join(f"- **{h}**: {about(h)}" for h in heads)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mvit.data.tree import ClassTree, tree_of
+from mvit.models.tree import ClassTree, tree_of
 from mvit.tasks import TASKS
 
 

@@ -1,0 +1,57 @@
+"""The panel "From coarse to fine" on Watch, for a task whose classes have a tree."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from bundles import save_bundle
+from visit import open_app, well
+
+from mvit.charts.coarse import coarse_chart, coarse_rows
+from mvit.models.tree import tree_of
+from mvit.tasks import TASKS
+from pages.parts.coarse import finding
+
+pytestmark = pytest.mark.usefixtures("examples")
+TREE = tree_of("imagenet1k")
+
+
+def sure_of(share: float, *classes: str) -> list[float]:
+    """Class probabilities: `share` spread over the named classes, the rest over all."""
+    scores = [(1 - share) / 1000] * 1000
+    for name in classes:
+        scores[TREE.names.index(name)] += share / len(classes)
+    return scores
+
+
+def exits(*scores) -> pd.DataFrame:
+    rows = [{"layer": i, "head": "mlp", "scores": s} for i, s in enumerate(scores, 1)]
+    rows[-1]["head"] = "final"
+    return pd.DataFrame(rows)
+
+
+def test_the_heading_tells_the_first_answer_and_when_the_last_one_came():
+    dogs = sure_of(0.9, "beagle", "pug", "German shepherd")
+    rows = coarse_rows(exits(dogs, sure_of(0.9, "pug"), sure_of(0.9, "pug")), TREE)
+    assert finding(rows) == "First a dog, then pug from layer 2 on"
+    assert coarse_chart(rows).to_dict()["layer"]
+    assert rows.sure.tolist()[0].startswith("91")
+    same = coarse_rows(exits(sure_of(0.9, "pug"), sure_of(0.9, "pug")), TREE)
+    assert finding(same) == "Every exit is sure of pug"
+
+
+def test_an_answer_that_is_lost_again_is_not_said_to_stay():
+    pug, cat = sure_of(0.9, "pug"), sure_of(0.9, "tabby")
+    rows = coarse_rows(exits(pug, cat, pug), TREE)
+    assert finding(rows) == "First pug, then tabby, then pug at the final exit"
+
+
+def test_watch_shows_the_panel_for_any_photo_and_for_no_other_task(tmp_path, monkeypatch):
+    small = replace(TASKS["imagenet1k"], input_px=64)
+    for task in (small, replace(TASKS["cifar10"], input_px=64)):
+        save_bundle(tmp_path, task)
+    monkeypatch.setenv("MVIT_WEIGHTS", str(tmp_path))
+    app = well(open_app(task="imagenet1k"))
+    assert any("WordNet" in c.value for c in app.caption)
+    app = well(open_app(task="cifar10"))
+    assert not any("WordNet" in c.value for c in app.caption)
