@@ -31,7 +31,9 @@ def packed(state: dict[str, torch.Tensor], bits: int) -> dict[str, torch.Tensor]
     for name, tensor in state.items():
         if bits == 8 and tensor.ndim > 1 and len(tensor) > 1:
             rows = tensor.detach().float().flatten(1)
-            scale = rows.abs().amax(1) / LARGEST
+            # scales of 16 bits: a whole number of them is exact, so rounding twice changes nothing
+            mantissa, exponent = torch.frexp(rows.abs().amax(1) / LARGEST)
+            scale = torch.ldexp((mantissa * 2**16).ceil() / 2**16, exponent)
             scale[scale == 0] = 1.0
             held[name] = (rows / scale[:, None]).round().to(torch.int8).view(tensor.shape)
             held[name + SCALE] = scale

@@ -115,18 +115,22 @@ def card_of(task: str, backbone: str) -> dict:
     return grown_card(where, card, backbone) if source(task, backbone) else card
 
 
-def save(model: MultiExitViT, folder: Path, card: dict) -> dict:
+def save(model: MultiExitViT, folder: Path, card: dict, storage: dict | None = None) -> dict:
     """Write a model as a bundle, with the sha256 of each file in the card; return the card.
 
-    In half precision, or in as many bits a weight as the card's `storage` says (see
-    `mvit.evaluation.storage`). A part of more than 95 MB is split over several files. Raises
-    WeightsError for a single tensor that is larger still.
+    In half precision, or as `storage` says, which goes into the card (see
+    `mvit.evaluation.storage`): its bits a weight, and `head_bits` if heads have others. A part of
+    more than 95 MB is split over several files. Raises WeightsError for a single tensor that is
+    larger still.
     """
-    bits = card.get("storage", {}).get("bits", 16)
+    bits = storage["bits"] if storage else 16
+    head_bits = (storage or {}).get("head_bits", bits)
     files = save_part(model.backbone.vit, folder, "backbone", bits)
     for name, at in model.heads.items():
-        files |= save_part(at, folder, f"heads/{name}", bits)
-    card = card | {"files": files}
+        files |= save_part(at, folder, f"heads/{name}", head_bits)
+    # how another bundle was stored, from whose card this one was made, is not said of this one
+    card = {k: v for k, v in card.items() if k != "storage"} | {"files": files}
+    card |= {"storage": storage} if storage else {}
     write_card(folder, card)
     return card
 

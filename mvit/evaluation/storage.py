@@ -13,19 +13,20 @@ from mvit.models.multi_exit import MultiExitViT
 
 def round_for_storage(
     model: MultiExitViT, measure: Callable[[MultiExitViT], Predictions | Counts]
-) -> dict:
+) -> tuple[dict, Predictions | Counts]:
     """Round a model, in place, to what its bundle will hold, so that whatever is measured later is
-    true of the files; return the card's entry `storage`, which `weights.save` obeys.
+    true of the files; return `storage` for `weights.save`, and what was measured of the rounded
+    model.
 
     measure: predicts validation pictures with a model. 8 bits are taken where no exit loses more
-    than its task allows (0.1 points of accuracy, 0.5 % of an MAE) against half precision: {"bits",
-    "pictures", "worst": {"layer", "head", "half", "light"}}, the exit that lost most.
+    than its task allows (0.1 points of accuracy, 0.5 % of an MAE) against half precision. storage:
+    {"bits", "pictures", "worst": {"layer", "head", "half", "light"}}, the exit that lost most.
     """
     light = copy.deepcopy(model)
     for candidate, bits in ((model, 16), (light, 8)):
         round_to(candidate, bits)
-    found = measure(model)
-    half, less = found.quality, measure(light).quality
+    found = {16: measure(model), 8: measure(light)}
+    half, less = found[16].quality, found[8].quality
     loss = {exit: model.task.loss_of_storing(half[exit], less[exit]) for exit in half}
     worst = max(loss, key=loss.get)
     bits = 8 if loss[worst] <= 1 else 16
@@ -33,4 +34,5 @@ def round_for_storage(
         model.load_state_dict(light.state_dict())
     layer, head = worst
     figures = {"layer": layer, "head": head, "half": half[worst], "light": less[worst]}
-    return {"bits": bits, "pictures": len(found.truth), "worst": figures}
+    storage = {"bits": bits, "pictures": len(found[bits].truth), "worst": figures}
+    return storage, found[bits]

@@ -87,9 +87,10 @@ def add_heads(study: Study, heads: Sequence[str], into: str | None = None) -> di
     }
     if accelerator.is_main_process and into:
         folder = weights.root() / study.task.name / into
-        card = weights.save(
-            model, folder, apart(card, study.bundle, recipe) | summary(model, found["test"])
-        )
+        # the very same backbone, and heads whose 8 bits nobody measured
+        bits = card.get("storage", {}).get("bits", 16)
+        own = apart(card, study.bundle, recipe) | summary(model, found["test"])
+        card = weights.save(model, folder, own, {"bits": bits, "head_bits": 16})
         save_predictions(folder, found)
     elif accelerator.is_main_process:
         card = extended(card, summary(model, found["test"])["exits"])

@@ -22,6 +22,7 @@ from mvit.bundles import weights
 from mvit.data.crowds import Crowds, empty_pictures, hold_out_crowds, load_crowds, splits_in
 from mvit.data.labelled import DataError
 from mvit.evaluation.counts import count, save_counts, summary, unusual
+from mvit.evaluation.storage import round_for_storage
 from mvit.models.backbone import Backbone
 from mvit.models.heads import HEADS
 from mvit.models.multi_exit import MultiExitViT
@@ -211,7 +212,8 @@ def train(study: CrowdStudy) -> dict:
         known,
     )
     solved = solve_last_layers(model, train_set.tiles(), accelerator)
-    counted = {"val": count(model, val, accelerator), "test": count(model, test, accelerator)}
+    storage, counted_val = round_for_storage(model, lambda m: count(m, val, accelerator))
+    counted = {"val": counted_val, "test": count(model, test, accelerator)}
     figures = summary(model, counted["test"])
     model.practical_exits = frozenset(
         (e["layer"], e["head"]) for e in figures["exits"] if e["practical"]
@@ -248,7 +250,7 @@ def train(study: CrowdStudy) -> dict:
         "unusual": unusual(model, odd_pictures()),
     }
     if accelerator.is_main_process:
-        card = weights.save(model, study.folder, card)
+        card = weights.save(model, study.folder, card, storage)
         save_counts(study.folder, counted)
     return json.loads(json.dumps(card))
 

@@ -17,6 +17,7 @@ from mvit.bundles import weights
 from mvit.data.labelled import DataError, Pictures
 from mvit.data.splits import own_labels, sample, three_parts
 from mvit.evaluation.predictions import predict, save_predictions, summary
+from mvit.evaluation.storage import round_for_storage
 from mvit.models.backbone import Backbone
 from mvit.models.heads import HEADS
 from mvit.models.multi_exit import MultiExitViT, PlanError
@@ -119,10 +120,9 @@ def train(study: Study) -> dict:
     run = study.run_of(known)
     identity.refuse_another(study.folder, run, study.overwrite)
     model, told = learn(study, backbone, train_set, val, accelerator, known)
-    val_predictions, test_predictions = (
-        predict(model, sample(val, RECORDED_VALIDATION), accelerator),
-        predict(model, test, accelerator),
-    )
+    recorded = sample(val, RECORDED_VALIDATION)
+    storage, val_predictions = round_for_storage(model, lambda m: predict(m, recorded, accelerator))
+    test_predictions = predict(model, test, accelerator)
     measured = summary(model, test_predictions)
     model.practical_exits = frozenset(
         (e["layer"], e["head"]) for e in measured["exits"] if e["practical"]
@@ -155,7 +155,7 @@ def train(study: Study) -> dict:
         **measured,
     }
     if accelerator.is_main_process:
-        card = weights.save(model, study.folder, card)
+        card = weights.save(model, study.folder, card, storage)
         save_predictions(study.folder, {"val": val_predictions, "test": test_predictions})
     return json.loads(json.dumps(card))
 

@@ -45,8 +45,9 @@ class Half:
 def test_8_bits_are_taken_where_no_exit_loses_more_than_its_task_allows(task, before, after, bits):
     model = thin_model(depth=2, heads=("mlp",))
     model.task = TASKS[task]
-    stored = round_for_storage(model, Half(before, after))
+    stored, found = round_for_storage(model, Half(before, after))
     assert stored["bits"] == bits and stored["pictures"] == 500
+    assert found.quality[2, "mlp"] == (before if bits == 16 else after)
     if bits == 16:
         worst = {"layer": 2, "head": "mlp", "half": before, "light": after}
         assert stored["worst"] == worst
@@ -67,11 +68,12 @@ def test_it_measures_real_predictions_and_leaves_half_precision_where_8_bits_wou
         return predict(candidate, pictures, accelerator, show=False)
 
     before = snapshot(model)
-    stored = round_for_storage(model, measure)
+    stored, found = round_for_storage(model, measure)
     assert stored["pictures"] == 12 and not same(before, snapshot(model))
     worst = stored["worst"]
     assert (worst["layer"], worst["head"]) in model.plan()
     assert stored["bits"] == (8 if worst["half"] - worst["light"] <= 0.001 else 16)
+    assert np.array_equal(found.top1, measure(model).top1)
 
 
 def test_the_quality_of_counts_is_their_mean_absolute_error():
