@@ -17,7 +17,7 @@ def test_the_first_page_answers_without_a_click(visit):
 
 
 def test_clicks_lead_on_and_the_link_reopens_the_view(visit):
-    seen = visit().open("/models")
+    seen = visit(reduced_motion="reduce").open("/models")
     assert seen.errors == 0
     seen.page.get_by_role("link", name="Watch exits fire").click()
     seen.page.wait_for_selector(".lab")
