@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +61,8 @@ def make_pictures(folder: Path, classes: tuple[str, ...], each: int) -> Path:
 
 
 def mvit(line: str, status: int = 0) -> str:
-    """Run `python -m mvit ...`, which must end with that status; return what it printed."""
+    """Run `python -m mvit ...`, which must end with that status; return what it printed, or said on
+    standard error where it must fail."""
     began = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "mvit", *line.split()], cwd=ROOT, capture_output=True, text=True
@@ -68,20 +70,23 @@ def mvit(line: str, status: int = 0) -> str:
     print(f"{time.monotonic() - began:6.1f} s  python -m mvit {line}", flush=True)
     if done.returncode != status:
         sys.exit(f"it ended with status {done.returncode}:\n{done.stdout}{done.stderr}")
-    return done.stdout + done.stderr
+    return done.stderr if status else done.stdout
 
 
 def check_commands(work: Path) -> None:
-    """Every command that the README's table names works, and says what else it needs."""
+    """Every command that the README's table names works, or says in one line what it needs."""
     promised = set(re.findall(r"^\| `python -m mvit (\w+)", README, re.M))
     lines = commands(work)
     if untried := promised - {line.split()[0] for line in lines}:
         sys.exit(f"the README's table has commands that are not tried here: {untried}")
-    for name in sorted(promised):
-        mvit(f"{name} --help")
+    if unnamed := promised - set(re.findall(r"\w+", mvit("--help"))):
+        sys.exit(f"--help does not name {unnamed}")
     for line in lines:
-        if not json.loads(mvit(f"{line} --json").splitlines()[-1]):
-            sys.exit("it printed nothing")
+        json.loads(mvit(f"{line} --json"))
+    if find_spec("onnxscript") is None:
+        said = mvit("export --exit 6 --head resmlp", status=2)
+        if "pip install onnx" not in said or said.count("\n") != 1:
+            sys.exit(f"it does not say how to get ONNX: {said}")
 
 
 def check_pages() -> None:
