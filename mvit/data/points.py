@@ -125,7 +125,7 @@ def points_among(arrays: list[tuple[str, np.ndarray]]) -> tuple[str, np.ndarray]
 def from_array(array: np.ndarray) -> tuple[np.ndarray, str]:
     """The points of an array without names of columns; raises DataError."""
     if array.dtype.kind not in "iuf":
-        raise DataError("its elements are no numbers")
+        raise DataError("its elements are no plain numbers")
     if not array.size:
         return np.empty((0, 2)), "empty"
     return from_columns(np.asarray(array, dtype=np.float64), distances=True)
@@ -138,7 +138,7 @@ def from_columns(values: np.ndarray, distances: bool = False) -> tuple[np.ndarra
     values: (N, k), or (2, N) with all x before all y. distances: a third column may be DM-Count's,
     the distance to the next head. Raises DataError.
     """
-    shape = " x ".join(str(n) for n in values.shape)
+    shape = " x ".join(str(n) for n in values.shape) or "that of one number"
     if values.ndim != 2:
         raise DataError(f"its shape is {shape}, and points are N x 2")
     rows, columns = values.shape
@@ -153,7 +153,7 @@ def from_columns(values: np.ndarray, distances: bool = False) -> tuple[np.ndarra
             return np.delete(values, marks, axis=1), kind
         if distances and not marks:
             return values[:, :2], "N x 3, the first two"
-    if rows == 2 and columns > 3 and not is_boxes(values):
+    if rows == 2 and columns > 3 and not (columns <= 6 and is_boxes(values)):
         return values.T.copy(), "2 x N"
     if min(rows, columns) > 6:
         raise DataError(f"its shape is {shape}, like a density map's, and points are N x 2")
@@ -187,13 +187,12 @@ def from_table(table: Table, size: tuple[int, int] | None) -> tuple[np.ndarray, 
     DataError."""
     names = table.names
     if names is not None:
-        plain = ["".join(words(name)) for name in names]
-        own = [i for i, name in enumerate(plain) if name not in INDEX]
-        if all(DEFAULT.fullmatch(plain[i]) for i in own):
+        own = [i for i, name in enumerate(names) if "".join(words(name)) not in INDEX]
+        if own and all(DEFAULT.fullmatch(names[i]) for i in own):
             return from_columns(table.numbers(own))
         return from_named(table, names)
     values = table.numbers(list(range(len(table.rows[0]))))
-    if len(values) > 1 and (values[0] == np.arange(values.shape[1])).all():
+    if table.rows[0] == [str(i) for i in range(values.shape[1])] and len(values) > 1:
         raise DataError("its first row could be numbers of columns; put names, x and y, above")
     points, how = from_columns(values)
     if how == "N x 2" and starts_with_size(points, size):

@@ -6,6 +6,7 @@ from __future__ import annotations
 import codecs
 import csv
 import re
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +15,10 @@ from mvit.data.folders import DataError
 
 NUMBER = re.compile(r"[+-]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)([eE][+-]?[0-9]+)?")
 MISSING = {"", "na", "n/a", "nan", "null", "none", "inf", "infinity"}
-# names that programs give to columns without one: 0, Var1 (MATLAB), V1 (R), column_0 (Polars)
-DEFAULT = re.compile(r"(v|var|col|column|field|unnamed)?[0-9]+")
+# names that programs give to columns without one: Var1 (MATLAB), V1 (R), column_0 (Polars)
+DEFAULT = re.compile(r"(v|var|col|column|field|unnamed:?)?[ _]?[0-9]+", re.I)
 INDEX = {"", "index", "id", "nr", "no", "rownames"}
+DELIMITERS = (";", "\t", "|", ",", " ")
 FILLERS = {  # what people add to the names of the axes
     *("px", "pixel", "pixels", "coord", "coords", "coordinate", "pos", "position", "point"),
     *("head", "loc", "location", "center", "centre", "c", "in"),
@@ -69,28 +71,36 @@ def read_table(data: bytes) -> Table:
     lines = lines_of(decode(data))
     if not lines:
         raise DataError("it is empty; a header x,y alone would say that nobody is there")
-    tables = [t for d in (";", "\t", "|", ",", " ") if (t := table_of(lines, d)) is not None]
+    tables = [t for d in DELIMITERS if (t := table_of(lines, d)) is not None]
     found = next((t for t in tables if is_numeric(t)), tables[0] if tables else None)
     if found is None:
-        wrong = next((line for line in lines if not NUMBER.fullmatch(line)), None)
-        if wrong is None:
-            raise DataError("it has one number a line, and a point needs two, x and y")
-        raise DataError(f"it is no table of numbers with as many in every row (see '{wrong[:40]}')")
+        raise DataError(uneven(lines))
     return found
+
+
+def uneven(lines: list[str]) -> str:
+    """Why lines are no table: which has not as many values as most."""
+    cut = [[len(row) for row in rows_of(lines, d)] for d in DELIMITERS]
+    widths = max(cut, key=lambda own: (max(own, default=1) > 1, own.count(max(own, default=1))))
+    usual = Counter(widths).most_common(1)[0][0] if widths else 1
+    odd = next((i for i, width in enumerate(widths) if width != usual), None)
+    if odd is not None:
+        return f"line {odd + 1}, '{lines[odd][:40]}', has not as many values as most of the others"
+    if any(NUMBER.fullmatch(line) for line in lines):
+        return "it has one number a line, and a point needs two, x and y"
+    return f"it holds no numbers but '{lines[0][:40]}'"
 
 
 def decode(data: bytes) -> str:
     """Text of any usual encoding; raises DataError for what is no text."""
+    encoding = next((e for mark, e in BOMS.items() if data.startswith(mark)), "utf-8")
     try:
-        for mark, encoding in BOMS.items():
-            if data.startswith(mark):
-                return data.decode(encoding)
-        if b"\0" not in data:
-            return data.decode("utf-8")
+        text = data.decode(encoding)
     except UnicodeDecodeError:
-        if b"\0" not in data:
-            return data.decode("latin-1")
-    raise DataError("it is no text")
+        text = data.decode("latin-1")
+    if "\0" in text:
+        raise DataError("it is no text")
+    return text
 
 
 def lines_of(text: str) -> list[str]:
@@ -104,34 +114,43 @@ def lines_of(text: str) -> list[str]:
     return [line for line in lines if line[0] not in "#%"]
 
 
-def table_of(lines: list[str], delimiter: str) -> Table | None:
-    """The lines cut at a delimiter, or None if that gives no table of two columns or more."""
+def rows_of(lines: list[str], delimiter: str) -> list[list[str]]:
+    """The lines cut at a delimiter, without quotes and brackets; none if quotes are left open."""
     if delimiter == " ":
         lines = [" ".join(line.split()) for line in lines]
     try:
         rows = list(csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True))
     except csv.Error:
-        return None
-    rows = [[field.strip().strip("'").strip() for field in row] for row in rows]
+        return []
+    rows = [[bare(field) for field in row] for row in rows]
     if len({len(row) for row in rows}) == 1 and all(not row[-1] for row in rows):
-        rows = [row[:-1] for row in rows]  # each line ends in a delimiter
-    if len(rows) > 1 and len(rows[0]) == len(rows[1]) - 1:
+        return [row[:-1] for row in rows]  # each line ends in a delimiter
+    return rows
+
+
+def bare(field: str) -> str:
+    """A field without quotes, and a number without the brackets of a Python list."""
+    field = field.strip(" \t'")
+    number = field.strip("()[] ")
+    return number if NUMBER.fullmatch(number) else field
+
+
+def table_of(lines: list[str], delimiter: str) -> Table | None:
+    """The lines cut at a delimiter, or None if that gives no table of two columns or more."""
+    rows = rows_of(lines, delimiter)
+    if len(rows) > 1 and len(rows[0]) == len(rows[1]) - 1 and not any(map(is_value, rows[0])):
         rows[0] = ["", *rows[0]]  # R leaves out the name of the row names
     if len({len(row) for row in rows}) != 1 or len(rows[0]) < 2:
         return None
-    return Table(rows[1:], rows[0]) if is_header(rows) else Table(rows, None)
+    # pandas numbers columns without names, after an empty name for its index
+    counted = ["", *map(str, range(len(rows[0]) - 1))]
+    is_header = rows[0] == counted or not all(map(is_value, rows[0]))
+    return Table(rows[1:], rows[0]) if is_header else Table(rows, None)
 
 
-def is_header(rows: list[list[str]]) -> bool:
-    """Whether the first row names columns: it has words, or numbers after an empty first field."""
-    first = rows[0]
-    counted = not first[0] and all(first[1:]) and len(rows) > 1 and all(r[0] for r in rows[1:])
-    return counted or not all(NUMBER.fullmatch(f) or is_missing(f) for f in first)
-
-
-def is_missing(field: str) -> bool:
-    """Whether a field says that a number is missing, or has no finite value."""
-    return field.lower().lstrip("+-") in MISSING
+def is_value(field: str) -> bool:
+    """Whether a field is a number, or says that one is missing or has no finite value."""
+    return bool(NUMBER.fullmatch(field)) or field.lower().lstrip("+-") in MISSING
 
 
 def is_numeric(table: Table) -> bool:
@@ -142,9 +161,9 @@ def is_numeric(table: Table) -> bool:
         if "x" in axes and "y" in axes:
             columns = [i for i, a in enumerate(axes) if a]
             rows = [[row[c] for c in columns] for row in table.rows]
-            return all(NUMBER.fullmatch(f) or is_missing(f) for row in rows for f in row)
+            return all(is_value(f) for row in rows for f in row)
     fields = [f for row in table.rows for f in row]
-    return bool(fields) and all(NUMBER.fullmatch(f) or is_missing(f) for f in fields)
+    return bool(fields) and all(is_value(f) for f in fields)
 
 
 def words(name: str) -> list[str]:
