@@ -14,7 +14,7 @@ from mvit.data.points import is_boxes, is_mark, read_points, understand
 HEADS = np.array([[12.5, 34], [100, 50], [200, 150], [300.25, 10]])
 SIZE = (4000, 3000)  # of the picture: larger than any position drawn below
 QUIET = settings(
-    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 positions = st.integers(0, 7999).map(lambda n: n / 4)
 points_of = st.integers(0, 12).flatmap(
