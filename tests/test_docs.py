@@ -10,6 +10,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from mvit.policies.rules import POLICIES
+
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [
     ROOT / "README.md",
@@ -93,7 +95,7 @@ def keys(file: Path) -> set[str]:
                 if k.arg == "key" and isinstance(k.value, ast.Constant)
             }
             found |= (
-                {"threshold", "margin", "entropy", "patience", "both"}
+                {rule.key for rule in POLICIES.values()}
                 if any(k.arg is None for k in call.keywords)
                 else set()
             )

@@ -16,9 +16,9 @@ from mvit.clock import Timing, clock_for, measure, ratio, rounds
 from mvit.evaluation.predictions import Predictions
 from mvit.inference.deadline import answer_by, settle
 from mvit.models.multi_exit import MultiExitViT
-from mvit.policies.outcomes import few_exits
 from mvit.policies.plans import costs
-from mvit.policies.rules import Confidence, choose_threshold, replay, score
+from mvit.policies.replay import choose_threshold, exits_that_pay, replay, score
+from mvit.policies.rules import Confidence
 
 # accuracy that a stop rule may cost on validation (on test: half a point), and thresholds tried
 MAX_DROP, TRIED = 0.0045, 200
@@ -148,17 +148,17 @@ def threshold(
         plan = model.plan(head)
     found: dict = {"plan": plan}
     if recorded and {"val", "test"} <= recorded.keys():
-        plan = few_exits(
-            "confidence",
+        plan = exits_that_pay(
+            lambda few: Confidence(),
             recorded["val"].select(model.plan(head)),
             lambda few: costs(model, few),
-            MAX_DROP,
+            max_drop=MAX_DROP,
             n=TRIED,
         )
         found["plan"] = plan
         val, test = (recorded[split].select(plan) for split in ("val", "test"))
         macs = costs(model, plan)
-        limit, _ = choose_threshold("confidence", val, macs, MAX_DROP, n=TRIED)
+        limit, _ = choose_threshold(Confidence(), val, macs, max_drop=MAX_DROP, n=TRIED)
         taken = replay(Confidence(limit), test)
         judged = score(taken, test, macs)
         finish, plain_ms = _finishing_times(model, inputs[0], plan, n)

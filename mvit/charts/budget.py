@@ -8,9 +8,9 @@ import pandas as pd
 from mvit.charts.style import HEAD_COLOURS, title
 
 BLUE, ORANGE, GREEN, GREY = (HEAD_COLOURS[h] for h in ("mlp", "vit", "cnn_add", "final"))
-ANYTIME, STATIC, CUT = "anytime exits", "static backbone", "fixed early cut"
-WAYS = alt.Scale(domain=[ANYTIME, STATIC, CUT], range=[BLUE, ORANGE, GREEN])
-DASHES = alt.Scale(domain=[ANYTIME, STATIC, CUT], range=[[1, 0], [7, 4], [2, 3]])
+NAMES = ANYTIME, STATIC, CUT = "anytime exits", "static backbone", "fixed early cut"
+WAYS = alt.Scale(domain=NAMES, range=[BLUE, ORANGE, GREEN])
+DASHES = alt.Scale(domain=NAMES, range=[[1, 0], [7, 4], [2, 3]])
 MEASURES = {"answered": "answered in time", "right": "right", "wasted": "work wasted"}
 
 
@@ -45,7 +45,7 @@ def budgets(rows: pd.DataFrame, levels: pd.DataFrame, finding: str) -> alt.Layer
             ],
         )
     )
-    how = "Grey: the time there is. A way answers only where the grey reaches above its line."
+    how = "Grey: the time for each picture. No answer where it stays below a way's line."
     return alt.layer(
         area.encode(x=x, y=y, tooltip=tips), lines, title=title(finding, how), height=230
     )
@@ -91,7 +91,7 @@ def compared(rows: pd.DataFrame, finding: str) -> alt.LayerChart:
     long["measure"] = long.key.map(MEASURES)
     base = alt.Chart(long).encode(
         y=alt.Y("measure:N", sort=list(MEASURES.values()), title=None),
-        yOffset=alt.YOffset("way:N", sort=[ANYTIME, STATIC, CUT]),
+        yOffset=alt.YOffset("way:N", sort=list(NAMES)),
         x=alt.X(
             "share:Q",
             title="Share",
@@ -117,7 +117,7 @@ def compared(rows: pd.DataFrame, finding: str) -> alt.LayerChart:
 
 
 def split(
-    rows: pd.DataFrame, device_ms: float, server_ms: float, picked: int, finding: str
+    rows: pd.DataFrame, *, device_ms: float, server_ms: float, picked: int, finding: str
 ) -> alt.LayerChart:
     """Mean time of an answer by the layer of the split. rows: sent, layer, ms, offloaded, accuracy.
     Across: device or server alone."""
@@ -171,7 +171,7 @@ def split(
             line.mark_rule(strokeDash=dash, strokeWidth=1.6, color=GREY).encode(y=y, tooltip=tip)
         )
     how = (
-        f"Ringed: the layer chosen above. Dashed: device alone, the whole backbone, {device_ms:.1f} ms. "
-        f"Dotted: server alone, every picture sent, {server_ms:.1f} ms."
+        "Ringed: the layer chosen above. Dashed: device alone, the whole backbone, "
+        f"{device_ms:.1f} ms. Dotted: server alone, every picture sent, {server_ms:.1f} ms."
     )
     return alt.layer(*across, curves, ring, title=title(finding, how), height=280)

@@ -139,39 +139,6 @@ def error_by_range(ranges: dict[str, list[dict]], finding: str) -> alt.LayerChar
     return alt.layer(bars, whiskers, title=title(finding, how), height=220)
 
 
-def rule_tradeoff(points: pd.DataFrame, finding: str) -> alt.LayerChart:
-    """Error against work of a stability rule on recorded pictures. points: tau, macs_share, mae,
-    now (whether it is the tau chosen)."""
-    tips = [
-        alt.Tooltip("tau:Q", title="Moved by at most", format=".0%"),
-        alt.Tooltip("macs_share:Q", title="Work", format=".0%"),
-        alt.Tooltip("mae:Q", title="Off by, on average", format=".1f"),
-    ]
-    base = alt.Chart(points).encode(
-        x=alt.X(
-            "macs_share:Q",
-            title="Work, share of all exits of this head",
-            axis=alt.Axis(format=".0%"),
-        ),
-        y=alt.Y("mae:Q", title="Off by (people)", scale=alt.Scale(zero=False)),
-        tooltip=tips,
-    )
-    line = base.mark_line(strokeWidth=2, opacity=0.75, color=HEAD_COLOURS["mlp"]).encode(
-        order="macs_share:Q"
-    )
-    dots = base.mark_point(filled=True, size=50, opacity=1, color=HEAD_COLOURS["mlp"])
-    here = base.transform_filter("datum.now").mark_point(
-        filled=True, size=260, opacity=1, color=HEAD_COLOURS["vit"]
-    )
-    return alt.layer(
-        line,
-        dots,
-        here,
-        title=title(finding, "Each dot is a tau; the large one is yours."),
-        height=220,
-    )
-
-
 def error_by_macs(exits: pd.DataFrame, final: dict, finding: str) -> alt.LayerChart:
     """The paper's figure 8: error against work for every exit, practical ones ringed, the final
     exit as a line.

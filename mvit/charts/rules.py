@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import altair as alt
 import pandas as pd
 
@@ -10,36 +12,49 @@ from mvit.charts.style import HEAD_COLOURS, title
 BLUE, ORANGE, GREEN, GREY, PINK = (
     HEAD_COLOURS[h] for h in ("mlp", "vit", "cnn_add", "final", "cnn_project")
 )
-YOURS, CHOSEN, FIXED = "your threshold", "chosen on validation", "always leave here"
+YOURS, CHOSEN = "your threshold", "chosen on validation"
 PERCENT = alt.Axis(format=".0%", tickCount=5)
+WORTH = {
+    "accuracy": {"title": "Accuracy on test", "axis": PERCENT, "format": ".2%"},
+    "mae": {"title": "Off by (people)", "axis": alt.Axis(tickCount=5), "format": ".1f"},
+}
 
 
 def tradeoff(
     curve: pd.DataFrame,
     fixed: pd.DataFrame,
     points: pd.DataFrame,
-    final_accuracy: float,
+    *,
+    final: float,
     cost: str,
+    rule: Any,
     finding: str,
+    worth: str = "accuracy",
 ) -> alt.LayerChart:
-    """A rule's accuracy against its mean cost, with single exits and the marked thresholds.
+    """What a rule is worth against its mean cost, with single exits and the marked thresholds.
 
-    curve: threshold, accuracy, macs, ms. fixed: exit, accuracy, macs, ms. points: what (YOURS or
-    CHOSEN), threshold, accuracy, macs, ms. cost: macs or ms.
+    curve: threshold, worth, macs, ms. fixed: exit, worth, macs, ms. points: what (YOURS or CHOSEN),
+    threshold, worth, macs, ms. worth: accuracy, or mae for counts; final: that of the final exit.
+    cost: macs or ms. rule: its class or object, with title and format.
     """
     scale = 1e6 if cost == "macs" else 1.0
     name = "Mean MACs of a picture, millions" if cost == "macs" else "Mean time of a picture, ms"
     curve, fixed, points = (t.assign(cost=t[cost] / scale) for t in (curve, fixed, points))
-    every = pd.concat([curve.accuracy, fixed.accuracy])
+    every = pd.concat([curve[worth], fixed[worth], pd.Series([final])])
+    shown = WORTH[worth]
+    low = max(0.0, every.min() - (0.02 if worth == "accuracy" else 0.1 * every.min()))
     y = alt.Y(
-        "accuracy:Q",
-        title="Accuracy on test",
-        axis=PERCENT,
-        scale=alt.Scale(domain=[max(0.0, every.min() - 0.02), 1.0], nice=False),
+        f"{worth}:Q",
+        title=shown["title"],
+        axis=shown["axis"],
+        scale=alt.Scale(domain=[low, 1.0 if worth == "accuracy" else every.max()], nice=False),
     )
     x = alt.X("cost:Q", title=name, scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=5))
+    threshold = alt.Tooltip(
+        "threshold:Q", title=f"Threshold of {rule.title}", format=rule.format.lstrip("%")
+    )
     numbers = [
-        alt.Tooltip("accuracy:Q", title="Accuracy", format=".2%"),
+        alt.Tooltip(f"{worth}:Q", title=shown["title"], format=shown["format"]),
         alt.Tooltip("cost:Q", title=name, format=",.1f"),
     ]
     line = (
@@ -48,38 +63,34 @@ def tradeoff(
         .encode(x=x, y=y, order="cost:Q")
     )
     dots = alt.Chart(curve).mark_point(filled=True, size=26, color=BLUE, opacity=0.9)
-    dots = dots.encode(
-        x=x, y=y, tooltip=[alt.Tooltip("threshold:Q", title="Threshold", format=".3f"), *numbers]
-    )
+    dots = dots.encode(x=x, y=y, tooltip=[threshold, *numbers])
     lone = alt.Chart(fixed).mark_point(size=48, color=GREY, strokeWidth=1.5)
     lone = lone.encode(
         x=x, y=y, tooltip=[alt.Tooltip("exit:N", title="Always leave at exit"), *numbers]
     )
-    shape = alt.Scale(domain=[YOURS, CHOSEN], range=["diamond", "triangle-up"])
-    colour = alt.Scale(domain=[YOURS, CHOSEN], range=[ORANGE, GREEN])
+    looks = {"shape": ["diamond", "triangle-up"], "color": [ORANGE, GREEN]}
     legend = alt.Legend(title=None, orient="bottom", columns=1)
+    looks = {
+        channel: getattr(alt, channel.title())(
+            "what:N", scale=alt.Scale(domain=[YOURS, CHOSEN], range=values), legend=legend
+        )
+        for channel, values in looks.items()
+    }
     marks = (
         alt.Chart(points)
         .mark_point(filled=True, size=190, opacity=1)
         .encode(
-            x=x,
-            y=y,
-            shape=alt.Shape("what:N", scale=shape, legend=legend),
-            color=alt.Color("what:N", scale=colour, legend=legend),
-            tooltip=[
-                alt.Tooltip("what:N", title="Mark"),
-                alt.Tooltip("threshold:Q", title="Threshold", format=".3f"),
-                *numbers,
-            ],
+            x=x, y=y, tooltip=[alt.Tooltip("what:N", title="Mark"), threshold, *numbers], **looks
         )
     )
-    end = (
-        alt.Chart(pd.DataFrame({"accuracy": [final_accuracy]}))
-        .mark_rule(strokeDash=[6, 4], color=GREY)
-        .encode(y=y)
+    end = alt.Chart(pd.DataFrame({worth: [final]})).mark_rule(strokeDash=[6, 4], color=GREY)
+    how = (
+        f"Blue: {rule.title} at every threshold. Grey circles: always leaving at one exit. "
+        "Dashed: the final exit."
     )
-    how = "Blue: the rule at every threshold. Grey circles: always leaving at one exit. Dashed: the final exit's accuracy."
-    return alt.layer(end, line, lone, dots, marks, title=title(finding, how), height=320)
+    return alt.layer(
+        end.encode(y=y), line, lone, dots, marks, title=title(finding, how), height=320
+    )
 
 
 def leaving(rows: pd.DataFrame, finding: str) -> alt.Chart:
@@ -194,7 +205,10 @@ def reliability(bars: pd.DataFrame, finding: str) -> alt.LayerChart:
     ideal = alt.Chart(pd.DataFrame({"confidence": [0, 1], "accuracy": [0, 1]})).mark_line(
         color=GREY, strokeDash=[6, 4]
     )
-    how = "On the dashed line confidence is exactly the chance to be right; below it the exit is too sure."
+    how = (
+        "On the dashed line confidence is exactly the chance to be right; "
+        "below it the exit is too sure."
+    )
     return alt.layer(
         columns,
         ideal.encode(x="confidence:Q", y="accuracy:Q"),
@@ -211,7 +225,8 @@ def quality(rows: pd.DataFrame, finding: str) -> alt.Chart:
         {"auroc": "AUROC of failure", "ece": "Calibration error"},
         [BLUE, ORANGE],
         finding,
-        "AUROC 0.5: confidence says nothing about being right; 1: everything. Calibration error: 0 is perfect.",
+        "AUROC 0.5: confidence says nothing about being right; 1: everything. "
+        "Calibration error: 0 is perfect.",
         ".3f",
         None,
     )

@@ -34,6 +34,11 @@ class Totals:
     count: np.ndarray
     truth: np.ndarray
 
+    def select(self, exits: Sequence[tuple[int, str]]) -> Totals:
+        """The same pictures counted by the given exits only, in the given order."""
+        rows = [self.exits.index(tuple(e)) for e in exits]
+        return Totals([self.exits[r] for r in rows], self.count[rows], self.truth)
+
 
 @dataclass
 class Counts:

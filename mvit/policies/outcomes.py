@@ -3,14 +3,15 @@ far confidence can be trusted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from mvit.evaluation.predictions import Predictions, calibration_error, failure_auroc
-from mvit.policies.rules import candidates, choose_threshold, make, replay, scores
+from mvit.policies.policy import Policy
+from mvit.policies.replay import replayed, scores
 
 
 def finish_times(trace: pd.DataFrame, plan: Sequence[tuple[int, str]]) -> np.ndarray:
@@ -29,60 +30,34 @@ def finish_times(trace: pd.DataFrame, plan: Sequence[tuple[int, str]]) -> np.nda
 
 
 def tradeoff(
-    kind: str, predictions: Predictions, macs: Sequence[float], ms: Sequence[float], **options
+    rule: Policy,
+    predictions: Predictions,
+    macs: Sequence[float],
+    ms: Sequence[float],
+    thresholds: Sequence[float] | None = None,
 ) -> pd.DataFrame:
-    """A rule at every threshold worth trying: threshold, accuracy, macs, ms (means over all
-    pictures), early (share before the end)."""
-    tried = candidates(kind, predictions)
-    taken = replay(make(kind, tried[:, None], **options), predictions)
-    by_macs, by_ms = scores(taken, predictions, macs), scores(taken, predictions, ms)
+    """A rule at every threshold worth trying, or at those given: threshold, accuracy (mae for
+    counts), macs, ms (means over all pictures), early (share before the end)."""
+    tried = rule.candidates(predictions) if thresholds is None else np.asarray(thresholds, float)
+    taken, seen = replayed(rule.at(tried[:, None]), predictions)
+    by_macs, by_ms = scores(taken, seen, macs), scores(taken, seen, ms)
     early = (taken < len(predictions.exits) - 1).mean(axis=1)
     rows = [
         (t, m.value, m.macs, s.macs, e)
         for t, m, s, e in zip(tried.tolist(), by_macs, by_ms, early.tolist(), strict=True)
     ]
-    return pd.DataFrame(rows, columns=["threshold", "accuracy", "macs", "ms", "early"])
+    worth = "mae" if rule.counts else "accuracy"
+    return pd.DataFrame(rows, columns=["threshold", worth, "macs", "ms", "early"])
 
 
-def few_exits(
-    kind: str,
-    val: Predictions,
-    cost_of: Callable[[list[tuple[int, str]]], Sequence[float]],
-    max_drop: float = 0.005,
-    most: int = 4,
-    n: int = 50,
-) -> list[tuple[int, str]]:
-    """At most `most` early exits, and the final one, with which a rule is cheapest on validation:
-    every head on the way costs, so running them all is seldom best.
-
-    Local search from no early exit: one is added, or one exchanged for another, whichever saves
-    most, as long as that saves half a per cent. cost_of: plan -> (E,) cost of leaving at each of
-    its exits (`plans.costs`); max_drop and n as in `choose_threshold`, which judges each plan.
-    """
-    early, final = [], val.exits[-1]
-    spent = float(cost_of([final])[-1])
-    while True:
-        rest = [e for e in val.exits[:-1] if e not in early]
-        kept = [[e for e in early if e != gone] for gone in early] + (
-            [early] if len(early) < most else []
-        )
-        plans = [[*sorted([*few, new]), final] for few in kept for new in rest]
-        costs = [
-            choose_threshold(kind, val.select(plan), cost_of(plan), max_drop, n=n)[1].macs
-            for plan in plans
-        ]
-        if not costs or min(costs) > 0.995 * spent:
-            return [*early, final]
-        spent, early = min(costs), plans[costs.index(min(costs))][:-1]
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Operating:
-    """A rule at one threshold. taken: (N,) index of the exit each picture leaves at; accuracy,
-    macs, ms: means; early: share."""
+    """A rule at one threshold. taken: (N,) index of the exit each picture leaves at; seen: the
+    answers that the rule gives there; accuracy, macs, ms: means; early: share."""
 
     threshold: float
     taken: np.ndarray
+    seen: Predictions
     accuracy: float
     macs: float
     ms: float
@@ -90,24 +65,18 @@ class Operating:
 
 
 def operate(
-    kind: str,
-    threshold: float,
-    predictions: Predictions,
-    macs: Sequence[float],
-    ms: Sequence[float],
-    **options,
+    rule: Policy, predictions: Predictions, macs: Sequence[float], ms: Sequence[float]
 ) -> Operating:
-    """Replay a rule at one threshold."""
-    taken = replay(make(kind, threshold, **options), predictions)
-    right = _taken(predictions.correct, taken)
-    early = float((taken < len(predictions.exits) - 1).mean())
+    """Replay a rule at its threshold."""
+    taken, seen = replayed(rule, predictions)
     return Operating(
-        threshold,
-        taken,
-        float(right.mean()),
-        float(np.asarray(macs)[taken].mean()),
-        float(np.asarray(ms)[taken].mean()),
-        early,
+        threshold=rule.threshold,
+        taken=taken,
+        seen=seen,
+        accuracy=float(_taken(seen.correct, taken).mean()),
+        macs=float(np.asarray(macs)[taken].mean()),
+        ms=float(np.asarray(ms)[taken].mean()),
+        early=float((taken < len(predictions.exits) - 1).mean()),
     )
 
 

@@ -83,7 +83,7 @@ def options(
     return found
 
 
-def measured(options: Sequence[Option], trace) -> list[Option]:
+def in_ms(options: Sequence[Option], trace) -> list[Option]:
     """The same options with costs in ms from a trace (`MultiExitViT.trace`), or any table with
     layer, head, ms and head_ms."""
     times = {

@@ -1,38 +1,32 @@
-"""Stop rules: at which exit to leave. One small class each, the same code live and in replay.
-
-Live, a rule is shown one Exit after another: `rule.stop(exit) -> bool`. In replay it is shown whole
-columns: an object whose `prediction`, `confidence`, ... are arrays (N,) over recorded pictures, and
-`stop` gives back an array of bools. A threshold may be an array too, of shape (T, 1), so that one
-replay answers for T thresholds: every rule below is written in operations that broadcast. A rule
-that never fires leaves at the last exit. `reset()` before every picture.
-"""
+"""The stop rules, one class each: by the answers' probabilities, by agreement, by how a count
+changes, and by the clock. A new one is one more class, see `policy`."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
+from mvit.evaluation.predictions import Predictions
 from mvit.models.multi_exit import Exit
+from mvit.policies.policy import POLICIES, Policy, make, memory
 
-
-@dataclass
-class Policy:
-    """What all rules share. `sign` says which way a higher `threshold` moves the exit: +1 later, -1
-    earlier."""
-
-    measure = "confidence"  # the field of an exit that the threshold is compared with
-    sign = 1
-
-    def reset(self) -> None:
-        """Forget the picture before."""
-
-    def stop(self, exit: Exit) -> bool:
-        """Whether to leave here; shown the exits in running order."""
-        raise TypeError(f"{type(self).__name__} has no rule")
+__all__ = [
+    "POLICIES",
+    "Confidence",
+    "Deadline",
+    "Entropy",
+    "Margin",
+    "Patience",
+    "PatienceAndConfidence",
+    "Policy",
+    "ProductOfExperts",
+    "Stability",
+    "make",
+]
 
 
 @dataclass
@@ -41,6 +35,9 @@ class Confidence(Policy):
     rule with confidence)."""
 
     threshold: float = 0.9
+    title = "confidence"
+    meaning = "leave when the most likely answer has at least this probability (the paper's rule)"
+    key = "threshold"
 
     def stop(self, exit: Exit) -> bool:
         return exit.confidence >= self.threshold
@@ -52,11 +49,16 @@ class Entropy(Policy):
     Teerapittayanon et al., 2016)."""
 
     threshold: float = 0.3
-    measure = "entropy"
+    title = "entropy"
+    meaning = "leave when the uncertainty over all classes, in nats, is at most this (BranchyNet)"
+    key = measure = "entropy"
     sign = -1
 
     def stop(self, exit: Exit) -> bool:
         return exit.entropy <= self.threshold
+
+    def limits(self, exits: int, classes: int) -> tuple[float, float]:
+        return 0.0, round(math.log(classes), 2)
 
 
 @dataclass
@@ -64,7 +66,9 @@ class Margin(Policy):
     """Leave when the two highest probabilities are >= threshold apart."""
 
     threshold: float = 0.8
-    measure = "margin"
+    title = "margin"
+    meaning = "leave when the two most likely answers are at least this far apart"
+    key = measure = "margin"
 
     def stop(self, exit: Exit) -> bool:
         return exit.margin >= self.threshold
@@ -76,9 +80,16 @@ class Patience(Policy):
     2020); 1 leaves at the first exit."""
 
     threshold: float = 3
-    measure = "streak"
-    streak: np.ndarray | int = field(default=0, init=False)
-    last: np.ndarray | int | None = field(default=None, init=False)
+    streak: np.ndarray | int = memory(0)
+    last: np.ndarray | int | None = memory(None)
+    title = "patience"
+    meaning = "leave when this many exits in a row say the same (PABEE)"
+    key = "patience"
+    step, format = 1, "%d"
+
+    @property
+    def fewest(self) -> int:
+        return 2
 
     def reset(self) -> None:
         self.streak, self.last = 0, None
@@ -88,6 +99,13 @@ class Patience(Policy):
         self.streak, self.last = self.streak * same + 1, exit.prediction
         return self.streak >= self.threshold
 
+    def limits(self, exits: int, classes: int) -> tuple[float, float]:
+        return 2, exits
+
+    def candidates(self, predictions: Predictions, n: int = 50) -> np.ndarray:
+        """From two exits in a row, the fewest that can agree, to all of them."""
+        return np.arange(2.0, max(2, len(predictions.exits)) + 1)
+
 
 @dataclass
 class PatienceAndConfidence(Policy):
@@ -96,8 +114,15 @@ class PatienceAndConfidence(Policy):
 
     threshold: float = 0.8
     patience: int = 2
-    streak: np.ndarray | int = field(default=0, init=False)
-    last: np.ndarray | int | None = field(default=None, init=False)
+    streak: np.ndarray | int = memory(0)
+    last: np.ndarray | int | None = memory(None)
+    title = "patience and confidence"
+    meaning = "leave when two exits in a row say the same, each with at least this probability"
+    key = "both"
+
+    @property
+    def fewest(self) -> int:
+        return self.patience
 
     def reset(self) -> None:
         self.streak, self.last = 0, None
@@ -121,10 +146,17 @@ class Stability(Policy):
 
     threshold: float = 0.05
     patience: int = 1
-    measure = "change"
+    streak: np.ndarray | int = memory(0)
+    last: np.ndarray | float | None = memory(None)
+    title = "stability"
+    meaning = "leave when the count has changed by at most this share"
+    key = "tau"
     sign = -1
-    streak: np.ndarray | int = field(default=0, init=False)
-    last: np.ndarray | float | None = field(default=None, init=False)
+    counts = True
+
+    @property
+    def fewest(self) -> int:
+        return self.patience + 1
 
     def reset(self) -> None:
         self.streak, self.last = 0, None
@@ -137,6 +169,10 @@ class Stability(Policy):
             self.streak = (self.streak + 1) * (change <= self.threshold)
         self.last = exit.count
         return self.streak >= self.patience
+
+    def candidates(self, predictions, n: int = 50) -> np.ndarray:
+        """Shares from all to a thousandth, evenly by ratio, and one that is never reached."""
+        return np.append(np.geomspace(1.0, 1e-3, n - 1), -1.0)
 
 
 @dataclass
@@ -151,7 +187,17 @@ class Deadline(Policy):
 
     threshold: float = 20.0
     expected: dict[tuple[int, str], float] = field(default_factory=dict)
-    measure = "elapsed_ms"
+    title = "deadline"
+    meaning = "leave when the next exit would answer after this many milliseconds (a known clock)"
+    key = "ms"
+    step, format = 0.1, "%.1f"
+
+    @classmethod
+    def along(
+        cls, plan: Sequence[tuple[int, str]], finish: Sequence[float], classes: int
+    ) -> Policy:
+        times = [float(ms) for ms in finish]
+        return cls(expected=dict(zip(map(tuple, plan), times, strict=True)))
 
     def stop(self, exit: Exit) -> bool:
         order = list(self.expected)
@@ -162,6 +208,14 @@ class Deadline(Policy):
         now = self.expected[order[here]] if now is None else now
         return now + self.expected[order[here + 1]] - self.expected[order[here]] > self.threshold
 
+    def limits(self, exits: int, classes: int) -> tuple[float, float]:
+        # one step more than the last exit needs: then nothing stops early
+        return 0.0, round(math.ceil(max(self.expected.values()) / self.step + 1) * self.step, 1)
+
+    def candidates(self, predictions: Predictions, n: int = 50) -> np.ndarray:
+        """The moments at which one more exit fits in."""
+        return np.sort([self.expected[e] for e in predictions.exits])
+
 
 @dataclass
 class ProductOfExperts(Policy):
@@ -169,14 +223,34 @@ class ProductOfExperts(Policy):
     al., 2023, anytime monotonicity).
 
     Log probabilities are summed with weight layer / depth, so later exits count for more, and
-    normalised again. `combined` is the Exit that the rule saw, and the answer to give. It needs
-    whole probabilities, which are not recorded, so it works live only.
+    normalised again. `combined` is the Exit that the rule saw, and the answer to give. Records hold
+    the probability of the first answer only: in replay the rest is spread evenly over the other
+    classes.
     """
 
     rule: Policy = field(default_factory=Confidence)
     depth: int = 12
-    combined: Exit | None = field(default=None, init=False)
-    total: np.ndarray | float = field(default=0.0, init=False)
+    classes: int = 10
+    combined: Exit | None = memory(None)
+    total: np.ndarray | float = memory(0.0)
+    title = "product of experts"
+    meaning = (
+        "leave when the product of all exits so far gives its answer at least this probability"
+    )
+    key = "product"
+
+    @classmethod
+    def along(
+        cls, plan: Sequence[tuple[int, str]], finish: Sequence[float], classes: int
+    ) -> Policy:
+        return cls(depth=plan[-1][0], classes=classes)
+
+    @property
+    def threshold(self) -> Any:
+        return self.rule.threshold
+
+    def at(self, threshold: Any) -> Policy:
+        return replace(self, rule=self.rule.at(threshold))
 
     def reset(self) -> None:
         self.rule.reset()
@@ -189,165 +263,29 @@ class ProductOfExperts(Policy):
         self.combined = replace(exit, scores=(p / p.sum()).tolist())
         return self.rule.stop(self.combined)
 
+    def answer(self, exit: Exit) -> Exit:
+        return self.combined
 
-POLICIES: dict[str, type[Policy]] = {
-    "confidence": Confidence,
-    "entropy": Entropy,
-    "margin": Margin,
-    "patience": Patience,
-    "patience_confidence": PatienceAndConfidence,
-    "stability": Stability,
-    "deadline": Deadline,
-}
+    def on_records(self, predictions: Predictions) -> tuple[Policy, Predictions]:
+        """The inner rule, and the products of the first e exits in place of exit e."""
+        total = np.zeros((self.classes, len(predictions.truth)))  # (C, N)
+        every = np.arange(total.shape[1])
+        found = []
+        for (layer, _), top1, sure in zip(
+            predictions.exits, predictions.top1, predictions.confidence, strict=True
+        ):
+            rest = np.log(np.maximum((1 - sure) / (self.classes - 1), 1e-12))
+            total += layer / self.depth * rest
+            total[top1, every] += layer / self.depth * (np.log(np.maximum(sure, 1e-12)) - rest)
+            p = np.exp(total - total.max(axis=0))
+            p /= p.sum(axis=0)
+            second, first = np.partition(p, -2, axis=0)[-2:]
+            entropy = -(p * np.log(np.maximum(p, 1e-300))).sum(axis=0)
+            found.append((p.argmax(axis=0), first, entropy, first - second))
+        columns = (np.stack(column) for column in zip(*found, strict=True))
+        return self.rule, Predictions(predictions.exits, *columns, predictions.truth)
 
-
-def columns(predictions):
-    """Each exit's recorded values over all pictures, as an object that a rule can be shown in place
-    of an Exit."""
-    for e, (layer, head) in enumerate(predictions.exits):
-        values = {
-            name: getattr(predictions, name)[e]
-            for name in ("confidence", "entropy", "margin")
-            if hasattr(predictions, name)
-        }
-        if hasattr(predictions, "top1"):
-            values["prediction"] = predictions.top1[e]
-        if hasattr(predictions, "count"):
-            values["count"] = predictions.count[e]
-        yield SimpleNamespace(layer=layer, head=head, **values)
-
-
-def replay(policy: Policy, predictions) -> np.ndarray:
-    """Which exit a rule takes for each recorded picture: (N,) indices into predictions.exits, or
-    (T, N) for T thresholds (T, 1)."""
-    # A copy, so that a rule in use keeps its state; an array, since NumPy would round a bare float
-    # to the records' float32.
-    policy = replace(policy, threshold=np.asarray(policy.threshold, np.float64))
-    exits = len(predictions.exits)
-    shape = np.broadcast_shapes(policy.threshold.shape, predictions.truth.shape)
-    taken, open_ = np.full(shape, exits - 1, np.int8), np.ones(shape, bool)
-    for e, column in enumerate(columns(predictions)):
-        if e == exits - 1:
-            break
-        stops = open_ & policy.stop(column)
-        taken[stops] = e
-        open_ &= ~stops
-    return taken
-
-
-@dataclass(frozen=True)
-class Score:
-    """What a rule achieves: `value`, accuracy (0..1) or for counts the mean absolute error; mean
-    MACs of a picture; and share: {layer: part of the pictures that leaves there}."""
-
-    value: float
-    macs: float
-    share: dict[int, float]
-
-    @property
-    def accuracy(self) -> float:
-        return self.value
-
-
-def score(taken: np.ndarray, predictions, macs: Sequence[float]) -> Score:
-    """Judge a replay. taken: (N,); macs: (E,) cost of leaving at each exit, everything run before
-    it included (`plans.costs`)."""
-    return scores(taken[None], predictions, macs)[0]
-
-
-def scores(taken: np.ndarray, predictions, macs: Sequence[float]) -> list[Score]:
-    """The same for T replays at once. taken: (T, N)."""
-    # (E, N)
-    worth = (
-        predictions.correct
-        if hasattr(predictions, "correct")
-        else abs(predictions.count - predictions.truth)
-    )
-    layers = [layer for layer, _ in predictions.exits]
-    value, mean_macs = np.zeros(len(taken)), np.zeros(len(taken))
-    share = {layer: np.zeros(len(taken)) for layer in sorted(set(layers))}
-    for e, layer in enumerate(layers):
-        here = taken == e
-        leaving = np.count_nonzero(here, axis=1) / taken.shape[1]
-        share[layer] += leaving
-        mean_macs += leaving * macs[e]
-        value += (
-            np.count_nonzero(here & worth[e], axis=1) if worth.dtype == bool else here @ worth[e]
-        ) / taken.shape[1]
-    return [
-        Score(float(value[t]), float(mean_macs[t]), {b: float(s[t]) for b, s in share.items()})
-        for t in range(len(taken))
-    ]
-
-
-def make(kind: str, threshold: float | np.ndarray, **options) -> Policy:
-    """A rule by name; raises ValueError for a name that is not in POLICIES."""
-    if kind not in POLICIES:
-        raise ValueError(f"there is no stop rule '{kind}'; there are: {', '.join(POLICIES)}")
-    return POLICIES[kind](threshold=threshold, **options)
-
-
-def candidates(kind: str, predictions, n: int = 50) -> np.ndarray:
-    """Thresholds worth trying, at most n, the last of which never stops early.
-
-    For a rule on a recorded value these are its quantiles over all early exits, so they lie densely
-    where the pictures are.
-    """
-    measure, sign = POLICIES[kind].measure, POLICIES[kind].sign
-    if measure == "streak":
-        return np.arange(1.0, len(predictions.exits) + 1)
-    if measure == "change":
-        return np.append(np.geomspace(1.0, 1e-3, n - 1), -1.0)
-    values = np.quantile(getattr(predictions, measure)[:-1], np.linspace(0, 1, n - 1))
-    return np.append(np.unique(values)[::sign], sign * math.inf)
-
-
-def sweep(
-    kind: str,
-    predictions,
-    macs: Sequence[float],
-    thresholds: Sequence[float] | None = None,
-    **options,
-) -> list[tuple[float, Score]]:
-    """Score a rule at many thresholds in one replay: [(threshold, Score)]. Options go to the rule,
-    e.g. patience=2."""
-    tried = candidates(kind, predictions) if thresholds is None else np.asarray(thresholds, float)
-    taken = replay(make(kind, tried[:, None], **options), predictions)
-    return list(zip(tried.tolist(), scores(taken, predictions, macs), strict=True))
-
-
-def choose_threshold(
-    kind: str,
-    val,
-    macs: Sequence[float],
-    max_drop: float = 0.005,
-    thresholds: Sequence[float] | None = None,
-    n: int = 50,
-    **options,
-) -> tuple[float, Score]:
-    """The threshold of least mean MACs whose accuracy on validation predictions is at most max_drop
-    below the final exit's.
-
-    For counts, whose mean absolute error is at most a share max_drop above the final exit's. n: how
-    many thresholds to try, if they are not given. Gives back (threshold, Score on val); judge it on
-    the test predictions, `score(replay(make(kind, threshold), test), test, macs)`, never on those
-    that chose it. Raises ValueError if none of the thresholds qualifies (one that never stops early
-    always does).
-    """
-    last = score(np.full(len(val.truth), len(val.exits) - 1), val, macs).value
-    found = sweep(
-        kind, val, macs, candidates(kind, val, n) if thresholds is None else thresholds, **options
-    )
-    counting = not hasattr(val, "correct")
-    good = [
-        f
-        for f in found
-        if (
-            f[1].value <= last * (1 + max_drop)
-            if counting
-            else f[1].value >= last - max_drop - 1e-12
-        )
-    ]
-    if not good:
-        raise ValueError(f"no threshold of '{kind}' keeps within {max_drop:g} of the final exit")
-    return min(good, key=lambda f: f[1].macs)
+    def candidates(self, predictions: Predictions, n: int = 50) -> np.ndarray:
+        """Those of the inner rule, for the products."""
+        rule, products = self.on_records(predictions)
+        return rule.candidates(products, n)

@@ -47,7 +47,7 @@ from importlib import import_module
 from typing import Any
 
 _NAMES = {
-    "link": "hidden linked linked_number notice page page_link",
+    "link": "folded hidden linked linked_number notice page page_link",
     "models": "TASK_NAMES Bundle classes_only current inference",
     "pictures": "EXAMPLE Picture examples pick_picture",
     "provenance": "export live_badge recorded_badge replay_badge run_record",

@@ -7,6 +7,7 @@ instead and tells the visitor.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -81,6 +82,14 @@ def hidden(key: str) -> bool:
     return key in names or "all" in names
 
 
+def folded(label: str, *keys: str) -> Any:
+    """A place for the controls of these keys that a first look does not need, folded away; a bare
+    one if the link hides them all."""
+    if all(hidden(key) for key in keys):
+        return st.container()
+    return st.expander(label, icon=":material/tune:")
+
+
 def notice(text: str) -> None:
     """Say something friendly about the link or the machine, at once and without stopping the
     page."""
@@ -109,23 +118,33 @@ def linked(widget: Callable, label: str, *, key: str, **options: Any) -> Any:
     `min_value`, `help` ...). A value in the link that is not legal is clamped and said. If the link
     hides the control, it is not drawn and the link's legal value, or else the default, is used.
     """
-    asked = st.query_params.get_all(key)
+    taken = _reshape(key, options)
+    asked = [] if taken else st.query_params.get_all(key)
     value, complaint = read(asked, options) if asked else (None, None)
     if complaint:
         notice(f"The link asks for {key} = {', '.join(asked)[:60]}, {complaint}.")
     if hidden(key):
         return _default(options) if value is None else value
-    if (
-        asked
-        and value is not None
-        and _wire(value, options) != asked
-        and key not in st.session_state
-    ):
-        st.session_state[key] = value
-        # session state is the one source then, else Streamlit warns of two
-        if "default" in options or "value" in options:
-            options = {k: v for k, v in options.items() if k not in ("default", "value")}
+    if value is not None and _wire(value, options) != asked and key not in st.session_state:
+        st.session_state[key], taken = value, True
+    # session state is the one source then, else Streamlit warns of two
+    if taken and ("default" in options or "value" in options):
+        options = {k: v for k, v in options.items() if k not in ("default", "value")}
     return widget(label, key=key, bind="query-params", **options)
+
+
+def _reshape(key: str, options: dict) -> bool:
+    """Make what another page left under a key fit this widget: the last of several values where
+    there is room for one, and a list of one where there may be several. Returns whether it did."""
+    left, several = st.session_state.get(key), options.get("selection_mode") == "multi"
+    if "options" not in options or left is None or isinstance(left, list) == several:
+        return False
+    values = [v for v in (left if isinstance(left, list) else [left]) if v in options["options"]]
+    if values:
+        st.session_state[key] = values if several else values[-1]
+    else:
+        del st.session_state[key]
+    return bool(values)
 
 
 def read(asked: list[str], options: dict) -> tuple[Any, str | None]:
@@ -143,6 +162,8 @@ def read(asked: list[str], options: dict) -> tuple[Any, str | None]:
 def _read_choice(asked: list[str], options: dict) -> tuple[Any, str | None]:
     show = options.get("format_func", str)
     known = {str(o): o for o in options["options"]} | {show(o): o for o in options["options"]}
+    if len(asked) == 1 and asked[0].startswith("['"):  # as links once wrote several values
+        asked = re.findall(r"'([^']*)'", asked[0])
     good = [known[a] for a in asked if a in known]
     names = ", ".join(show(o) for o in list(options["options"])[:14])
     complaint = None if len(good) == len(asked) else f"which is not among {names}"

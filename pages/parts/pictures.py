@@ -117,7 +117,7 @@ def pick_picture(task: str | None = None, key: str = "example") -> Picture:
                 help="Photographs that come with the lab; their makers are named in examples/CREDITS.md.",
             )
     if source == EXAMPLE:
-        return _shown(known, name)
+        return shown(known, name)
     good = f"_{key}_{source}"
     data = None
     if source == UPLOAD:
@@ -143,10 +143,10 @@ def pick_picture(task: str | None = None, key: str = "example") -> Picture:
     if not known:
         st.info("Give the lab a picture to begin.", icon=":material/add_a_photo:")
         st.stop()
-    return _shown(known, st.session_state.get(key))
+    return shown(known, st.session_state.get(key))
 
 
-def _shown(known: dict[str, dict], name: str | None) -> Picture:
+def shown(known: dict[str, dict], name: str | None) -> Picture:
     """The example of that name; another one if its file is damaged."""
     for entry in [known[name], *known.values()] if name in known else known.values():
         try:

@@ -10,9 +10,10 @@ import streamlit as st
 
 from mvit.bundles import weights
 from mvit.evaluation.predictions import Predictions, PredictionsError, load_predictions
-from pages.parts import shared as ui
+from mvit.policies.outcomes import exit_names
+from pages import parts as ui
 
-REPEATS = 7
+REPEATS = 15
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
@@ -44,8 +45,10 @@ def predictions(bundle: ui.Bundle) -> dict[str, Predictions] | None:
             else f"they cannot be read ({str(error)[:140]})"
         )
         return _explain(
-            f"The answers of every exit on the test pictures come with a bundle, but for this one {reason}",
-            "`python -m mvit train` records them; until then the page shows what the card alone can tell.",
+            "The answers of every exit on the test pictures come with a bundle, but for this one "
+            f"{reason}",
+            "`python -m mvit train` records them; until then the page shows what the card alone "
+            "can tell.",
         )
 
 
@@ -56,8 +59,8 @@ def _explain(reason: str, remedy: str) -> None:
 
 
 def times(bundle: ui.Bundle, heads: list[str]) -> dict:
-    """Measured here, once for all visitors: {"trace": table of exits, "plain": ms of the backbone
-    to its final exit, "device"}.
+    """Measured here, once for all visitors: {"trace": table of exits, medians; "plain": ms of the
+    backbone to its final exit; "runs": the single runs as such tables; "device"}.
 
     The plain backbone's time comes from the same runs as the exits' (the blocks and the final exit,
     early heads not counted), so that the two can be compared on a machine that is busy with other
@@ -73,7 +76,7 @@ def times(bundle: ui.Bundle, heads: list[str]) -> dict:
         # a neighbour's noise cannot undo layers
         backbone = np.maximum.accumulate(np.median([t.ms - t.head_ms for t in traces], axis=0))
         middle = traces[0][["layer", "head"]].assign(ms=backbone + own, head_ms=own)
-        return {"trace": middle, "plain": float(middle.ms.iloc[-1])}
+        return {"trace": middle, "plain": float(middle.ms.iloc[-1]), "runs": traces}
 
     with st.spinner("Timing every exit on this machine …", show_time=True):
         return ui.measured("exit_times", bundle, tuple(heads), measure)
@@ -89,22 +92,22 @@ def times_badge(bundle: ui.Bundle, measured: dict) -> None:
     )
 
 
-def fixed_exits(bundle: ui.Bundle, head: str, trace: pd.DataFrame) -> pd.DataFrame:
-    """One head's exits and the final one, each run alone: exit, layer, head, accuracy (from the
-    card), macs, ms (measured)."""
+def fixed_exits(
+    bundle: ui.Bundle, head: str, trace: pd.DataFrame, test: Predictions | None = None
+) -> pd.DataFrame:
+    """One head's exits and the final one, each run alone: exit, layer, head, accuracy, macs, ms
+    (measured). The accuracy is that of the recorded answers in `test`, or else the card's; exits
+    without any are left out."""
+    known = dict(zip(test.exits, test.accuracy.tolist(), strict=True)) if test else {}
     ms = {(row.layer, row.head): row.ms for row in trace.itertuples()}
-    exits = bundle.model.plan(head)
-    rows = [
-        (
-            "final" if h == "final" else str(b),
-            b,
-            h,
-            bundle.accuracy(b, h),
-            bundle.model.exit_macs(b, h),
-            ms[b, h],
-        )
-        for b, h in exits
-    ]
-    return pd.DataFrame(rows, columns=["exit", "layer", "head", "accuracy", "macs", "ms"]).dropna(
-        subset="accuracy", ignore_index=True
-    )
+    plan = bundle.model.plan(head)
+    return pd.DataFrame(
+        {
+            "exit": exit_names(plan),
+            "layer": [b for b, _ in plan],
+            "head": [h for _, h in plan],
+            "accuracy": [known.get(e, bundle.accuracy(*e)) for e in plan],
+            "macs": [bundle.model.exit_macs(*e) for e in plan],
+            "ms": [ms[e] for e in plan],
+        }
+    ).dropna(subset="accuracy", ignore_index=True)

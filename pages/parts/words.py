@@ -26,3 +26,13 @@ def about(head: str) -> str | None:
 def head_help(heads: list[str]) -> str:
     """Hover help for a choice of heads: what a head is, and one line on each."""
     return WORDS["head"] + "\n\n" + "\n".join(f"- **{h}**: {about(h)}" for h in heads)
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """A share of 0..1 as percent, never broken over two lines."""
+    return f"{100 * share:.{digits}f}\u00a0%"
+
+
+def exit_list(plan: list[tuple[int, str]]) -> str:
+    """The exits of a plan as a caption names them: `layer 4, layer 8, final`."""
+    return ", ".join("final" if head == "final" else f"layer {layer}" for layer, head in plan)

@@ -4,6 +4,8 @@ import pandas as pd
 import pytest
 
 from mvit.charts import crowd as charts_crowd
+from mvit.charts import rules as charts_rules
+from mvit.policies.rules import Stability
 
 EXITS = [(b, h) for b in range(1, 13) for h in ("mlp", "vit")] + [(12, "final")]
 ROWS = pd.DataFrame(
@@ -81,8 +83,15 @@ def test_ranges_are_in_the_order_of_the_crowds():
     assert spec["layer"][0]["encoding"]["x"]["sort"] == ["0-50", "50-100", ">=500"]
 
 
-def test_the_tau_chosen_is_marked():
-    points = pd.DataFrame(
-        {"tau": [0.01, 0.1], "macs_share": [0.9, 0.4], "mae": [12.0, 15.0], "now": [False, True]}
+def test_a_rule_s_errors_are_drawn_with_the_tau_chosen_and_the_fixed_exits():
+    curve = pd.DataFrame({"threshold": [0.01, 0.1], "macs": [9e9, 4e9], "mae": [12.0, 15.0]})
+    fixed = pd.DataFrame({"exit": ["4", "final"], "macs": [3e9, 9e9], "mae": [20.0, 11.0]})
+    here = curve.iloc[1:].assign(what=charts_rules.YOURS)
+    figure = charts_rules.tradeoff(
+        curve, fixed, here, final=11.0, cost="macs", rule=Stability, finding="Less", worth="mae"
     )
-    assert "datum.now" in texts(charts_crowd.rule_tradeoff(points, "Less work"))
+    said = texts(figure)
+    assert "Off by (people)" in said and "stability at every threshold" in said
+    assert "Always leave at exit" in said and "Accuracy" not in said
+    low, high = figure.to_dict()["layer"][0]["encoding"]["y"]["scale"]["domain"]
+    assert low < 11 and high == 20

@@ -24,10 +24,20 @@ def test_first_load_compares_three_ways_and_the_split(recorded):
 
 
 def test_plenty_of_time_answers_everything_and_none_answers_nothing(recorded):
-    rich = well(open_app("budget", low="250", high="300", budget="steps", exits="practical"))
-    assert share(rich, STATIC) == 100
-    poor = well(open_app("budget", low="5", high="5", budget="steps"))
-    assert share(poor, STATIC) == 0
+    app = well(open_app("budget", budget="your own trace", exits="practical"))
+    for ms, answered in ((b"90000\n90000\n", 100), (b"0.001\n0.001\n", 0)):
+        well(app.file_uploader[0].set_value(("t.csv", ms, "text/csv")).run())
+        assert share(app, STATIC) == share(app, ANYTIME) == answered
+
+
+def test_a_plan_made_with_hindsight_is_said_to_be_one_and_the_honest_one_stands_beside_it(recorded):
+    app = well(open_app("budget"))
+    said = next(c.value for c in app.caption if c.value.startswith("Anytime exits run"))
+    assert app.segmented_control(key="exits").value == "planned"
+    assert "In hindsight, knowing these very budgets" in said and said.endswith(" right.")
+    well(app.segmented_control(key="exits").set_value("hindsight").run())
+    said = next(c.value for c in app.caption if c.value.startswith("Anytime exits run"))
+    assert "made with hindsight" in said
 
 
 def test_a_link_restores_the_view(recorded):
@@ -44,6 +54,7 @@ def test_a_link_restores_the_view(recorded):
         "mbit": "1.0",
         "delay": "100",
         "faster": "50",
+        "side": "224",
         "stop": "true",
         "exits": "all",
     }
@@ -56,7 +67,18 @@ def test_a_link_restores_the_view(recorded):
     values = {s.key: s.value for s in [*app.slider, *app.select_slider]}
     assert all(
         float(values[k]) == float(asked[k])
-        for k in ("low", "high", "cut", "split", "sure", "mbit", "delay", "faster", "pictures")
+        for k in (
+            "low",
+            "high",
+            "cut",
+            "split",
+            "sure",
+            "mbit",
+            "delay",
+            "faster",
+            "side",
+            "pictures",
+        )
     )
     assert (
         app.toggle(key="stop").value is True and app.segmented_control(key="exits").value == "all"
@@ -110,7 +132,7 @@ def test_a_bad_first_trace_shows_steps(recorded):
     assert not app.exception and "steps are shown" in app.error[0].value and charts(app) == 4
 
 
-@pytest.mark.parametrize("plan", ["planned", "practical", "all"])
+@pytest.mark.parametrize("plan", ["planned", "hindsight", "practical", "all"])
 def test_without_predictions_the_card_s_accuracies_do(plan, tiny_weights):
     app = well(open_app("budget", exits=plan))
     assert len(app.info) == 1 and "answers" in app.info[0].value

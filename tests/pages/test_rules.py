@@ -1,12 +1,17 @@
 """The page on stop rules: first load, links, moving the threshold, and a bundle without recorded
 answers."""
 
+import shutil
+from dataclasses import dataclass
+
 import pytest
 from bundles import BACKBONE
 from recorded import record
-from visit import charts, metric, open_app, well
+from visit import charts, metric, open_app, png, well
 
-from mvit.policies.rules import choose_threshold
+from mvit.policies.outcomes import operate
+from mvit.policies.replay import choose_threshold
+from mvit.policies.rules import POLICIES, Confidence, Policy
 
 
 def test_first_load_shows_the_rule_that_validation_chose(recorded):
@@ -29,10 +34,14 @@ def test_the_marked_threshold_was_chosen_on_validation_only(recorded):
     from mvit import load
     from mvit.policies.plans import costs
 
-    chosen, _ = choose_threshold(
-        "confidence", val, costs(load("cifar10", BACKBONE, device="cpu"), val.exits), max_drop=0.01
-    )
-    assert float(metric(app, "Validation's choice")) == pytest.approx(chosen, abs=0.002)
+    macs = costs(load("cifar10", BACKBONE, device="cpu"), val.exits)
+    chosen, _ = choose_threshold(Confidence(), val, macs, max_drop=0.01)
+    shown = next(m for m in app.metric if m.label == "Validation's choice")
+    assert float(shown.value) == pytest.approx(chosen, abs=0.002)
+    # what was allowed and what was lost stand side by side
+    test = recorded["test"].of_head("mlp")
+    lost = 100 * (test.accuracy[-1] - operate(Confidence(chosen), test, macs, macs).accuracy)
+    assert shown.delta == f"allowed 1, {'lost' if lost >= 0 else 'gained'} {abs(lost):.2f} on test"
 
 
 def test_moving_the_threshold_trades_accuracy_for_work(recorded):
@@ -53,6 +62,7 @@ LINKS = [
     ("margin", "margin", "0.7"),
     ("patience", "patience", "3"),
     ("patience and confidence", "both", "0.6"),
+    ("product of experts", "product", "0.7"),
 ]
 
 
@@ -155,3 +165,60 @@ def test_difficulty_and_trust_look_at_every_exit_whatever_runs(recorded):
         return next(d.value for d in app.dataframe if "group" in d.value.columns).share.tolist()
 
     assert groups("few") == groups("practical") == groups("all")
+
+
+def test_a_rule_from_outside_is_on_the_page_with_its_slider_and_in_the_chart(recorded):
+    @dataclass
+    class Gap(Policy):
+        """Leave when the confidence is far from one half."""
+
+        threshold: float = 0.2
+        title = "far from half"
+        meaning = "leave when the probability is at least this far from one half"
+        key = "gap"
+        step, format = 0.01, "%.2f"
+
+        def stop(self, exit):
+            return abs(exit.confidence - 0.5) >= self.threshold
+
+        def limits(self, exits, classes):
+            return 0.0, 0.5
+
+    try:
+        app = well(open_app("rules", rule="far from half", gap="0.3", exits="all"))
+    finally:
+        del POLICIES["far from half"]
+    assert "far from half" in app.pills(key="rule").options
+    slider = app.slider(key="gap")
+    assert (slider.value, slider.max, slider.step) == (0.3, 0.5, 0.01)
+    assert not app.info and charts(app) == 6
+    drawn = app.get("vega_lite_chart")[0].proto.spec
+    assert "far from half at every threshold" in drawn and "Threshold of far from half" in drawn
+
+
+def test_another_allowance_that_changes_the_exits_says_so(recorded):
+    app = well(open_app("rules", drop="0.1"))
+    first = next(c.value for c in app.caption if c.value.startswith("Exits that run"))
+    well(app.select_slider(key="drop").set_value(5.0).run())
+    second = next(c.value for c in app.caption if c.value.startswith("Exits that run"))
+    said = any("instead of 0.1 points has changed" in c.value for c in app.caption)
+    assert said == (first != second)
+
+
+@pytest.mark.parametrize("rule", ["confidence", "product of experts", "deadline"])
+def test_the_code_to_copy_runs_and_answers(rule, recorded, tmp_path, monkeypatch, capsys):
+    app = well(open_app("rules", rule=rule, head="mlp", exits="practical"))
+    (tmp_path / "photo.jpg").write_bytes(png(3))
+    monkeypatch.chdir(tmp_path)
+    exec(app.code[0].value, {})
+    assert " sure, after layer " in capsys.readouterr().out
+
+
+def test_the_page_opens_on_the_model_trained_together_with_its_exits(own_weights):
+    other = own_weights / "cifar10" / f"{BACKBONE}_end_to_end"
+    shutil.copytree(own_weights / "cifar10" / BACKBONE, other)
+    record(own_weights, other.name)
+    app = well(open_app("rules"))
+    assert charts(app) == 6 and other.name in app.code[0].value
+    asked = well(open_app("rules", backbone=BACKBONE))
+    assert len(asked.info) == 1 and not asked.code  # that model has no recorded answers

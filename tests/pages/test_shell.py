@@ -6,6 +6,8 @@ import pandas as pd
 import pytest
 import torch
 from bundles import BACKBONE, save_bundle
+from streamlit.util import calc_hash
+from visit import open_app, well
 
 from mvit.tasks import Task
 from pages.parts import link, models
@@ -72,8 +74,26 @@ def test_an_inference_falls_back_to_the_cpu_when_the_gpu_is_full(tiny_weights):
         (["c"], {"options": ["a", "b"]}, None, True),
         (["3"], {"options": [1, 2, 3]}, 3, False),
         (["a", "c", "a"], {"options": ["a", "b"], "selection_mode": "multi"}, ["a"], True),
+        (["['a', 'b']"], {"options": ["a", "b"]}, "b", False),
+        (["['a', 'b']"], {"options": ["a", "b"], "selection_mode": "multi"}, ["a", "b"], False),
     ],
 )
 def test_reading_a_link_clamps_to_legal_values(asked, options, value, complains):
     got, complaint = link.read(asked, options)
     assert got == value and bool(complaint) == complains
+
+
+def turn_to(app, page: str):
+    """A click on a page of the menu, as AppTest sees it."""
+    app._page_hash = calc_hash(page)
+    return app
+
+
+@pytest.mark.parametrize("page", ["rules", "lesson"])
+def test_two_heads_on_watch_leave_one_for_a_page_that_has_room_for_one(page, tiny_weights):
+    app = well(open_app(head=["mlp", "resmlp"]))
+    assert app.session_state["head"] == ["mlp", "resmlp"]
+    well(turn_to(app, page).run())
+    assert app.session_state["head"] == "resmlp" and not any("head" in i.value for i in app.info)
+    well(turn_to(app, "watch").run())
+    assert app.session_state["head"] == ["resmlp"]

@@ -2,11 +2,14 @@
 counting by hand."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mvit.policies import budget
+from mvit.evaluation.predictions import Predictions
+from mvit.policies import budget, split
+from mvit.policies.trace_csv import BudgetError, read_csv
 
 
 @pytest.mark.parametrize("kind", budget.KINDS)
@@ -46,7 +49,7 @@ def test_an_impossible_series_is_refused(bad):
     ],
 )
 def test_a_csv_is_read(text):
-    assert budget.read_csv(text.encode()).tolist() == [5, 10]
+    assert read_csv(text.encode()).tolist() == [5, 10]
 
 
 @pytest.mark.parametrize(
@@ -68,16 +71,16 @@ def test_a_csv_is_read(text):
     ],
 )
 def test_a_bad_csv_says_what_is_wrong_and_where(data, said):
-    with pytest.raises(budget.BudgetError, match=said):
-        budget.read_csv(data)
+    with pytest.raises(BudgetError, match=said):
+        read_csv(data)
 
 
 @given(st.binary(max_size=200))
 @settings(max_examples=150, deadline=None)
 def test_any_bytes_are_budgets_or_one_clear_error(data):
     try:
-        found = budget.read_csv(data)
-    except budget.BudgetError as error:
+        found = read_csv(data)
+    except BudgetError as error:
         assert str(error)
     else:
         assert len(found) and (found > 0).all() and np.isfinite(found).all()
@@ -85,10 +88,11 @@ def test_any_bytes_are_budgets_or_one_clear_error(data):
 
 BUDGETS = np.array([0.5, 1.0, 3.9, 4.0, 99.0])
 WORTH = np.array([[1, 1, 1, 1, 0], [1, 1, 0, 0, 1.0]])
+TIMES = {"finishes": [1.0, 4.0], "heads": [0.25, 0.5]}
 
 
 def test_anytime_keeps_the_latest_answer_that_is_ready():
-    seen = budget.anytime("anytime", BUDGETS, [1.0, 4.0], [0.25, 0.5], WORTH)
+    seen = budget.anytime("anytime", BUDGETS, **TIMES, worth=WORTH)
     assert seen.exit.tolist() == [-1, 0, 0, 1, 1] and seen.right.tolist() == [0, 1, 1, 0, 1]
     assert seen.answered.tolist() == [False, True, True, True, True]
     assert seen.used.tolist() == [0.5, 1.0, 3.9, 4.0, 4.0]
@@ -97,8 +101,49 @@ def test_anytime_keeps_the_latest_answer_that_is_ready():
     assert seen.wasted == pytest.approx([0.5, 0, 2.9, 0.25, 0.25])
 
 
+def test_a_picture_that_took_longer_is_answered_by_an_earlier_exit():
+    slow = np.array([[1.0, 4.0], [1.5, 4.0], [1.0, 3.0], [1.0, 9.0], [100.0, 400.0]])
+    seen = budget.anytime("anytime", BUDGETS, finishes=slow, heads=[[0.25, 0.5]] * 5, worth=WORTH)
+    assert seen.exit.tolist() == [-1, -1, 1, 0, -1] and seen.right.tolist() == [0, 0, 0, 1, 0]
+    assert seen.used.tolist() == [0.5, 1.0, 3.0, 4.0, 99.0]
+
+
+RUN = pd.DataFrame(
+    {"layer": [1, 2, 2], "head": ["mlp", "mlp", "final"], "ms": [3.0, 5.0, 4.2]}
+).assign(head_ms=[1.0, 1.0, 0.2])
+PLAN, FINAL_EXIT = [(1, "mlp"), (2, "mlp"), (2, "final")], (2, "final")
+
+
+def test_the_three_ways_take_the_times_of_real_runs():
+    slow = RUN.assign(ms=RUN.ms * 10, head_ms=RUN.head_ms * 10)
+    budgets = np.full(400, 6.5)
+    worth = {e: np.ones(400) for e in PLAN}
+    same = {"plan": PLAN, "final": FINAL_EXIT, "cut": (1, "mlp")}
+    steady = budget.three_ways("asc", budgets, worth, runs=[RUN], **same)
+    # exits finish at 3, 4 + 1 + 1 = 6 and 6.2 ms, the backbone alone at 4.2, the cut at 3
+    assert [set(o.exit) for o in steady] == [{2}, {0}, {0}]
+    assert [o.used[0] for o in steady] == pytest.approx([6.2, 4.2, 3.0])
+    shaken = budget.three_ways("asc", budgets, worth, runs=[RUN, slow], **same)
+    late = [~o.answered for o in shaken]
+    assert 0.3 < late[0].mean() < 0.7  # one run in two is too slow for all three
+    assert (late[0] == late[1]).all() and (late[0] == late[2]).all()
+
+
+def test_a_stream_draws_recorded_pictures_or_takes_the_accuracies():
+    truth = np.array([0, 1])
+    exits = [(1, "mlp"), (2, "final")]
+    ones = np.ones((2, 2), np.float32)
+    test = Predictions(exits, np.array([[0, 0], [0, 1]]), ones, ones, ones, truth)
+    worth, order = budget.chances(exits, 50, test=test, accuracies={}, seed=3)
+    assert (worth[2, "final"] == 1).all() and (worth[1, "mlp"] == (order == 0)).all()
+    again, _ = budget.chances(exits, 50, test=test, accuracies={}, seed=3)
+    assert (again[1, "mlp"] == worth[1, "mlp"]).all()
+    card, order = budget.chances(exits, 5, test=None, accuracies={(1, "mlp"): 0.4})
+    assert order is None and set(card[1, "mlp"]) == {0.4} and set(card[2, "final"]) == {0}
+
+
 def test_the_static_backbone_has_one_answer_or_none():
-    seen = budget.anytime("static", BUDGETS, [4.0], [0.0], WORTH[1:])
+    seen = budget.anytime("static", BUDGETS, finishes=[4.0], heads=[0.0], worth=WORTH[1:])
     assert seen.answered.tolist() == [False, False, False, True, True] and seen.used.tolist() == [
         0.5,
         1.0,
@@ -111,7 +156,7 @@ def test_the_static_backbone_has_one_answer_or_none():
 
 def test_a_stop_rule_saves_work_and_never_finishes_late():
     stop = np.array([1, 1, 0, 0, 0])
-    seen = budget.anytime("anytime", BUDGETS, [1.0, 4.0], [0.25, 0.5], WORTH, stop)
+    seen = budget.anytime("anytime", BUDGETS, **TIMES, worth=WORTH, stop=stop)
     assert seen.exit.tolist() == [-1, 0, 0, 0, 0] and seen.used.tolist() == [0.5, 1, 1, 1, 1]
     assert seen.wasted.tolist() == [0.5, 0, 0, 0, 0]
 
@@ -124,7 +169,9 @@ def test_a_stop_rule_saves_work_and_never_finishes_late():
 def test_no_answer_is_late_and_no_time_is_invented(budgets, gaps):
     budgets, finishes = np.array(budgets), np.cumsum(gaps)
     heads = np.array(gaps) / 2
-    seen = budget.anytime("a", budgets, finishes, heads, np.ones((len(gaps), len(budgets))))
+    seen = budget.anytime(
+        "a", budgets, finishes=finishes, heads=heads, worth=np.ones((len(gaps), len(budgets)))
+    )
     for exit, limit in zip(seen.exit, budgets, strict=True):
         assert exit < 0 or finishes[exit] <= limit
         assert exit + 1 == len(finishes) or finishes[exit + 1] > limit
@@ -136,37 +183,39 @@ def test_no_answer_is_late_and_no_time_is_invented(budgets, gaps):
 
 
 def test_summary_and_moving_mean():
-    seen = budget.anytime("static", BUDGETS, [4.0], [0.0], WORTH[1:])
+    seen = budget.anytime("static", BUDGETS, finishes=[4.0], heads=[0.0], worth=WORTH[1:])
     row = budget.summary([seen]).iloc[0]
     assert (row.answered, row.right) == (0.4, 0.2) and row.wasted == pytest.approx(5.4 / 13.4)
     line = budget.over_time([seen], window=2)
     assert line.right.tolist() == [0, 0, 0, 0, 0.5] and line.picture.tolist() == [1, 2, 3, 4, 5]
-    long = budget.anytime("x", np.full(5000, 9.0), [1.0], [0.0], np.ones((1, 5000)))
+    long = budget.anytime(
+        "x", np.full(5000, 9.0), finishes=[1.0], heads=[0.0], worth=np.ones((1, 5000))
+    )
     assert len(budget.over_time([long], 50)) <= 300
 
 
 def test_bytes_and_link_by_hand():
-    assert budget.token_bytes(14, 192) == 197 * 192 * 2 == 75_648
-    assert budget.picture_bytes(32) == 3072
+    assert split.token_bytes(14, 192) == 197 * 192 * 2 == 75_648
+    assert split.picture_bytes(32) == 3072
     # a million bits at 10 Mbit/s, and the delay
-    assert budget.link_ms(125_000, mbit=10, delay_ms=20) == pytest.approx(120)
+    assert split.link_ms(125_000, mbit=10, delay_ms=20) == pytest.approx(120)
 
 
 def test_the_split_by_hand():
     leaves = np.array([[True, False], [True, True]])
     correct, final = np.array([[True, False], [True, False]]), np.array([True, True])
-    rows = budget.split(
+    rows = split.split(
         [1, 2],
-        [2.0, 4.0],
-        [1.0, 1.0],
-        10.0,
-        leaves,
-        correct,
-        final,
-        {"tokens": 1250, "picture": 125},
-        1.0,
-        5.0,
-        2.0,
+        backbone_ms=[2.0, 4.0],
+        head_ms=[1.0, 1.0],
+        full_ms=10.0,
+        leaves=leaves,
+        correct=correct,
+        final_correct=final,
+        sizes={"tokens": 1250, "picture": 125},
+        mbit=1.0,
+        delay_ms=5.0,
+        faster=2.0,
     )
     first = rows.iloc[0]
     # device 3 ms; half are sent: 5 + 10 ms on the link, then the 8 ms that remain at twice the

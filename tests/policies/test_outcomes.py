@@ -7,7 +7,8 @@ import pytest
 
 from mvit.evaluation.predictions import Predictions
 from mvit.policies import outcomes as rules
-from mvit.policies.rules import choose_threshold
+from mvit.policies.replay import choose_threshold, exits_that_pay
+from mvit.policies.rules import Confidence, Patience
 
 EXITS = [(1, "mlp"), (2, "mlp"), (3, "final")]
 TRUTH = np.array([0, 0, 1, 1])
@@ -40,15 +41,15 @@ def test_a_backbone_measured_out_of_order_still_grows():
 
 
 def test_a_rule_at_one_threshold():
-    here = rules.operate("confidence", 0.89, SEEN, MACS, MS)
+    here = rules.operate(Confidence(0.89), SEEN, MACS, MS)
     assert here.taken.tolist() == [0, 1, 2, 0]
     assert (here.accuracy, here.macs, here.ms, here.early) == (1.0, 17.5, 1.75, 0.75)
 
 
 def test_the_curve_agrees_with_each_single_threshold():
-    curve = rules.tradeoff("confidence", SEEN, MACS, MS)
+    curve = rules.tradeoff(Confidence(), SEEN, MACS, MS)
     for row in curve.itertuples():
-        here = rules.operate("confidence", row.threshold, SEEN, MACS, MS)
+        here = rules.operate(Confidence(row.threshold), SEEN, MACS, MS)
         assert (row.accuracy, row.macs, row.ms, row.early) == pytest.approx(
             (here.accuracy, here.macs, here.ms, here.early)
         )
@@ -114,20 +115,22 @@ def test_few_exits_cost_no_more_than_all_of_them():
     def cost_of(plan):
         return np.array([10 * layer + 8 * (at + 1) for at, (layer, _) in enumerate(plan)])
 
-    few = rules.few_exits("confidence", val, cost_of, 0.01, most=3)
+    few = exits_that_pay(lambda plan: Confidence(), val, cost_of, max_drop=0.01, most=3)
     assert 2 <= len(few) <= 4 and few[-1] == (8, "final") and few == sorted(few)
-    cheap = choose_threshold("confidence", val.select(few), cost_of(few), 0.01)[1]
-    assert cheap.macs <= choose_threshold("confidence", val, cost_of(exits), 0.01)[1].macs
+    cheap = choose_threshold(Confidence(), val.select(few), cost_of(few), max_drop=0.01)[1]
+    assert cheap.macs <= choose_threshold(Confidence(), val, cost_of(exits), max_drop=0.01)[1].macs
     assert cheap.value >= val.accuracy[-1] - 0.01 - 1e-9
     for gone in few[:-1]:  # no exchange of one exit would have been worth it
         for new in set(exits) - set(few):
             other = sorted(set(few) - {gone} | {new})
             assert (
-                choose_threshold("confidence", val.select(other), cost_of(other), 0.01)[1].macs
+                choose_threshold(Confidence(), val.select(other), cost_of(other), max_drop=0.01)[
+                    1
+                ].macs
                 > 0.995 * cheap.macs
             )
     # nothing to save: nothing added
-    assert rules.few_exits("confidence", val, lambda plan: np.full(len(plan), 5.0)) == [
+    assert exits_that_pay(lambda plan: Confidence(), val, lambda plan: np.full(len(plan), 5.0)) == [
         (8, "final")
     ]
 
@@ -150,5 +153,30 @@ def test_journeys_tell_what_thinking_spoiled_and_mended():
 
 def test_more_thresholds_find_no_dearer_one():
     # each grid holds the one before
-    tried = [choose_threshold("confidence", SEEN, MACS, 0.25, n=n)[1].macs for n in (3, 9, 97)]
+    tried = [
+        choose_threshold(Confidence(), SEEN, MACS, max_drop=0.25, n=n)[1].macs for n in (3, 9, 97)
+    ]
     assert tried == sorted(tried, reverse=True)
+
+
+def test_patience_runs_two_exits_that_can_agree_or_none():
+    chance = np.random.default_rng(1)
+    n, exits = 600, [(b, "mlp") for b in range(1, 9)] + [(8, "final")]
+    ease = chance.random(n)
+    right = ease > np.linspace(0.7, 0.02, 9)[:, None]
+    wrong = chance.integers(1, 10, (9, n))  # who is wrong seldom agrees
+    sure = np.full((9, n), 0.5, np.float32)
+    val = Predictions(exits, np.where(right, 0, wrong), sure, sure, sure, np.zeros(n, int))
+
+    def cost_of(plan):
+        return np.array([10 * layer + 2 * (at + 1) for at, (layer, _) in enumerate(plan)])
+
+    few = exits_that_pay(lambda plan: Patience(), val, cost_of, max_drop=0.02)
+    assert 3 <= len(few) <= 5 and few[-1] == (8, "final")
+    found = choose_threshold(Patience(), val.select(few), cost_of(few), max_drop=0.02)[1]
+    assert found.macs < cost_of([(8, "final")])[-1] and found.value >= val.accuracy[-1] - 0.02
+    # where agreeing costs more than it saves, no exit is run
+    dear = exits_that_pay(
+        lambda plan: Patience(), val, lambda plan: 100 * np.arange(1, len(plan) + 1)
+    )
+    assert dear == [(8, "final")]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from thin import thin_model
 
 from mvit.models.multi_exit import FINAL
-from mvit.policies.plans import Option, best_head, best_plan, costs, few_exits, measured, options
+from mvit.policies.plans import Option, best_head, best_plan, costs, few_exits, in_ms, options
 
 
 def value_of(plan, budgets, weights, nothing=0.0):
@@ -142,7 +142,7 @@ def test_options_come_from_the_model_and_its_card():
     assert [o.backbone + o.own for o in found] == [model.exit_macs(o.layer, o.head) for o in found]
     assert len(options(model, known, practical=False)) == 25
     trace = model.trace(np.zeros((64, 64, 3), np.uint8))
-    timed = measured(found, trace)
+    timed = in_ms(found, trace)
     assert timed[1].backbone + timed[1].own == pytest.approx(
         float(trace[(trace.layer == 5) & (trace["head"] == "mlp")].ms.iloc[0])
     )

@@ -3,48 +3,71 @@ all recorded ones."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from mvit.charts import crowd as charts_crowd
-from mvit.evaluation.counts import Counts
+from mvit.charts import rules as draw
+from mvit.evaluation.counts import Totals
 from mvit.models.multi_exit import FINAL
+from mvit.policies.outcomes import exit_names, finish_times, tradeoff
 from mvit.policies.plans import costs
-from mvit.policies.rules import Stability, replay, score
-from pages.parts import shared as ui
+from mvit.policies.replay import choose_threshold, exits_that_pay, leaves_at
+from mvit.policies.rules import Stability
+from pages import parts as ui
+from pages.parts.words import WORDS, exit_list, percent
 
 TAUS = (0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2, 0.3, 0.5)
-ABOUT = "Leave when the count has moved by no more than tau, p layers in a row: a count that no longer moves is believed."
+MORE = 0.05  # error that the rule may add on validation, as a share of the final exit's
+ABOUT = (
+    f"{Stability.meaning[0].upper()}{Stability.meaning[1:]} (tau) from one exit to the next, p "
+    "times in a row: a count that no longer moves is believed."
+)
 
 
-def _leaves(rows: pd.DataFrame, tau: float, patience: int) -> int:
-    """Index of the row at which the rule leaves; the last one if it never fires."""
-    rule = Stability(threshold=tau, patience=patience)
-    rule.reset()
-    return next((i for i, row in enumerate(rows.itertuples()) if rule.stop(row)), len(rows) - 1)
+class Search(NamedTuple):
+    """What validation chose: the exits to run, and the tau to start with."""
+
+    plan: list[tuple[int, str]]
+    tau: float
 
 
-def _chosen(val: Counts, head: str, model) -> float:
-    """The tau of least work whose error on the validation pictures is at most 5 % above the final
-    exit's; the smallest if none is."""
-    own = val.of_head(head)
-    recorded, spent = own.totals, costs(model, own.exits)
-    last = np.abs(recorded.count[-1] - recorded.truth).mean()
-    found = {
-        tau: score(replay(Stability(threshold=tau, patience=1), recorded), recorded, spent)
-        for tau in TAUS
-    }
-    good = [tau for tau, s in found.items() if s.value <= 1.05 * last]
-    return min(good, key=lambda tau: found[tau].macs, default=TAUS[0])
+@st.cache_data(max_entries=64, show_spinner=False)
+def _search(key: tuple, patience: int, _val: Totals, _model) -> Search:
+    """The exits and the tau of least work whose error on validation is at most MORE above the final
+    exit's."""
+
+    def cost_of(plan: list[tuple[int, str]]) -> np.ndarray:
+        return costs(_model, plan)
+
+    rule = Stability(patience=patience)
+    limit = {"max_drop": MORE, "thresholds": TAUS}
+    plan = exits_that_pay(lambda plan: rule, _val, cost_of, **limit)
+    return Search(plan, choose_threshold(rule, _val.select(plan), cost_of(plan), **limit)[0])
 
 
 def section(bundle: ui.Bundle, rows: pd.DataFrame, head: str, kept: tuple | None) -> None:
     """Draw the rule's controls, what it does on this picture, and what it costs and saves on the
-    test pictures."""
+    test pictures. rows: the trace of this picture; kept: (val, test) recorded counts, if any."""
     st.subheader("Stop when the count has settled", anchor=False, help=ABOUT)
-    start = 0.05 if kept is None else _chosen(kept[0], head, bundle.model)
+    plan, start = bundle.model.plan(head), Stability.threshold
     with st.container(horizontal=True, vertical_alignment="bottom"):
+        patience = ui.linked(
+            st.slider,
+            "Times in a row (p)",
+            key="p",
+            min_value=1,
+            max_value=5,
+            value=1,
+            width=220,
+            help=ABOUT,
+        )
+        if kept is not None:
+            with st.spinner("Looking for the exits worth running …", show_time=True):
+                key = (*bundle.key, str(bundle.card.get("files")), head)
+                plan, start = _search(key, patience, kept[0].of_head(head).totals, bundle.model)
         tau = ui.linked(
             st.select_slider,
             "Moved by at most (tau)",
@@ -55,25 +78,23 @@ def section(bundle: ui.Bundle, rows: pd.DataFrame, head: str, kept: tuple | None
             format_func=lambda t: f"{t:.0%}",
             help=f"{ABOUT} It starts at the tau that was best on validation.",
         )
-        patience = ui.linked(
-            st.slider,
-            "Layers in a row (p)",
-            key="p",
-            min_value=1,
-            max_value=5,
-            value=1,
-            width=220,
-            help=ABOUT,
-        )
-    own = rows[rows["head"].isin([head, FINAL])].reset_index(drop=True)
-    at = _leaves(own, tau, patience)
-    stop, last = own.iloc[at], own.iloc[-1]
-    plan = list(zip(own["layer"], own["head"], strict=True))
-    spent = costs(bundle.model, plan)
-    until = own.ms.iloc[at] + own.head_ms.iloc[:at].sum()
-    whole = last.ms + own.head_ms.iloc[:-1].sum()
+    rule = Stability(threshold=tau, patience=patience)
+    _on_this_picture(bundle, rows, plan, rule)
+    if kept is not None:
+        _on_recorded(bundle, kept[1].of_head(head).totals, rows, plan, rule)
+
+
+def _on_this_picture(
+    bundle: ui.Bundle, rows: pd.DataFrame, plan: list[tuple[int, str]], rule: Stability
+) -> None:
+    known = {(row.layer, row.head): row for row in rows.itertuples()}
+    path = [known[e] for e in plan]
+    at = leaves_at(rule, path)
+    stop, last = path[at], path[-1]
+    work = costs(bundle.model, plan)[at] / bundle.model.exit_macs(*bundle.model.final_exit)
+    time = finish_times(rows, plan)[at] / last.ms
     with st.container(horizontal=True):
-        where = f"layer {stop['layer']}" if stop["head"] != FINAL else "the end"
+        where = f"layer {stop.layer}" if stop.head != FINAL else "the end"
         st.metric(
             "Leaves at",
             where,
@@ -81,48 +102,51 @@ def section(bundle: ui.Bundle, rows: pd.DataFrame, head: str, kept: tuple | None
         )
         st.metric(
             "Counts",
-            f"{stop['count']:.0f}",
-            f"final exit {last['count']:.0f}",
+            f"{stop.count:.0f}",
+            f"final exit {last.count:.0f}",
             delta_color="off",
             delta_arrow="off",
             help="The count at that exit, beside what the whole network counts.",
         )
         st.metric(
-            "Work saved", f"{1 - spent[at] / spent[-1]:.0%}", help="Multiply-accumulates not done."
+            "Work saved",
+            percent(1 - work),
+            help="Against the plain network without exits; the heads on the way are counted. "
+            f"{WORDS['macs']}",
         )
         st.metric(
             "Time saved",
-            f"{1 - until / whole:.0%}",
-            help="By the times measured on this picture, all earlier heads included.",
+            percent(1 - time),
+            help="Against the plain network, by the times measured on this picture.",
         )
-    if kept is not None:
-        _on_recorded(bundle, kept[1], head, tau, patience, spent)
+    st.caption(f"Exits that run: {exit_list(plan)}.")
 
 
 def _on_recorded(
-    bundle: ui.Bundle, test: Counts, head: str, tau: float, patience: int, spent: np.ndarray
+    bundle: ui.Bundle,
+    test: Totals,
+    rows: pd.DataFrame,
+    plan: list[tuple[int, str]],
+    rule: Stability,
 ) -> None:
-    recorded = test.of_head(head).totals
-    found = []
-    for tried in TAUS:
-        result = score(
-            replay(Stability(threshold=tried, patience=patience), recorded), recorded, spent
-        )
-        found.append(
-            {
-                "tau": tried,
-                "macs_share": result.macs / spent[-1],
-                "mae": result.value,
-                "now": tried == tau,
-            }
-        )
-    here = next(f for f in found if f["now"])
-    final = float(np.abs(recorded.count[-1] - recorded.truth).mean())
+    macs, ms = costs(bundle.model, plan), finish_times(rows, plan)
+    curve = tradeoff(rule, test.select(plan), macs, ms, thresholds=TAUS)
+    here = curve[curve.threshold == rule.threshold].assign(what=draw.YOURS)
+    errors = np.abs(test.count - test.truth).mean(axis=1)
+    fixed = pd.DataFrame(
+        {
+            "exit": exit_names(test.exits),
+            "mae": errors,
+            "macs": [bundle.model.exit_macs(*e) for e in test.exits],
+        }
+    )
     said = (
-        f"On the test pictures this rule does {here['macs_share']:.0%} of the work and is off by {here['mae']:.0f} people; "
-        f"the final exit by {final:.0f}"
+        f"On the test pictures this rule does {percent(here.macs.iloc[0] / fixed.macs.iloc[-1])} "
+        f"of the plain network's work and is off by {here.mae.iloc[0]:.0f} people; the final exit "
+        f"by {errors[-1]:.0f}"
     )
-    ui.recorded_badge(bundle, f"{len(recorded.truth)} pictures")
-    ui.chart(
-        charts_crowd.rule_tradeoff(pd.DataFrame(found), said), alt=f"Error against work: {said}."
+    ui.recorded_badge(bundle, f"{len(test.truth)} pictures")
+    figure = draw.tradeoff(
+        curve, fixed, here, final=errors[-1], cost="macs", rule=rule, finding=said, worth="mae"
     )
+    ui.chart(figure, alt=f"Error against work: {said}.")

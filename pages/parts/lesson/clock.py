@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
 from mvit.charts import budget as draw
 from mvit.charts.style import plain_label, sure_text
 from mvit.inference.deadline import Answer, answer_by
-from mvit.models.multi_exit import FINAL
 from mvit.policies import budget
-from mvit.policies.outcomes import finish_times
 from pages.parts import recorded as recordings
 from pages.parts import shared as ui
 from pages.parts.lesson.scene import Question, Scene, Step, exit_name, percent
@@ -21,8 +18,10 @@ NOTHING, END = "nothing yet", "the final exit"
 STREAM, LEAST, MOST = 500, 0.3, 1.4
 WORSE, SAME, BETTER = "they get worse", "they stay exactly the same", "they get better"
 STRATEGIES = """
-- **classifier-wise** trains the exits alone. The backbone stays as it is; exits can be added at any time.
-- **layer-wise** trains one exit together with the layers below it. The backbone is another one for each exit.
+- **classifier-wise** trains the exits alone. The backbone stays as it is; exits can be added at any
+  time.
+- **layer-wise** trains one exit together with the layers below it. The backbone is another one for
+  each exit.
 - **end-to-end** trains everything at once. The backbone must serve all exits and its own end.
 """
 
@@ -37,7 +36,7 @@ def interrupted(s: Scene) -> tuple[Answer, Answer]:
     exit alone."""
 
     def work(model) -> tuple[Answer, Answer]:
-        plans = (model.practical(s.head), [(s.depth, FINAL)])
+        plans = (model.practical(s.head), [s.model.final_exit])
         return tuple(answer_by(model, s.picture.pixels, deadline(s), plan) for plan in plans)
 
     clicks = st.session_state.get("_lesson_again", 0)
@@ -56,8 +55,9 @@ def ask_clock(s: Scene) -> Question:
         return [NOTHING if fired is None else exit_name(fired.layer, fired.head)]
 
     return Question(
-        f"So far the network took its time: about {s.run['plain']:.1f} ms here. Now a clock stops it after **{deadline(s):g} ms**, "
-        "wherever it is. Whatever exit has answered by then is the answer: an **anytime** network.",
+        f"So far the network took its time: about {s.run['plain']:.1f} ms here. Now a clock stops "
+        f"it after **{deadline(s):g} ms**, wherever it is. Whatever exit has answered by then is "
+        "the answer: an **anytime** network.",
         "Which exit will have answered last?",
         (*s.seen, deadline(s)),
         answer,
@@ -72,7 +72,8 @@ def tell_clock(s: Scene, answers: list) -> str:
         got.message
         if not got.ready
         else (
-            f"{exit_name(got.exit.layer, got.exit.head)} had answered '{plain_label(got.exit.label)}', {sure_text(got.exit.confidence)} sure"
+            f"{exit_name(got.exit.layer, got.exit.head)} had answered "
+            f"'{plain_label(got.exit.label)}', {sure_text(got.exit.confidence)} sure"
         )
     )
     without = "nothing" if not static.ready else f"'{plain_label(static.exit.label)}'"
@@ -125,38 +126,26 @@ def stream(s: Scene) -> tuple[pd.DataFrame, dict]:
     """Recorded pictures under a budget that moves in bursts, and what three ways of computing make
     of them: `budget.summary`."""
     times = recordings.times(s.bundle, [s.head])
-    plain, budgets = (
-        times["plain"],
-        budget.series("bursts", STREAM, LEAST * times["plain"], MOST * times["plain"]),
+    plain = times["plain"]
+    budgets = budget.series("bursts", STREAM, LEAST * plain, MOST * plain)
+    plan, cut, final = s.model.practical(s.head), (s.middle, s.head), s.model.final_exit
+    worth, _ = budget.chances(
+        {*plan, cut, final},
+        STREAM,
+        test=s.recorded["test"] if s.has_predictions and s.recorded is not None else None,
+        accuracies=s.bundle.accuracies,
     )
-    plan, cut, end = s.model.practical(s.head), (s.middle, s.head), (s.depth, FINAL)
-    test = s.recorded["test"] if s.has_predictions and s.recorded is not None else None
-    if test is None:
-        worth = {e: np.full(STREAM, s.bundle.accuracies.get(e, 0.0)) for e in {*plan, cut, end}}
-    else:
-        order = np.random.default_rng(1).integers(0, len(test.truth), STREAM)
-        worth = {
-            e: test.correct[test.exits.index(e), order].astype(float) for e in {*plan, cut, end}
-        }
-    known = {(row.layer, row.head): (row.ms, row.head_ms) for row in times["trace"].itertuples()}
-    ways = [
-        budget.anytime(
-            draw.ANYTIME,
-            budgets,
-            finish_times(times["trace"], plan),
-            [known[e][1] for e in plan],
-            np.stack([worth[e] for e in plan]),
-        ),
-        budget.anytime(draw.STATIC, budgets, [plain], [0.0], worth[end][None]),
-        budget.anytime(draw.CUT, budgets, [known[cut][0]], [0.0], worth[cut][None]),
-    ]
+    ways = budget.three_ways(
+        draw.NAMES, budgets, worth, plan=plan, final=final, cut=cut, runs=times["runs"]
+    )
     return budget.summary(ways).set_index("way", drop=False), times
 
 
 def ask_static(s: Scene) -> Question:
     return Question(
-        f"On a phone or a drone the time for one answer is never the same twice. Here are {STREAM} pictures in a row. For most of them "
-        f"there is {percent(MOST)} of the time that the backbone needs; now and then other work comes in between, and leaves about "
+        "On a phone or a drone the time for one answer is never the same twice. Here are "
+        f"{STREAM} pictures in a row. For most of them there is {percent(MOST)} of the time that "
+        "the backbone needs; now and then other work comes in between, and leaves about "
         f"{percent(LEAST)}.",
         "The plain backbone, without exits: how many pictures does it answer in time?",
         s.place,
@@ -169,8 +158,9 @@ def tell_static(s: Scene, answers: list) -> str:
     table, _ = stream(s)
     with_exits, static = table.loc[draw.ANYTIME], table.loc[draw.STATIC]
     return (
-        f"The plain backbone answers {percent(static.answered)} in time and {percent(static.right)} right; with {s.head} exits it is "
-        f"{percent(with_exits.answered)} in time and {percent(with_exits.right)} right"
+        f"The plain backbone answers {percent(static.answered)} in time and "
+        f"{percent(static.right)} right; with {s.head} exits {percent(with_exits.answered)} are "
+        f"answered in time and {percent(with_exits.right)} right"
     )
 
 
@@ -200,7 +190,7 @@ def ends(s: Scene) -> tuple[float, float]:
         "lesson_alone",
         s.seen,
         lambda: ui.inference(
-            s.bundle, lambda model: list(model.run(s.picture.pixels, [(s.depth, FINAL)]))[0]
+            s.bundle, lambda model: list(model.run(s.picture.pixels, [s.model.final_exit]))[0]
         ),
     )
     final = s.exits[-1]
@@ -213,9 +203,10 @@ def ask_training(s: Scene) -> Question:
         return [SAME if abs(beside - alone) < 1e-6 else (BETTER if beside > alone else WORSE)]
 
     return Question(
-        "The exits had to be trained. The simplest way, **classifier-wise**: finish the backbone, freeze it, and train each exit on what "
-        f"the frozen layers hand it. Now {len(s.plan) - 1} {s.head} exits sit on the backbone.",
-        "Run with all of them: what happens to the answers of the backbone itself, at its very end?",
+        "The exits had to be trained. The simplest way, **classifier-wise**: finish the backbone, "
+        "freeze it, and train each exit on what the frozen layers hand it. Now "
+        f"{len(s.plan) - 1} {s.head} exits sit on the backbone.",
+        "Run with all of them: what happens to the answers of the backbone itself, at its end?",
         s.seen,
         answer,
         [WORSE, SAME, BETTER],
@@ -225,7 +216,10 @@ def ask_training(s: Scene) -> Question:
 def tell_training(s: Scene, answers: list) -> str:
     alone, beside = ends(s)
     name = plain_label(s.exits[-1].label)
-    return f"Just run both ways: '{name}' with {percent(alone, 4)} alone, and {percent(beside, 4)} with all exits. So {answers[0]}"
+    return (
+        f"Just run both ways: '{name}' with {percent(alone, 4)} alone, and {percent(beside, 4)} "
+        f"with all exits. So {answers[0]}"
+    )
 
 
 def show_training(s: Scene, answers: list) -> None:
@@ -233,7 +227,8 @@ def show_training(s: Scene, answers: list) -> None:
     own = s.bundle.card.get("strategy", "not recorded")
     st.markdown(f"The paper names three ways to train exits. Here it was: **{own}**.\n{STRATEGIES}")
     st.caption(
-        "Classifier-wise costs the end nothing. With the other two early answers may gain, at the price of the backbone you had."
+        "Classifier-wise costs the end nothing. With the other two early answers may gain, at the "
+        "price of the backbone you had."
     )
 
 

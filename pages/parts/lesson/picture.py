@@ -131,7 +131,7 @@ def gallery(s: Scene, n: int = PICTURES) -> list[ui.Picture]:
     known = ui.examples(s.bundle.task)
     names = [k for k, e in known.items() if e.get("truth") in s.model.task.labels] or list(known)
     names = names[:: max(1, len(names) // n)][:n]
-    return [picking._shown(known, name) for name in names]
+    return [picking.shown(known, name) for name in names]
 
 
 def ask_sure(s: Scene) -> Question:
