@@ -12,14 +12,35 @@ button { font: inherit; color: inherit; background: transparent; cursor: pointer
 button:hover, button:focus-visible { border-color: var(--st-primary-color); color: var(--st-primary-color); }
 """
 JS = """
+const inside = (root) => [...root.querySelectorAll('*')].flatMap((part) => part.shadowRoot ?? []);
+const create = (name) => document.createElementNS('http://www.w3.org/2000/svg', name);
+
+// A timeline is as wide as its place: it gets its size, and its title, from a frame.
+function framed(svg) {
+  const box = svg.getBoundingClientRect(), frame = create('svg'), title = create('text'), copy = svg.cloneNode(true);
+  const size = { width: box.width, height: box.height };
+  for (const [name, value] of Object.entries({ x: 60, y: 40, overflow: 'visible', ...size })) copy.setAttribute(name, value);
+  frame.setAttribute('width', box.width + 90);
+  frame.setAttribute('height', box.height + 60);
+  frame.setAttribute('font-family', 'sans-serif');
+  frame.setAttribute('font-size', '12');
+  title.setAttribute('x', 12);
+  title.setAttribute('y', 20);
+  title.setAttribute('fill', 'currentColor');
+  title.textContent = svg.getAttribute('aria-label');
+  frame.append(title, copy);
+  frame.style.color = getComputedStyle(svg).color;
+  return frame;
+}
+
 export default function (component) {
   component.parentElement.querySelector('button').onclick = () => {
-    document.querySelectorAll('[data-testid="stVegaLiteChart"] svg.marks').forEach((svg, i) => {
-      const copy = svg.cloneNode(true);
-      copy.setAttribute('xmlns', 'http://www.w3.org/2000/svg');
+    const charts = [...document.querySelectorAll('[data-testid="stVegaLiteChart"] svg.marks')].map((svg) => svg.cloneNode(true));
+    const timelines = inside(document).flatMap((root) => [...root.querySelectorAll('svg.marks')]).map(framed);
+    [...timelines, ...charts].forEach((copy, i) => {
       copy.style.background = getComputedStyle(document.querySelector('.stApp')).backgroundColor;
       const link = document.createElement('a');
-      link.href = URL.createObjectURL(new Blob([copy.outerHTML], { type: 'image/svg+xml' }));
+      link.href = URL.createObjectURL(new Blob([new XMLSerializer().serializeToString(copy)], { type: 'image/svg+xml' }));
       link.download = component.data.name + '-' + (i + 1) + '.svg';
       link.click();
       setTimeout(() => URL.revokeObjectURL(link.href), 10000);
