@@ -22,6 +22,7 @@ from pages.parts.timeline import (
 )
 from pages.parts.words import WORDS, head_help
 
+HIGH = 220  # pixels of each chart below the first screen
 SPEEDS = {"1x": 1, "1/10": 10, "1/100": 100}
 SPEED_HELP = "The run is too fast to see. The replay goes through the measured times, slowed down."
 AGAIN_HELP = "Run the network on this picture again and measure anew."
@@ -156,13 +157,15 @@ def details(rows, measured: Measured, heads: Sequence[str]) -> None:
         f"{charts.plain_label(final.label)}, {charts.sure_text(final.confidence)} sure at the end"
     )
     with left:
-        ui.chart(charts.confidence_by_layer(rows, sure), alt=f"Confidence by layer: {sure}.")
+        shown = charts.confidence_by_layer(rows, sure).properties(height=HIGH)
+        ui.chart(shown, alt=f"Confidence by layer: {sure}.")
     cost = (
         f"One exit alone: the settled answer costs {charts.macs_text(known.macs)} MACs, "
         f"{100 * known.macs / final.macs:.0f}\u00a0% of the full {charts.macs_text(final.macs)}"
     )
     with right:
-        ui.chart(charts.macs_by_layer(rows, cost), alt=f"Multiply-accumulates by layer: {cost}.")
+        shown = charts.macs_by_layer(rows, cost).properties(height=HIGH)
+        ui.chart(shown, alt=f"Multiply-accumulates by layer: {cost}.")
     ui.table(
         rows.drop(columns="macs_text"),
         "Every exit: with all exits before it, and alone",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
+import re
 from collections.abc import Callable, Hashable
 from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 import streamlit as st
+from altair import TitleParams, Undefined
 
 from mvit.charts import style as charts
 from mvit.models.multi_exit import MultiExitViT
@@ -24,6 +26,8 @@ from pages.parts.queue import BusyError, turn
 gc.collect()
 gc.freeze()
 
+# what would turn the name of somebody's own class into markup
+_MARKDOWN, _BACKSLASHED = re.compile(r"([\\`*_\[\]$~:<>#|])"), r"\\\1"
 KEPT_RUNS = 64  # of one model, on examples
 
 __all__ = [
@@ -102,8 +106,15 @@ def measured(
 
 
 def chart(figure: Any, alt: str, key: str | None = None, **options: Any) -> Any:
-    """Draw an Altair chart as wide as its place, in the page's light or dark ink; `alt` is the
-    finding in words."""
+    """Draw an Altair chart as wide as its place, in the page's light or dark ink; its title is a
+    heading above it, which flows with the width. `alt`: the finding in words."""
+    if isinstance(figure.title, TitleParams):
+        finding, how = (" ".join(lines) for lines in (figure.title.text, figure.title.subtitle))
+        st.markdown(f"#### {_MARKDOWN.sub(_BACKSLASHED, finding)}")
+        if how:
+            st.caption(_MARKDOWN.sub(_BACKSLASHED, how))
+        figure = figure.copy(deep=False)
+        figure.title = Undefined
     return st.altair_chart(
         charts.themed(figure, st.context.theme.type == "dark"),
         width="stretch",

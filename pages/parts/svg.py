@@ -15,7 +15,7 @@ JS = """
 const inside = (root) => [...root.querySelectorAll('*')].flatMap((part) => part.shadowRoot ?? []);
 const create = (name) => document.createElementNS('http://www.w3.org/2000/svg', name);
 
-// A timeline is as wide as its place: it gets its size, and its title, from a frame.
+// On the page the title stands above the chart, and a timeline is as wide as its place: here a frame gives both.
 function framed(svg) {
   const box = svg.getBoundingClientRect(), frame = create('svg'), title = create('text'), copy = svg.cloneNode(true);
   const size = { width: box.width, height: box.height };
@@ -27,7 +27,7 @@ function framed(svg) {
   title.setAttribute('x', 12);
   title.setAttribute('y', 20);
   title.setAttribute('fill', 'currentColor');
-  title.textContent = svg.getAttribute('aria-label');
+  title.textContent = svg.closest('[aria-label]').getAttribute('aria-label');
   frame.append(title, copy);
   frame.style.color = getComputedStyle(svg).color;
   return frame;
@@ -35,9 +35,8 @@ function framed(svg) {
 
 export default function (component) {
   component.parentElement.querySelector('button').onclick = () => {
-    const charts = [...document.querySelectorAll('[data-testid="stVegaLiteChart"] svg.marks')].map((svg) => svg.cloneNode(true));
-    const timelines = inside(document).flatMap((root) => [...root.querySelectorAll('svg.marks')]).map(framed);
-    [...timelines, ...charts].forEach((copy, i) => {
+    const roots = [document, ...inside(document)];
+    roots.flatMap((root) => [...root.querySelectorAll('svg.marks')]).map(framed).forEach((copy, i) => {
       copy.style.background = getComputedStyle(document.querySelector('.stApp')).backgroundColor;
       const link = document.createElement('a');
       link.href = URL.createObjectURL(new Blob([new XMLSerializer().serializeToString(copy)], { type: 'image/svg+xml' }));
