@@ -54,17 +54,17 @@ st.logo(str(HERE / "parts" / "assets" / "logo.svg"), size="large")
 
 try:
     with st.spinner("Starting the lab …", show_time=True):
-        from pages.parts import models, shared  # noqa: F401 - what a page needs, so that its time is told
-    link.short_lesson()
-    if wanted := st.query_params.get("page"):
-        rest = {k: st.query_params.get_all(k) for k in st.query_params if k != "page"}
-        if wanted not in known:
-            link.notice(
-                f"The link asks for the page {wanted[:40]}, which is not here; this is {chosen.title}."
-            )
-        elif known[wanted] is not chosen:
-            st.switch_page(known[wanted], query_params=rest)
-    models.choose()
+        # what every page needs, so that the time it takes is told
+        from pages.parts import choice, shared  # noqa: F401
+    wanted, rest = link.asked_page()
+    if wanted in known and (known[wanted] is not chosen or "lesson" in st.query_params):
+        st.switch_page(known[wanted], query_params=rest)
+    if wanted and wanted not in known:
+        link.notice(
+            f"The link asks for the page {wanted[:40]}, which is not here; this is {chosen.title}."
+        )
+    link.say_unknown()
+    choice.choose()
     chosen.run()
 except BusyError as busy:
     st.warning(f"{busy}.", title="The line is full", icon=":material/hourglass_top:")
@@ -72,7 +72,8 @@ except BusyError as busy:
 except Exception:
     logging.getLogger("mvit.app").exception("a page failed")
     st.error(
-        "Something on this page did not work. What you gave it is still here: change a setting, reload, or open another page.",
+        "Something on this page did not work. What you gave it is still here: change a setting, "
+        "reload, or open another page.",
         title="That did not work",
         icon=":material/sentiment_dissatisfied:",
     )

@@ -1,36 +1,20 @@
 """Lesson: early exits in a few steps, each of them a prediction first and then the network's own
 answer."""
 
-from urllib.parse import urlencode
-
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from mvit.bundles import weights
 from pages import parts as ui
-from pages.parts import link
 from pages.parts.lesson import guess as guessing
+from pages.parts.lesson import panel as teaching
 from pages.parts.lesson.scene import Scene, Step
-from pages.parts.lesson.steps import STEPS
-from pages.parts.words import head_help
-
-HIDEABLE = {
-    "sidebar": "task, backbone, device and number format",
-    "step": "jump to a step",
-    "nav": "previous and next",
-    "upload": "own pictures",
-    "example": "the choice of pictures",
-    "head": "the choice of heads",
-    "go": "links to other pages",
-    "teacher": "this panel",
-    "export": "downloads",
-    "guess": "guessing: shows the answers at once",
-}
 
 
 def go(number: int) -> None:
     """The buttons' callback: another step, whether its slider is on the page or hidden by the
     link."""
-    if ui.hidden("step"):
+    if ui.hidden("step", "teacher"):
         st.query_params["step"] = str(number)
     else:
         st.session_state["step"] = number
@@ -49,8 +33,8 @@ def offer_classes(bundle: ui.Bundle) -> None:
     """For a task that counts: say which tasks the lesson can use, and switch at a click."""
     name = ui.TASK_NAMES.get(bundle.task, bundle.task)
     st.info(
-        f"{name} answers with a number. This lesson asks for names - cat, ship, frog - where right and wrong are easier to see. "
-        "What you learn holds for counting too.",
+        f"{name} answers with a number. This lesson asks for names - cat, ship, frog - where right "
+        "and wrong are easier to see. What you learn holds for counting too.",
         title="The lesson uses a task with classes",
         icon=":material/school:",
     )
@@ -72,7 +56,8 @@ def offer_classes(bundle: ui.Bundle) -> None:
         )
     if not tasks:
         st.markdown(
-            "No task with classes is installed yet. `python -m mvit train --help` tells how to make one."
+            "No task with classes is installed yet. `python -m mvit train --help` says how to "
+            "make one."
         )
     st.stop()
 
@@ -125,8 +110,9 @@ def look(step: Step, scene: Scene, told: bool) -> None:
             )
 
 
-def walk(step: Step, scene: Scene) -> None:
-    """One step: story, guess, answer."""
+def walk(step: Step, scene: Scene, following: int | None) -> None:
+    """One step: story, guess, answer, and the way on. following: the next step's number, if there
+    is one."""
     left, right = st.columns([2, 3], gap="large")
     with left:
         story, controls = st.container(), st.container()
@@ -140,14 +126,18 @@ def walk(step: Step, scene: Scene) -> None:
             answers = guessing.reveal(step, question, scene, guess)
         else:
             guessing.ask(step, question)
-        if answers is not None and not ui.hidden("go"):
-            ui.page_link(
-                step.deeper[0],
-                f"Go deeper: {step.deeper[1][0].lower()}{step.deeper[1][1:]}",
-                icon=":material/explore:",
-                query_params=travel(scene),
-                help="Another page; the browser's back button returns here.",
-            )
+        if answers is not None:
+            if following and not ui.hidden("nav"):
+                st.button("Next", key="on", on_click=go, args=(following,), type="primary")
+            if not ui.hidden("go"):
+                name, label = step.deeper
+                ui.page_link(
+                    name,
+                    f"Go deeper: {label[0].lower()}{label[1:]}",
+                    icon=":material/explore:",
+                    query_params=travel(scene),
+                    help="Another page; the browser's back button returns here.",
+                )
     with right:
         look(step, scene, answers is not None)
         if answers is not None:
@@ -165,116 +155,70 @@ def travel(scene: Scene) -> dict[str, str]:
     return name | ({"example": st.query_params["example"]} if "example" in st.query_params else {})
 
 
-def finish() -> None:
+def finish(steps: list[Step]) -> None:
     """After the last step: what the visitor found out, in the network's own numbers."""
-    known = guessing.table(STEPS)
     right, of = guessing.score()
     st.divider()
     st.subheader(f"What you found out, with {right} of {of} guesses right", anchor=False)
-    st.markdown("\n".join(f"{row.step}. {row.finding}." for row in known.itertuples()))
+    found = guessing.table(steps).itertuples()
+    st.markdown("\n".join(f"{row.step}. {row.finding}." for row in found))
 
 
-def teacher(number: int) -> None:
-    """A link that opens the lesson at this step, with as much hidden as the teacher likes."""
-    st.markdown(
-        "**A link for the class.** It opens this very step, with the picture, head and task of now. Choose what to leave out:"
-    )
-    hide = st.pills(
-        "Leave out",
-        list(HIDEABLE),
-        selection_mode="multi",
-        default=["sidebar", "teacher"],
-        key="teacher_hide",
-        wrap=True,
-        help="\n".join(f"- **{k}**: {v}" for k, v in HIDEABLE.items()),
-    )
-    kept = {
-        k: st.query_params.get_all(k) for k in st.query_params if k not in ("hide", "page", "step")
-    }
-    query = urlencode(
-        {**kept, "step": number, **({"hide": ",".join(hide)} if hide else {})}, doseq=True, safe=","
-    )
-    st.code(f"{(st.context.url or '').split('?')[0]}?{query}", language=None, wrap_lines=True)
-    st.caption("More for teachers: docs/teaching.md in the repository.")
+def turn(number: int, last: int) -> None:
+    """The buttons to the steps before and after; the arrow keys press them too."""
+    if ui.hidden("nav"):
+        return
+    for name, key, there in (("Previous", "Left", number - 1), ("Next", "Right", number + 1)):
+        st.button(
+            name,
+            key=name.lower(),
+            shortcut=key,
+            disabled=not 1 <= there <= last,
+            on_click=go,
+            args=(there,),
+            help=f"Also the {key.lower()} arrow key.",
+        )
 
 
-link.title("Lesson")
-bundle = ui.current()
-if bundle.model.task.counts:
-    offer_classes(bundle)
-bar, body, foot = st.container(), st.container(), st.container()
-with foot:
-    panel = (
-        st.expander("Jump, heads, and links for teachers", icon=":material/tune:")
-        if not ui.hidden("teacher")
-        else foot.container()
-    )
-with panel, st.container(horizontal=True, vertical_alignment="bottom"):
-    number = ui.linked(
-        st.slider,
-        "Step",
-        key="step",
-        min_value=1,
-        max_value=len(STEPS),
-        width=420,
-        help="\n".join(f"{n}. {s.title}" for n, s in enumerate(STEPS, 1)),
-    )
-    head = ui.linked(
-        st.selectbox,
-        "Head",
-        key="head",
-        options=bundle.heads,
-        index=bundle.heads.index(bundle.best_head),
-        width=200,
-        help=head_help(bundle.heads),
-    )
-step = STEPS[number - 1]
-with bar:
+def keep_score(scored: DeltaGenerator) -> int:
+    """Show how many guesses were right; how many there were."""
     right, of = guessing.score()
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if not ui.hidden("nav"):
-            st.button(
-                "Previous",
-                key="previous",
-                shortcut="Left",
-                disabled=number == 1,
-                on_click=go,
-                args=(number - 1,),
-                help="The step before; also the left arrow key.",
-            )
-            st.button(
-                "Next",
-                key="next",
-                shortcut="Right",
-                on_click=go,
-                disabled=number == len(STEPS),
-                args=(number + 1,),
-                help="The next step; also the right arrow key.",
-            )
-        scored = st.empty()
-    st.progress(number / len(STEPS), f"Step {number} of {len(STEPS)}")
-    st.header(step.title, anchor=False)
-with body:
-    picture = ui.pick_picture(bundle.task) if step.picture else None
-    scene = Scene(bundle, head, picture)
-    if not missing(bundle, step, scene):
-        walk(step, scene)
-    if number == len(STEPS) and guessing.score()[1]:
-        finish()
-right, of = guessing.score()
-if of:
-    scored.badge(
-        f"{right} of {of} guesses right",
-        icon=":material/star:",
-        color="green" if right == of else "blue",
-    )
-with panel:
+    if of:
+        colour = "green" if right == of else "blue"
+        scored.badge(f"{right} of {of} guesses right", icon=":material/star:", color=colour)
+    return of
+
+
+@ui.page("Lesson")
+def page() -> None:
+    bundle = ui.current()
+    if bundle.model.task.counts:
+        offer_classes(bundle)
+    bar, body, foot = st.container(), st.container(), st.container()
+    panel = foot.container()
     if not ui.hidden("teacher"):
-        teacher(number)
-if of:
-    known = guessing.table(STEPS)
-    with panel, st.container(horizontal=True, vertical_alignment="bottom"):
-        if not ui.hidden("export"):
+        panel = foot.expander("Jump, heads, and links for teachers", icon=":material/tune:")
+    with panel:
+        steps, number, head = teaching.choose(bundle)
+    step, last = steps[number - 1], len(steps)
+    with bar:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            turn(number, last)
+            scored = st.empty()
+        st.progress(number / last, f"Step {number} of {last}")
+        st.header(step.title, anchor=False)
+    with body:
+        picture = ui.pick_picture(bundle.task) if step.picture else None
+        scene = Scene(bundle, head, picture)
+        if not missing(bundle, step, scene):
+            walk(step, scene, number + 1 if number < last else None)
+        if number == last and guessing.score()[1]:
+            finish(steps)
+    of = keep_score(scored)
+    with panel:
+        if not ui.hidden("teacher"):
+            teaching.teacher(number, picture)
+        if of and not ui.hidden("export"):
             st.button(
                 "Start over",
                 key="over",
@@ -282,7 +226,6 @@ if of:
                 on_click=guessing.forget,
                 help="Forget all guesses.",
             )
-    with panel:
-        ui.export(
-            "lesson", known, bundle, {"step": number, "head": head, "right": right, "guesses": of}
-        )
+        if of:
+            about = {"step": number, "head": head, "right": guessing.score()[0], "guesses": of}
+            ui.export("lesson", guessing.table(steps), bundle, about)

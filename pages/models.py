@@ -7,18 +7,21 @@ import streamlit as st
 from mvit.bundles import weights
 from mvit.charts import crowd as charts_crowd
 from mvit.charts import style as charts
+from mvit.evaluation import paper
 from pages import parts as ui
 from pages.parts import words
 
-SHOWN_ELSEWHERE = {"task", "architecture", "layers", "exits", "final", "files"}
+SHOWN_ELSEWHERE = {"task", "architecture", "layers", "exits", "final", "files", "splits"}
+SHOWN_ELSEWHERE |= {"unusual", "before"}
+NOISE = {"losses", "seconds", "unreadable"}  # of no use to a reader
 LABELS = {
     "init": "Started from",
-    "data": "Data",
-    "recipe": "Recipe",
-    "seed": "Random seed",
+    "exit_recipe": "Recipe of the exits",
+    "n": "Test pictures",
     "strategy": "Training strategy",
+    "seed": "Random seed",
+    "precision": "Computed in",
 }
-
 COMMANDS = """\
 # what can be chosen, and what it means
 python -m mvit train --help
@@ -28,21 +31,36 @@ python -m mvit evaluate --task cifar10 --data DIR
 python -m mvit verify"""
 
 
+def as_text(value: object) -> str:
+    """What a card says, in words: names and numbers instead of brackets and quotes."""
+    if isinstance(value, dict):
+        said = {k.replace("_", " "): as_text(v) for k, v in value.items() if k not in NOISE}
+        if len(said) > 3 and len(set(said.values())) == 1:
+            return f"{next(iter(said.values()))} each"
+        return "; ".join(f"{name} {text}" for name, text in said.items())
+    if isinstance(value, list):
+        joint = ", " if any(isinstance(v, list) for v in value) else " / "
+        return joint.join(as_text(v) for v in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def provenance(card: dict) -> pd.DataFrame:
-    """Everything the card says in words, as two columns."""
-    facts = {
-        LABELS.get(k, k.replace("_", " ").capitalize()): v
-        for k, v in card.items()
-        if k not in SHOWN_ELSEWHERE
-    }
-    facts |= {
-        "Architecture": card["architecture"],
-        "Input": f"{card['task']['native_px']} px enlarged to {card['task']['input_px']} px",
-    }
-    return pd.DataFrame(
-        [(k, v if isinstance(v, str) else str(v)) for k, v in facts.items()],
-        columns=["what", "value"],
-    )
+    """Everything the card says in words: which training, what, value; the latest training
+    first."""
+    task = card["task"]
+    pixels = [f"{task[side]} px" for side in ("native_px", "input_px")]
+    shown = " enlarged to ".join(dict.fromkeys(pixels))
+    rows = [("", "Architecture", card["architecture"]), ("", "Input", shown)]
+    number, told = 0, card
+    while isinstance(told, dict):
+        when = "latest" if not number else f"{number} before"
+        rows += [
+            (when, LABELS.get(k, k.replace("_", " ").capitalize()), as_text(v))
+            for k, v in told.items()
+            if k not in SHOWN_ELSEWHERE and v not in ("", None, [], {})
+        ]
+        number, told = number + 1, told.get("before")
+    return pd.DataFrame(rows, columns=["training", "what", "value"])
 
 
 def show_files(card: dict) -> None:
@@ -57,15 +75,13 @@ def show_files(card: dict) -> None:
         files,
         hide_index=True,
         alt="Files of this bundle with size and sha256",
-        column_config={
-            "MB": st.column_config.NumberColumn(format="%.1f", help="Size on disk, half precision.")
-        },
+        column_config={"MB": st.column_config.NumberColumn(format="%.1f", help="Size on disk.")},
     )
 
 
 def show_exits(card: dict, task: str) -> None:
     """The recorded accuracy of every exit as a map, and as a table."""
-    exits = pd.DataFrame(card.get("exits", []))
+    exits, depth = pd.DataFrame(card.get("exits", [])), max(card.get("layers") or [0])
     if exits.empty:
         st.caption("This card records no exits.")
         return
@@ -76,26 +92,31 @@ def show_exits(card: dict, task: str) -> None:
         help="Measured once, when the weights were made, and read from the card.",
     )
     if "accuracy" in exits:
-        best = exits.loc[exits.accuracy.idxmax()]
-        finding = f"Best exit: {best['head']} at layer {best['layer']}, {100 * best['accuracy']:.1f}\u00a0% right"
+        best = paper.best_early(exits, depth)
+        finding = (
+            f"Best early exit: {best['head']} at layer {best['layer']}, "
+            f"{100 * best['accuracy']:.1f}\u00a0% right"
+        )
         if "accuracy" in card.get("final", {}):
             finding += f"; the final exit: {100 * card['final']['accuracy']:.1f}\u00a0%"
         ui.chart(charts.accuracy_map(exits, finding), alt=f"Accuracy by head and layer. {finding}.")
     if "mae" in exits:
-        best = exits.loc[exits.mae.idxmin()]
+        best = paper.best_early(exits, depth)
         place = f"{best['head']} at layer {best['layer']}"
         st.markdown(
-            f"Best exit: **{place}**, off by {best['mae']:.1f} people on average over all test pictures."
+            f"Best early exit: **{place}**, off by {best['mae']:.1f} people on average over all "
+            "test pictures."
         )
     for name, split in card.get("splits", {}).items():
         own = pd.DataFrame(split["exits"])
-        best = own.loc[own.mae.idxmin()]
+        best = paper.best_early(own, depth)
         finding = (
-            f"On {name.replace('_', ' ')} the best exit is {best['head']} at layer {best['layer']}, off by {best['mae']:.1f}; "
-            f"the final exit: {split['final']['mae']:.1f}"
+            f"In {words.split_name(name)} the best early exit is {best['head']} at layer "
+            f"{best['layer']}, off by {best['mae']:.1f} people; the final exit by "
+            f"{split['final']['mae']:.1f}"
         )
         ui.chart(
-            charts_crowd.error_map(own, best["mae"], finding),
+            charts_crowd.error_map(own, own.mae.min(), finding),
             alt=f"Error by head and layer. {finding}.",
         )
     ui.table(exits.drop(columns="ranges", errors="ignore"), "Every exit as a table")
@@ -118,15 +139,16 @@ def show_bundle(task: str, backbone: str) -> None:
                 help=f"Share of right answers. {words.WORDS['final']}",
             )
         for name, split in card.get("splits", {}).items():
-            final, best = split["final"], min(split["exits"], key=lambda e: e["mae"])
+            final = split["final"]
+            best = paper.best_early(split["exits"], max(card["layers"]))
             st.metric(
-                f"Off by, {name.replace('_', ' ')}",
+                f"Off by, {words.split_name(name)}",
                 f"{final['mae']:.1f}",
-                f"best exit {best['mae']:.1f}",
+                f"best early exit {best['mae']:.1f}",
                 delta_color="off",
                 delta_arrow="off",
-                help=f"Mean absolute error (MAE) in people, {split['n']} pictures; RMSE {final['rmse']:.1f}. "
-                + words.WORDS["final"],
+                help=f"Mean absolute error (MAE) in people, {split['n']} pictures; RMSE "
+                f"{final['rmse']:.1f}. {words.WORDS['final']}",
             )
         st.metric(
             "Exits",
@@ -139,7 +161,7 @@ def show_bundle(task: str, backbone: str) -> None:
             help=words.WORDS["practical"],
         )
         megabytes = sum(f["bytes"] for f in card["files"].values()) / 1e6
-        st.metric("On disk", f"{megabytes:.0f} MB", help="Backbone and all heads, half precision.")
+        st.metric("On disk", f"{megabytes:.0f} MB", help="Backbone and all heads.")
     exits, origin, files = st.tabs(["Exits", "Where it comes from", "Files"])
     with exits:
         show_exits(card, task)
@@ -154,8 +176,10 @@ def show_bundle(task: str, backbone: str) -> None:
 @ui.page("Models")
 def page() -> None:
     st.markdown(
-        "Every bundle is a backbone with its exits and a card. Files are refused unless they match the card exactly.",
-        help="safetensors files only; sha256, names, shapes and finiteness are checked before a number is used.",
+        "Each model comes as a bundle: a backbone, its exits, and a card that says how they were "
+        "made and how good they are. A file that does not match the card exactly is refused.",
+        help="safetensors files only; sha256, names, shapes and finiteness are checked before a "
+        "number is used.",
     )
     found = weights.bundles()
     if not found:
@@ -188,7 +212,7 @@ def page() -> None:
 
     st.subheader("Train your own", anchor=False)
     st.markdown(
-        "Your own image folder and backbone work too. Training runs on the command line, shows its progress and can be resumed; "
-        "the new bundle then appears here."
+        "Your own image folder and backbone work too. Training runs on the command line, shows its "
+        "progress and can be resumed; the new bundle then appears here."
     )
     st.code(COMMANDS, language="bash", wrap_lines=True)

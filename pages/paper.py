@@ -4,17 +4,28 @@ reports."""
 import pandas as pd
 import streamlit as st
 
-from mvit.charts import crowd as charts_crowd
 from mvit.charts import paper as draw
 from mvit.charts.style import macs_text
 from mvit.evaluation import paper
 from pages import parts as ui
-from pages.parts import link, words
+from pages.parts import words
+from pages.parts.paper import counts as counted
 from pages.parts.paper import table as paper_table
 
 WORDS = words.WORDS
 PAPER = "Bakhtiarnia, Zhang, Iosifidis: Multi-Exit Vision Transformer for Dynamic Inference (2021)"
 CHART = "paper_chart"
+COLUMNS = {
+    "accuracy": st.column_config.NumberColumn(format="percent", help="On the official test split."),
+    "macs": st.column_config.NumberColumn("MACs", format="compact", help=WORDS["macs"]),
+    "practical": st.column_config.CheckboxColumn(help=WORDS["practical"]),
+    "behind": st.column_config.NumberColumn(
+        "points behind", format="%.2f", help="Below the final exit."
+    ),
+    "share": st.column_config.NumberColumn(
+        "share of MACs", format="percent", help="Of the final exit's."
+    ),
+}
 
 
 def percent(share: float, digits: int = 2) -> str:
@@ -65,7 +76,10 @@ def show_exit(bundle: ui.Bundle, exits: pd.DataFrame, layer: int, head: str) -> 
         earlier = exits[(exits["head"] == head) & (exits.layer < layer)]
         better = earlier.loc[earlier.accuracy.idxmax()] if len(earlier) else here
         st.caption(
-            f"Not practical: the same head at layer {better.layer} already reaches {percent(better.accuracy)} with less work."
+            f"Not practical: the same head at layer {better.layer} already reaches "
+            f"{percent(better.accuracy)} with less work."
+            if better.layer != layer
+            else "Not practical: it is no better than guessing."
         )
     if not ui.hidden("watch"):
         query = {
@@ -84,30 +98,30 @@ def show_exit(bundle: ui.Bundle, exits: pd.DataFrame, layer: int, head: str) -> 
 def show_differences(bundle: ui.Bundle) -> None:
     """Where our study is not the paper's, from the card."""
     card, strategy = bundle.card, bundle.card.get("strategy", "not recorded")
-    size = sum(p.numel() for p in bundle.model.backbone.parameters())
+    size, task = sum(p.numel() for p in bundle.model.backbone.parameters()), bundle.model.task
     st.subheader("Where we differ, and why", anchor=False)
-    told = [
-        f"**Backbone.** The paper uses {paper.BACKBONE} with {paper.PARAMETERS / 1e6:.0f} M parameters; these figures come from "
-        f"`{card['architecture']}` with {size / 1e6:.1f} M."
-    ]
+    backbone = (
+        f"**Backbone.** The paper uses {paper.BACKBONE} with {paper.PARAMETERS / 1e6:.0f} M "
+        f"parameters; these figures come from `{card['architecture']}` with {size / 1e6:.1f} M."
+    )
     if size < paper.PARAMETERS / 4:
-        told[0] += (
-            " A backbone that can be trained and run on a laptop's processor was chosen on purpose. It is weaker from the start, so "
+        backbone += (
+            " It was chosen because a laptop's processor can train and run it. It is less accurate "
+            "from the start, so compare the shape of the curves and the order of the heads, not "
+            "the height."
         )
-        told[0] += "compare the shape of the curves and the order of the heads, not the height."
-    told.append(
-        f"**Training strategy.** These exits were trained *{strategy}*"
-        + (
-            ": the backbone stays fixed and every exit learns by itself, so the final exit is that of the plain backbone."
-            if strategy == "classifier-wise"
-            else "."
+    training = f"**Training strategy.** These exits were trained *{strategy}*"
+    if strategy == "classifier-wise":
+        training += (
+            ": the backbone stays fixed and every exit learns by itself, so the final exit is that "
+            "of the backbone without exits"
         )
+    pixels = f"{task.native_px} × {task.native_px} pixels enlarged to {task.input_px}"
+    budget = (
+        "**Budget.** The Models page lists the recipe, the number of pictures seen and the random "
+        f"seed. Pictures: {pixels}."
     )
-    pixels = f"{bundle.model.task.native_px} × {bundle.model.task.native_px} pixels enlarged to {bundle.model.task.input_px}"
-    told.append(
-        f"**Budget.** The recipe, the number of pictures seen and the random seed are on the Models page. Pictures: {pixels}."
-    )
-    st.markdown("\n".join(f"- {line}" for line in told))
+    st.markdown("\n".join(f"- {line}" for line in (backbone, f"{training}.", budget)))
 
 
 def show_beside(task: str, card: dict) -> None:
@@ -115,7 +129,7 @@ def show_beside(task: str, card: dict) -> None:
     rows = paper.side_by_side(task, card)
     if rows.empty:
         st.caption(
-            f"For {ui.TASK_NAMES.get(task, task)} we have no number of the paper to set beside ours."
+            f"The paper reports no number for {ui.TASK_NAMES.get(task, task)} to compare with ours."
         )
         return
     st.subheader("Beside what the paper reports", anchor=False, help=PAPER)
@@ -141,156 +155,134 @@ def show_beside(task: str, card: dict) -> None:
     )
     if len(rows) > 1 and card.get("strategy") == "classifier-wise":
         st.caption(
-            "The second row is not like for like: the paper's exit was trained layer-wise, which also trains the layers below it."
+            "The second row compares unlike things: the paper's exit was trained layer-wise, which "
+            "also trains the layers below it."
         )
 
 
-def show_counts(bundle: ui.Bundle) -> None:
-    """Figure 8 for a counter: error against work, for each test set."""
-    ui.recorded_badge(bundle, f"{bundle.card.get('n', 0)} pictures")
-    found = []
-    for name, split in bundle.card.get("splits", {"test": bundle.card}).items():
-        exits, final = pd.DataFrame(split["exits"]), split["final"]
-        best = exits.loc[exits.mae.idxmin()]
-        said = (
-            f"{name.replace('_', ' ')}: off by {best['mae']:.1f} people at best ({best['head']} after layer {best['layer']}), "
-            f"the final exit by {final['mae']:.1f}"
+def controls(heads: list[str], layers: list[int], start: pd.Series) -> tuple[str, int, bool, bool]:
+    """Draw the menus: the exit that is opened, whether to zoom, whether to show the paper's
+    numbers. start: the exit that is opened first."""
+    # after a click the menus' values are set already, and want no default
+    clicked = st.session_state.pop("_paper_clicked", False)
+    first = heads.index(start["head"]) if start["head"] in heads else 0
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        head = ui.linked(
+            st.selectbox,
+            "Head",
+            key="head",
+            options=heads,
+            help=words.head_help(heads),
+            width=200,
+            **({} if clicked else {"index": first}),
         )
-        ui.chart(charts_crowd.error_by_macs(exits, final, said), alt=f"Error against work. {said}.")
-        found.append(exits.drop(columns="ranges", errors="ignore").assign(set=name))
-    for r in paper.REPORTED.get(bundle.task, ()):
-        st.markdown(f"The paper reports {r.unit} {r.value:g} for its {r.what}.")
-    st.caption(
-        f"Ours counts with {bundle.card['architecture']}, the paper with a ViT-B/16; the Models page tells how ours learned."
-    )
-    rows = pd.concat(found, ignore_index=True)
-    ui.table(rows)
-    ui.export("paper_counts", rows, bundle, {})
+        layer = ui.linked(
+            st.select_slider,
+            "Layer",
+            key="layer",
+            options=layers,
+            help=WORDS["layer"],
+            width=320,
+            **({} if clicked else {"value": int(start.layer)}),
+        )
+        zoom = ui.linked(
+            st.toggle,
+            "Close to the final exit only",
+            key="zoom",
+            value=False,
+            help="Show only exits within 12 points of the final exit, where the curves are close "
+            "together.",
+        )
+        beside = ui.linked(
+            st.toggle,
+            "The paper's numbers",
+            key="beside",
+            value=True,
+            help="Draw what the paper reports as dashed lines. Only its accuracies are known here, "
+            "not its MACs.",
+        )
+    return head, layer, zoom, beside
 
 
-link.title("The paper, reproduced")
-st.markdown(
-    "The paper plots accuracy against compute for seven kinds of exit at every layer (its figures 6 to 8). Here is the same "
-    f"figure from our own measurements, every point open to inspection. *{PAPER}*",
-    help=f"{WORDS['exit']} {WORDS['head']}",
-)
-bundle = ui.current()
-if bundle.model.task.counts:
-    show_counts(bundle)
-    st.stop()
-exits, final = paper.exits_of(bundle.card), bundle.card.get("final", {})
-if exits.empty:
-    st.info(
-        "This card records no accuracy of its exits, so there is no figure to draw. `python -m mvit evaluate` measures them.",
-        title="Nothing measured yet",
-        icon=":material/query_stats:",
+def reported(task: str) -> pd.DataFrame:
+    """The accuracies that the paper reports for a task, with the words for the legend."""
+    said = paper.accuracies(task)
+    whose = [f"{r.head}, layer {r.layer}" if r.head else f"plain {paper.BACKBONE}" for r in said]
+    rows = [
+        (f"paper reports {r.value:.2%} ({w})", r.value) for r, w in zip(said, whose, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["text", "accuracy"])
+
+
+def finding(near: pd.Series | None, final: dict) -> str:
+    """The figure's finding: the cheapest exit within one point of the final exit."""
+    if near is None:
+        last = percent(final["accuracy"])
+        return f"No early exit comes within one point of the final exit's {last}"
+    return (
+        f"{near['head']} at layer {near.layer} is within one point of the final exit "
+        f"({percent(near.accuracy)} against {percent(final['accuracy'])}) for "
+        f"{100 * near.share:.0f}\u00a0% of its MACs"
     )
+
+
+def show_heads(exits: pd.DataFrame) -> None:
+    """How many exits of each head are practical."""
+    summary = paper.by_head(exits)
+    most = summary.loc[summary.practical.idxmax()]
+    told = (
+        f"{int(exits.practical.sum())} of {len(exits)} exits are practical; {most['head']} has the "
+        f"most, {most.practical} of {most['of']}"
+    )
+    ui.chart(draw.practical_by_head(summary, told), alt=f"Practical exits by head. {told}.")
+    ui.table(summary, "Heads as a table")
+
+
+@ui.page("The paper, reproduced")
+def page() -> None:
+    st.markdown(
+        "The paper plots accuracy against compute for seven kinds of exit at every layer (its "
+        "figures 6 to 8). Here is the same figure from our own measurements; click a point to see "
+        f"its numbers. *{PAPER}*",
+        help=f"{WORDS['exit']} {WORDS['head']}",
+    )
+    bundle = ui.current()
+    if bundle.model.task.counts:
+        counted.show(bundle)
+        return
+    exits, final = paper.exits_of(bundle.card), bundle.card.get("final", {})
+    if exits.empty:
+        st.info(
+            "This card records no accuracy of its exits, so there is no figure to draw. "
+            "`python -m mvit evaluate` measures them.",
+            title="Nothing measured yet",
+            icon=":material/query_stats:",
+        )
+        show_differences(bundle)
+        return
+    known = set(exits["head"])
+    heads = [h for h in bundle.heads if h in known] or list(dict.fromkeys(exits["head"]))
+    near = paper.cheapest_within(exits, 1.0)
+    start = near if near is not None else exits.loc[exits.accuracy.idxmax()]
+    layers = sorted(int(b) for b in exits.layer.unique())
+    head, layer, zoom, beside = controls(heads, layers, start)
+    n = bundle.card.get("n")
+    ui.recorded_badge(bundle, f"{n:,} pictures" if isinstance(n, int) else "every exit")
+    said = finding(near, final)
+    lines = reported(bundle.task).iloc[: None if beside else 0]
+    ui.chart(
+        draw.accuracy_by_macs(exits, final, lines, (layer, head), said, zoom),
+        alt=f"Accuracy against total MACs of every exit. {said}.",
+        key=CHART,
+        on_select=follow_click,
+        selection_mode=draw.CLICK,
+    )
+    ui.table(exits, "Every point as a table", column_config=COLUMNS)
+    show_exit(bundle, exits, layer, head)
+    show_beside(bundle.task, bundle.card)
+    show_heads(exits)
+    paper_table.show_future_work(bundle)
+    paper_table.show(bundle)
     show_differences(bundle)
-    st.stop()
-
-heads, layers = (
-    list(dict.fromkeys(e for e in bundle.heads if e in set(exits["head"]))),
-    sorted(int(b) for b in exits.layer.unique()),
-)
-heads = heads or list(dict.fromkeys(exits["head"]))
-near = paper.cheapest_within(exits, 1.0)
-start = near if near is not None else exits.loc[exits.accuracy.idxmax()]
-# then the menus' values are set already, and want no default
-clicked = st.session_state.pop("_paper_clicked", False)
-with st.container(horizontal=True, vertical_alignment="bottom"):
-    first = (
-        {} if clicked else {"index": heads.index(start["head"]) if start["head"] in heads else 0}
-    )
-    head = ui.linked(
-        st.selectbox,
-        "Head",
-        key="head",
-        options=heads,
-        help=words.head_help(heads),
-        width=200,
-        **first,
-    )
-    first = {} if clicked else {"value": int(start.layer)}
-    layer = ui.linked(
-        st.select_slider,
-        "Layer",
-        key="layer",
-        options=layers,
-        help=WORDS["layer"],
-        width=320,
-        **first,
-    )
-    zoom = ui.linked(
-        st.toggle,
-        "Close to the final exit only",
-        key="zoom",
-        value=False,
-        help="Show only exits within 12 points of the final exit, where the curves are crowded.",
-    )
-    beside = ui.linked(
-        st.toggle,
-        "The paper's numbers",
-        key="beside",
-        value=True,
-        help="Draw what the paper reports as dashed lines. Only its accuracies are known here, not its MACs.",
-    )
-ui.recorded_badge(
-    bundle,
-    f"{bundle.card['n']:,} pictures" if isinstance(bundle.card.get("n"), int) else "every exit",
-)
-if near is None:
-    finding = (
-        f"No early exit comes within one point of the final exit's {percent(final['accuracy'])}"
-    )
-else:
-    finding = (
-        f"{near['head']} at layer {near.layer} is within one point of the final exit ({percent(near.accuracy)} against "
-        f"{percent(final['accuracy'])}) for {100 * near.share:.0f}\u00a0% of its MACs"
-    )
-said = paper.accuracies(bundle.task) if beside else []
-whose = [f"{r.head}, layer {r.layer}" if r.head else f"plain {paper.BACKBONE}" for r in said]
-reported = pd.DataFrame(
-    [(f"paper reports {r.value:.2%} ({w})", r.value) for r, w in zip(said, whose, strict=True)],
-    columns=["text", "accuracy"],
-)
-figure = draw.accuracy_by_macs(exits, final, reported, (layer, head), finding, zoom)
-ui.chart(
-    figure,
-    alt=f"Accuracy against total MACs of every exit. {finding}.",
-    key=CHART,
-    on_select=follow_click,
-    selection_mode=draw.CLICK,
-)
-ui.table(
-    exits,
-    "Every point as a table",
-    column_config={
-        "accuracy": st.column_config.NumberColumn(
-            format="percent", help="On the official test split."
-        ),
-        "macs": st.column_config.NumberColumn("MACs", format="compact", help=WORDS["macs"]),
-        "practical": st.column_config.CheckboxColumn(help=WORDS["practical"]),
-        "behind": st.column_config.NumberColumn(
-            "points behind", format="%.2f", help="Below the final exit."
-        ),
-        "share": st.column_config.NumberColumn(
-            "share of MACs", format="percent", help="Of the final exit's."
-        ),
-    },
-)
-show_exit(bundle, exits, layer, head)
-show_beside(bundle.task, bundle.card)
-summary = paper.by_head(exits)
-most = summary.loc[summary.practical.idxmax()]
-told = f"{int(exits.practical.sum())} of {len(exits)} exits are practical; most with {most['head']}, {most.practical} of {most['of']}"
-ui.chart(draw.practical_by_head(summary, told), alt=f"Practical exits by head. {told}.")
-ui.table(summary, "Heads as a table")
-paper_table.show_future_work(bundle)
-paper_table.show(bundle)
-show_differences(bundle)
-ui.export(
-    "paper",
-    exits,
-    bundle,
-    {"head": head, "layer": layer, "strategy": bundle.card.get("strategy"), "final": final},
-)
+    about = {"head": head, "layer": layer, "strategy": bundle.card.get("strategy")}
+    ui.export("paper", exits, bundle, about | {"final": final})

@@ -42,6 +42,11 @@ def read_card(folder: Path) -> dict:
         raise refused(file, f"the card is not JSON ({error})") from error
     if not isinstance(card, dict) or not {"task", "architecture", "files"} <= card.keys():
         raise refused(file, "the card lacks 'task', 'architecture' or 'files'")
+    labels = card["task"].get("labels") if isinstance(card["task"], dict) else None
+    for row in card.get("exits", []) if labels else []:
+        # older cards call practical what is no better than guessing
+        if row.get("practical") and row.get("accuracy", 1) * len(labels) <= 1:
+            row["practical"] = False
     return card
 
 

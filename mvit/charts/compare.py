@@ -30,10 +30,10 @@ CELL, PICKED = "cell", "layer"
 
 def comparison(model: MultiExitViT, traces: list[pd.DataFrame], truth: str | None) -> pd.DataFrame:
     """A trace made ready for these charts: what `MultiExitViT.trace` gives, and verdict, agrees,
-    mark, light, own_macs, macs_text.
+    agreement, answer, light, own_macs, macs_text.
 
-    traces: of the same picture; the times are their medians, all else is the first one's. mark: ✗
-    for a wrong answer, ≠ for another one than the final exit's. own_macs: of the head alone.
+    traces: of the same picture; the times are their medians, all else is the first one's. agrees:
+    whether it is the final exit's answer. own_macs: of the head alone.
     """
     rows = traces[0].copy()
     for column in ("ms", "head_ms"):
@@ -44,9 +44,6 @@ def comparison(model: MultiExitViT, traces: list[pd.DataFrame], truth: str | Non
     rows["verdict"] = [
         UNKNOWN if truth is None else RIGHT if label == truth else WRONG for label in rows.label
     ]
-    rows["mark"] = (rows.verdict == WRONG).map({True: "✗", False: ""}) + rows.agrees.map(
-        {True: "", False: "≠"}
-    )
     rows["answer"] = rows.label.map(plain_label)
     rows["light"] = light_cells(rows.confidence)
     rows["own_macs"] = [
@@ -56,14 +53,26 @@ def comparison(model: MultiExitViT, traces: list[pd.DataFrame], truth: str | Non
     return rows
 
 
+def keeps(rows: pd.DataFrame, head: str) -> int | None:
+    """The first layer from which on this head gives the final answer at every layer; None if it
+    does not end with it. rows: as `comparison` gives them."""
+    own = rows[rows["head"] == head]
+    return next((int(b) for b in own.layer if own[own.layer >= b].agrees.all()), None)
+
+
 def agreement(rows: pd.DataFrame) -> str:
     """The heat map's finding in one sentence. rows: as `comparison` gives them."""
     final, exits = rows[rows["head"] == FINAL].iloc[0], rows[rows["head"] != FINAL]
     if not exits.agrees.any():
         return f"No exit says '{final.answer}', as the final exit does"
-    first = exits[exits.agrees].iloc[0]
-    share = f"{int(exits.agrees.sum())} of {len(exits)} exits already say '{final.answer}', as the final exit does"
-    return f"{share}; the earliest: {first['head']} at layer {first.layer}"
+    share = f"{int(exits.agrees.sum())} of {len(exits)} exits say '{final.answer}', as the final"
+    since = {h: keeps(rows, h) for h in dict.fromkeys(exits["head"])}
+    known = [b for b in since.values() if b is not None]
+    if not known:
+        return f"{share} exit does; no head keeps to it until the end"
+    first = [h for h, b in since.items() if b == min(known)]
+    who = " and ".join(first) if len(first) < 3 else f"{len(first)} of {len(since)} heads"
+    return f"{share} exit does; the first to keep to it: {who}, from layer {min(known)} on"
 
 
 def _tooltips() -> list[alt.Tooltip]:
@@ -82,43 +91,59 @@ def _tooltips() -> list[alt.Tooltip]:
 
 
 def answer_map(rows: pd.DataFrame, layer: int, finding: str) -> alt.LayerChart:
-    """Every head at every layer: answer, confidence, ✗ and ≠, practical exits ringed, the chosen
-    layer framed; a click picks a cell.
+    """Every head at every layer: answer and confidence, right or wrong by shape, dashed where the
+    final exit says something else; practical exits are ringed, the chosen layer is framed, and a
+    click picks a cell.
 
     rows: as `comparison` gives them. The answers are spelt out where the cells are wide enough,
     else their first three letters.
     """
     depth, heads = int(rows.layer.max()), list(dict.fromkeys(rows["head"]))
     heads = [h for h in heads if h != FINAL] + [FINAL]
-    x, y = (
-        layer_axis(depth),
-        alt.Y("head:N", sort=heads, title=None, axis=alt.Axis(labelLimit=90, grid=False)),
-    )
-    base = alt.Chart(rows).encode(x=x, y=y, tooltip=_tooltips())
+    y = alt.Y("head:N", sort=heads, title=None, axis=alt.Axis(labelLimit=90, grid=False))
+    base = alt.Chart(rows).encode(x=layer_axis(depth), y=y, tooltip=_tooltips())
     pick = alt.selection_point(name=CELL, fields=[PICKED, "head"], on="click", toggle=False)
-    cells = base.mark_rect(cornerRadius=3, stroke=None, cursor="pointer")
-    cells = cells.encode(color=alt.Color("confidence:Q", scale=shades(), legend=None))
-    rings = (
-        base.transform_filter("datum.practical")
-        .mark_point(size=360, strokeWidth=1.5, shape="circle", yOffset=3)
-        .encode(color=INK)
+    cells = base.mark_rect(cornerRadius=3, stroke=None, cursor="pointer").encode(
+        color=alt.Color("confidence:Q", scale=shades(), legend=None)
     )
-    short = alt.ExprRef("width > 640 ? datum.answer : slice(datum.answer, 0, 3)")
-    size = alt.ExprRef("width > 640 ? 12 : 10")
-    answers = base.mark_text(fontSize=size, dy=-15, text=short, limit=80).encode(color=INK)
-    percents = base.transform_calculate(percent="round(100 * datum.confidence)").mark_text(
-        fontSize=size, dy=3
+    wide = "width > 640"
+    size = alt.ExprRef(f"{wide} ? 12 : 10")
+    texts = base.encode(color=INK)
+    rings = texts.transform_filter("datum.practical").mark_point(
+        size=360, strokeWidth=1.5, shape="circle", yOffset=3
     )
-    percents = percents.encode(text="percent:Q", color=INK)
-    marks = base.mark_text(fontSize=size, dy=19, fontWeight="bold").encode(text="mark:N", color=INK)
+    short = alt.ExprRef(f"{wide} ? datum.answer : slice(datum.answer, 0, 3)")
+    answers = texts.mark_text(fontSize=size, dy=-15, text=short, limit=80)
+    percents = texts.transform_calculate(percent="round(100 * datum.confidence)")
+    percents = percents.mark_text(fontSize=size, dy=3).encode(text="percent:Q")
     frame = (
         alt.Chart(pd.DataFrame({"layer": [layer]}))
         .mark_rect(fill=None, stroke="#D55E00", strokeWidth=3, cornerRadius=4)
-        .encode(x=x)
+        .encode(x=layer_axis(depth))
     )
-    how = "Each cell: answer, percent sure. ✗ wrong answer (if known), ≠ differs from the final exit. Ring: practical exit. Click a cell."
-    figure = cells.add_params(pick) + rings + answers + percents + marks + frame
+    how = (
+        "Each cell: answer and percent sure. ● right, ✚ wrong; a dashed edge: the final exit says "
+        "something else; a ring: a practical exit. Click a cell to look closer."
+    )
+    figure = cells.add_params(pick) + rings + answers + percents + _verdicts(base) + frame
     return figure.properties(title=title(finding, how), height=52 * len(heads))
+
+
+def _verdicts(base: alt.Chart) -> alt.LayerChart:
+    """Right or wrong by shape below each number, where the truth is known; a dashed edge where the
+    final exit gives another answer."""
+    edges = base.transform_filter("!datum.agrees").mark_rect(
+        filled=False, strokeWidth=2, strokeDash=[5, 4], cornerRadius=3
+    )
+    stroke = alt.condition("datum.light", alt.value("#000000"), alt.value("#ffffff"))
+    size = alt.ExprRef(f"datum.verdict == '{WRONG}' ? 90 : 34")
+    marks = base.transform_filter(f"datum.verdict != '{UNKNOWN}'").mark_point(
+        filled=True, size=size, yOffset=19, opacity=1
+    )
+    shapes = alt.Scale(domain=[RIGHT, WRONG], range=["circle", "cross"])
+    return edges.encode(stroke=stroke) + marks.encode(
+        color=INK, shape=alt.Shape("verdict:N", scale=shapes, legend=None)
+    )
 
 
 def pane_line(rows: pd.DataFrame, head: str, layer: int, finding: str) -> alt.LayerChart:
@@ -231,4 +256,5 @@ def dearest(rows: pd.DataFrame, layer: int, what: str) -> str:
     column = {"ms": "head_ms", "macs": "own_macs"}[what]
     low, high = own.loc[own[column].idxmin()], own.loc[own[column].idxmax()]
     show = {"ms": lambda ms: f"{ms:.2f} ms", "macs": lambda macs: f"{macs / 1e6:.3g} M MACs"}[what]
-    return f"After layer {layer} {low['head']} adds {show(low[column])}, {high['head']} {show(high[column])}"
+    least, most = show(low[column]), show(high[column])
+    return f"After layer {layer} {low['head']} adds {least}, {high['head']} adds {most}"

@@ -3,6 +3,9 @@ pictures."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import altair as alt
 import pandas as pd
 
@@ -10,15 +13,62 @@ from mvit.charts.style import HEAD_COLOURS, head_colour, heat_cells, layer_axis,
 from mvit.models.multi_exit import FINAL
 
 
+def people_text(count: float) -> str:
+    """A count as people: never below zero; what the network really gave is said then."""
+    return f"{count:.0f}" if count > -0.5 else f"0 (the raw output is {count:.0f})"
+
+
+def whole_tiles(tiles: Sequence[float]) -> list[int]:
+    """The tiles' counts in whole people, which add up to the whole count, as a reader adds them:
+    those with the largest remainders are rounded up. If one is below zero, each is rounded by
+    itself and shown as 0."""
+    if min(tiles) < -0.5:
+        return [max(0, round(t)) for t in tiles]
+    whole = [max(0, math.floor(t)) for t in tiles]
+    order = sorted(range(len(tiles)), key=lambda i: whole[i] - tiles[i])
+    for i in order[: max(0, round(float(sum(tiles))) - sum(whole))]:
+        whole[i] += 1
+    return whole
+
+
+def finding(own: pd.Series, final: pd.Series, truth: float | None) -> str:
+    """What one exit counts beside the final exit and, if known, the truth: which of them is
+    nearer."""
+    said = f"After layer {own['layer']} {own['head']} counts {people_text(own['count'])}"
+    said += f", the final exit {people_text(final['count'])}"
+    if truth is None:
+        return said
+    off, last = (abs(max(row["count"], 0) - truth) for row in (own, final))
+    nearer = "the early exit" if off < last else "the final exit" if last < off else "neither"
+    return f"{said}; {truth:.0f} people are there, and {nearer} is nearer"
+
+
+def range_finding(ranges: dict[str, list[dict]], name: str) -> str:
+    """How far one exit is off in the smallest and the largest crowds of each set. ranges: as
+    `error_by_range`."""
+    told = [
+        f"in {place} by {own[0]['mae']:.0f} people where {own[0]['range']} are there and by "
+        f"{own[-1]['mae']:.0f} where {own[-1]['range']} are"
+        for place, own in ranges.items()
+    ]
+    return f"{name} is off {', '.join(told)}".replace(">=", "at least ")
+
+
 def _tooltips() -> list[alt.Tooltip]:
     return [
         alt.Tooltip("head:N", title="Head"),
         alt.Tooltip("layer:O", title="Layer"),
-        alt.Tooltip("count:Q", title="People", format=".1f"),
+        alt.Tooltip("raw:Q", title="Raw output", format=".1f"),
         alt.Tooltip("ms:Q", title="This exit alone, ms", format=".0f"),
         alt.Tooltip("macs_text:N", title="MACs"),
         alt.Tooltip("practical:N", title="Practical exit"),
     ]
+
+
+def _shown(rows: pd.DataFrame) -> pd.DataFrame:
+    """A trace as the charts show it: no count below zero, what the network gave as `raw`."""
+    shown = {"raw": rows["count"], "count": rows["count"].clip(lower=0)}
+    return rows.assign(**shown, macs_text=rows.macs.map(macs_text))
 
 
 def _level(value: float, dash: list[int]) -> alt.Chart:
@@ -39,7 +89,7 @@ def count_by_layer(
 
     rows: a trace with layer, head, count, ms, macs, practical.
     """
-    rows = rows.assign(macs_text=rows.macs.map(macs_text))
+    rows = _shown(rows)
     own, final = rows[rows["head"] == head], rows[rows["head"] == FINAL].iloc[0]
     y = alt.Y(
         "count:Q", title="People", scale=alt.Scale(nice=True, zero=True), axis=alt.Axis(tickCount=6)
@@ -74,14 +124,14 @@ def count_map(rows: pd.DataFrame, layer: int, finding: str) -> alt.LayerChart:
     the counts."""
     # a few wild early exits must not darken all others
     top = max(float(rows["count"].quantile(0.9)), 1.0)
-    data = rows.assign(macs_text=rows.macs.map(macs_text))
+    data = _shown(rows)
     cells, _, numbers = heat_cells(data, "count", "count", _tooltips(), top)
     column = cells.transform_filter(f"datum.layer == {layer}").mark_rect(
         cornerRadius=3, filled=False, strokeWidth=2.2, stroke="#D55E00"
     )
     how = "People counted by every exit; brighter is more; the layer chosen is framed."
     return alt.layer(
-        cells, column, numbers, title=title(finding, how, 60), height=32 * data["head"].nunique()
+        cells, column, numbers, title=title(finding, how), height=32 * data["head"].nunique()
     )
 
 
@@ -184,6 +234,6 @@ def error_by_macs(exits: pd.DataFrame, final: dict, finding: str) -> alt.LayerCh
         words,
         rings,
         dots,
-        title=title(finding, "A ring marks a practical exit.", 60),
+        title=title(finding, "A ring marks a practical exit."),
         height=300,
     )

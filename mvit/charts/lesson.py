@@ -125,13 +125,13 @@ def answers(rows: pd.DataFrame, depth: int, finding: str) -> alt.LayerChart:
     frames = base.transform_filter("datum.settled").mark_rect(
         fill=None, stroke=ORANGE, strokeWidth=2.5, cornerRadius=3
     )
-    short = alt.ExprRef("width > 620 ? datum.label : slice(datum.label, 0, 3)")
+    # whole words: upright where the cells are narrow
     words = base.mark_text(
-        fontSize=alt.ExprRef("width > 620 ? 11 : 9"), text=short, limit=62
-    ).encode(color=alt.Color("ink:N", scale=None))
+        fontSize=10.5, angle=alt.ExprRef("width > 620 ? 0 : 270"), limit=62
+    ).encode(text="label:N", color=alt.Color("ink:N", scale=None))
     how = "Each cell is the answer after that layer; brighter is surer. Framed: settled."
     return alt.layer(
-        cells, frames, words, title=title(finding, how), height=46 * rows.picture.nunique()
+        cells, frames, words, title=title(finding, how), height=66 * rows.picture.nunique()
     )
 
 
@@ -188,5 +188,8 @@ def choice(
         layers.append(
             alt.Chart(own).mark_point(size=420, strokeWidth=3, color=ORANGE).encode(x=x, y=y)
         )
-    how = "A dot is an exit, the square the final exit. Blue: what you may lose. Ringed: the cheapest dot there."
+    how = (
+        "A dot is an exit, the square is the final exit. Blue: what you may lose. Ringed: the "
+        "cheapest dot there."
+    )
     return alt.layer(*layers, title=title(finding, how), height=280)

@@ -82,7 +82,10 @@ def accuracy_by_macs(
             .mark_point(shape="square", size=420, strokeWidth=2, color=HEAD_COLOURS["final"])
             .encode(x=x, y=y)
         )
-    how = "One point an exit, layers joined; a ring marks a practical exit. Click a point to open it below."
+    how = (
+        "Each point is one exit, joined by layers; a ring marks a practical exit. Click a point to "
+        "see its numbers below."
+    )
     return alt.layer(*layers, title=title(finding, how), height=430)
 
 
@@ -143,7 +146,10 @@ def practical_by_head(rows: pd.DataFrame, finding: str) -> alt.LayerChart:
     return alt.layer(
         bars,
         words,
-        title=title(finding, "Better than every earlier exit of the same head."),
+        title=title(
+            finding,
+            "Practical: better than every earlier exit of the same head, and than guessing.",
+        ),
         height=28 * len(heads),
     )
 

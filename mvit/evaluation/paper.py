@@ -86,6 +86,14 @@ def cheapest_within(exits: pd.DataFrame, points: float) -> pd.Series | None:
     return None if near.empty else near.loc[near.macs.idxmin()]
 
 
+def best_early(exits: list[dict] | pd.DataFrame, depth: int) -> pd.Series:
+    """The best of the exits before the last layer (of all, if there are none before it): the most
+    accurate one, or the one with the smallest mean absolute error."""
+    rows = pd.DataFrame(exits)
+    early = rows[rows.layer < depth] if (rows.layer < depth).any() else rows
+    return early.loc[early.accuracy.idxmax() if "accuracy" in early else early.mae.idxmin()]
+
+
 def by_head(exits: pd.DataFrame) -> pd.DataFrame:
     """One row a head: practical (how many), of (how many), best_layer, best_accuracy,
     mean_accuracy."""

@@ -128,13 +128,15 @@ def _gather(found: torch.Tensor, n: int, accelerator: Accelerator) -> torch.Tens
     return joined.permute(1, 2, 3, 0).flatten(2)[..., :n]
 
 
-def practical(quality: dict[tuple[int, str], float]) -> set[tuple[int, str]]:
-    """The exits that are better than every earlier exit of the same head (paper, section IV).
-    quality: the higher the better."""
+def practical(
+    quality: dict[tuple[int, str], float], guessing: float = -np.inf
+) -> set[tuple[int, str]]:
+    """The exits that are better than every earlier exit of the same head (paper, section IV), and
+    than guessing. quality: the higher the better."""
     best: dict[str, float] = {}
     found = set()
     for (layer, head), value in sorted(quality.items()):
-        if value > best.get(head, -np.inf):
+        if value > best.get(head, guessing):
             best[head] = value
             found.add((layer, head))
     return found
@@ -145,7 +147,7 @@ def summary(model: MultiExitViT, predictions: Predictions) -> dict:
     practical}]}."""
     accuracy = predictions.quality
     final = accuracy.pop((model.depth, FINAL))
-    good = practical(accuracy)
+    good = practical(accuracy, 1 / model.task.outputs)
     rows = [
         {
             "layer": b,

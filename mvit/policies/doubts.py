@@ -61,27 +61,32 @@ def doubts(
     own = trace[(trace["layer"] == layer) & (trace["head"] == head)].iloc[0]
     if own["count"] < -0.5:
         found.append(
-            f"The count is negative ({own['count']:.0f}): a regressor knows no zero, and this exit has lost its footing."
+            f"The raw output is negative ({own['count']:.0f}): the network does not know that a "
+            "count cannot be below zero, and on this picture this exit fails."
         )
     elif min(own["tiles"]) < NEGATIVE:
         found.append(
-            f"One tile counts {min(own['tiles']):.0f} people, less than nobody, so the other tiles may be wrong as well."
+            f"In one tile the raw output is negative ({min(own['tiles']):.0f}), so the other tiles "
+            "may be wrong as well."
         )
     exits = list(zip(trace["layer"], trace["head"], strict=True))
     apart = float(disagreement(np.array([trace["tiles"].iloc[i] for i in late(exits)])[:, None])[0])
     if usual is not None and apart > usual:
         found.append(
-            f"The late exits are {apart:.0%} apart, tile by tile; on 95 % of the test pictures they are within {usual:.0%}. "
-            "The picture is probably unlike the training data."
+            f"The exits after the last {LATE} layers differ by {apart:.0%}, tile by tile; on 95 % "
+            f"of the test pictures they differ by at most {usual:.0%}. The picture is probably "
+            "unlike the training data."
         )
     height, width = picture.shape[:2]
     if (most := stretch(picture)) > MOST_STRETCH:
         found.append(
-            f"One side is stretched {most:.1f} times more than the other, more than in any training picture."
+            f"One side is stretched {most:.1f} times more than the other, more than in any "
+            "training picture."
         )
     if min(height, width) < LEAST_PX:
         found.append(
-            f"The picture is small ({width} × {height} pixels) and is enlarged: heads that were never there cannot be counted."
+            f"The picture is small ({width} × {height} pixels) and is enlarged: people too small "
+            "to be seen cannot be counted."
         )
     if picture.mean(axis=2).std() < FLAT:
         found.append(

@@ -1,14 +1,15 @@
 """What pages share. Write `from pages import parts as ui` and use:
 
     @ui.page("Compare heads")                above a page's `def page()`: draws the heading
-    bundle = ui.current()                    the chosen model, loaded; or a friendly explanation, and
-                                             the page stops.
+    bundle = ui.current()                    the chosen model, loaded; or a friendly explanation,
+                                             and the page stops.
                                              bundle.model / .card / .task / .backbone / .device /
                                              .dtype / .heads / .best_head
                                              bundle.accuracies -> {(layer, head): recorded test
                                              accuracy}; bundle.accuracy(layer, head)
     ui.classes_only(bundle)                  for a counting task: a kind word, the way to the Crowd
                                              page, and the page stops
+    ui.classes_note(bundle)                  which classes an answer is chosen from
     picture = ui.pick_picture(bundle.task, key="example")
                                              picture.pixels (RGB uint8 HxWx3) / .title / .truth /
                                              .source / .key (hash, for caching)
@@ -18,8 +19,6 @@
                                              values clamped and said; ?hide= obeyed.
                                              Use names as options where you can: what the visitor
                                              reads is what the link says.
-    ui.linked_number(key=..., min_value=..., max_value=..., value=...)
-                                             the link's number for a control of another kind
     ui.hidden("key")                         True if the teacher's link hides that control
     ui.notice("...")                         a friendly remark that does not stop the page
     ui.page_link("watch", "Watch it", ...)   a link to another page
@@ -48,7 +47,8 @@ from typing import Any
 
 _NAMES = {
     "link": "folded hidden linked linked_number notice page page_link",
-    "models": "TASK_NAMES Bundle classes_only current inference",
+    "choice": "classes_note classes_only current",
+    "models": "TASK_NAMES Bundle inference",
     "pictures": "EXAMPLE Picture examples pick_picture",
     "provenance": "export live_badge recorded_badge replay_badge run_record",
     "queue": "BusyError turn",

@@ -14,6 +14,14 @@ from typing import Any
 import streamlit as st
 
 _NOTICES, _PAGES = "_notices", "_pages"
+HIDEABLE = frozenset(
+    # parts of pages, buttons, and what the link holds
+    "all sidebar nav teacher upload export run repeat take verify watch go guess "
+    "task backbone device dtype example second head left right exit_head layer look compare speed "
+    "deadline exits rule drop cost threshold margin entropy patience both stop whose whole budget "
+    "low high pictures seed cut split sure mbit delay faster zoom beside count people ground show "
+    "tau p step skip points".split()
+)
 
 
 def start_run() -> None:
@@ -26,12 +34,13 @@ def start_run() -> None:
         st.query_params["hide"] = st.session_state["_hide"]
 
 
-def short_lesson() -> None:
-    """`?lesson=4` is short for `?page=lesson&step=4`; app.py calls it before it looks at the page
-    that the link asks for."""
+def asked_page() -> tuple[str | None, dict[str, Any]]:
+    """The page that the link names besides its address, if it does, and the rest of the link.
+    `?lesson=4` is short for `?page=lesson&step=4`."""
+    rest = {k: st.query_params.get_all(k) for k in st.query_params if k not in ("page", "lesson")}
     if "lesson" in st.query_params:
-        step = st.query_params.pop("lesson")
-        st.query_params.update({"page": "lesson", "step": step})
+        return "lesson", rest | {"step": st.query_params["lesson"]}
+    return st.query_params.get("page"), rest
 
 
 def page(title: str) -> Callable[[Callable[[], None]], Callable[[], None]]:
@@ -69,17 +78,28 @@ def title(text: str) -> None:
 
 
 def page_link(name: str, label: str, **options: Any) -> None:
-    """Draw a link to another page of the lab, by its file's name; nothing if there is no such
-    page."""
-    if name in st.session_state.get(_PAGES, {}):
+    """Draw a link to another page of the lab, by its file's name; nothing if there is no such page
+    or the visitor's link hides the ways there."""
+    if name in st.session_state.get(_PAGES, {}) and not hidden("nav"):
         st.page_link(st.session_state[_PAGES][name], label=label, **options)
 
 
-def hidden(key: str) -> bool:
-    """True if the link's `?hide=a,b` removes the control of that key; `hide=all` removes every
-    control, `hide=sidebar` the sidebar's."""
-    names = {name.strip() for name in st.session_state.get("_hide", "").split(",")}
-    return key in names or "all" in names
+def _hide() -> list[str]:
+    names = [name.strip() for name in st.session_state.get("_hide", "").split(",")]
+    return [name for name in names if name]
+
+
+def hidden(*keys: str) -> bool:
+    """True if the link's `?hide=a,b` removes the control of one of these keys; `hide=all` removes
+    every control, `hide=sidebar` the sidebar's, `hide=nav` every way to another page or step."""
+    return not {"all", *keys}.isdisjoint(_hide())
+
+
+def say_unknown() -> None:
+    """Name what the link hides that is not there to be hidden."""
+    if strange := [name for name in _hide() if name not in HIDEABLE]:
+        told = ", ".join(strange)[:60]
+        notice(f"The link hides {told}, which is no part of any page; the rest of it is obeyed.")
 
 
 def folded(label: str, *keys: str) -> Any:
@@ -109,21 +129,22 @@ def linked_number(*, key: str, min_value: float, max_value: float, value: float)
     return value if found is None else found
 
 
-def linked(widget: Callable, label: str, *, key: str, **options: Any) -> Any:
-    """Draw a Streamlit input whose value lives in the link as `?key=value`, and give its value
-    back.
+def linked(widget: Callable, label: str, *, key: str, part_of: str = "", **options: Any) -> Any:
+    """Draw a Streamlit input whose value lives in the link as `?key=value`, and return its
+    value.
 
     widget: st.selectbox, st.pills, st.segmented_control, st.slider, st.select_slider,
     st.number_input, st.toggle ... ; options go to it unchanged (`options`, `default`/`index`,
     `min_value`, `help` ...). A value in the link that is not legal is clamped and said. If the link
-    hides the control, it is not drawn and the link's legal value, or else the default, is used.
+    hides the control, or what it is `part_of`, it is not drawn and the link's legal value, or else
+    the default, is used.
     """
     taken = _reshape(key, options)
     asked = [] if taken else st.query_params.get_all(key)
     value, complaint = read(asked, options) if asked else (None, None)
     if complaint:
         notice(f"The link asks for {key} = {', '.join(asked)[:60]}, {complaint}.")
-    if hidden(key):
+    if hidden(key, part_of or key):
         return _default(options) if value is None else value
     if value is not None and _wire(value, options) != asked and key not in st.session_state:
         st.session_state[key], taken = value, True

@@ -1,5 +1,5 @@
-"""Pick a picture: a bundled example, an upload, or the camera. The last good picture stays when a
-bad one comes."""
+"""Pick a picture: a bundled example, an upload, or the camera. A visitor's own photos stay beside
+the examples for the whole visit, on every page; the last good one stays when a bad one comes."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import hashlib
 import json
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import streamlit as st
-from PIL import Image
+from PIL import Image, ImageOps
+from streamlit.delta_generator import DeltaGenerator
 
 from mvit.images.reader import ImageError, read_image
 from mvit.tasks import TASKS
@@ -22,20 +24,25 @@ from pages.parts import link
 FOLDER = Path(os.environ.get("MVIT_EXAMPLES", Path(__file__).resolve().parents[2] / "examples"))
 KEPT_PIXELS = 4_000_000  # of a visitor's picture; the models look at less than one million
 EXAMPLE, UPLOAD, CAMERA = "Example", "Upload", "Camera"
-SOURCE_HELP = """An example that comes with the lab, a picture file of yours, or a photo taken now.
-Pictures stay in this server's memory, and only while you are here."""
+MOST_PHOTOS = 3  # of one visitor; the oldest goes
+PHOTOS = "_photos"  # in the session: {"photo 1": Picture}
+PICTURES_HELP = """Photographs that come with the lab (their makers are named in
+examples/CREDITS.md), and below them the way to use a file of yours or to take a photo now.
+Your pictures stay in this server's memory, and only while you are here."""
+NOT_IN_LINKS = "Photos are not in links: whoever opens this page's address sees an example instead."
 
 
 @dataclass(frozen=True)
 class Picture:
     """pixels: RGB uint8 (H, W, 3). truth: the right label if known. source: Example, Upload or
-    Camera. key: a hash of the pixels."""
+    Camera. key: a hash of the pixels. name: of the visitor's file; shown, but never exported."""
 
     pixels: np.ndarray
     title: str
     truth: str | None
     source: str
     key: str
+    name: str = ""
 
     @cached_property
     def preview(self) -> np.ndarray:
@@ -44,12 +51,18 @@ class Picture:
         small.thumbnail((640, 640))
         return np.asarray(small)
 
+    @cached_property
+    def thumbnail(self) -> np.ndarray:
+        """The picture's centre square, small."""
+        small = Image.fromarray(self.preview)
+        return np.asarray(ImageOps.fit(small, (152, 152)))
+
 
 # the largest picture takes 400 MB while it is read, so a class reads one after another
 _reading = threading.Lock()
 
 
-def _picture(data: bytes, title: str, truth: str | None, source: str) -> Picture:
+def picture_of(data: bytes, title: str, truth: str | None, source: str) -> Picture:
     """Read a picture and keep at most KEPT_PIXELS of it, each the mean of 2 x 2, 4 x 4 ..., so that
     a class's photos fit into memory."""
     with _reading:
@@ -80,45 +93,49 @@ def examples(task: str | None = None) -> dict[str, dict]:
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def _example(file: str, title: str, truth: str | None, stamp: int) -> Picture:
-    return _picture((FOLDER / file).read_bytes(), title, truth, EXAMPLE)
+    return picture_of((FOLDER / file).read_bytes(), title, truth, EXAMPLE)
 
 
 def pick_picture(task: str | None = None, key: str = "example") -> Picture:
-    """Draw the picker and give back the chosen picture; stops the page, kindly, if there is none
-    yet.
+    """Draw the picker and return the chosen picture; stops the page, kindly, if there is none yet.
 
     key: the query parameter that holds the example's name; a second picker on a page needs another
     key. `?hide=<key>` leaves only the result, `?hide=upload` leaves only the examples.
     """
     known = examples(task)
-    closed = link.hidden("upload") or link.hidden(key)
-    sources = ([EXAMPLE] if known else []) + ([] if closed else [UPLOAD, CAMERA])
-    source, name = (sources or [None])[0], None
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        if len(sources) > 1:
-            source = st.segmented_control(
-                "Picture from",
-                sources,
-                default=source,
-                required=True,
-                key=f"{key}_source",
-                persist_state="session",
-                help=SOURCE_HELP,
-            )
-        if source == EXAMPLE:
-            name = link.linked(
-                st.pills,
-                "Example",
-                key=key,
-                options=list(known),
-                default=next(iter(known)),
-                required=True,
-                wrap=True,
-                help="Photographs that come with the lab; their makers are named in examples/CREDITS.md.",
-            )
-    if source == EXAMPLE:
-        return shown(known, name)
-    good = f"_{key}_{source}"
+    added, row = None, st.container(horizontal=True, vertical_alignment="center", gap="medium")
+    with row:
+        thumbnail = st.empty()
+        side = st.container(width="stretch", gap="xsmall")
+    chips = side.container()
+    if not (link.hidden("upload") or link.hidden(key)):
+        added = _own(side, key, [EXAMPLE] if known else [])
+    photos = st.session_state.setdefault(PHOTOS, {})
+    names = [*known, *photos]
+    if not names:
+        st.info("Give the lab a picture to begin.", icon=":material/add_a_photo:")
+        st.stop()
+    with chips:
+        name = _choose(names, key, added)
+    picture = photos[name] if name in photos else shown(known, name)
+    thumbnail.image(picture.thumbnail, width=84, alt=picture.title)
+    if name in photos:
+        st.caption(f"{picture.title[0].upper()}{picture.title[1:]}: {picture.name}. {NOT_IN_LINKS}")
+    return picture
+
+
+def _own(place: DeltaGenerator, key: str, sources: list[str]) -> str | None:
+    """Draw the way in for the visitor's own pictures; the name of one that is new in this run."""
+    with place:
+        source = st.segmented_control(
+            "Picture from",
+            [*sources, UPLOAD, CAMERA],
+            default=[*sources, UPLOAD][0],
+            required=True,
+            key=f"{key}_source",
+            persist_state="session",
+            label_visibility="collapsed",
+        )
     data = None
     if source == UPLOAD:
         data = st.file_uploader(
@@ -130,20 +147,56 @@ def pick_picture(task: str | None = None, key: str = "example") -> Picture:
         data = st.camera_input(
             "Take a photo", key=f"{key}_camera", help="The browser asks for permission first."
         )
-    if data is not None:
-        digest = hashlib.sha1(data.getvalue()).hexdigest()
-        try:
-            if digest != st.session_state.get(good, (None, None))[0]:
-                title = "your picture" if source == UPLOAD else "your photo"
-                st.session_state[good] = (digest, _picture(data.getvalue(), title, None, source))
-        except ImageError as error:
-            st.error(f"{error} The picture before it stays.", icon=":material/broken_image:")
-    if good in st.session_state:
-        return st.session_state[good][1]
-    if not known:
-        st.info("Give the lab a picture to begin.", icon=":material/add_a_photo:")
-        st.stop()
-    return shown(known, st.session_state.get(key))
+    if data is None or st.session_state.get(f"_{key}_read") == data.file_id:
+        return None
+    try:
+        name = _keep(data.getvalue(), data.name, source)
+    except ImageError as error:
+        st.error(f"{error} The picture before it stays.", icon=":material/broken_image:")
+        return None
+    st.session_state[f"_{key}_read"] = data.file_id
+    return name
+
+
+def _keep(data: bytes, file: str, source: str) -> str:
+    """Read a visitor's picture and keep it under the name that is returned, "photo 1" for the
+    first. Raises ImageError."""
+    photos = st.session_state.setdefault(PHOTOS, {})
+    number = st.session_state.get("_photo_number", 0) + 1
+    new = picture_of(data, f"photo {number}", None, source)
+    for name, old in photos.items():
+        if old.key == new.key:
+            return name
+    st.session_state["_photo_number"] = number
+    photos[new.title] = replace(new, name=file)
+    for oldest in list(photos)[:-MOST_PHOTOS]:
+        del photos[oldest]
+    return new.title
+
+
+def _choose(names: list[str], key: str, added: str | None) -> str:
+    """Draw the chips, the newest photo or else the choice of the page before already chosen."""
+    asked, before = st.query_params.get(key, ""), st.session_state.get(f"_{key}")
+    if asked.startswith("photo ") and asked not in names:
+        st.query_params.pop(key)
+        link.notice("The link was made with somebody's own photo. " + NOT_IN_LINKS)
+    fresh = key not in st.session_state and key not in st.query_params and before in names
+    options: dict[str, Any] = {"default": names[0]}
+    if added or fresh:
+        st.session_state[key] = added or before
+        options = {}
+    name = link.linked(
+        st.pills,
+        "Example",
+        key=key,
+        options=names,
+        required=True,
+        wrap=True,
+        help=PICTURES_HELP,
+        **options,
+    )
+    st.session_state[f"_{key}"] = name
+    return name
 
 
 def shown(known: dict[str, dict], name: str | None) -> Picture:
@@ -157,9 +210,8 @@ def shown(known: dict[str, dict], name: str | None) -> Picture:
                 (FOLDER / entry["file"]).stat().st_mtime_ns,
             )
         except (ImageError, OSError) as error:
-            link.notice(
-                f"The example {entry['title']} could not be read ({error}), so the next one is shown."
-            )
+            failed = f"The example {entry['title']} could not be read ({error})"
+            link.notice(f"{failed}, so the next one is shown.")
     st.error(
         "None of the bundled examples could be read. Upload a picture instead.",
         icon=":material/broken_image:",

@@ -37,9 +37,8 @@ def live_badge(
         if minutes < 60
         else f"measured {minutes // 60} h ago"
     )
-    text = (
-        f"{what} {when} on this machine: {run.get('device', bundle.device).upper()}, {bundle.dtype}"
-    )
+    text = f"{what} {when} on this machine: {run.get('device', bundle.device).upper()}, "
+    text += bundle.dtype
     by = "just now" if not minutes else "in this visit, or in another one since the server started"
     st.badge(
         text.strip(),
@@ -65,7 +64,8 @@ def recorded_badge(bundle: Bundle, what: str = "10,000 pictures") -> None:
         f"recorded on the official {name} test split, {what}{by}",
         icon=":material/inventory_2:",
         color="blue",
-        help="Measured once on the whole test split when the weights were made, and read from their card.",
+        help="Measured once on the whole test split when the weights were made, and read from "
+        "their card.",
     )
 
 

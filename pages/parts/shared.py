@@ -14,8 +14,9 @@ from altair import TitleParams, Undefined
 
 from mvit.charts import style as charts
 from mvit.models.multi_exit import MultiExitViT
+from pages.parts.choice import classes_only, current
 from pages.parts.link import hidden, linked, notice, title
-from pages.parts.models import TASK_NAMES, Bundle, classes_only, current, inference
+from pages.parts.models import TASK_NAMES, Bundle, inference
 from pages.parts.pictures import EXAMPLE, Picture, examples, pick_picture
 from pages.parts.provenance import export, live_badge, recorded_badge, replay_badge, run_record
 from pages.parts.queue import BusyError, turn
@@ -110,7 +111,7 @@ def chart(figure: Any, alt: str, key: str | None = None, **options: Any) -> Any:
     heading above it, which flows with the width. `alt`: the finding in words."""
     if isinstance(figure.title, TitleParams):
         finding, how = (" ".join(lines) for lines in (figure.title.text, figure.title.subtitle))
-        st.markdown(f"#### {_MARKDOWN.sub(_BACKSLASHED, finding)}")
+        st.markdown(f"#### {_MARKDOWN.sub(_BACKSLASHED, finding)}", anchors=False)
         if how:
             st.caption(_MARKDOWN.sub(_BACKSLASHED, how))
         figure = figure.copy(deep=False)

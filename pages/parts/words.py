@@ -3,19 +3,37 @@
 from mvit.models.extra_heads import EVERY
 
 WORDS = {
-    "backbone": "The vision transformer itself: it cuts the picture into patches and passes them through its encoder layers in turn.",
-    "layer": "One of the encoder layers of the backbone, counted from 1. Each one refines what the layers before it found.",
-    "exit": "A small extra network (a head) behind a layer, which answers before the remaining layers have run.",
-    "final": "The final exit: the backbone's own answer, after all its layers.",
-    "head": "The kind of small network an exit uses. How it was trained is on the Models page.",
-    "confidence": "The probability the exit gives to its own answer. Sure is not the same as right.",
-    "elapsed": "Time since the run began when the exit fired: all layers and all exits so far. Of a few runs, the middle one.",
-    "alone": "What this exit alone costs: the layers up to it and its own head, no other exits.",
-    "macs": "Multiply-accumulates: one multiplication and one addition each. The same on every machine. M: million, G: billion.",
-    "practical": "An exit that is more accurate on the test set than every earlier exit of the same head (the paper's definition).",
-    "plain": "The same backbone run the ordinary way, with no exits at all, timed on this picture in turn with the runs.",
-    "settled": "The first layer from which every later exit, the final one included, gives the same answer.",
+    "backbone": "The vision transformer itself: it cuts the picture into patches and passes them "
+    "through its encoder layers, one after another.",
+    "layer": "One of the encoder layers of the backbone, counted from 1. Each layer refines what "
+    "the layers before it found.",
+    "exit": "A small extra network (a head) behind a layer. It answers before the remaining layers "
+    "have run.",
+    "final": "The final exit is the backbone's own answer, after all its layers.",
+    "head": "The kind of small network that an exit uses. The Models page says how the heads were "
+    "trained.",
+    "confidence": "The probability that the exit gives to its own answer. A sure answer is not "
+    "always a right one.",
+    "elapsed": "Time from the start of the run until this exit had answered: all layers and all "
+    "exits so far. The median of a few runs.",
+    "alone": "What this exit costs by itself: the layers up to it and its own head, without the "
+    "other exits.",
+    "macs": "Multiply-accumulates: one multiplication and one addition each. Their number is the "
+    "same on every machine. M: million, G: billion.",
+    "practical": "A practical exit is more accurate on the test set than every earlier exit of the "
+    "same head (the paper's definition), and better than guessing.",
+    "plain": "The same backbone run the ordinary way, without exits, timed on this picture in turn "
+    "with the runs.",
+    "settled": "An answer is settled at the first layer from which every later exit, the final one "
+    "included, gives the same answer.",
 }
+
+SPLITS = {"part_A": "dense crowds (part A)", "part_B": "streets (part B)"}
+
+
+def split_name(name: str) -> str:
+    """A test set's part in words."""
+    return SPLITS.get(name, name.replace("_", " "))
 
 
 def about(head: str) -> str | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
 
 APP = Path(__file__).resolve().parents[2] / "app.py"
 
@@ -16,6 +17,14 @@ def open_app(page: str | None = None, **params) -> AppTest:
     app = AppTest.from_file(str(APP), default_timeout=180)
     for key, value in (params | ({"page": page} if page else {})).items():
         app.query_params[key] = value
+    return app.run()
+
+
+def turn_to(app: AppTest, page: str, **params) -> AppTest:
+    """The app after a click on that page in its menu, or by a link to the page's own address."""
+    for key, value in params.items():
+        app.query_params[key] = value
+    app._page_hash = calc_hash(page)  # Streamlit's own `switch_page` knows pages that are files
     return app.run()
 
 

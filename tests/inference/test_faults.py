@@ -102,8 +102,8 @@ def test_a_full_line_is_said_with_a_way_to_try_again(tiny_weights, monkeypatch):
 
 def test_a_part_that_cannot_be_imported_is_said_and_tried_again(tiny_weights, monkeypatch):
     with monkeypatch.context() as fault:
-        fault.delattr(pages.parts, "models", raising=False)
-        fault.setitem(sys.modules, "pages.parts.models", None)
+        fault.delattr(pages.parts, "choice", raising=False)
+        fault.setitem(sys.modules, "pages.parts.choice", None)
         app = open_app()
         assert [e.proto.title for e in app.error] == [SAID] and not app.exception
     works(app)

@@ -66,7 +66,7 @@ def test_upload_of_a_good_picture_is_used(tiny_weights):
     well(app.segmented_control(key="example_source").set_value("Upload").run())
     well(app.file_uploader[0].set_value(("my secret.png", png(9), "image/png")).run())
     key = app.session_state["_once_watch"][0]
-    assert picking._picture(png(9), "", None, "Upload").key in key
+    assert picking.picture_of(png(9), "", None, "Upload").key in key
     assert "secret" not in app.dataframe[0].value.to_csv()
 
 

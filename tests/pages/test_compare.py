@@ -103,10 +103,26 @@ def table(tiny_weights, examples) -> pd.DataFrame:
     )
 
 
-def test_the_table_marks_wrong_and_differing_answers_in_words_and_signs(table):
-    assert ((table.verdict == "wrong") == table.mark.str.contains("✗")).all()
-    assert ((table.label != table.label.iloc[-1]) == table.mark.str.contains("≠")).all()
-    assert table.mark.iloc[-1] in ("", "✗")
+def test_the_map_tells_right_wrong_and_differing_by_shape_and_edge_with_a_legend(table):
+    assert ((table.label != table.label.iloc[-1]) == ~table.agrees).all()
+    spec = str(charts_compare.answer_map(table, 6, "a finding").to_dict())
+    assert "● right, ✚ wrong; a dashed edge" in " ".join(spec.split("', '"))
+    assert "≠" not in spec and "✗" not in spec
+
+
+def test_the_first_to_keep_to_the_final_answer_is_not_the_first_to_give_it():
+    says = {"mlp": "dog cat dog cat", "vit": "dog dog cat cat", "final": "cat"}
+    rows = pd.DataFrame(
+        [
+            (h, 4 if h == FINAL else b, answer, answer == "cat")
+            for h, own in says.items()
+            for b, answer in enumerate(own.split(), 1)
+        ],
+        columns=["head", "layer", "answer", "agrees"],
+    )
+    assert charts_compare.keeps(rows, "mlp") == 4 and charts_compare.keeps(rows, "vit") == 3
+    assert charts_compare.agreement(rows).endswith("the first to keep to it: vit, from layer 3 on")
+    assert charts_compare.agreement(rows).startswith("4 of 8 exits say 'cat'")
 
 
 def test_times_are_medians_and_macs_split_into_layers_and_head(table):

@@ -73,7 +73,7 @@ def test_illegal_link_values_are_mended_and_said(lab):
 
 def test_a_task_of_classes_in_the_sidebar_does_not_matter(with_counter):
     app = well(open_app("crowd", task="cifar10", count="Several photos"))
-    assert any("uses the model for Crowd counting" in c.value for c in app.caption)
+    assert any("always uses the model for Crowd counting" in c.value for c in app.caption)
 
 
 def test_without_a_counter_the_page_says_how_to_get_one(tiny_weights):

@@ -6,13 +6,13 @@ import re
 
 import pytest
 from bundles import BACKBONE, HEADS, save_bundle
-from visit import metric, open_app, png, well
+from visit import metric, open_app, png, turn_to, well
 
 from mvit.evaluation import lesson
 from mvit.tasks import CIFAR100_LABELS, Task
 from pages.parts import models
 from pages.parts.lesson.steps import STEPS
-from pages.parts.pictures import _picture
+from pages.parts.pictures import picture_of
 
 pytestmark = pytest.mark.usefixtures("examples")
 
@@ -34,14 +34,12 @@ def said(app) -> list[str]:
 
 
 def guess(app, value=None):
-    """Guess (the first option or the middle, if nothing is named) and look at the answer."""
+    """Guess (the first option or about the middle, if nothing is named) and look at the answer."""
     asked = widget(app)
-    if value is None and asked.type != "slider":
-        value = asked.options[0]
-    if value is not None:
-        asked.set_value(value)
-        if asked.type != "slider":
-            app.run()
+    if value is None:
+        value = asked.options[0] if asked.type != "slider" else asked.value + 1
+    asked.set_value(value)
+    app.run()
     return well(app.button(key="reveal").click().run())
 
 
@@ -76,7 +74,7 @@ def test_every_step_waits_for_a_guess_and_then_tells(recorded):
 
 def test_answers_come_from_the_network_the_card_and_the_records(recorded):
     test = recorded["test"]
-    pixels = _picture(png(0), "", None, "").pixels
+    pixels = picture_of(png(0), "", None, "").pixels
     first = next(iter(model().run(pixels, [(1, "mlp")])))
     app = guess(at("first", head="mlp"), first.label)
     assert kept(app, "first")["right"] and app.success and first.label in said(app)[0]
@@ -103,6 +101,28 @@ def test_the_clock_really_interrupts_two_runs_and_again(tiny_weights):
     )
     well(app.button(key="lesson_again").click().run())
     assert app.session_state["_once_lesson_clock"][1][0] is not with_exits and len(said(app)) == 1
+
+
+def test_a_slider_that_nobody_moved_is_no_guess(tiny_weights):
+    app = at("sure")
+    assert app.button(key="reveal").disabled
+    well(app.slider(key="guess_sure").set_value(51).run())
+    assert not app.button(key="reveal").disabled
+    well(app.pills(key="example").set_value("ship").run())
+    assert app.button(key="reveal").disabled, "another picture is another question"
+
+
+def test_next_stands_under_the_answer_too(tiny_weights):
+    app = guess(at("patches"))
+    well(app.button(key="on").click().run())
+    assert app.header[0].value == STEPS[1].title
+
+
+def test_steps_can_be_left_out_by_link(tiny_weights):
+    left = [s.name for s in STEPS[1:-1]]
+    app = well(open_app("lesson", skip=left, step="2"))
+    assert app.header[0].value == STEPS[-1].title and app.button(key="next").disabled
+    assert app.slider(key="step").max == 2
 
 
 def test_exits_leave_the_backbone_s_own_answer_as_it_is(tiny_weights):
@@ -230,6 +250,20 @@ def test_every_step_offers_a_way_deeper_and_says_what_it_shows(tiny_weights):
         re.match(r"[A-Z]", step.title) and step.deeper[1] for step in STEPS
     )
     assert not guess(at("heads", hide="go"), HEADS[0]).get("page_link")
+
+
+def test_a_photo_of_the_class_is_not_in_the_teachers_link(tiny_weights):
+    app = at("first", example="ship")
+    assert "example=ship" in app.code[0].value
+    well(app.segmented_control(key="example_source").set_value("Upload").run())
+    well(app.file_uploader[0].set_value(("mine.png", png(9), "image/png")).run())
+    assert "example" not in app.code[0].value
+    assert any("photo is not in this link" in c.value for c in app.caption)
+
+
+def test_a_short_link_opens_a_step_from_the_lessons_own_address(tiny_weights):
+    app = turn_to(open_app(), "lesson", lesson="4")
+    assert app.title[0].value == "Lesson" and app.header[0].value == STEPS[3].title
 
 
 def test_a_short_link_opens_a_step(tiny_weights):

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
+from visit import turn_to
 
 from mvit.images.reader import read_image
 from pages.parts import pictures as picking
@@ -80,8 +81,7 @@ def test_a_visit_keeps_a_bounded_state_however_long_it_lasts(tiny_weights):
         app.pills(key="head").set_value(["mlp", "resmlp", "cnn_ignore"][: 1 + seed % 3]).run()
         app.button(key="run").click().run()
         for page in ("latency", "compare", "models", "watch"):
-            app.query_params["page"] = page
-            app.run()
+            turn_to(app, page)
             assert not app.exception and not app.error
         return kept(app)
 
@@ -93,7 +93,7 @@ def test_a_visit_keeps_a_bounded_state_however_long_it_lasts(tiny_weights):
 
 def test_a_large_photo_is_kept_small_and_looks_the_same(tiny_weights):
     data = photo(12)
-    whole, small = read_image(data), picking._picture(data, "", None, "Upload").pixels
+    whole, small = read_image(data), picking.picture_of(data, "", None, "Upload").pixels
     assert small.shape[0] * small.shape[1] <= picking.KEPT_PIXELS < whole.shape[0] * whole.shape[1]
     means = [
         np.asarray(Image.fromarray(p).resize((8, 6), Image.Resampling.BOX)).astype(int)

@@ -44,7 +44,7 @@ def test_negative_counts_and_tiles_are_doubted_but_a_little_below_zero_is_not():
     assert doubts(PHOTO, rows, 9, "mlp") == []
     rows.at[16, "tiles"] = [-9.0, 20, 1, 1, 1, 1]
     rows.at[16, "count"] = 15.0
-    assert "less than nobody" in doubts(PHOTO, rows, 9, "mlp")[0]
+    assert "negative (-9)" in doubts(PHOTO, rows, 9, "mlp")[0]
     rows.at[16, "count"] = -40.0
     assert "negative (-40)" in doubts(PHOTO, rows, 9, "mlp")[0]
 

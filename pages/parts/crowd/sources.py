@@ -70,7 +70,7 @@ def drawn() -> Picture:
 def _count(bundle: Bundle, data: bytes, layer: int, head: str, usual: float | None) -> dict:
     """One photo's row of the table; a photo that cannot be read has its reason in it."""
     try:
-        photo = pictures._picture(data, "photo", None, pictures.UPLOAD).pixels
+        photo = pictures.picture_of(data, "photo", None, pictures.UPLOAD).pixels
     except ImageError as error:
         return {"people": None, "final exit": None, "remark": str(error)}
     late = [e for e in bundle.model.exits() if e[0] > bundle.model.depth - 3]
@@ -88,11 +88,13 @@ def _count(bundle: Bundle, data: bytes, layer: int, head: str, usual: float | No
 
     rows = inference(bundle, work)
     own = rows[(rows["layer"] == layer) & (rows["head"] == head)].iloc[0]
-    remark = " ".join(doubts(photo, rows, layer, head, usual))
+    reasons, last = doubts(photo, rows, layer, head, usual), rows.iloc[-1]["count"]
+    if last < -0.5:
+        reasons.append(f"The final exit's raw output is negative ({last:.0f}).")
     return {
-        "people": round(own["count"], 1),
-        "final exit": round(rows.iloc[-1]["count"], 1),
-        "remark": remark,
+        "people": round(max(own["count"], 0), 1),
+        "final exit": round(max(last, 0), 1),
+        "remark": " ".join(reasons),
     }
 
 

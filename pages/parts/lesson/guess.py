@@ -40,20 +40,26 @@ def commit(step: Step, question: Question, widget: str) -> None:
         guesses()[step.name] = {"key": question.key, "guess": value}
 
 
+def touch(widget: str, question: Question) -> None:
+    """The slider's callback: it was moved for this question, so its value is a guess."""
+    st.session_state[f"_{widget}_for"] = question.key
+
+
 def ask(step: Step, question: Question) -> None:
     """Draw the guess's widget and the button that commits it."""
     widget = f"guess_{step.name}"
     if question.options is None:
-        middle = (question.low + question.high) // 2
         st.slider(
             f"Your guess, {question.unit}",
             question.low,
             question.high,
-            middle,
+            (question.low + question.high) // 2,
             key=widget,
-            help="Move it, then look at the answer.",
+            on_change=touch,
+            args=(widget, question),
+            help="Move it first: where it starts is no guess.",
         )
-        ready = True
+        ready = st.session_state.get(f"_{widget}_for") == question.key
     else:
         if st.session_state.get(widget) not in question.options:
             st.session_state.pop(widget, None)
@@ -70,11 +76,12 @@ def ask(step: Step, question: Question) -> None:
         key="reveal",
         type="primary",
         icon=":material/visibility:",
-        shortcut="Ctrl+Enter",
         disabled=not ready,
         on_click=commit,
         args=(step, question, widget),
-        help="Fixes your guess and asks the network.",
+        help="Fixes your guess and asks the network."
+        if ready
+        else "Guess first: choose an answer, or move the slider.",
     )
 
 
@@ -96,9 +103,12 @@ def reveal(step: Step, question: Question, scene: Scene, guess: dict | None) -> 
         "right": right,
         "finding": finding,
     }
-    title = f"{told}, as you said" if right else f"{told}, and not {guess['said']}"
-    if right and told != guess["said"]:
-        title = f"{told}; your {guess['said']} is close enough"
+    if told == guess["said"]:
+        title = f"You are right: it is {told}"
+    elif right:
+        title = f"It is {told}; your guess, {guess['said']}, is close enough"
+    else:
+        title = f"It is {told}; you guessed {guess['said']}"
     (st.success if right else st.info)(
         f"{finding}.",
         title=title,

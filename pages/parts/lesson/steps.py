@@ -1,10 +1,7 @@
-"""The steps of the lesson in their order. A new step is one `Step` in one of the four modules and
-its name here."""
+"""The steps of the lesson in their order. A new step is one `Step` in one of these modules and its
+name here."""
 
-from pages.parts.lesson import clock as lesson_clock
-from pages.parts.lesson import exits as lesson_exits
-from pages.parts.lesson import numbers as lesson_numbers
-from pages.parts.lesson import picture as lesson_picture
+from pages.parts.lesson import clock, effort, exits, numbers, picture
 
 ORDER = (
     "patches",
@@ -23,5 +20,5 @@ ORDER = (
     "training",
     "choose",
 )
-ALL = lesson_picture.STEPS | lesson_numbers.STEPS | lesson_exits.STEPS | lesson_clock.STEPS
-STEPS = [ALL[name] for name in ORDER]
+_ALL = picture.STEPS | effort.STEPS | numbers.STEPS | exits.STEPS | clock.STEPS
+STEPS = [_ALL[name] for name in ORDER]

@@ -6,11 +6,13 @@ import streamlit as st
 
 from mvit.charts import paper as draw
 from mvit.evaluation import paper
-from pages.parts import shared as ui
+from pages import parts as ui
 
 FEW_STEPS = 500  # of a training, below which its new exits are far from done
-MEANING = """- **classifier-wise**: the backbone is trained first and then stays fixed; each exit learns by itself
-- **layer-wise**: the layers up to the exit learn together with it and are frozen, then the rest learns
+MEANING = """- **classifier-wise**: the backbone is trained first and then stays fixed; each exit
+  learns by itself
+- **layer-wise**: the layers up to the exit learn together with it and are frozen, then the rest
+  learns
 - **end-to-end**: backbone and exit learn together, the final exit counting double"""
 
 
@@ -21,17 +23,19 @@ def show(bundle: ui.Bundle) -> None:
     table = paper.table1(bundle.task, bundle.card)
     if table is None:
         st.caption(
-            "The paper's Table I was not measured for this task and backbone. `python -m mvit table1` does it."
+            "The paper's Table I was not measured for this task and backbone. "
+            "`python -m mvit table1` measures it."
         )
         return
     rows, layer, plain, budget = table["rows"], table["layer"], table["plain"], table["budget"]
     found, noise = paper.strategy_findings(table), paper.chance(plain, table["n"])
     ui.recorded_badge(bundle, f"{table['n']:,} pictures, exits after layer {layer}")
     best = rows.loc[rows.accuracy.idxmax()]
-    early = f"Best after layer {layer}: {best['head']}, {best.strategy}, {100 * best.accuracy:.1f}\u00a0%"
-    left, right = st.columns(2, gap="medium")
-    with left:
-        how = "One point a training. Right is better."
+    right = f"{100 * best.accuracy:.1f}\u00a0%"
+    early = f"Best after layer {layer}: {best['head']} trained {best.strategy}, {right}"
+    first, second = st.columns(2, gap="medium")
+    with first:
+        how = "Each point is one training; further right is better."
         ui.chart(
             draw.strategies(rows, "accuracy", f"Accuracy after layer {layer}", early, how),
             alt=f"{early}.",
@@ -44,7 +48,7 @@ def show(bundle: ui.Bundle) -> None:
             + ", ".join(f"{f['change']:+.2f} points {s}" for s, f in found.items())
             + " on average"
         )
-        with right:
+        with second:
             how = (
                 f"Against the plain backbone ({100 * plain:.1f} %, dashed) after as much training."
             )
@@ -59,13 +63,14 @@ def show(bundle: ui.Bundle) -> None:
     steps = budget["images"] // budget.get("batch", 64)
     if steps < FEW_STEPS:
         st.caption(
-            f"After only {steps} steps a new exit has hardly begun to learn: what the final exit loses is telling, how good the "
-            "exit itself is after each training is not yet."
+            f"After only {steps} steps a new exit has hardly begun to learn. The change of the "
+            "final exit already says something; the accuracy of the new exits does not yet."
         )
     st.caption(
-        f"A reduced budget: every cell saw {seen} (layer-wise: in each part), from {table['init']}, so compare the cells with "
-        "each other and not with the bundle above or with the paper, which trained to the end. "
-        + (f"{table['missing']} cells are still missing." if table.get("missing") else "")
+        f"These trainings were short: each saw {seen} (layer-wise: in each part), starting from "
+        f"{table['init']}. Compare them with each other, not with the figures above or with the "
+        "paper, which trained to the end. "
+        + (f"{table['missing']} trainings are still missing." if table.get("missing") else "")
     )
     ui.table(
         rows,
@@ -101,11 +106,20 @@ def answers(found: dict, noise: float, layer: int) -> list[str]:
         if strategy not in found:
             continue
         f = found[strategy]
-        verdict = "Yes" if f["change"] < -noise else ("No" if f["worst"] > -noise else "Hardly")
+        verdict = (
+            "Yes"
+            if f["change"] < -noise
+            else "A little, with every head"
+            if f["best"] < 0
+            else "With some heads"
+            if f["worst"] < -noise
+            else "No"
+        )
         lines.append(
-            f"**{question}** {verdict}: the final exit changes by {f['change']:+.2f} points on average, from {f['worst']:+.2f} to "
-            f"{f['best']:+.2f}; up to {noise:.2f} could be chance. The exit after layer {layer} differs by "
-            f"{f['gain']:+.1f} points on average from classifier-wise training."
+            f"**{question}** {verdict}: the final exit changes by {f['change']:+.2f} points on "
+            f"average, from {f['worst']:+.2f} to {f['best']:+.2f}; for one head, up to {noise:.2f} "
+            f"could be chance. The exit after layer {layer} differs by {f['gain']:+.1f} points on "
+            "average from classifier-wise training."
         )
     return lines
 
@@ -119,14 +133,16 @@ def show_future_work(bundle: ui.Bundle) -> None:
     st.subheader(
         "The paper's future work: other heads",
         anchor=False,
-        help="gMLP (Liu et al., 2021), FNet (Lee-Thorp et al., 2021) and Perceiver (Jaegle et al., 2021) as exits.",
+        help="gMLP (Liu et al., 2021), FNet (Lee-Thorp et al., 2021) and Perceiver (Jaegle et al., "
+        "2021) as exits.",
     )
     some, of = int(rows.practical.sum()), int(rows["of"].sum())
     st.markdown(
         f"Do they give practical exits? **{some} of {of} are practical.** "
         + " ".join(
-            f"`{r.head}` comes {ordinal(r.rank)} of {len(every)} heads by mean accuracy ({100 * r.mean_accuracy:.1f} %), at best "
-            f"{100 * r.best_accuracy:.1f} % after layer {r.best_layer}."
+            f"`{r.head}` comes {ordinal(r.rank)} of {len(every)} heads by mean accuracy "
+            f"({100 * r.mean_accuracy:.1f} %) and reaches {100 * r.best_accuracy:.1f} % after "
+            f"layer {r.best_layer}."
             for r in rows.itertuples()
         )
     )

@@ -1,0 +1,183 @@
+"""The sidebar's choice of a model, and what a page says when it cannot use it: weights missing or
+refused, or a task that the page is not about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from mvit.bundles import weights
+from mvit.bundles.weights import WeightsError
+from mvit.inference import precision
+from pages.parts import link, models
+from pages.parts.models import AUTO, GROWN_HELP, JOINT, TASK_NAMES, Bundle
+
+AUTO_HELP = """*auto* takes the model that shows a page's point: where one run is watched in time,
+the one whose exits were trained end to end; elsewhere the one with all heads."""
+DTYPE_HELP = """In which numbers the network computes. *auto* times both on this machine for a
+moment and takes bfloat16 (half as many bits) if it is faster, names the same classes, and moves no
+confidence by more than 0.02."""
+
+
+def devices() -> list[str]:
+    """The devices of this machine that the app can offer, best first."""
+    try:
+        weights.pick_device("cuda")
+    except ValueError:
+        return ["cpu"]
+    return ["cuda", "cpu"]
+
+
+def choose() -> None:
+    """Draw the sidebar's task, backbone, device and number format; app.py calls it once a run. The
+    page then asks `current()`."""
+    st.session_state.pop("_choice", None)
+    found = weights.offers()
+    if not found:
+        return
+    with st.sidebar:
+        tasks = list(dict.fromkeys(t for t, _ in found))
+        tasks.sort(key=lambda t: list(TASK_NAMES).index(t) if t in TASK_NAMES else 99)
+        meaning = "What the model was trained to answer, and so which labels it knows."
+        task = _pick("Task", tasks, "task", meaning, lambda t: TASK_NAMES.get(t, t))
+        bodies = sorted((b for t, b in found if t == task), key=lambda b: ("tiny" not in b, b))
+        about = "The vision transformer (ViT) whose encoder layers carry the exits."
+        if grown := [b for b in bodies if weights.source(task, b)]:
+            small = weights.source(task, grown[0])
+            about += f"\n\n**{', '.join(grown)}** is grown from {small} when it is loaded. "
+            about += GROWN_HELP
+        if any(b.endswith(JOINT) for b in bodies):
+            bodies = [AUTO, *bodies]
+            about += f"\n\n{AUTO_HELP}"
+        backbone = _pick("Backbone", bodies, "backbone", about)
+        device = _pick(
+            "Device",
+            devices(),
+            "device",
+            "Where the network runs. A GPU appears here if this machine has one.",
+            str.upper,
+        )
+        dtype = _pick("Number format", [AUTO, *precision.DTYPES], "dtype", DTYPE_HELP)
+    st.session_state["_choice"] = (task, backbone, device, dtype)
+
+
+def _pick(
+    label: str, options: list[str], key: str, help: str, show: Callable[[str], str] = str
+) -> str:
+    if link.hidden("sidebar"):
+        value, _ = link.read(
+            st.query_params.get_all(key) or [options[0]], {"options": options, "format_func": show}
+        )
+        return value or options[0]
+    return link.linked(st.selectbox, label, key=key, options=options, help=help, format_func=show)
+
+
+def _counter(choice: tuple[str, ...]) -> tuple[str, ...]:
+    """The sidebar's choice if it counts, else the first installed bundle that does, which is said;
+    stops the page if there is none."""
+    counters = [
+        (t, b) for t, b in weights.bundles() if weights.task_of(weights.card_of(t, b)).counts
+    ]
+    if choice[0] in {t for t, _ in counters}:
+        return choice
+    if not counters:
+        st.info(
+            "No model that counts is installed. `python -m mvit train --task crowd --data DIR` "
+            "makes one.",
+            icon=":material/groups:",
+        )
+        st.stop()
+    name = TASK_NAMES.get(counters[0][0], counters[0][0])
+    st.caption(
+        f"This page always uses the model for {name}: the one chosen in the sidebar names what it "
+        "sees and cannot count."
+    )
+    return (*counters[0], *choice[2:])
+
+
+def _resolved(choice: tuple[str, ...], joint: bool) -> tuple[str, ...]:
+    """The sidebar's choice with the backbone that *auto* means on this page, which is said."""
+    if choice[1] != AUTO:
+        return choice
+    bodies = sorted(b for t, b in weights.offers() if t == choice[0])
+    body = min(bodies, key=lambda b: (b.endswith(JOINT) != joint, "tiny" not in b, b))
+    if not link.hidden("sidebar"):
+        st.sidebar.caption(f"The backbone is **{body}**.")
+    return choice[0], body, *choice[2:]
+
+
+def current(counting: bool = False, joint: bool = False) -> Bundle:
+    """The bundle that the sidebar chose, loaded; with `counting`, one that counts, whatever the
+    sidebar says; with `joint`, *auto* means exits trained end to end.
+
+    If none can be loaded, says which file and why, offers what is intact, and stops the page.
+    """
+    choice = st.session_state.get("_choice")
+    if choice is None:
+        nothing = f"There are no weights in {weights.root().name}/, so nothing can run yet."
+        st.error(nothing, title="No weights", icon=":material/folder_off:")
+        st.markdown(
+            "Fetch the repository with its `weights/` folder, or train your own: "
+            "`python -m mvit train --help`."
+        )
+        st.stop()
+    choice = _resolved(_counter(choice) if counting else choice, joint)
+    try:
+        with st.spinner("Reading and checking the weights …", show_time=True):
+            bundle = models.load(*choice)
+    except WeightsError as error:
+        st.error(str(error), title="These weights were refused", icon=":material/gpp_bad:")
+        _offer_others(choice[:2])
+        st.stop()
+    for problem in bundle.problems:
+        st.warning(f"{problem} The other heads are intact and in use.", icon=":material/gpp_maybe:")
+    if not link.hidden("sidebar"):
+        st.sidebar.caption(f"Computes in **{bundle.choice.dtype}**: {bundle.choice.reason}.")
+        if bundle.grown_from:
+            st.sidebar.badge(
+                f"grown from {bundle.grown_from}",
+                icon=":material/open_in_full:",
+                color="orange",
+                help=GROWN_HELP,
+            )
+    return bundle
+
+
+def _offer_others(refused: tuple[str, str]) -> None:
+    others = ", ".join(
+        f"`{t}/{b}`"
+        for t, b in weights.offers()
+        if (t, b) != refused and weights.source(t, b) != refused[1]
+    )
+    st.markdown(
+        f"Choose another model in the sidebar: {others}."
+        if others
+        else "No other model is installed."
+    )
+
+
+def classes_only(bundle: Bundle) -> None:
+    """Stop the page, kindly, for a task that counts instead of classifying: its answers have no
+    confidence and are never just right."""
+    if bundle.model.task.counts:
+        st.info(
+            f"{TASK_NAMES.get(bundle.task, bundle.task)} gives counts, and this page is about "
+            "classes. Counts have their own page; or choose a task with classes in the sidebar.",
+            title="Not for counts",
+            icon=":material/groups:",
+        )
+        link.page_link("crowd", "Open the Crowd page", icon=":material/groups:")
+        st.stop()
+
+
+def classes_note(bundle: Bundle) -> None:
+    """Name the classes among which every answer must be chosen: all, or a few and the rest on
+    hover."""
+    names = [name.replace("_", " ") for name in bundle.model.task.labels]
+    some = names if len(names) <= 12 else [*names[:: len(names) // 10][:10], "…"]
+    st.caption(
+        f"It must choose one of these {len(names)} classes, whatever the picture shows: "
+        f"{', '.join(some)}.",
+        help=", ".join(names) if len(some) < len(names) else None,
+    )
