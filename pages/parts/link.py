@@ -19,7 +19,7 @@ HIDEABLE = frozenset(
     "all sidebar nav teacher upload export run repeat take verify watch go guess "
     "task backbone device dtype example second head left right exit_head layer look compare speed "
     "deadline exits rule drop cost threshold margin entropy patience both stop whose whole budget "
-    "low high pictures seed cut split sure mbit delay faster zoom beside count people ground show "
+    "low high pictures side seed cut split sure mbit delay faster zoom beside count people ground show "
     "tau p step skip points".split()
 )
 
