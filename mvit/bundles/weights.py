@@ -152,8 +152,10 @@ def pick_device(name: str) -> torch.device:
 
 
 def default_backbone(task: str) -> str:
-    """The bundled backbone of a task: ViT-Ti/16 at the task's input size."""
-    return f"vit_tiny_patch16_{TASKS[task].input_px if task in TASKS else 224}"
+    """The bundled backbone of a task: ViT-Ti/16 at the task's input size, or else its first."""
+    usual = f"vit_tiny_patch16_{TASKS[task].input_px if task in TASKS else 224}"
+    own = [backbone for name, backbone in bundles() if name == task]
+    return usual if usual in own or not own else own[0]
 
 
 def load(
