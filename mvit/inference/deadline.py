@@ -17,7 +17,6 @@ GPU had not completed at the deadline is never returned.
 from __future__ import annotations
 
 import math
-import sys
 import threading
 import time
 from collections import deque
@@ -31,6 +30,7 @@ import torch
 
 from mvit.clock import clock_for
 from mvit.inference.fallback import cpu_copy, is_device_failure
+from mvit.inference.prompt import Prompt
 from mvit.models.multi_exit import Exit, MultiExitViT, Plan
 
 LONGEST_MS = 60_000
@@ -41,35 +41,8 @@ POLL_S = 20e-6  # between two looks at a GPU event
 _workers = ThreadPoolExecutor(max_workers=8, thread_name_prefix="mvit-run")
 # per model, ms of each exit on each kind of input
 _known: WeakKeyDictionary[MultiExitViT, dict[tuple, float]] = WeakKeyDictionary()
+_prompt = Prompt()
 _stopping: WeakSet[InterruptibleRun] = WeakSet()  # interrupted, perhaps still in their last block
-
-
-class _Prompt:
-    """While any caller waits for its deadline, Python hands its lock over every 0.2 ms instead of
-    every 5 ms.
-
-    Without it a worker whose operations are short keeps the caller from waking. Process-wide, so
-    counted and put back.
-    """
-
-    def __init__(self):
-        self.lock, self.waiting, self.usual = threading.Lock(), 0, sys.getswitchinterval()
-
-    def __enter__(self):
-        with self.lock:
-            self.waiting += 1
-            if self.waiting == 1:
-                self.usual = sys.getswitchinterval()
-                sys.setswitchinterval(0.0002)
-
-    def __exit__(self, *_):
-        with self.lock:
-            self.waiting -= 1
-            if self.waiting == 0:
-                sys.setswitchinterval(self.usual)
-
-
-_prompt = _Prompt()
 
 
 class DeadlineError(ValueError):
@@ -98,7 +71,7 @@ def checked_deadline(deadline_ms: object) -> float:
 
 @dataclass(frozen=True)
 class Answer:
-    """What `answer_by` gives back. All times in ms since the call; an Exit's `elapsed_ms` is when
+    """What `answer_by` returns. All times in ms since the call; an Exit's `elapsed_ms` is when
     it finished.
 
     exit: the latest exit that finished at or before the deadline, None if none had. finished: all
@@ -201,7 +174,7 @@ class InterruptibleRun:
 
     def _work(self, x: torch.Tensor) -> None:
         try:
-            account = self.model._account()
+            account = self.model.account()
             for layer, head, logits, marks in self.model.steps(
                 x, self.plan, self.clock, self._keep_going
             ):
@@ -246,7 +219,7 @@ class InterruptibleRun:
 def answer_by(
     model: MultiExitViT, image, deadline_ms: float, plan: Plan, look_ahead: int = 2
 ) -> Answer:
-    """Run the plan and give back, at the deadline, the latest exit that had finished by then;
+    """Run the plan and return, at the deadline, the latest exit that had finished by then;
     earlier if the plan is over.
 
     image: RGB uint8 (H, W, 3), or a prepared input (1, 3, S, S). deadline_ms: above 0, at most
@@ -284,7 +257,14 @@ def _answer_by(
     )
     wasted = run.blocks_begun - (last.layer if last else 0)
     return Answer(
-        deadline_ms, answered_ms, last, finished, seen[len(finished) :], in_flight, wasted, first_ms
+        deadline_ms=deadline_ms,
+        answered_ms=answered_ms,
+        exit=last,
+        finished=finished,
+        late=seen[len(finished) :],
+        in_flight=in_flight,
+        wasted_blocks=wasted,
+        first_ms=first_ms,
     )
 
 

@@ -217,13 +217,13 @@ class MultiExitViT(nn.Module):
         return self._run(self.to_input(image), self.checked(plan))
 
     def _run(self, x: torch.Tensor, plan: list[tuple[int, str]]) -> Iterator[AnyExit]:
-        clock, account = clock_for(x.device), self._account()
+        clock, account = clock_for(x.device), self.account()
         for layer, head, logits, marks in self.steps(x, plan, clock):
             scores = self.task.scores(logits).tolist()
             clock.finish()
             yield account(layer, head, scores, clock, marks)
 
-    def _account(self):
+    def account(self):
         """A function that turns the marks of successive exits into Exits, keeping the sums of
         backbone and head time."""
         backbone_ms = heads_ms = 0.0
@@ -250,7 +250,7 @@ class MultiExitViT(nn.Module):
     def trace(
         self, image: np.ndarray | torch.Tensor, heads: Sequence[str] | None = None
     ) -> pd.DataFrame:
-        """Run the backbone once with every head at every layer and give back a table, one row an
+        """Run the backbone once with every head at every layer: a table, one row an
         exit, the final exit last.
 
         Columns: layer, head, prediction (index), label, confidence, entropy, margin, ms, head_ms,
@@ -264,7 +264,7 @@ class MultiExitViT(nn.Module):
                 raise PlanError(f"there is no head '{name}'; there are: {', '.join(self.heads)}")
         plan = [e for e in self.plan() if heads is None or e[1] in (*heads, FINAL)]
         x = self.to_input(image)
-        clock, account = clock_for(x.device), self._account()
+        clock, account = clock_for(x.device), self.account()
         done = list(self.steps(x, self.checked(plan), clock))
         clock.finish()
         rows = [

@@ -1,7 +1,9 @@
 """Counting: the published way from a picture to six tiles, the regressors, published checkpoints,
 and a counter through the engine."""
 
+import re
 from dataclasses import asdict
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -102,6 +104,25 @@ def test_a_published_checkpoint_fits_and_counts_as_published(regressor, names):
             hidden = pooled.relu() @ theirs["output1.1.weight"].T + theirs["output1.1.bias"]
         expected = hidden.relu() @ theirs[f"{names[1]}.weight"].T + theirs[f"{names[1]}.bias"]
         assert torch.allclose(backbone(x), expected, atol=1e-4)
+
+
+def test_the_documented_way_to_a_published_checkpoint_works(tmp_path, monkeypatch):
+    docs = Path(__file__).resolve().parents[2] / "docs/training.md"
+    [code] = [c for c in re.findall(r"```python\n(.*?)```", docs.read_text(), re.S) if "pth" in c]
+    theirs = transcrowd("vit_base_patch16_384", "gap", depth=1).vit.state_dict()
+    names = {"head.fc.": "output1.1.", "head.out.": "output1.4."}
+    for ours, published in names.items():
+        for end in ("weight", "bias"):
+            theirs[published + end] = theirs.pop(ours + end)
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict": {f"module.{k}": v for k, v in theirs.items()}}, "model_best.pth")
+    told = {}
+    exec(code.replace('"gap")  # or', '"gap", depth=1)  # or'), told)
+    picture = np.full((60, 90, 3), 128, np.uint8)
+    [exit] = told["model"].run(picture, [told["model"].final_exit])
+    with torch.no_grad():
+        people = told["backbone"](told["task"].prepare(picture)).sum().item()
+    assert exit.count == pytest.approx(people, abs=1e-3)
 
 
 def test_what_does_not_fit_is_refused_by_name():
