@@ -1,5 +1,5 @@
-"""`evaluate` on a folder of one's own: the pictures that training kept, what is left out by name, on
-any terminal."""
+"""`evaluate` on a folder of one's own: the pictures that training kept, what is left out by name,
+on any terminal."""
 
 import json
 import os
