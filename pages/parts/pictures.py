@@ -141,7 +141,7 @@ def _own(place: DeltaGenerator, key: str, sources: list[str]) -> str | None:
         data = st.file_uploader(
             "Your picture",
             key=f"{key}_upload",
-            help="JPEG, PNG, WebP and more; at most 20 MB and 40 megapixels.",
+            help="JPEG, HEIC, PNG, WebP and more; at most 20 MB and 40 megapixels.",
         )
     elif source == CAMERA:
         data = st.camera_input(

@@ -1,5 +1,5 @@
 """Read the whole corpus and thousands of mutated pictures, and report time and memory: python
-tests/fuzz_images.py --cases 10000
+tests/helpers/fuzz_images.py --cases 10000
 
 Runs as a process of its own, because only so is the peak memory that of reading pictures. Exit
 status 1 if any file broke the promise.

@@ -70,12 +70,15 @@ def metadata_cases():
     yield Case("jpeg-padding", "huge metadata", jpeg[:2] + b"\xff" * 15_000_000 + jpeg[2:], SAME)
     bomb = zlib.compress(bytes(60_000_000), 9)
     yield Case(
-        "png-ztxt-bomb", "decompression bomb", png_with(chunk(b"zTXt", b"a\0\0" + bomb) * 200), SAME
+        "png-ztxt-bomb",
+        "decompression bomb",
+        png_with(chunk(b"zTXt", b"a\0\0" + bomb) * 200),
+        "damaged",
     )
     yield Case(
-        "png-iccp-bomb", "decompression bomb", png_with(chunk(b"iCCP", b"a\0\0" + bomb)), SAME
+        "png-iccp-bomb", "decompression bomb", png_with(chunk(b"iCCP", b"a\0\0" + bomb)), "damaged"
     )
-    yield Case("png-bad-text", "damaged chunk", png_with(b"\0\0\0\x04tEXtabcdabcd"), SAME)
+    yield Case("png-bad-text", "damaged chunk", png_with(b"\0\0\0\x04tEXtabcdabcd"), "damaged")
     picture = save(quarters(), "PNG")
     place = picture.index(b"IDAT") + 6
     yield Case(
@@ -100,7 +103,7 @@ def metadata_cases():
         "gif-comment-flood",
         "huge metadata",
         gif[:place] + b"!\xfe" + (b"\xff" + bytes(255)) * 70_000 + b"\0" + gif[place:],
-        SAME,
+        "damaged",
     )
 
 
@@ -179,10 +182,10 @@ def size_cases():
         "webp-canvas-bomb",
         "pixel bomb",
         riff((b"VP8X", b"\2\0\0\0" + b"\xff" * 6), (b"ANMF", bytes(16) + lossless[12:])),
-        many,
+        "damaged",
     )
-    yield Case("png-0x0", "zero pixels", png(0, 0, 8, 2, b""), nothing)
-    yield Case("png-0xn", "zero pixels", png(0, 9, 8, 2, b""), nothing)
+    yield Case("png-0x0", "zero pixels", png(0, 0, 8, 2, b""), "damaged")
+    yield Case("png-0xn", "zero pixels", png(0, 9, 8, 2, b""), "damaged")
     # the frame's own size counts, as in browsers
     yield Case("gif-0x0", "zero pixels", gif[:6] + bytes(4) + gif[10:], SAME)
     yield Case("jpeg-0x0", "zero pixels", jpeg[:place] + bytes(4) + jpeg[place + 4 :], nothing)
@@ -190,7 +193,7 @@ def size_cases():
         "tiff-0x0", "zero pixels", tiff(np.zeros((2, 2), np.uint8), {256: (0,), 257: (0,)}), nothing
     )
     yield Case(
-        "bmp-0x0", "zero pixels", (lambda d: d[:18] + bytes(8) + d[26:])(plain()["bmp"]), nothing
+        "bmp-0x0", "zero pixels", (lambda d: d[:18] + bytes(8) + d[26:])(plain()["bmp"]), "damaged"
     )
     yield Case("1x1", "one pixel", save(Image.new("RGB", (1, 1), RED), "PNG"), is_all(RED, (1, 1)))
     for name, kind in (("png", "PNG"), ("jpeg", "JPEG"), ("gif", "GIF"), ("tiff", "TIFF")):
@@ -234,17 +237,20 @@ def tiff_cases():
     )
     again = {257: (5000,), 278: (4999,), 273: (8,) * 100_000}
     yield Case(
-        "tiff-strip-bomb", "TIFF strips", tiff(np.zeros((4, 5000), np.uint8), again), "damaged"
+        "tiff-strip-bomb",
+        "TIFF strips",
+        tiff(np.zeros((4, 5000), np.uint8), again),
+        "not supported",
     )
     yield Case(
         "tiff-strip-flood",
         "TIFF strips",
         tiff(dot, {257: (1_000_000,), 278: (1,), 273: (8,) * 1_000_000}),
-        "damaged",
+        "not supported",
     )
     some = {257: (100_000,), 278: (1,), 273: (8,) * 100_000}
     yield Case("tiff-strips-over-limit", "TIFF strips", tiff(dot, some), "not supported")
-    yield Case("tiff-tag-list", "damaged TIFF", tiff(dot, {278: (16, 16)}), "damaged")
+    yield Case("tiff-tag-list", "damaged TIFF", tiff(dot, {278: (16, 16)}), is_all(BLACK, (16, 16)))
     yield Case(
         "tiff-tile-bomb",
         "TIFF tiles",
@@ -255,10 +261,10 @@ def tiff_cases():
         "tiff-tile-0",
         "TIFF tiles",
         tiff(dot, {322: (0,), 323: (16,), 324: (8,), 325: (256,)}),
-        "damaged",
+        is_all(BLACK, (16, 16)),
     )
     yield Case("tiff-no-pixels", "damaged TIFF", tiff(dot, {273: (10_000_000,)}), "damaged")
-    yield Case("tiff-samples", "damaged TIFF", tiff(dot, {277: (60_000,)}), "not supported")
+    yield Case("tiff-samples", "damaged TIFF", tiff(dot, {277: (60_000,)}), "damaged")
     yield Case(
         "tiff-loop", "TIFF loop", (lambda d: d[:-4] + d[4:8])(tiff(dot)), is_all(BLACK, (16, 16))
     )
@@ -275,8 +281,6 @@ def foreign_cases():
         "EPS": b"%!PS-Adobe-3.0 EPSF-3.0\n(x) run",
         "PDF": b"%PDF-1.7\n" + bytes(50),
         "archive": archive.getvalue(),
-        "HEIC": b"\0\0\0\x18ftypheic" + bytes(99),
-        "AVIF": b"\0\0\0\x18ftypavif" + bytes(99),
         "video": b"\0\0\0\x18ftypisom" + bytes(99),
         "Photoshop": b"8BPS\0\1" + bytes(99),
         "icon": b"\0\0\1\0\1\0" + bytes(99),

@@ -1,4 +1,4 @@
-"""What tests/corpus.py makes unusual and hostile picture files of, and what is expected of them."""
+"""What corpus.py makes unusual and hostile picture files of, and what is expected of them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
+from pillow_heif import register_heif_opener
+
+register_heif_opener()  # for saving
 
 RED, GREEN, BLUE, WHITE, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)
 QUARTERS = (RED, GREEN, BLUE, WHITE)  # top left, top right, bottom left, bottom right
@@ -203,4 +206,6 @@ def plain() -> dict[str, bytes]:
         "tiff-lzw": save(image, "TIFF", compression="tiff_lzw"),
         "tiff-deflate": save(image, "TIFF", compression="tiff_adobe_deflate"),
         "tiff-packbits": save(image, "TIFF", compression="packbits"),
+        "heic": save(image, "HEIF", quality=90),
+        "avif": save(image, "AVIF", quality=90),
     }
