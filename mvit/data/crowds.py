@@ -16,8 +16,7 @@ from mvit.data.folders import DataError, shown
 from mvit.data.layouts import LEAKED, Sample, samples
 from mvit.data.points import read_points, understand
 from mvit.data.tiles import Crowds, Tiles, empty_pictures, hold_out_crowds, random_square
-from mvit.images.files import bare_picture
-from mvit.images.reader import ImageError, picture_bytes, read_image
+from mvit.images.reader import ImageError, orientation, picture_bytes, read_image
 from mvit.tasks import CrowdTask
 
 __all__ = [
@@ -157,7 +156,7 @@ def fitted(points: np.ndarray, data: bytes, width: int, height: int) -> tuple[np
         raise DataError("its points are shares of the picture (0 to 1), not pixels")
     if not outside(points, width, height).any():
         return points, ""
-    turn = bare_picture(data).turn
+    turn = orientation(data)
     turned = points[:, ::-1] if turn >= 5 else points
     flips = {2: (1, 0), 3: (1, 1), 4: (0, 1), 6: (1, 0), 7: (1, 1), 8: (0, 1)}.get(turn, (0, 0))
     turned = np.where(flips, (width, height) - turned, turned)

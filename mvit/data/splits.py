@@ -14,7 +14,8 @@ from mvit.data.photos import find_list, read_listed
 from mvit.tasks import TASKS, Task
 
 VALIDATION_SHARE, OWN_TEST_SHARE = 0.1, 0.2
-OFFICIAL_TEST = {"cifar10": (1000, 10), "cifar100": (100, 100)}  # pictures a class, classes
+# test pictures a class, classes
+OFFICIAL_TEST = {"cifar10": (1000, 10), "cifar100": (100, 100), "imagenet1k": (50, 1000)}
 
 
 def own_labels(folder: Path) -> tuple[str, ...]:

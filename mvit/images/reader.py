@@ -110,6 +110,16 @@ def read_image(data: bytes) -> np.ndarray:
     HEIC and AVIF, recognised by content; of the metadata only the orientation is used. Raises
     ImageError, whose message is one sentence for the user. Safe to call from several threads.
     """
+    return _upright(*_read(data))
+
+
+def orientation(data: bytes) -> int:
+    """The EXIF orientation, 1..8, that `read_image` applies to these bytes. Raises ImageError."""
+    return _read(data)[1]
+
+
+def _read(data: bytes) -> tuple[np.ndarray, int]:
+    """The pixels as they are stored, RGB uint8 (H, W, 3), and their orientation, 1..8."""
     if not data:
         raise ImageError("This file is empty; please choose a JPEG or PNG picture.")
     check_bytes(len(data))
@@ -125,13 +135,12 @@ def read_image(data: bytes) -> np.ndarray:
             "TIFF file."
         )
     try:
-        pixels, turn = _decode(decoder, data)
+        return _decode(decoder, data)
     except ImageError:
         raise
     # decoders raise about anything on damaged data; the cause may quote the file, so it is not kept
     except Exception:
         raise ImageError(DAMAGED) from None
-    return _upright(pixels, turn)
 
 
 def _find(by_start: dict[bytes, object], data: bytes) -> object | None:
@@ -139,7 +148,6 @@ def _find(by_start: dict[bytes, object], data: bytes) -> object | None:
 
 
 def _decode(decoder: type, data: bytes) -> tuple[np.ndarray, int]:
-    """The pixels as they are stored, and their EXIF orientation."""
     exif = b""
     if decoder is JpegImagePlugin.JpegImageFile:
         data, exif = bare_jpeg(data)
