@@ -163,7 +163,7 @@ def describe(card: dict) -> str:
             ),
             f"final exit: {said(card['final'][key])}",
             f"best head: {head}, {said(best)} after layer {layer}",
-            *([f"skipped as unreadable: {skipped} (named in card.json)"] if skipped else []),
+            *([f"left out: {skipped} (named in card.json with the reason)"] if skipped else []),
             f"bundle: {weights.root() / card['bundle']}",
             f"see it: python -m mvit trace PICTURE --task {task}{backbone}, or streamlit run app.py",
         ]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from mvit.data.folders import DataError, class_folders, layout, shown
+from mvit.data.folders import DataError, class_folders, layout, loose_files, shown
 from mvit.data.labelled import Pictures, find_split, hold_out, load_split, read_folder
 from mvit.data.photos import find_list, read_listed
 from mvit.tasks import TASKS, Task
@@ -75,7 +75,8 @@ def measured_part(task: Task, root: Path, origin: dict) -> Pictures:
     origin: what the card remembers of the test part. Raises DataError where the folder's pictures
     have changed since, because seen and unseen ones can then not be told apart.
     """
-    if listed := find_list(task, root):
+    listed = find_list(task, root)
+    if listed and loose_files(listed[0]):
         return read_listed(task, *listed)
     if task.name in TASKS or layout(root).splits or find_split(task, root, "test"):
         return load_split(task, root, "test")

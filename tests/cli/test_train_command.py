@@ -314,7 +314,7 @@ def test_the_end_of_a_training_is_told_in_a_few_lines():
     assert lines[4:7] == [
         "final exit: 90.0%",
         "best head: vit, 75.0% after layer 6",
-        "skipped as unreadable: 1 (named in card.json)",
+        "left out: 1 (named in card.json with the reason)",
     ]
     assert lines[7].endswith(f"pets/{BACKBONE}")
     assert lines[8].startswith("see it: python -m mvit trace PICTURE --task pets, or")

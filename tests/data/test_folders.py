@@ -4,22 +4,13 @@ a word, or one clear sentence."""
 import os
 
 import pytest
+from picture_builders import plain
+from PIL import Image
 from toys import colours, write_folder
 
 from mvit.data.folders import DataError, shown, sub_folders
 from mvit.data.splits import own_labels, three_parts
 from mvit.tasks import Task
-
-
-def picture(data: int = 0) -> bytes:
-    """A tiny JPEG."""
-    from io import BytesIO
-
-    from PIL import Image
-
-    stream = BytesIO()
-    Image.new("RGB", (8, 8), (data, 0, 0)).save(stream, "JPEG")
-    return stream.getvalue()
 
 
 @pytest.fixture
@@ -32,7 +23,7 @@ def put(*files):
     """Write a picture to each path."""
     for number, file in enumerate(files):
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(picture(number))
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(file, "JPEG")
 
 
 def read(folder):
@@ -159,10 +150,12 @@ def test_pictures_without_class_folders_are_counted(tmp_path):
 def test_pictures_are_known_by_their_content(folder):
     put(folder / "a" / "0.jfif", folder / "a" / "img1", folder / "a" / "2.JPG")
     put(folder / "b" / "3.jpg.download")
+    for name in ("heic", "avif"):
+        (folder / "b" / f"IMG_1.{name.upper()}").write_bytes(plain()[name])
     (folder / "c" / "film.mp4").write_bytes(b"\0\0\0\x18ftypisom" + bytes(99))
     (folder / "c" / "drawing.psd").write_bytes(b"8BPS\0\1" + bytes(99))
     _, sizes, left_out = read(folder)
-    assert sum(sizes) == 19
+    assert sum(sizes) == 21
     assert [line.split(": ")[0] for line in left_out] == [
         f"{folder}/c/drawing.psd",
         f"{folder}/c/film.mp4",

@@ -67,7 +67,6 @@ def metadata_cases():
         jpeg[:2] + (b"\xff\xe5\xff\xff" + bytes(65533)) * 300 + jpeg[2:],
         SAME,
     )
-    yield Case("jpeg-padding", "huge metadata", jpeg[:2] + b"\xff" * 15_000_000 + jpeg[2:], SAME)
     bomb = zlib.compress(bytes(60_000_000), 9)
     yield Case(
         "png-ztxt-bomb",
@@ -85,13 +84,6 @@ def metadata_cases():
         "png-bad-pixels",
         "damaged chunk",
         picture[:place] + bytes([picture[place] ^ 255]) + picture[place + 1 :],
-        "damaged",
-    )
-    yield Case("png-bad-header", "damaged chunk", picture[:20] + b"\1" + picture[21:], "damaged")
-    yield Case(
-        "png-endless-chunk",
-        "damaged chunk",
-        png_with(struct.pack(">I", 2**32 - 1) + b"tEXt"),
         "damaged",
     )
     yield Case(
@@ -185,7 +177,6 @@ def size_cases():
         "damaged",
     )
     yield Case("png-0x0", "zero pixels", png(0, 0, 8, 2, b""), "damaged")
-    yield Case("png-0xn", "zero pixels", png(0, 9, 8, 2, b""), "damaged")
     # the frame's own size counts, as in browsers
     yield Case("gif-0x0", "zero pixels", gif[:6] + bytes(4) + gif[10:], SAME)
     yield Case("jpeg-0x0", "zero pixels", jpeg[:place] + bytes(4) + jpeg[place + 4 :], nothing)
@@ -212,9 +203,6 @@ def size_cases():
     slow = save(Image.new("L", (8000, 5000), 128), "JPEG", progressive=True)
     yield Case(
         "jpeg-22-scans", "many scans", more_scans(slow, 22), is_all((128,) * 3, (8000, 5000))
-    )
-    yield Case(
-        "jpeg-small-many-scans", "many scans", more_scans(plain()["progressive"], 20_000), SAME
     )
     yield Case("jpeg-60-scans", "many scans", more_scans(slow, 60), "too much work")
     yield Case("jpeg-scan-bomb", "many scans", more_scans(slow, 50_000), "too much work")
@@ -248,20 +236,11 @@ def tiff_cases():
         tiff(dot, {257: (1_000_000,), 278: (1,), 273: (8,) * 1_000_000}),
         "not supported",
     )
-    some = {257: (100_000,), 278: (1,), 273: (8,) * 100_000}
-    yield Case("tiff-strips-over-limit", "TIFF strips", tiff(dot, some), "not supported")
-    yield Case("tiff-tag-list", "damaged TIFF", tiff(dot, {278: (16, 16)}), is_all(BLACK, (16, 16)))
     yield Case(
         "tiff-tile-bomb",
         "TIFF tiles",
         tiff(dot, {322: (50_000,), 323: (50_000,), 324: (8,), 325: (256,)}),
         "not supported",
-    )
-    yield Case(
-        "tiff-tile-0",
-        "TIFF tiles",
-        tiff(dot, {322: (0,), 323: (16,), 324: (8,), 325: (256,)}),
-        is_all(BLACK, (16, 16)),
     )
     yield Case("tiff-no-pixels", "damaged TIFF", tiff(dot, {273: (10_000_000,)}), "damaged")
     yield Case("tiff-samples", "damaged TIFF", tiff(dot, {277: (60_000,)}), "damaged")
@@ -288,10 +267,6 @@ def foreign_cases():
     }
     for word, data in foreign.items():
         yield Case(f"foreign-{word.lower()}", f"not supported: {word}", data, word)
-    yield Case(
-        "svg-no-header", "not supported: SVG", b"\n <!-- drawing -->\n<SVG width='9'>", "SVG"
-    )
-    yield Case("eps-binary", "not supported: EPS", b"\xc5\xd0\xd3\xc6" + bytes(60), "EPS")
     yield Case("pdf-then-jpeg", "polyglot", b"%PDF-1.4\n" + plain()["jpeg"], "PDF")
     yield Case("jpeg-then-zip", "polyglot", plain()["jpeg"] + archive.getvalue(), SAME)
     yield Case(
@@ -301,7 +276,6 @@ def foreign_cases():
     yield Case("empty", "empty", b"", "empty")
     yield Case("one-byte", "not a picture", b"\xff", "not a picture")
     yield Case("text", "not a picture", b"BM is short for bitmap, or so they say.", "not a picture")
-    yield Case("zeros", "not a picture", bytes(5000), "not a picture")
     yield Case("random", "not a picture", np.random.default_rng(7).bytes(100_000), "not a picture")
     yield Case(
         "bmp-rle",
@@ -321,6 +295,3 @@ def foreign_cases():
         plain()["jpeg"].replace(b"\xff\xc0\0\x11\x08", b"\xff\xc1\0\x11\x0c"),
         "not supported",
     )
-    jpeg = plain()["jpeg"]
-    frame = jpeg[jpeg.index(b"\xff\xc0") :][:19]
-    yield Case("jpeg-two-frames", "unusual JPEG", jpeg.replace(frame, frame * 2), "damaged")
