@@ -14,6 +14,7 @@ from mvit.bundles import weights
 from mvit.data.photos import find_photos, measured_names
 from mvit.data.splits import measured_part, sample
 from mvit.evaluation.predictions import predict, save_predictions, summary
+from mvit.evaluation.storage import round_for_storage
 from mvit.models.multi_exit import MultiExitViT
 from mvit.training import identity
 from mvit.training.distill import HEAD, teach_lenses
@@ -46,7 +47,8 @@ def distill(study: Study, folders: Sequence[Path]) -> dict:
     accelerator = Accelerator(cpu=study.device == "cpu", mixed_precision=study.precision)
     chosen = torch.arange(len(scored)) % CHOSEN_ON == 0
     val, test = scored.subset(chosen), sample(scored.subset(~chosen), study.test_limit)
-    found = {"val": predict(model, val, accelerator), "test": predict(model, test, accelerator)}
+    storage, chosen_from = round_for_storage(model, lambda m: predict(m, val, accelerator))
+    found = {"val": chosen_from, "test": predict(model, test, accelerator)}
     measured = summary(model, found["test"])
     card = {
         "task": asdict(study.task),
@@ -69,6 +71,6 @@ def distill(study: Study, folders: Sequence[Path]) -> dict:
         "run": run,
         **measured,
     }
-    card = weights.save(model, study.folder, card)
+    card = weights.save(model, study.folder, card, storage)
     save_predictions(study.folder, found)
     return json.loads(json.dumps(card))

@@ -3,7 +3,7 @@ refused, or a task that the page is not about."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
 import streamlit as st
 
@@ -11,7 +11,7 @@ from mvit.bundles import weights
 from mvit.bundles.weights import WeightsError
 from mvit.inference import precision
 from pages.parts import link, models
-from pages.parts.models import AUTO, GROWN_HELP, JOINT, TASK_NAMES, Bundle
+from pages.parts.models import AUTO, GROWN_HELP, JOINT, TASK_CHOSEN, TASK_NAMES, Bundle
 
 AUTO_HELP = """*auto* takes the model that shows a page's point: where one run is watched in time,
 the one whose exits were trained end to end; elsewhere the one with all heads."""
@@ -40,7 +40,10 @@ def choose() -> None:
         tasks = list(dict.fromkeys(t for t, _ in found))
         tasks.sort(key=lambda t: list(TASK_NAMES).index(t) if t in TASK_NAMES else 99)
         meaning = "What the model was trained to answer, and so which labels it knows."
-        task = _pick("Task", tasks, "task", meaning, lambda t: TASK_NAMES.get(t, t))
+        if "task" in st.query_params:
+            _remember_task()
+        named = {"format_func": lambda t: TASK_NAMES.get(t, t), "on_change": _remember_task}
+        task = _pick("Task", tasks, "task", meaning, **named)
         bodies = sorted((b for t, b in found if t == task), key=lambda b: ("tiny" not in b, b))
         about = "The vision transformer (ViT) whose encoder layers carry the exits."
         if grown := [b for b in bodies if weights.source(task, b)]:
@@ -56,21 +59,23 @@ def choose() -> None:
             devices(),
             "device",
             "Where the network runs. A GPU appears here if this machine has one.",
-            str.upper,
+            format_func=str.upper,
         )
         dtype = _pick("Number format", [AUTO, *precision.DTYPES], "dtype", DTYPE_HELP)
     st.session_state["_choice"] = (task, backbone, device, dtype)
 
 
-def _pick(
-    label: str, options: list[str], key: str, help: str, show: Callable[[str], str] = str
-) -> str:
+def _remember_task() -> None:
+    """Note that the visitor, or the link, asked for a task; an upload then does not change it."""
+    st.session_state[TASK_CHOSEN] = True
+
+
+def _pick(label: str, options: list[str], key: str, help: str, **more: Any) -> str:
     if link.hidden("sidebar"):
-        value, _ = link.read(
-            st.query_params.get_all(key) or [options[0]], {"options": options, "format_func": show}
-        )
+        asked = st.query_params.get_all(key) or [options[0]]
+        value, _ = link.read(asked, {"options": options} | more)
         return value or options[0]
-    return link.linked(st.selectbox, label, key=key, options=options, help=help, format_func=show)
+    return link.linked(st.selectbox, label, key=key, options=options, help=help, **more)
 
 
 def _counter(choice: tuple[str, ...]) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ JOINT = "_end_to_end"  # ends the name of a bundle whose exits were trained with
 LARGE = 100_000_000
 GROWN_HELP = """Nobody trained it at this size: each channel of the small network stands here four
 times, so the answers are the small network's, and the time and the work are the large one's."""
+TASK_CHOSEN = "_task_chosen"  # in the session: the visitor, or the link, asked for a task
 TASK_NAMES = {
     "cifar10": "CIFAR-10",
     "cifar100": "CIFAR-100",

@@ -17,9 +17,11 @@ import streamlit as st
 from PIL import Image, ImageOps
 from streamlit.delta_generator import DeltaGenerator
 
+from mvit.bundles import weights
 from mvit.images.reader import ImageError, read_image
 from mvit.tasks import TASKS
 from pages.parts import link
+from pages.parts.models import TASK_CHOSEN
 
 FOLDER = Path(os.environ.get("MVIT_EXAMPLES", Path(__file__).resolve().parents[2] / "examples"))
 KEPT_PIXELS = 4_000_000  # of a visitor's picture; the models look at less than one million
@@ -29,6 +31,7 @@ PHOTOS = "_photos"  # in the session: {"photo 1": Picture}
 PICTURES_HELP = """Photographs that come with the lab (their makers are named in
 examples/CREDITS.md), and below them the way to use a file of yours or to take a photo now.
 Your pictures stay in this server's memory, and only while you are here."""
+FEW_THINGS, MANY_THINGS = ("cifar10", "cifar100"), "imagenet1k"  # tasks, by what they know
 NOT_IN_LINKS = "Photos are not in links: whoever opens this page's address sees an example instead."
 
 
@@ -124,6 +127,17 @@ def pick_picture(task: str | None = None, key: str = "example") -> Picture:
     return picture
 
 
+def _know_many_things() -> None:
+    """A visitor's picture may show anything, so it goes to the model that knows 1,000 things unless
+    the visitor, or the link, asked for another."""
+    choice = st.session_state.get("_choice", ("",))
+    offered = {task for task, _ in weights.bundles()}
+    chosen = st.session_state.get(TASK_CHOSEN)
+    if choice[0] in FEW_THINGS and MANY_THINGS in offered and not chosen:
+        st.session_state["task"] = MANY_THINGS
+        st.session_state.pop("backbone", None)
+
+
 def _own(place: DeltaGenerator, key: str, sources: list[str]) -> str | None:
     """Draw the way in for the visitor's own pictures; the name of one that is new in this run."""
     with place:
@@ -142,10 +156,14 @@ def _own(place: DeltaGenerator, key: str, sources: list[str]) -> str | None:
             "Your picture",
             key=f"{key}_upload",
             help="JPEG, HEIC, PNG, WebP and more; at most 20 MB and 40 megapixels.",
+            on_change=_know_many_things,
         )
     elif source == CAMERA:
         data = st.camera_input(
-            "Take a photo", key=f"{key}_camera", help="The browser asks for permission first."
+            "Take a photo",
+            key=f"{key}_camera",
+            help="The browser asks for permission first.",
+            on_change=_know_many_things,
         )
     if data is None or st.session_state.get(f"_{key}_read") == data.file_id:
         return None

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 from bundles import save_bundle
-from visit import open_app, well
+from visit import open_app, png, well
 
 from mvit.charts.coarse import coarse_chart, coarse_rows
 from mvit.models.tree import tree_of
@@ -46,11 +46,32 @@ def test_an_answer_that_is_lost_again_is_not_said_to_stay():
     assert finding(rows) == "First pug, then tabby, then pug at the final exit"
 
 
-def test_watch_shows_the_panel_for_any_photo_and_for_no_other_task(tmp_path, monkeypatch):
-    small = replace(TASKS["imagenet1k"], input_px=64)
-    for task in (small, replace(TASKS["cifar10"], input_px=64)):
-        save_bundle(tmp_path, task)
+@pytest.fixture
+def two_tasks(tmp_path, monkeypatch):
+    """Small bundles for ten things and for 1,000."""
+    for name in ("imagenet1k", "cifar10"):
+        save_bundle(tmp_path, replace(TASKS[name], input_px=64))
     monkeypatch.setenv("MVIT_WEIGHTS", str(tmp_path))
+
+
+def upload(app):
+    app.segmented_control(key="example_source").set_value("Upload").run()
+    return well(app.file_uploader[0].set_value(("mine.png", png(9), "image/png")).run())
+
+
+def test_an_upload_goes_to_the_model_that_knows_many_things(two_tasks):
+    app = well(open_app())
+    assert app.selectbox(key="task").value == "cifar10"
+    assert upload(app).selectbox(key="task").value == "imagenet1k"
+    app.selectbox(key="task").set_value("cifar10").run()
+    assert well(app).selectbox(key="task").value == "cifar10"
+
+
+def test_an_upload_stays_with_the_task_that_the_link_asks_for(two_tasks):
+    assert upload(well(open_app(task="cifar10"))).selectbox(key="task").value == "cifar10"
+
+
+def test_watch_shows_the_panel_for_any_photo_and_for_no_other_task(two_tasks):
     app = well(open_app(task="imagenet1k"))
     assert any("WordNet" in c.value for c in app.caption)
     app = well(open_app(task="cifar10"))
