@@ -38,6 +38,13 @@ class CpuClock:
         return (end - start) * 1000
 
 
+class NoClock:
+    """For work whose time does not matter: marks nothing."""
+
+    def mark(self) -> None:
+        return None
+
+
 class CudaClock:
     """CUDA events in the stream of the work itself."""
 

@@ -6,6 +6,7 @@ import streamlit as st
 
 from mvit.charts import style as charts
 from mvit.charts.latency import exit_rows
+from mvit.evaluation import lesson
 from mvit.inference.baseline import run_beside_plain
 from mvit.models.multi_exit import FINAL, Exit, Plan
 from mvit.policies.plans import costs
@@ -47,10 +48,7 @@ def settled(exits: Sequence[Exit], head: str) -> Exit:
     """The first exit from which this head and the final exit keep the final answer; see the word
     `settled`."""
     own = [e for e in exits if e.head in (head, FINAL)]
-    start = len(own) - 1
-    while start > 0 and own[start - 1].label == own[-1].label:
-        start -= 1
-    return own[start]
+    return own[lesson.settled([e.label for e in own])]
 
 
 def found(measured: Measured, heads: Sequence[str]) -> str:

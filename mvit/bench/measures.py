@@ -12,7 +12,7 @@ import numpy as np
 import timm
 import torch
 
-from mvit.clock import Timing, clock_for, measure, ratio, rounds
+from mvit.clock import NoClock, Timing, clock_for, measure, ratio, rounds
 from mvit.evaluation.predictions import Predictions
 from mvit.inference.deadline import answer_by, settle
 from mvit.models.multi_exit import MultiExitViT
@@ -22,13 +22,6 @@ from mvit.policies.rules import Confidence
 
 # accuracy that a stop rule may cost on validation (on test: half a point), and thresholds tried
 MAX_DROP, TRIED = 0.0045, 200
-
-
-class _NoClock:
-    """For the run without instruments."""
-
-    def mark(self) -> None:
-        return None
 
 
 def backbone_name(model: MultiExitViT) -> str:
@@ -52,7 +45,7 @@ def overhead(model: MultiExitViT, x: torch.Tensor, head: str, n: int) -> dict:
     def bare() -> list:
         """The same blocks and heads, the same scores on the host, but no marks and no Exits."""
         return [
-            model.task.scores(logits).tolist() for *_, logits, _ in model.steps(x, plan, _NoClock())
+            model.task.scores(logits).tolist() for *_, logits, _ in model.steps(x, plan, NoClock())
         ]
 
     works = {

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from mvit.bundles.whole import written_whole
-from mvit.clock import CpuClock, measure
+from mvit.clock import NoClock, measure
 from mvit.models.multi_exit import FINAL, MultiExitViT
 from mvit.models.truncated import Truncated
 from mvit.tasks import Task
@@ -66,7 +66,7 @@ def export(
     cut = Answering(Truncated(whole, layer, head).alone(), task).eval()
 
     def off(answer: Answer, image: torch.Tensor) -> float:
-        [(*_, logits, _)] = whole.steps(image, [(layer, head)], CpuClock())
+        [(*_, logits, _)] = whole.steps(image, [(layer, head)], NoClock())
         return float(np.abs(answer(image) - task.answers(logits).numpy()).max())
 
     side, generator = task.input_px, torch.Generator().manual_seed(0)

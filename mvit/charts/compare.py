@@ -20,6 +20,7 @@ from mvit.charts.style import (
     plain_label,
     shades,
     title,
+    verdicts,
 )
 from mvit.models.multi_exit import FINAL, MultiExitViT
 
@@ -41,9 +42,7 @@ def comparison(model: MultiExitViT, traces: list[pd.DataFrame], truth: str | Non
     final = rows[rows["head"] == FINAL].iloc[0]
     rows["agrees"] = rows.label == final.label
     rows["agreement"] = rows.agrees.map({True: AGREES, False: DIFFERS})
-    rows["verdict"] = [
-        UNKNOWN if truth is None else RIGHT if label == truth else WRONG for label in rows.label
-    ]
+    rows["verdict"] = verdicts(rows.label, truth)
     rows["answer"] = rows.label.map(plain_label)
     rows["light"] = light_cells(rows.confidence)
     rows["own_macs"] = [

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from mvit.charts.style import RIGHT, UNKNOWN, WRONG, plain_label
+from mvit.charts.style import plain_label, verdicts
 from mvit.inference.deadline import Answer
 from mvit.models.multi_exit import FINAL, Exit
 
@@ -22,8 +22,7 @@ def exit_rows(exits: Sequence[Exit], macs: Sequence[float], truth: str | None) -
     """
     rows = pd.DataFrame([{n: getattr(e, n) for n in NAMES} for e in exits])
     rows.insert(rows.columns.get_loc("elapsed_ms") + 1, "macs_run", list(macs))
-    said = {True: RIGHT, False: WRONG}
-    rows["verdict"] = [UNKNOWN if truth is None else said[label == truth] for label in rows.label]
+    rows["verdict"] = verdicts(rows.label, truth)
     return rows
 
 

@@ -29,6 +29,13 @@ HEAD_COLOURS = {
     "final": "#77849A",
 }
 RIGHT, WRONG, UNKNOWN = "right", "wrong", "no truth known"
+
+
+def verdicts(labels: Sequence[str], truth: str | None) -> list[str]:
+    """Whether each answer is RIGHT or WRONG, or UNKNOWN where nobody has told the truth."""
+    return [UNKNOWN if truth is None else RIGHT if label == truth else WRONG for label in labels]
+
+
 # cividis, which people with any colour vision read in the same order: dull blue is unsure, bright
 # yellow is sure.
 CIVIDIS = (

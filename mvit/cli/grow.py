@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from mvit.bundles import weights
-from mvit.clock import CpuClock
+from mvit.clock import NoClock
 from mvit.evaluation.predictions import FILE
 from mvit.inference.precision import probe_pictures
 from mvit.models.growth import GrowthError, grow
@@ -30,7 +30,7 @@ def difference(one: MultiExitViT, other: MultiExitViT, pictures: int = 2) -> dic
     for picture in probe_pictures(task, pictures):
         x = one.to_input(picture)
         for (*_, a, _), (*_, b, _) in zip(
-            one.steps(x, plan, CpuClock()), other.steps(x, plan, CpuClock()), strict=True
+            one.steps(x, plan, NoClock()), other.steps(x, plan, NoClock()), strict=True
         ):
             off = max(off, (a - b).abs().max().item())
             a, b = task.scores(a), task.scores(b)

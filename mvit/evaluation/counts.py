@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from tqdm import tqdm
 
-from mvit.clock import CpuClock
+from mvit.clock import NoClock
 from mvit.data.crowds import Crowds
 from mvit.evaluation.predictions import FILE, PredictionsError, practical
 from mvit.models.multi_exit import FINAL, MultiExitViT
@@ -118,7 +118,7 @@ def count(
             with accelerator.autocast():
                 steps = [
                     model.task.answers(step[2])[:, 0]
-                    for step in model.steps(x.to(model.dtype), exits, CpuClock())
+                    for step in model.steps(x.to(model.dtype), exits, NoClock())
                 ]
             found.append(torch.stack(steps).float().cpu())
     return Counts(

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 from tqdm import tqdm
 
 from mvit.bundles.whole import written_whole
-from mvit.clock import CpuClock
+from mvit.clock import NoClock
 from mvit.data.labelled import Pictures
 from mvit.models.multi_exit import FINAL, MultiExitViT
 
@@ -95,7 +95,7 @@ def predict(
         for index in bar:
             x, _ = pictures.whole(index, model.task, accelerator.device)
             with accelerator.autocast():
-                logits = [step[2] for step in model.steps(x.to(model.dtype), exits, CpuClock())]
+                logits = [step[2] for step in model.steps(x.to(model.dtype), exits, NoClock())]
             parts.append(_readout(torch.stack(logits).float()).cpu())
     found = torch.cat(parts, dim=2)  # (4, E, n of this process)
     if accelerator.num_processes > 1:

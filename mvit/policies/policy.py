@@ -32,7 +32,8 @@ class Policy:
     title: its name on pages, in links and for `make`; meaning: one clause, "leave when ...", about
     the threshold. key: the query parameter that holds its threshold. measure: the field of an exit
     that the threshold is compared with; sign: a higher threshold leaves later (+1) or earlier (-1).
-    counts: whether it reads counts instead of classes. step, format: of its slider.
+    counts: whether it reads counts instead of classes. step, format: of its slider. note: what a
+    replay of it cannot know.
     """
 
     title: ClassVar[str] = ""
@@ -43,6 +44,7 @@ class Policy:
     counts: ClassVar[bool] = False
     step: ClassVar[float] = 0.001
     format: ClassVar[str] = "%.3f"
+    note: ClassVar[str] = ""
 
     def __init_subclass__(cls) -> None:
         if "title" in cls.__dict__:

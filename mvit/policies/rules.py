@@ -238,6 +238,10 @@ class ProductOfExperts(Policy):
         "leave when the product of all exits so far gives its answer at least this probability"
     )
     key = "product"
+    note = (
+        "Recorded is the probability of the first answer only; for this rule the rest is spread "
+        "evenly over the other classes. A live run uses every probability."
+    )
 
     @classmethod
     def along(

@@ -79,7 +79,7 @@ def examples(task: str | None = None) -> dict[str, dict]:
     """The bundled examples as {name: {"file", "title", "truth"}}: those of the task, or else those
     of no task.
 
-    The truth of a picture that shows none of the task's classes is None.
+    The truth of a picture is None unless it is known to be one of the task's classes, or a count.
     """
     try:
         entries = json.loads((FOLDER / "examples.json").read_text())
@@ -87,9 +87,11 @@ def examples(task: str | None = None) -> dict[str, dict]:
         return {}
     here = [e for e in entries if (FOLDER / e["file"]).is_file()]
     own = [e for e in here if e.get("task") == task] or [e for e in here if "task" not in e]
-    labels = TASKS[task].labels if task in TASKS else ()
+    known = TASKS.get(task)
     return {
-        Path(e["file"]).stem: e if e.get("truth") in labels or not labels else {**e, "truth": None}
+        Path(e["file"]).stem: e
+        if known and (known.counts or e.get("truth") in known.labels)
+        else {**e, "truth": None}
         for e in own
     }
 

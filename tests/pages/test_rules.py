@@ -155,7 +155,7 @@ def test_a_task_that_counts_is_explained_not_replayed(page, with_counter):
 def test_few_exits_run_by_default_and_are_named(recorded):
     app = well(open_app("rules"))
     named = next(c.value for c in app.caption if c.value.startswith("Exits that run"))
-    assert named.count("layer") <= 4 and named.endswith("final.")
+    assert named.count("layer") <= 4 and "final." in named
 
 
 def test_difficulty_and_trust_look_at_every_exit_whatever_runs(recorded):

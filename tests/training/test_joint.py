@@ -11,6 +11,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch.nn import functional as F
 from toys import colours, count_blocks, same, snapshot
 
+from mvit.clock import NoClock
 from mvit.data import labelled as data
 from mvit.data.labelled import Pictures
 from mvit.evaluation.predictions import predict
@@ -113,11 +114,6 @@ def test_end_to_end_minimises_the_papers_sum(accelerator):
     assert found.item() == pytest.approx(
         (0.25 * exits[0] + 0.75 * exits[1] + exits[2]).item(), abs=1e-5
     )
-
-
-class NoClock:
-    def mark(self):
-        return None
 
 
 def test_layer_wise_has_one_part_a_branch_and_one_for_the_rest():

@@ -152,13 +152,9 @@ class Scene:
     @property
     def rows(self) -> pd.DataFrame:
         """The run as the charts want it; time is each exit's own, as if it were the only one."""
-        said = {True: charts.RIGHT, False: charts.WRONG}
         names = ("head", "layer", "label", "confidence", "ms", "head_ms", "macs", "practical")
         table = pd.DataFrame([{n: getattr(e, n) for n in names} for e in self.exits])
-        table["verdict"] = [
-            charts.UNKNOWN if self.truth is None else said[e.label == self.truth]
-            for e in self.exits
-        ]
+        table["verdict"] = charts.verdicts(table.label, self.truth)
         return table.assign(macs_text=table.macs.map(charts.macs_text), elapsed_ms=table.ms)
 
     @cached_property

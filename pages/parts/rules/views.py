@@ -109,7 +109,7 @@ def show_numbers(
     least = replay.rule.fewest
     none = len(replay.plan) <= least
     why = f" With {replay.rule.title} no early exit pays within this allowance." if none else ""
-    st.caption(f"Exits that run: {exit_list(replay.plan)}.{why}")
+    st.caption(f"Exits that run: {exit_list(replay.plan)}.{why} {replay.rule.note}".strip())
 
 
 def show_tradeoff(
@@ -190,7 +190,7 @@ def show_photos(bundle: ui.Bundle, replay: Replay, here: Operating, head: str) -
         spent.append(replay.macs[leaves_at(replay.rule.at(here.threshold), path)])
     full = bundle.model.exit_macs(*bundle.model.final_exit)
     saved, usual = 1 - np.mean(spent) / full, 1 - here.macs / full
-    harder = " Sharp photos are harder for this model than its test pictures."
+    harder = " These photos are sharper than the test pictures, and leave later."
     st.markdown(
         f"**On the lab's {len(photos)} example photos, run on this machine, the same rule saves "
         f"{percent(saved)} of the work; on the test pictures {percent(usual)}.**"
