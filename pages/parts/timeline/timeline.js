@@ -5,7 +5,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const find = (name) => root.querySelector('.' + name);
   const state = (root.mvit ??= { frame: 0, parts: {} });
   const { exits, plain, reach, step } = data;
-  const least = step;
+  const least = 0.1;
   const last = exits[exits.length - 1].ms;
   const replays = data.deadline === null;
   const handle = find('handle');
@@ -62,7 +62,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   function move(ms) {
     cancelAnimationFrame(state.frame);
     state.moved = true;
-    show(Math.round(Math.min(Math.max(ms, least), reach) / step) * step);
+    show(Math.min(Math.max(Math.round(ms / step) * step, least), reach));
   }
 
   function release() {
@@ -108,8 +108,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
   };
   handle.onkeyup = release;
   handle.onblur = () => { if (state.from === undefined) release(); };
-  handle.setAttribute('aria-valuemin', least);
-  handle.setAttribute('aria-valuemax', reach);
+  handle.setAttribute('aria-valuemin', least.toFixed(1));
+  handle.setAttribute('aria-valuemax', reach.toFixed(1));
   handle.setAttribute('aria-label', replays ? 'Moment of the replay' : 'Deadline');
   handle.setAttribute('aria-disabled', Boolean(data.fixed));
   find('play').hidden = !replays;
