@@ -99,3 +99,8 @@ def test_the_first_room_is_small():
 def test_the_library_knows_no_page_and_the_pages_no_tensor(root, files):
     users = [f.name for f in files if root in {name.split(".")[0] for name in imports(f)}]
     assert users == []
+
+
+def test_nothing_private_is_used_across_modules():
+    found = {file.name: private_uses(file) for file in [*LIBRARY, *PAGES]}
+    assert {name: uses for name, uses in found.items() if uses} == {}

@@ -72,7 +72,7 @@ def bench(
         "memory": parts.memory(model),
     }
     for name in (part for part in PARTS if part in only):
-        if name == "threshold" and model.task.metric != "accuracy":
+        if name == "threshold" and model.task.counts:
             say("left out threshold: the confidence rule is for classes")
             continue
         say(f"measuring {name} ...")

@@ -12,7 +12,7 @@ from pathlib import Path
 def written_whole(path: Path) -> Iterator[Path]:
     """A file beside `path` to write to; it takes the place of `path` at the end of the block, or is
     gone if an exception ends it. So a reader never meets half a file, and the old one stays."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f"{path.name}.partial")
     try:
         yield partial
         os.replace(partial, path)

@@ -128,7 +128,7 @@ def task_with_bundle(args: argparse.Namespace) -> Task:
     DataError."""
     name = args.task_name or args.task
     task = weights.task_of(weights.read_card(weights.folder(name, args.name or args.backbone)))
-    if task.metric != "accuracy":
+    if task.counts:
         raise DataError(f"--add-heads is for tasks with classes; {name} counts")
     return task
 

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from tqdm import tqdm
 
+from mvit.bundles.whole import written_whole
 from mvit.clock import NoClock
 from mvit.data.crowds import Crowds
 from mvit.evaluation.predictions import FILE, PredictionsError, practical
@@ -204,7 +205,8 @@ def save_counts(folder: Path, splits: dict[str, Counts]) -> Path:
             f"{split}.truth": c.truth.astype(np.float16),
         }
         about[split] = json.dumps({"exits": c.exits, "names": c.names})
-    save_file(tensors, folder / FILE, about)
+    with written_whole(folder / FILE) as file:
+        save_file(tensors, file, about)
     return folder / FILE
 
 

@@ -4,13 +4,14 @@ its metadata."""
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Collection
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+
+from mvit.bundles.whole import written_whole
 
 # settings that are told apart by a hash of their content
 HASHED = ("pictures and labels", "start weights", "frozen backbone")
@@ -33,12 +34,10 @@ def save(
         }
     metadata = {"progress": json.dumps(progress), "groups": json.dumps(state["param_groups"])}
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
     try:
-        save_file(tensors, partial, metadata)
-        os.replace(partial, path)
+        with written_whole(path) as file:
+            save_file(tensors, file, metadata)
     except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
         raise CheckpointError(
             f"could not write {path} ({error}); the previous checkpoint is untouched"
         ) from error

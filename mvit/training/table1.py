@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -20,6 +19,7 @@ import torch
 from accelerate import Accelerator
 
 from mvit.bundles import weights
+from mvit.bundles.whole import written_whole
 from mvit.data.labelled import Pictures
 from mvit.evaluation.paper import TABLE1 as FILE
 from mvit.evaluation.predictions import predict
@@ -270,6 +270,5 @@ class Lab:
 def write(file: Path, content: dict) -> None:
     """Write JSON whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial")
-    partial.write_text(json.dumps(content, indent=1) + "\n")
-    os.replace(partial, file)
+    with written_whole(file) as partial:
+        partial.write_text(json.dumps(content, indent=1) + "\n")

@@ -167,6 +167,8 @@ def test_practical_exits_are_better_than_every_earlier_one_of_their_head(seed):
     }
     assert practical(accuracy) == expected
     assert {(1, "mlp"), (1, "vit")} <= practical(accuracy)  # the first has no earlier one
+    # what is no better than guessing is of no use, first or not
+    assert practical(accuracy, 0.5) == {e for e in expected if accuracy[e] > 0.5}
 
 
 def test_a_summary_has_accuracy_cost_and_practical_of_every_exit():
@@ -181,7 +183,8 @@ def test_a_summary_has_accuracy_cost_and_practical_of_every_exit():
         (b, h, model.exit_macs(b, h)) for b, h in model.exits()
     ]
     assert [e["accuracy"] for e in card["exits"]] == found.accuracy[:-1].tolist()
-    good = practical({(e["layer"], e["head"]): e["accuracy"] for e in card["exits"]})
+    quality = {(e["layer"], e["head"]): e["accuracy"] for e in card["exits"]}
+    good = practical(quality, guessing=0.1)  # of ten classes
     assert {(e["layer"], e["head"]) for e in card["exits"] if e["practical"]} == good
 
 

@@ -1,6 +1,8 @@
 """Checkpoints: training goes on as if nothing had happened, and a bad file is refused or never
 written."""
 
+import os
+
 import pytest
 import torch
 from toys import same, snapshot
@@ -58,13 +60,7 @@ def test_a_full_disk_leaves_the_previous_checkpoint(tmp_path, monkeypatch, fails
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(
-        *(
-            (checkpoints, "save_file", full)
-            if fails == "save_file"
-            else (checkpoints.os, "replace", full)
-        )
-    )
+    monkeypatch.setattr(*(checkpoints, fails) if fails == "save_file" else (os, fails), full)
     with pytest.raises(
         CheckpointError, match="c.safetensors .*No space left.*previous checkpoint is untouched"
     ):
