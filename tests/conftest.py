@@ -17,6 +17,7 @@ from streamlit.runtime.pages_manager import PagesManager
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bundles import save_bundle  # noqa: E402
+from live import Server, disk_is_full  # noqa: E402
 
 from mvit.bundles import weights  # noqa: E402
 from mvit.tasks import CIFAR10_LABELS, Task  # noqa: E402
@@ -69,6 +70,22 @@ def own_weights(tiny_bundle, tmp_path, monkeypatch) -> Path:
     folder = shutil.copytree(tiny_bundle, tmp_path / "weights")
     monkeypatch.setenv("MVIT_WEIGHTS", str(folder))
     return folder
+
+
+@pytest.fixture(scope="session")
+def gate(tmp_path_factory) -> Path:
+    """While this file exists, no run of `server` gets past layer 1. Each visitor takes
+    another example: one that was run before is not run again."""
+    return tmp_path_factory.mktemp("gate") / "closed"
+
+
+@pytest.fixture(scope="session")
+def server(tiny_bundle, gate) -> Iterator[Server]:
+    """A running app with a gate, on a disk without room."""
+    variables = {"MVIT_WEIGHTS": str(tiny_bundle), "MVIT_TEST_GATE": str(gate)}
+    script = Path(__file__).parent / "helpers" / "gated_app.py"
+    with Server(script, before=disk_is_full, **variables) as server:
+        yield server
 
 
 @pytest.fixture

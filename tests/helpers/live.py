@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import resource
 import socket
 import subprocess
 import sys
@@ -22,7 +23,13 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import connect
 
 ROOT = Path(__file__).resolve().parents[2]
+FULL = 4096  # bytes that a file may have on a "full" disk
 PATIENCE = 180  # seconds for any one step, on a machine that does other things too
+
+
+def disk_is_full() -> None:
+    """For a new process: let no file grow beyond FULL."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (FULL, FULL))
 
 
 class Server:

@@ -1,4 +1,4 @@
-"""Is the lab steady? Measures it and prints a table: python tests/steady.py [PART ...] [--json]
+"""Is the lab steady? Measure it and print a table: python tests/helpers/steady.py [PART ...]
 
 Parts: pictures (hostile and mutated files), traces (memory over many runs), visitors (a class at
 once, on a real server), memory (every page of every bundled task), faults. Each runs in a process
@@ -178,8 +178,8 @@ def faults(count: int) -> dict:
         "pytest",
         "-q",
         "--no-header",
-        "tests/test_faults.py",
-        "tests/test_weights.py",
+        "tests/inference/test_faults.py",
+        "tests/bundles/test_weights.py",
     ]
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.splitlines()[-1]
     passed, failed = (

@@ -2,22 +2,19 @@
 closed browser - and that it goes on."""
 
 import json
-import resource
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 from bundles import BACKBONE
-from live import ROOT, Server, Visitor
+from live import ROOT, Visitor, disk_is_full
 from streamlit.testing.v1 import AppTest
 
 import pages.parts
 from mvit.models.backbone import Backbone
 from pages.parts import queue
 
-FULL = 4096  # bytes that a file may have on a "full" disk
 SAID = "That did not work"
 
 
@@ -32,7 +29,7 @@ def works(app: AppTest) -> AppTest:
     """The app, run again, after checking that the page is whole and the line is empty."""
     app.run()
     assert not app.exception and not app.error, [e.value for e in [*app.exception, *app.error]]
-    assert app.metric and len(queue.QUEUE) == 0
+    assert app.dataframe and len(queue.QUEUE) == 0
     return app
 
 
@@ -109,10 +106,6 @@ def test_a_part_that_cannot_be_imported_is_said_and_tried_again(tiny_weights, mo
     works(app)
 
 
-def disk_is_full() -> None:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (FULL, FULL))
-
-
 @pytest.mark.parametrize("format", ["pt2", pytest.param("onnx", marks=pytest.mark.slow)])
 def test_a_disk_that_fills_up_during_export_is_one_sentence_and_leaves_no_half_file(
     format, own_weights, tmp_path
@@ -143,23 +136,6 @@ def test_a_disk_that_fills_up_during_export_is_one_sentence_and_leaves_no_half_f
         done.returncode == 2 and "cannot be written" in done.stderr and done.stderr.count("\n") == 1
     ), done.stderr
     assert [file.name for file in tmp_path.iterdir()] == ["weights"]
-
-
-@pytest.fixture(scope="module")
-def gate(tmp_path_factory) -> Path:
-    """While this file exists, no run gets past layer 1. Each visitor takes another example: one
-    that was run before is not run again."""
-    return tmp_path_factory.mktemp("gate") / "closed"
-
-
-@pytest.fixture(scope="module")
-def server(tiny_bundle, gate):
-    """An app with a gate, on a disk without room."""
-    script = Path(__file__).parents[1] / "helpers" / "gated_app.py"
-    with Server(
-        script, before=disk_is_full, MVIT_WEIGHTS=str(tiny_bundle), MVIT_TEST_GATE=str(gate)
-    ) as server:
-        yield server
 
 
 def test_the_app_serves_and_exports_with_a_full_disk(server):
