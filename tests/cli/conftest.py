@@ -1,4 +1,5 @@
-"""What tests of the commands share: a picture, a small test split, and functions that run a command."""
+"""What tests of the commands share: a picture, a small test split, and functions that run a
+command."""
 
 import json
 from pathlib import Path

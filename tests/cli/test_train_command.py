@@ -1,5 +1,5 @@
-"""`train` and `table1`: what the options say reaches the study, what would be ignored is refused, and
-the end is told."""
+"""`train` and `table1`: what the options say reaches the study, what would be ignored is refused,
+and the end is told."""
 
 import re
 from pathlib import Path

@@ -41,7 +41,8 @@ def pictures(count: int) -> dict:
     )
     found = json.loads(done.stdout)
     return {
-        "files tried": f"{found['files']:,}: {found['corpus']} unusual or hostile ones of {found['kinds']} kinds, {count:,} mutations",
+        "files tried": f"{found['files']:,}: {found['corpus']} unusual or hostile ones "
+        f"of {found['kinds']} kinds, {count:,} mutations",
         "neither a picture nor one clear error": len(found["failures"]),
         "slowest picture": f"{found['slowest_cpu_s']:.2f} s of CPU ({found['slowest']})",
         "most memory for one picture": f"{found['largest_mb']} MB",
@@ -71,7 +72,8 @@ def traces(count: int) -> dict:
     growth = max(end, max(seen)) / start - 1
     return {
         "traces": f"{count:,} of {len(model.exits()) + 1} exits each",
-        "resident memory": f"{start:.0f} MB after warming up, {end:.0f} MB at the end, at most {100 * growth:.1f} % more",
+        "resident memory": f"{start:.0f} MB after warming up, {end:.0f} MB at the end, "
+        f"at most {100 * growth:.1f} % more",
         "broken": [f"memory grew by {100 * growth:.1f} %"] if growth > FLAT else [],
     }
 
@@ -132,7 +134,8 @@ def visitors(count: int) -> dict:
         "visitors at once": f"{count}, the server just started, each another picture or head",
         "bit-identical to a run alone": f"{same} of {count}",
         "longest line told": f"{max([n for *_, told in got for n in told], default=0)} before you",
-        "last visitor served after": f"{max(seconds for _, seconds, _ in got):.1f} s (one alone, later: {single:.1f} s)",
+        "last visitor served after": f"{max(seconds for _, seconds, _ in got):.1f} s "
+        f"(one alone, later: {single:.1f} s)",
         "the server's memory then": f"{before:.0f} MB",
         "broken": [
             *([] if same == count else ["results differ"]),
@@ -163,7 +166,8 @@ def memory(count: int) -> dict:
     return {
         "all pages of": ", ".join(task for task, _ in weights.bundles())
         + f", {len(pages)} pages, {count} times",
-        "most resident memory of the server": f"{peak:.0f} MB (after each round: {', '.join(f'{m:.0f}' for m in after)})",
+        "most resident memory of the server": f"{peak:.0f} MB "
+        f"(after each round: {', '.join(f'{m:.0f}' for m in after)})",
         "slowest page": f"{slowest[0]:.1f} s ({slowest[1]})",
         "broken": failed + ([f"{peak:.0f} MB is too much"] if peak > MOST_MB else []),
     }

@@ -154,12 +154,11 @@ def mode_cases():
         corners(RED, WHITE, BLUE, WHITE),
     )
     steps = np.linspace(0, 65535, 512).astype(np.uint16).reshape(16, 32)
-    half_white = lambda a: (
-        a.shape == (16, 32, 3)
-        and not a[0, 0].any()
-        and (a[-1, -1] == 255).all()
-        and abs(int(a[8, 0, 0]) - 128) < 3
-    )  # noqa: E731
+
+    def half_white(a) -> bool:
+        ends = not a[0, 0].any() and (a[-1, -1] == 255).all()
+        return a.shape == (16, 32, 3) and ends and abs(int(a[8, 0, 0]) - 128) < 3
+
     yield Case("grey16-png", "16-bit", save(Image.fromarray(steps), "PNG"), half_white)
     yield Case("grey16-tiff", "16-bit", tiff(steps), half_white)
     yield Case("grey16-tiff-big-endian", "16-bit", tiff(steps, order=">"), half_white)

@@ -151,8 +151,8 @@ def test_table_one_is_drawn_and_the_paper_s_questions_answered(own_weights):
     assert charts(app) == 4 and "9,600 pictures of 96 × 96" in text(app)
     words = text(app)
     assert (
-        "fail beyond its first step?** Yes: the final exit changes by -3.00 points on average, from -3.10 to -2.90"
-        in words
+        "fail beyond its first step?** Yes: the final exit changes by -3.00 points on average, "
+        "from -3.10 to -2.90" in words
     )
     assert (
         "end-to-end training cost the final exit?** No: the final exit changes by +0.00 points"

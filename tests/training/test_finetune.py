@@ -196,7 +196,8 @@ def test_deeper_layers_move_more(backbone, accelerator, tmp_path):
     [
         (
             {"learning_rate": 1e-4},
-            "c.safetensors was begun with learning rate 0.001, now it is 0.0001: go on with the old value",
+            "c.safetensors was begun with learning rate 0.001, now it is 0.0001: "
+            "go on with the old value",
         ),
         ({"stages": ((16, 1.0),)}, "begun with stages"),
         ({"seed": 4}, "begun with seed 3, now it is 4"),

@@ -115,6 +115,7 @@ def test_a_hub_that_cannot_be_reached_is_said_with_the_way_round(monkeypatch):
     monkeypatch.setattr(start.Backbone, "create", offline)
     with pytest.raises(
         DataError,
-        match="could not get vit_tiny.* from the model hub .no route to host.; pass a file with --init",
+        match="could not get vit_tiny.* from the model hub .no route to host.; "
+        "pass a file with --init",
     ):
         starting_backbone(BACKBONE, TINY, None)

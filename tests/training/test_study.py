@@ -180,7 +180,8 @@ def test_too_few_pictures_or_none_of_a_class_are_said(tmp_path):
     folder = write_folder(tmp_path / "flowers", colours(2))
     with pytest.raises(
         DataError,
-        match="too few pictures in .*flowers: none is left for validation; give each class at least three",
+        match="too few pictures in .*flowers: none is left for validation; "
+        "give each class at least three",
     ):
         splits(new_study(folder, tmp_path))
     folder = write_folder(tmp_path / "more", colours(9))
