@@ -59,7 +59,7 @@ def test_an_error_in_the_worker_of_an_interrupted_run_is_said_and_the_next_run_i
     app = works(open_app(page="latency", deadline="2000"))
     with monkeypatch.context() as fault:
         fault.setattr(Backbone, "block", lambda *_: 1 / 0)
-        app.button(key="run").click().run()
+        app.button(key="repeat").click().run()
         assert [e.proto.title for e in app.error] == [SAID] and "zero" not in app.error[0].value
     works(app)
 
@@ -88,7 +88,7 @@ def test_one_deleted_head_is_named_and_the_rest_serves(own_weights):
     )
 
 
-def test_a_full_line_is_said_with_a_way_to_try_again(tiny_weights, monkeypatch):
+def test_a_full_line_is_said_with_a_way_to_try_again(own_weights, monkeypatch):
     monkeypatch.setattr(queue, "QUEUE", queue.Queue(limit=0))
     app = open_app()
     assert app.warning[0].proto.title == "The line is full" and not app.error and not app.exception
@@ -140,7 +140,7 @@ def test_a_disk_that_fills_up_during_export_is_one_sentence_and_leaves_no_half_f
 
 def test_the_app_serves_and_exports_with_a_full_disk(server):
     with Visitor(server) as visitor:
-        visitor.open("head=mlp")
+        visitor.open("head=mlp&exits=all+layers")
         assert not visitor.alerts and len(visitor.rows()) == 13
         assert len(json.loads(visitor.download("JSON run record"))["rows"]) == 13
 
@@ -152,7 +152,7 @@ def test_who_closes_the_browser_frees_the_place_waiting_or_running(server, gate)
         running.until_drawn("Running now")
         waiting.ask("example=bird")
         waiting.until_told("1 before you")
-        last.ask("example=ship")
+        last.ask("example=ship&exits=all+layers")
         last.until_told("2 before you")
         waiting.line.close()
         last.until_told("1 before you")
@@ -160,7 +160,7 @@ def test_who_closes_the_browser_frees_the_place_waiting_or_running(server, gate)
         gate.unlink()
         assert len(last.settled().rows()) == 13
     with Visitor(server) as later:
-        assert not later.open("example=deer").alerts and len(later.rows()) == 13
+        assert not later.open("example=deer&exits=all+layers").alerts and len(later.rows()) == 13
 
 
 def test_a_visitor_who_changes_a_setting_while_waiting_has_one_place_and_gets_the_last_wish(
