@@ -196,7 +196,7 @@ class Deadline(Policy):
     def along(
         cls, plan: Sequence[tuple[int, str]], finish: Sequence[float], classes: int
     ) -> Policy:
-        times = [float(ms) for ms in finish]
+        times = [round(float(ms), 3) for ms in finish]
         return cls(expected=dict(zip(map(tuple, plan), times, strict=True)))
 
     def stop(self, exit: Exit) -> bool:
@@ -206,7 +206,8 @@ class Deadline(Policy):
             return True
         now = getattr(exit, "elapsed_ms", None)
         now = self.expected[order[here]] if now is None else now
-        return now + self.expected[order[here + 1]] - self.expected[order[here]] > self.threshold
+        then = now + self.expected[order[here + 1]] - self.expected[order[here]]
+        return then > self.threshold + 1e-9  # sums of floats are not exact
 
     def limits(self, exits: int, classes: int) -> tuple[float, float]:
         # one step more than the last exit needs: then nothing stops early

@@ -18,9 +18,8 @@ HIDEABLE = frozenset(
     # parts of pages, buttons, and what the link holds
     "all sidebar nav teacher upload export run repeat take verify watch go guess "
     "task backbone device dtype example second head left right exit_head layer look compare speed "
-    "deadline exits rule drop cost threshold margin entropy patience both stop whose whole budget "
-    "low high pictures side seed cut split sure mbit delay faster zoom beside count people ground show "
-    "tau p step skip points".split()
+    "deadline exits rule drop cost stop whose whole budget low high pictures side seed cut split "
+    "sure mbit delay faster zoom beside count people ground show p step skip points".split()
 )
 
 
@@ -97,7 +96,11 @@ def hidden(*keys: str) -> bool:
 
 def say_unknown() -> None:
     """Name what the link hides that is not there to be hidden."""
-    if strange := [name for name in _hide() if name not in HIDEABLE]:
+    # imported late, so that the shell is there even if the library cannot be imported
+    from mvit.policies.rules import POLICIES
+
+    known = HIDEABLE | {rule.key for rule in POLICIES.values()}
+    if strange := [name for name in _hide() if name not in known]:
         told = ", ".join(strange)[:60]
         notice(f"The link hides {told}, which is no part of any page; the rest of it is obeyed.")
 
@@ -119,7 +122,7 @@ def notice(text: str) -> None:
 
 
 def linked_number(*, key: str, min_value: float, max_value: float, value: float) -> float:
-    """The link's number of that key for a control that is none of Streamlit's: mended and said if it
+    """The link's number of that key for a control not of Streamlit's making: mended and said if it
     is not legal; `value` if there is none."""
     asked = st.query_params.get_all(key)
     legal = {"min_value": min_value, "max_value": max_value}

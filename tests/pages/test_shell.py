@@ -10,7 +10,7 @@ from streamlit.util import calc_hash
 from visit import open_app, well
 
 from mvit.tasks import Task
-from pages.parts import link, models
+from pages.parts import link, models, pictures
 from pages.parts.provenance import run_record
 
 
@@ -97,3 +97,9 @@ def test_two_heads_on_watch_leave_one_for_a_page_that_has_room_for_one(page, tin
     assert app.session_state["head"] == "resmlp" and not any("head" in i.value for i in app.info)
     well(turn_to(app, "watch").run())
     assert app.session_state["head"] == ["resmlp"]
+
+
+def test_a_task_of_one_s_own_is_not_told_what_the_example_photos_show():
+    assert pictures.examples("cifar10")["cat"]["truth"] == "cat"
+    assert pictures.examples("crowd")["park"]["truth"] == "60"
+    assert not any(e["truth"] for e in pictures.examples("flowers").values())
