@@ -3,6 +3,7 @@ and damaged weights."""
 
 import json
 import random
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -238,3 +239,22 @@ def test_a_damaged_example_is_skipped_and_said(tiny_weights, examples):
     (examples / "cat.png").write_bytes(b"no picture")
     app = well(open_app())
     assert "A cat could not be read" in app.info[0].value and rows(app)
+
+
+def test_auto_takes_the_model_trained_end_to_end_where_a_run_is_watched_in_time(own_weights):
+    task, joint = own_weights / "cifar10", f"{BACKBONE}_end_to_end"
+    shutil.copytree(task / BACKBONE, task / joint)
+    app = well(open_app())
+    assert {"auto", BACKBONE, joint} <= set(app.selectbox(key="backbone").options)
+    assert any(f"**{joint}**" in c.value for c in app.sidebar.caption)
+    assert any(f"**{BACKBONE}**" in c.value for c in well(open_app("budget")).sidebar.caption)
+    named = well(open_app(backbone=BACKBONE))
+    assert named.session_state["_once_watch"][0][1] == BACKBONE
+
+
+def test_the_finding_of_a_chart_is_a_heading_above_it(tiny_weights):
+    app = well(open_app())
+    findings = [m.value for m in app.markdown if m.value.startswith("#### ")]
+    assert any("sure at the end" in text for text in findings)
+    specs = [json.loads(c.proto.spec) for c in app.get("vega_lite_chart")]
+    assert len(specs) == 2 == len(findings) and not any("title" in spec for spec in specs)
