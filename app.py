@@ -2,7 +2,6 @@
 `streamlit run app.py`."""
 
 import logging
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
@@ -28,20 +27,18 @@ PAGES = {  # heading in the menu: (file in pages/, title, icon); the first one o
         ("models", "Models", "deployed_code"),
     ],
 }
-HERE = Path(__file__).resolve().parent / "pages"
-
-
-def opener(name: str) -> Callable[[], None]:
-    """What draws a page: its module, and so what it needs, is imported when it is opened."""
-    return lambda: import_module(f"pages.{name}").page()
+LOGO = Path(__file__).resolve().parent / "pages" / "parts" / "assets" / "logo.svg"
 
 
 def add(name: str, title: str, icon: str) -> st.Page:
-    """The page of that file for the menu."""
-    file = HERE / f"{name}.py"
-    shown = opener(name) if "def page(" in file.read_text() else file
+    """The page of that file for the menu; its module, and so what it needs, is imported when it is
+    opened."""
     return st.Page(
-        shown, title=title, icon=f":material/{icon}:", url_path=name, default=name == "watch"
+        lambda: import_module(f"pages.{name}").page(),
+        title=title,
+        icon=f":material/{icon}:",
+        url_path=name,
+        default=name == "watch",
     )
 
 
@@ -50,7 +47,7 @@ pages = {group: [add(*about) for about in members] for group, members in PAGES.i
 known = {name: p for g, m in PAGES.items() for (name, *_), p in zip(m, pages[g], strict=True)}
 st.session_state["_pages"] = known
 chosen = st.navigation(pages, position="hidden" if link.hidden("nav") else "sidebar")
-st.logo(str(HERE / "parts" / "assets" / "logo.svg"), size="large")
+st.logo(str(LOGO), size="large")
 
 try:
     with st.spinner("Starting the lab …", show_time=True):

@@ -52,7 +52,9 @@ def page(title: str) -> Callable[[Callable[[], None]], Callable[[], None]]:
 
     def decorate(draw: Callable[[], None]) -> Callable[[], None]:
         if draw.__module__ == "__main__":
-            _start_over()
+            name = (st.context.url or "").rstrip("/").rsplit("/", 1)[-1]
+            asked = {k: st.query_params.get_all(k) for k in st.query_params}
+            st.switch_page("app.py", query_params=asked | {"page": name})
 
         def titled() -> None:
             st.title(title)
@@ -61,19 +63,6 @@ def page(title: str) -> Callable[[Callable[[], None]], Callable[[], None]]:
         return titled
 
     return decorate
-
-
-def _start_over() -> None:
-    name = (st.context.url or "").rstrip("/").rsplit("/", 1)[-1]
-    asked = {k: st.query_params.get_all(k) for k in st.query_params}
-    st.switch_page("app.py", query_params=asked | {"page": name})
-
-
-def title(text: str) -> None:
-    """The heading of a page that is still a script."""
-    if _NOTICES not in st.session_state:
-        _start_over()
-    st.title(text)
 
 
 def page_link(name: str, label: str, **options: Any) -> None:

@@ -200,11 +200,11 @@ def _choose(names: list[str], key: str, added: str | None) -> str:
     if asked.startswith("photo ") and asked not in names:
         st.query_params.pop(key)
         link.notice("The link was made with somebody's own photo. " + NOT_IN_LINKS)
-    fresh = key not in st.session_state and key not in st.query_params and before in names
+        asked = ""
+    start = added or (key not in st.session_state and (asked or before))
     options: dict[str, Any] = {"default": names[0]}
-    if added or fresh:
-        st.session_state[key] = added or before
-        options = {}
+    if start in names:
+        st.session_state[key], options = start, {}
     name = link.linked(
         st.pills,
         "Example",

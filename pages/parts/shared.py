@@ -14,12 +14,8 @@ from altair import TitleParams, Undefined
 
 from mvit.charts import style as charts
 from mvit.models.multi_exit import MultiExitViT
-from pages.parts.choice import classes_only, current
-from pages.parts.link import hidden, linked, notice, title
-from pages.parts.models import TASK_NAMES, Bundle, inference
-from pages.parts.pictures import EXAMPLE, Picture, examples, pick_picture
-from pages.parts.provenance import export, live_badge, recorded_badge, replay_badge, run_record
-from pages.parts.queue import BusyError, turn
+from pages.parts.models import Bundle, inference
+from pages.parts.pictures import EXAMPLE, Picture
 
 # Streamlit looks for garbage after every run. What the libraries hold, half a million objects,
 # never becomes any: it need not look there,
@@ -30,32 +26,6 @@ gc.freeze()
 # what would turn the name of somebody's own class into markup
 _MARKDOWN, _BACKSLASHED = re.compile(r"([\\`*_\[\]$~:<>#|])"), r"\\\1"
 KEPT_RUNS = 64  # of one model, on examples
-
-__all__ = [
-    "Bundle",
-    "BusyError",
-    "Picture",
-    "TASK_NAMES",
-    "chart",
-    "classes_only",
-    "current",
-    "examples",
-    "export",
-    "hidden",
-    "inference",
-    "linked",
-    "live_badge",
-    "measured",
-    "notice",
-    "once",
-    "pick_picture",
-    "recorded_badge",
-    "replay_badge",
-    "run_record",
-    "table",
-    "title",
-    "turn",
-]
 
 
 def once(name: str, key: Hashable, make: Callable[[], Any]) -> Any:

@@ -9,8 +9,8 @@ from mvit.charts import budget as draw
 from mvit.charts.style import plain_label, sure_text
 from mvit.inference.deadline import Answer, answer_by
 from mvit.policies import budget
+from pages import parts as ui
 from pages.parts import recorded as recordings
-from pages.parts import shared as ui
 from pages.parts.lesson.scene import Question, Scene, Step, exit_name, percent
 
 NOTHING, END = "nothing yet", "the final exit"

@@ -8,7 +8,7 @@ import streamlit as st
 from mvit.charts import lesson as charts_lesson
 from mvit.charts import style as charts
 from mvit.evaluation import lesson, paper
-from pages.parts import shared as ui
+from pages import parts as ui
 from pages.parts import words
 from pages.parts.lesson.scene import Question, Scene, Step, percent
 

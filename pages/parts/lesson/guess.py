@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from mvit.charts import lesson as charts_lesson
-from pages.parts import shared as ui
+from pages import parts as ui
 from pages.parts.lesson.scene import Question, Scene, Step
 
 # in the session: {step's name: {"key", "guess", and once revealed "asked", "answer", "right",

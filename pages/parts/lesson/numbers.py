@@ -12,7 +12,7 @@ from mvit.policies import outcomes as rules
 from mvit.policies.plans import costs
 from mvit.policies.replay import exits_that_pay
 from mvit.policies.rules import Confidence
-from pages.parts import shared as ui
+from pages import parts as ui
 from pages.parts import words
 from pages.parts.lesson.scene import Question, Scene, Step, percent
 

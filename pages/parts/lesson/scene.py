@@ -18,8 +18,8 @@ from mvit.evaluation import lesson
 from mvit.evaluation.predictions import Predictions
 from mvit.inference.baseline import run_beside_plain
 from mvit.models.multi_exit import FINAL, Exit
+from pages import parts as ui
 from pages.parts import recorded as recordings
-from pages.parts import shared as ui
 
 
 @dataclass(frozen=True)
