@@ -162,8 +162,8 @@ def test_of_several_processes_the_first_alone_prints(tiny_weights, photo, capsys
         assert capsys.readouterr().out.count("\n") == lines
 
 
-def test_a_deadline_chooses_from_the_exits_that_exist(tiny_weights, photo, command, reseal):
-    bundle = tiny_weights / "cifar10" / BACKBONE
+def test_a_deadline_chooses_from_the_exits_that_exist(own_weights, photo, command, reseal):
+    bundle = own_weights / "cifar10" / BACKBONE
     card = json.loads((bundle / "card.json").read_text())
     card |= {"layers": [6, 9, 12], "exits": [e for e in card["exits"] if e["layer"] in (6, 9, 12)]}
     weights.write_card(bundle, card)
