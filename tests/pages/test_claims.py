@@ -1,0 +1,68 @@
+"""Sentences agree with the tables behind them, on every bundle that is here."""
+
+import pandas as pd
+import pytest
+
+from mvit.bundles import weights
+from mvit.charts import crowd
+from mvit.evaluation import paper
+from pages.models import as_text, provenance
+from pages.parts.paper.table import answers
+
+CARDS = [weights.card_of(*bundle) for bundle in weights.bundles()]
+
+
+def row(layer: int, head: str, count: float) -> pd.Series:
+    return pd.Series({"layer": layer, "head": head, "count": count})
+
+
+@pytest.mark.parametrize(
+    ("early", "final", "truth", "nearer"),
+    [(63, 56, 60, "the early exit"), (40, 56, 60, "the final exit"), (64, 56, 60, "neither")],
+)
+def test_which_count_is_nearer_is_said_by_the_truth(early, final, truth, nearer):
+    said = crowd.finding(row(9, "vit", early), row(12, "final", final), truth)
+    assert said.endswith(f"{truth} people are there, and {nearer} is nearer")
+    assert "near" not in crowd.finding(row(9, "vit", early), row(12, "final", final), None)
+
+
+def test_counts_are_people_and_tiles_add_up_to_them():
+    assert crowd.people_text(-8.2) == "0 (the raw output is -8)" and crowd.people_text(-0.3) == "0"
+    tiles = [9.4, 15.4, 21.4, 6.4, 7.4, 3.0]
+    assert sum(crowd.whole_tiles(tiles)) == round(sum(tiles)) == 63
+    assert crowd.whole_tiles([-2.0, 3.4, 0, 0, 0, 0]) == [0, 3, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: card["architecture"])
+def test_early_exits_are_compared_as_early_exits_and_practical_means_better_than_guessing(card):
+    depth, exits = max(card["layers"]), pd.DataFrame(card["exits"])
+    best, early = paper.best_early(exits, depth), exits[exits.layer < depth]
+    assert best.layer < depth
+    if "accuracy" in exits:
+        assert best.accuracy == early.accuracy.max()
+        assert (exits[exits.practical].accuracy > 1 / len(card["task"]["labels"])).all()
+    else:
+        assert best.mae == early.mae.min()
+
+
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: card["architecture"])
+def test_a_card_is_told_in_words(card):
+    told = provenance(card)
+    assert not told["value"].str.contains(r"[{}\[\]]").any()
+    assert told["value"].str.contains(str(card["seed"])).any()
+    assert as_text({"mlp": 0.1, "vit": 0.1, "cnn": 0.1, "mixer": 0.1}) == "0.1 each"
+
+
+@pytest.mark.parametrize(
+    ("change", "worst", "best", "verdict"),
+    [
+        (-3.0, -3.1, -2.9, "Yes"),
+        (-0.3, -0.42, -0.26, "A little, with every head"),
+        (0.0, -0.1, 0.1, "No"),
+        (-0.2, -2.0, 0.4, "With some heads"),
+    ],
+)
+def test_a_loss_with_every_head_is_not_called_none(change, worst, best, verdict):
+    found = {"change": change, "worst": worst, "best": best, "gain": 1.0}
+    (line,) = answers({"end-to-end": found}, 0.83, 6)
+    assert f"final exit?** {verdict}: " in line and f"{change:+.2f} points" in line
