@@ -5,6 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from mvit.bundles import weights
+from mvit.bundles.card import measured_on
 from mvit.charts import crowd as charts_crowd
 from mvit.charts import style as charts
 from mvit.evaluation import paper
@@ -86,7 +87,7 @@ def show_exits(card: dict, task: str) -> None:
         st.caption("This card records no exits.")
         return
     st.badge(
-        f"recorded on the official {ui.TASK_NAMES.get(task, task)} test split",
+        f"recorded on {measured_on(card, ui.TASK_NAMES.get(task, task))}",
         icon=":material/inventory_2:",
         color="blue",
         help="Measured once, when the weights were made, and read from the card.",

@@ -16,7 +16,7 @@ WORDS = words.WORDS
 PAPER = "Bakhtiarnia, Zhang, Iosifidis: Multi-Exit Vision Transformer for Dynamic Inference (2021)"
 CHART = "paper_chart"
 COLUMNS = {
-    "accuracy": st.column_config.NumberColumn(format="percent", help="On the official test split."),
+    "accuracy": st.column_config.NumberColumn(format="percent", help="On the test pictures."),
     "macs": st.column_config.NumberColumn("MACs", format="compact", help=WORDS["macs"]),
     "practical": st.column_config.CheckboxColumn(help=WORDS["practical"]),
     "behind": st.column_config.NumberColumn(
@@ -57,7 +57,7 @@ def show_exit(bundle: ui.Bundle, exits: pd.DataFrame, layer: int, head: str) -> 
             "Accuracy",
             percent(here.accuracy),
             f"{-here.behind:+.2f} points against the final exit",
-            help="Share of the official test pictures that this exit gets right.",
+            help="Share of the test pictures that this exit gets right.",
         )
         st.metric(
             "Total MACs",
@@ -143,7 +143,7 @@ def show_beside(task: str, card: dict) -> None:
                 "the paper reports", format="percent", help=PAPER
             ),
             "ours": st.column_config.NumberColumn(
-                "we measured", format="percent", help="On the official test split, from the card."
+                "we measured", format="percent", help="On the test pictures, from the card."
             ),
             "ours_is": st.column_config.TextColumn(
                 "ours is", help="What exactly was measured here."

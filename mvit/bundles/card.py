@@ -69,6 +69,18 @@ def task_of(card: dict) -> Task:
         raise WeightsError(f"a card describes no task ({type(error).__name__}: {error})") from error
 
 
+def measured_on(card: dict, name: str) -> str:
+    """What the figures of a card were measured on, in words; `name`: the task as people call it.
+
+    Only the published test split of a built-in task is official.
+    """
+    words = card.get("test_part", {}).get("words")
+    if words:
+        return f"{words} ({name})"
+    whose = "the official" if card["task"]["name"] in TASKS else "its own"
+    return f"{whose} {name} test split"
+
+
 def parts(files: Iterable[str]) -> dict[str, list[str]]:
     """The files of each part: {"backbone": [...], "heads/mlp": [...]}, one or, if the part is
     large, several."""

@@ -157,3 +157,4 @@ EXTRA: dict[str, type[Head]] = {
     "lens": LensHead,
 }
 EVERY: dict[str, type[Head]] = HEADS | EXTRA
+FUTURE_WORK = ("gmlp", "fnet", "perceiver")  # what the paper left for later (section V)

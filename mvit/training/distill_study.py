@@ -64,6 +64,7 @@ def distill(study: Study, folders: Sequence[Path]) -> dict:
             "folders": [folder.name for folder in folders],
             "unreadable": list(scored.unreadable),
         },
+        "test_part": {"words": "a sample of labelled pictures, no official split"},
         "exit_recipe": {"head": HEAD, "method": "ridge regression on the final exit's features"}
         | told,
         "seed": study.recipe.seed,

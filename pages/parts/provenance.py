@@ -10,6 +10,7 @@ from importlib import metadata
 import pandas as pd
 import streamlit as st
 
+from mvit.bundles.card import measured_on
 from pages.parts import link
 from pages.parts.models import GROWN_HELP, TASK_NAMES, Bundle
 from pages.parts.svg import svg_button
@@ -61,11 +62,10 @@ def recorded_badge(bundle: Bundle, what: str = "10,000 pictures") -> None:
     name = TASK_NAMES.get(bundle.task, bundle.task)
     by = f", by {bundle.grown_from}" if bundle.grown_from else ""
     st.badge(
-        f"recorded on the official {name} test split, {what}{by}",
+        f"recorded on {measured_on(bundle.card, name)}, {what}{by}",
         icon=":material/inventory_2:",
         color="blue",
-        help="Measured once on the whole test split when the weights were made, and read from "
-        "their card.",
+        help="Measured once, when the weights were made, and read from their card.",
     )
 
 
