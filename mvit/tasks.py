@@ -140,6 +140,7 @@ class Task:
             "labels": self.labels,
             "native_px": self.native_px,
             "input_px": self.input_px,
+            **({} if self.counts else {"crop": self.crop, "resample": self.resample}),
             "mean": self.mean,
             "std": self.std,
             "input": "image: (batch, 3, input_px, input_px), RGB, float32",
@@ -155,8 +156,8 @@ class Task:
         native, side = [self.native_px] * 2, [self.input_px] * 2
         return [
             {"step": "read", "as": "RGB uint8, turned as EXIF says"},
-            {"step": "crop", "to": "centre square", "left_and_top": "rounded down"},
-            {"step": "resize", "size": native, "if_smaller": "box", "else": "bicubic"},
+            {"step": "crop", "to": "centre square", "share_of_shorter_side": self.crop},
+            {"step": "resize", "size": native, "if_smaller": self.resample, "else": "bicubic"},
             {"step": "divide", "by": 255},
             {"step": "resize", "size": side, "filter": "bicubic", "as": "float32"},
             {"step": "clip", "to": [0, 1]},
