@@ -192,8 +192,8 @@ def test_a_rule_from_outside_is_on_the_page_with_its_slider_and_in_the_chart(rec
     slider = app.slider(key="gap")
     assert (slider.value, slider.max, slider.step) == (0.3, 0.5, 0.01)
     assert not app.info and charts(app) == 6
-    drawn = app.get("vega_lite_chart")[0].proto.spec
-    assert "far from half at every threshold" in drawn and "Threshold of far from half" in drawn
+    assert any("far from half at every threshold" in c.value for c in app.caption)
+    assert "Threshold of far from half" in app.get("vega_lite_chart")[0].proto.spec
 
 
 def test_another_allowance_that_changes_the_exits_says_so(recorded):
