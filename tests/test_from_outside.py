@@ -68,9 +68,9 @@ def trained(tmp_path_factory):
         patch.setenv("MVIT_WEIGHTS", str(tmp_path / "weights"))
         yield train(
             Study(
-                task,
-                folder,
-                tmp_path / "run",
+                task=task,
+                data=folder,
+                run=tmp_path / "run",
                 init=tmp_path / "init.safetensors",
                 recipe=Recipe(stages=((32, 0.1),), batch=8),
                 exits=dataclasses.replace(exits, trial_layers=(2,)),

@@ -40,9 +40,10 @@ def bench(
     """Measure a model and give back one JSON-able record.
 
     head: the head to run, after every layer that has it (`mlp`, or else the model's first).
-    pictures: RGB uint8 (H, W, 3), for live stop-rule runs (coloured blobs by default, which show speed but mean nothing). recorded:
-    `evaluation.load_predictions` of the bundle, {"val", "test"}, for the stop-rule comparison. n:
-    rounds of a comparison; runs: runs at each of 20 deadlines. only: parts to measure. say: called
+    pictures: RGB uint8 (H, W, 3), for live stop-rule runs (coloured blobs by default, which show
+    speed but mean nothing). recorded: `evaluation.load_predictions` of the bundle, {"val", "test"},
+    for the stop-rule comparison. n: rounds of a comparison; runs: runs at each of 20 deadlines.
+    only: parts to measure. say: called
     with one line before each part. Raises PlanError for a head that the model lacks, ValueError for
     an unknown part.
     """
@@ -95,9 +96,8 @@ def markdown(result: dict) -> str:
     for name, rows in ROWS.items():
         if result.get(name):
             lines += [f"| {label} | {value} |" for label, value in rows(result[name])]
-    lines.append(
-        f"| parameters: backbone, all heads | {result['memory']['backbone_mb']:.1f} MB, {result['memory']['heads_mb']:.1f} MB |"
-    )
+    sizes = [f"{result['memory'][part]:.1f} MB" for part in ("backbone_mb", "heads_mb")]
+    lines.append(f"| parameters: backbone, all heads | {', '.join(sizes)} |")
     if result.get("exits"):
         lines += ["", "| exit | head alone, ms | with its backbone, ms (IQR) |", "|---|---|---|"]
         lines += [

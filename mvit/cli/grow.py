@@ -40,7 +40,7 @@ def difference(one: MultiExitViT, other: MultiExitViT, pictures: int = 2) -> dic
 
 
 def grow_bundle(model: MultiExitViT, card: dict, to: str, folder: Path, seed: int = 0) -> dict:
-    """Grow a model and write it with its card, half precision, to a folder; gives back the new
+    """Grow a model and write it with its card, half precision, to a folder; return the new
     card.
 
     The card keeps the accuracies, which were measured before growth, and tells how far rounding to
@@ -128,9 +128,11 @@ def describe(result: dict) -> str:
     """A few lines for a person."""
     exact, disk = result["before_rounding"], result["on_disk"]
     return (
-        f"{result['from']} grown {result['factor']} times to {result['to']} with {len(result['heads'])} heads: "
-        f"{result['bytes'] / 1e6:.0f} MB in {len(result['files'])} files in {result['folder']}\n"
-        f"logits moved by at most {exact['logits']:.1g} in float32, and by {disk['logits']:.2g} after rounding to half precision on disk "
-        f"(scores by {disk['scores']:.2g}; {disk['same_answers']:.1%} of the answers are the same)\n"
+        f"{result['from']} grown {result['factor']} times to {result['to']} "
+        f"with {len(result['heads'])} heads: {result['bytes'] / 1e6:.0f} MB "
+        f"in {len(result['files'])} files in {result['folder']}\n"
+        f"logits moved by at most {exact['logits']:.1g} in float32, and by {disk['logits']:.2g} "
+        f"after rounding to half precision on disk (scores by {disk['scores']:.2g}; "
+        f"{disk['same_answers']:.1%} of the answers are the same)\n"
         "accuracies and recorded predictions are those measured before growth"
     )

@@ -25,7 +25,7 @@ from mvit.models.heads import HEADS
 from mvit.models.multi_exit import PlanError
 from mvit.training import crowd_study
 from mvit.training.checkpoints import CheckpointError
-from mvit.training.finetune import TrainingError
+from mvit.training.loop import TrainingError
 
 BAD_INPUT = (
     weights.WeightsError,
@@ -142,12 +142,12 @@ COMMANDS = {
     "train": (
         train_command.run_train,
         "train a backbone and its exits, measure them, write weights/<task>/<backbone>/",
-        options.train_arguments,
+        lambda sub: options.add_arguments(sub, options.ALL - options.TABLE),
     ),
     "table1": (
         train_command.run_table1,
         "the paper's Table I: one exit, every head, three training strategies",
-        options.table1_arguments,
+        lambda sub: options.add_arguments(sub, options.TABLE),
     ),
     "verify": (
         run_verify,

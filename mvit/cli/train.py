@@ -5,46 +5,42 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TypeVar
 
 from mvit.bundles import weights
 from mvit.cli.options import FINE, way_of
 from mvit.data.labelled import DataError, data_root
 from mvit.models.heads import HEADS
 from mvit.tasks import TASKS, Task
-from mvit.training import crowd_study
 from mvit.training.add_heads import add_heads
-from mvit.training.counter import CrowdRecipe
-from mvit.training.crowd_study import CrowdStudy
 from mvit.training.distill_study import distill
-from mvit.training.exits import ExitRecipe
-from mvit.training.finetune import Recipe
 from mvit.training.initial import architecture_of
 from mvit.training.joint import JointRecipe
+from mvit.training.kinds import kind_of
 from mvit.training.study import Study, own_task, train
 from mvit.training.table1 import Budget, Table1, measure
-
-Record = TypeVar("Record")
 
 
 def run_train(args: argparse.Namespace) -> dict:
     """Train and measure what the options say, write the bundle and return its card, with the
-    bundle's folder under "bundle"."""
+    bundle's task and name under "bundle"."""
     way, data = way_of(args), data_root(args.data)
+    task = task_with_bundle(args) if way == "adding" else task_of(args, data)
+    if way == "crowd" and args.strategy not in (None, FINE):
+        raise DataError(
+            f"--strategy {args.strategy} is for tasks with classes; --task crowd has {FINE} alone"
+        )
+    study = study_of(args, task, data)
     if way == "adding":
-        study = study_of(args, task_with_bundle(args), data, args.name or args.backbone)
-        card = add_heads(study, args.add_heads, args.into)
-        return card | {"bundle": f"{study.task.name}/{args.into or study.bundle}"}
-    if way == "crowd":
-        counter = counter_study_of(args, data)
-        return crowd_study.train(counter) | {"bundle": f"crowd/{counter.bundle}"}
-    study = study_of(args, task_of(args, data), data, args.name)
+        study.name = args.name or args.backbone
+        card, name = add_heads(study, args.add_heads, args.into), args.into or study.bundle
+        return card | {"bundle": f"{task.name}/{name}"}
     if way == "distilling":
         card = distill(study, [Path(folder) for folder in args.distill])
-        return card | {"bundle": f"{study.task.name}/{study.bundle}"}
-    return train(study) | {"bundle": f"{study.task.name}/{study.bundle}"}
+    else:
+        card = train(study)
+    return card | {"bundle": f"{task.name}/{study.bundle}"}
 
 
 def run_table1(args: argparse.Namespace) -> dict:
@@ -53,59 +49,41 @@ def run_table1(args: argparse.Namespace) -> dict:
     way_of(args)
     data = data_root(args.data)
     table = Table1(
-        study_of(args, task_of(args, data), data, args.name),
-        filled(Budget, args),
-        layer=args.layer,
-        **{k: getattr(args, k) for k in ("heads", "strategies") if getattr(args, k)},
+        study=study_of(args, task_of(args, data), data),
+        budget=Budget(**given(Budget, args)),
+        **given(Table1, args),
     )
     return measure(table, lambda line: print(line, file=sys.stderr))
 
 
-def filled(kind: type[Record], args: argparse.Namespace, **others) -> Record:
-    """Return a data class with the options of its fields' names; what they leave out keeps its
-    default."""
-    given = {f.name: getattr(args, f.name, None) for f in fields(kind)} | others
-    return kind(**{name: value for name, value in given.items() if value is not None})
+def given(record, args: argparse.Namespace) -> dict:
+    """Return the options that were given and have the name of a field of a data class."""
+    found = {f.name: getattr(args, f.name, None) for f in fields(record)}
+    return {name: value for name, value in found.items() if value is not None}
 
 
-def study_of(args: argparse.Namespace, task: Task, data: Path, name: str | None) -> Study:
+def study_of(args: argparse.Namespace, task: Task, data: Path) -> Study:
     """Return the study that the options describe; what they leave out keeps its default."""
-    strategy = getattr(args, "strategy", None) or FINE
-    return filled(
-        Study,
-        args,
-        task=task,
-        data=data,
-        run=Path(args.run or Path("runs") / task.name),
-        architecture=architecture_of(args.backbone),
-        init=Path(args.init) if args.init else None,
-        name=name,
-        recipe=filled(Recipe if strategy == FINE else JointRecipe, args),
-        exits=filled(ExitRecipe, args, batch=getattr(args, "exit_batch", None)),
-        strategy=strategy,
-        heads=args.heads or (tuple(HEADS) if strategy == FINE else ("cnn_ignore",)),
-        hub=args.backbone,
-    )
-
-
-def counter_study_of(args: argparse.Namespace, data: Path) -> CrowdStudy:
-    """Return the study of a counter that the options describe."""
-    if args.strategy not in (None, FINE):
-        raise DataError(
-            f"--strategy {args.strategy} is for tasks with classes; --task crowd has {FINE} alone"
-        )
-    return filled(
-        CrowdStudy,
-        args,
-        task=TASKS["crowd"],
-        data=data,
-        run=Path(args.run or Path("runs") / "crowd"),
-        architecture=architecture_of(args.backbone),
-        init=Path(args.init) if args.init else None,
-        recipe=filled(CrowdRecipe, args, stages=args.tile_stages),
-        exits=filled(ExitRecipe, args, batch=args.exit_batch or 12, mean_decay=0.98),
-        hub=args.backbone,
-    )
+    kind, strategy = kind_of(task), getattr(args, "strategy", None) or FINE
+    recipe = kind.recipe() if strategy == FINE else JointRecipe()
+    recipe = replace(recipe, **given(recipe, args))
+    if stages := getattr(args, "tile_stages", None):
+        recipe.stages = stages
+    exits = kind.exits()
+    batch = getattr(args, "exit_batch", None) or exits.batch
+    own = {
+        "task": task,
+        "data": data,
+        "run": Path(args.run or Path("runs") / task.name),
+        "architecture": architecture_of(args.backbone),
+        "init": Path(args.init) if args.init else None,
+        "recipe": recipe,
+        "exits": replace(exits, **given(exits, args) | {"batch": batch}),
+        "strategy": strategy,
+        "heads": args.heads or (tuple(HEADS) if strategy == FINE else ("cnn_ignore",)),
+        "hub": args.backbone,
+    }
+    return Study(**given(Study, args) | own)
 
 
 def task_of(args: argparse.Namespace, data: Path) -> Task:
@@ -113,7 +91,7 @@ def task_of(args: argparse.Namespace, data: Path) -> Task:
     DataError."""
     if args.task_name:
         return own_task(data, args.task_name)
-    if args.task == "crowd":
+    if args.task == "crowd" and args.command == "table1":
         raise DataError("table1 is for tasks with classes; --task crowd has `train`")
     if args.task not in TASKS:
         raise DataError(
@@ -165,6 +143,7 @@ def describe(card: dict) -> str:
             f"best head: {head}, {said(best)} after layer {layer}",
             *([f"left out: {skipped} (named in card.json with the reason)"] if skipped else []),
             f"bundle: {weights.root() / card['bundle']}",
-            f"see it: python -m mvit trace PICTURE --task {task}{backbone}, or streamlit run app.py",
+            f"see it: python -m mvit trace PICTURE --task {task}{backbone}, "
+            "or streamlit run app.py",
         ]
     )

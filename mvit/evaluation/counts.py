@@ -118,7 +118,7 @@ def count(
             x, _ = tiles.whole(index, model.task, accelerator.device)
             with accelerator.autocast():
                 steps = [
-                    model.task.answers(step[2])[:, 0]
+                    model.task.answers(step.logits)[:, 0]
                     for step in model.steps(x.to(model.dtype), exits, NoClock())
                 ]
             found.append(torch.stack(steps).float().cpu())

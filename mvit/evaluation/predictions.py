@@ -95,7 +95,7 @@ def predict(
         for index in bar:
             x, _ = pictures.whole(index, model.task, accelerator.device)
             with accelerator.autocast():
-                logits = [step[2] for step in model.steps(x.to(model.dtype), exits, NoClock())]
+                logits = [step.logits for step in model.steps(x.to(model.dtype), exits, NoClock())]
             parts.append(_readout(torch.stack(logits).float()).cpu())
     found = torch.cat(parts, dim=2)  # (4, E, n of this process)
     if accelerator.num_processes > 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,16 @@ Plan = Sequence[tuple[int, str]]
 def always(layer: int) -> bool:
     """Never a reason to stop."""
     return True
+
+
+class Step(NamedTuple):
+    """An exit that has run: logits (B, out), and the clock's marks where the blocks up to it began,
+    where its head began, and where its head ended."""
+
+    layer: int
+    head: str
+    logits: torch.Tensor
+    marks: tuple
 
 
 class PlanError(ValueError):
@@ -183,14 +194,12 @@ class MultiExitViT(nn.Module):
         plan: list[tuple[int, str]],
         clock,
         keep_going: Callable[[int], bool] = always,
-    ) -> Iterator[tuple[int, str, torch.Tensor, tuple]]:
-        """Run a checked plan one exit at a time on x: (B, 3, S, S), waiting for nothing: yields
-        (layer, head, logits, marks).
+    ) -> Iterator[Step]:
+        """Run a checked plan one exit at a time on x: (B, 3, S, S), waiting for nothing.
 
-        marks: the clock's marks where the blocks up to this exit began, where its head began, and
-        where its head ended. Time that the caller spends between two exits falls between marks and
-        is charged to nobody. keep_going(layer) is asked before each block (and before each head):
-        the run ends as soon as it says no.
+        Time that the caller spends between two exits falls between marks and is charged to nobody.
+        keep_going(layer) is asked before each block (and before each head): the run ends as soon as
+        it says no.
         """
         exits = {e: self.backbone.final if e[1] == FINAL else self.head_at(*e) for e in plan}
         start = clock.mark()
@@ -205,7 +214,7 @@ class MultiExitViT(nn.Module):
                 return
             before = clock.mark()
             logits = exits[target, head](tokens)
-            yield target, head, logits, (start, before, clock.mark())
+            yield Step(target, head, logits, (start, before, clock.mark()))
             start = clock.mark()
 
     def run(self, image: np.ndarray | torch.Tensor, plan: Plan) -> Iterator[AnyExit]:

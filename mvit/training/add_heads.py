@@ -9,7 +9,6 @@ from dataclasses import asdict
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 
 from mvit.bundles import weights
 from mvit.data.labelled import DataError
@@ -25,12 +24,13 @@ from mvit.models.extra_heads import EVERY
 from mvit.models.multi_exit import MultiExitViT, PlanError
 from mvit.training import identity
 from mvit.training.exits import classifier_wise, warm_start
-from mvit.training.study import RECORDED_VALIDATION, Study, sample, splits
+from mvit.training.kinds import CLASSES
+from mvit.training.study import Study
 
 
 def add_heads(study: Study, heads: Sequence[str], into: str | None = None) -> dict:
-    """Train `heads` by study.exits on the backbone of the bundle study.task.name/study.bundle;
-    gives back the card that then holds them.
+    """Train `heads` by study.exits on the backbone of the bundle study.task.name/study.bundle
+    and return the card that then holds them.
 
     Nothing else of the bundle is touched; a head of the same name that another run made is
     replaced only by a study that may overwrite.
@@ -46,13 +46,14 @@ def add_heads(study: Study, heads: Sequence[str], into: str | None = None) -> di
         )
     folder = weights.root() / study.task.name / study.bundle
     card, recorded = weights.read_card(folder), load_predictions(folder)
-    accelerator = Accelerator(cpu=study.device == "cpu", mixed_precision=study.precision)
-    train_set, val, test = splits(study)
-    parts = {"val": sample(val, RECORDED_VALIDATION), "test": test}
+    accelerator = study.accelerator()
+    train_set, val, test = CLASSES.parts(study)
+    parts = {"val": CLASSES.recorded(val), "test": test}
     for name, pictures in parts.items():
         if name in recorded and not np.array_equal(recorded[name].truth, pictures.y.numpy()):
             raise DataError(
-                f"these are not the {name} pictures that {study.bundle} was measured on; use the same data, seed and limits"
+                f"these are not the {name} pictures that {study.bundle} was measured on; "
+                "use the same data, seed and limits"
             )
     known = {"pictures and labels": identity.of_data(train_set, val)}
     backbone = [card["files"][name] for name in weights.parts(card["files"])["backbone"]]
@@ -71,12 +72,12 @@ def add_heads(study: Study, heads: Sequence[str], into: str | None = None) -> di
     warm_start(model)
     learned = classifier_wise(
         model,
-        train_set,
-        val,
-        study.exits,
-        accelerator,
-        study.run / f"added_{'_'.join(heads)}.safetensors",
-        known,
+        train=train_set,
+        val=val,
+        recipe=study.exits,
+        accelerator=accelerator,
+        checkpoint=study.run / f"added_{'_'.join(heads)}.safetensors",
+        known=known,
     )
     found = {name: predict(model, pictures, accelerator) for name, pictures in parts.items()}
     recipe = asdict(study.exits) | {

@@ -8,8 +8,7 @@ thrown away afterwards, and the network that is left is TransCrowd's.
 
 from __future__ import annotations
 
-import math
-import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,16 +17,16 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 from torch.nn import functional as F
-from tqdm import tqdm
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from mvit.data.crowds import Crowds, Tiles
+from mvit.data.crowds import Crowds
 from mvit.models.backbone import Backbone
 from mvit.tasks import CrowdTask
-from mvit.training import checkpoints
-from mvit.training.finetune import TrainingError, batch_of, explicit_attention, parameter_groups
+from mvit.training.finetune import explicit_attention, parameter_groups
+from mvit.training.loop import Loop, Step, begin
 
 
-@dataclass
+@dataclass(kw_only=True)
 class CrowdRecipe:
     """How to fine-tune a counter: `stages` are (tile side in pixels, tiles, batch), small tiles of
     the same pixel scale first.
@@ -45,9 +44,10 @@ class CrowdRecipe:
     warmup_steps: int = 200
     mean_decay: float = 0.998
     seed: int = 0
+    from_layer = 1  # all of it learns
 
-    def schedule(self) -> list[tuple[int, int]]:
-        """(tile side, batch) of every optimisation step."""
+    def plan(self, n: int = 0) -> list[tuple[int, int]]:
+        """(tile side, batch) of every optimisation step, however many tiles there are."""
         return [
             (side, batch)
             for side, tiles, batch in self.stages
@@ -92,36 +92,22 @@ def splat(points: list[np.ndarray], size: int, patch: int) -> torch.Tensor:
     return torch.from_numpy(maps).flatten(1)
 
 
-def losses(
-    counter: Counter,
-    task: CrowdTask,
-    tiles: Tiles,
-    index: torch.Tensor,
-    side: int,
-    generator: torch.Generator,
-    accelerator: Accelerator,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """(count loss, patch loss) of one batch of random tiles. The patch loss compares maps cell by
-    cell and in sum.
+def loss_of(
+    counter: Counter, task: CrowdTask, x: torch.Tensor, truth: torch.Tensor, weight: float
+) -> torch.Tensor:
+    """The loss of tiles x (B, 3, S, S) with people in each patch (B, N): the count's, and `weight`
+    times the patches', which compares maps cell by cell and in sum.
 
     The regressor always speaks for a whole tile: of a smaller square its output counts by the share
     of the area.
     """
-    x, points = tiles.squares(index, side, generator)
-    truth = splat(points, side, counter.backbone.vit.patch_embed.patch_size[0]).to(
-        accelerator.device
-    )
-    y = truth.sum(1)
-    with accelerator.autocast(), explicit_attention(counter, accelerator.device):
-        logits, read = counter(task.normalise(x.to(accelerator.device).float() / 255))
+    y, unit = truth.sum(1), task.people_per_unit
+    logits, read = counter(x)
     read = read.float()
     cells = F.smooth_l1_loss(read, truth.expand_as(read), beta=1.0) * 2
-    sums = F.smooth_l1_loss(
-        read.sum(2) / task.people_per_unit,
-        (y / task.people_per_unit).expand(read.shape[:2]),
-        beta=0.05,
-    )
-    return task.loss(logits * (side / task.input_px) ** 2, y), 10 * cells + sums
+    sums = F.smooth_l1_loss(read.sum(2) / unit, (y / unit).expand(read.shape[:2]), beta=0.05)
+    share = (x.shape[-1] / task.input_px) ** 2
+    return task.loss(logits * share, y) + weight * (10 * cells + sums)
 
 
 @torch.inference_mode()
@@ -137,7 +123,6 @@ def mean_errors(
         x, _ = tiles.whole(index, task, accelerator.device)
         with accelerator.autocast():
             found.append(task.answers(backbone(x))[:, 0].cpu())
-    backbone.train()
     wrong = (torch.cat(found).view(-1, 6).sum(1).numpy() - crowds.counts).__abs__()
     sets = np.array([n.split("/")[0] for n in crowds.names])
     return {str(s): float(wrong[sets == s].mean()) for s in sorted(set(sets))}
@@ -146,89 +131,52 @@ def mean_errors(
 def fine_tune_counter(
     backbone: Backbone,
     task: CrowdTask,
+    *,
     train: Crowds,
     val: Crowds,
     recipe: CrowdRecipe,
     accelerator: Accelerator,
     checkpoint: Path,
-    save_every: int = 100,
     known: dict | None = None,
+    every: int = 100,
 ) -> dict:
-    """Fine-tune the counter and leave it at the running mean of its weights; resumes from
-    `checkpoint` if it is there.
-
-    Gives back the progress with the validation errors. Raises TrainingError on a loss that is not
-    finite.
-    """
+    """Fine-tune the counter and leave it at the running mean of its weights; otherwise as
+    `fine_tune`, with validation errors instead of an accuracy."""
     torch.manual_seed(recipe.seed)
-    plan, tiles = recipe.schedule(), train.tiles()
-    counter = Counter(backbone, recipe.patch_layers).to(accelerator.device)
-    mean = torch.optim.swa_utils.AveragedModel(
-        counter, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.mean_decay)
+    device, tiles = accelerator.device, train.tiles()
+    counter = Counter(backbone, recipe.patch_layers).to(device).train()
+    mean = AveragedModel(counter, multi_avg_fn=get_ema_multi_avg_fn(recipe.mean_decay))
+    rate, readouts = recipe.learning_rate, list(counter.patches.parameters())
+    groups = parameter_groups(backbone, recipe)
+    groups.append({"params": readouts, "lr": rate, "weight_decay": 0.0})
+
+    def losses(step: Step) -> Iterator[torch.Tensor]:
+        x, points = tiles.squares(step.index, step.side, step.generator)
+        patch = backbone.vit.patch_embed.patch_size[0]
+        truth = splat(points, step.side, patch).to(device)
+        x = task.normalise(x.to(device).float() / 255)
+        with accelerator.autocast(), explicit_attention(counter, device):
+            loss = loss_of(counter, task, x, truth, recipe.patch_weight)
+        yield loss
+
+    progress = begin(checkpoint, asdict(recipe) | (known or {}))
+    loop = Loop(
+        plan=recipe.plan(),
+        losses=losses,
+        pictures=len(tiles),
+        state=nn.ModuleDict({"now": counter, "mean": mean}),
+        optimizer=torch.optim.AdamW(groups, fused=True),
+        accelerator=accelerator,
+        seed=recipe.seed,
+        checkpoint=checkpoint,
+        warmup=recipe.warmup_steps,
+        clip=1.0,
+        after=lambda: mean.update_parameters(counter),
     )
-    groups = parameter_groups(backbone, recipe) + [
-        {"params": list(counter.patches.parameters()), "lr": 0, "scale": 1.0, "weight_decay": 0}
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
-    about = asdict(recipe) | (known or {})
-    progress = {"step": 0, "loss": [], "seconds": 0.0, "recipe": about}
-    state = nn.ModuleDict({"now": counter, "mean": mean})
-    if checkpoint.exists():
-        checkpoints.begun(checkpoint, about)
-        progress = checkpoints.load(checkpoint, state, optimizer)
-    started, running = time.monotonic() - progress["seconds"], [0.0, 0.0]
-    counter.train()
-    bar = tqdm(
-        range(progress["step"], len(plan)),
-        initial=progress["step"],
-        total=len(plan),
-        desc="fine-tuning",
-        mininterval=10,
-    )
-    for step in bar:
-        side, batch = plan[step]
-        index = batch_of(step, len(tiles), batch, recipe.seed)
-        # for the dropouts, so that a resumed training repeats the uninterrupted one
-        torch.manual_seed(recipe.seed * 1_000_003 + step)
-        count_loss, patch_loss = losses(
-            counter,
-            task,
-            tiles,
-            index,
-            side,
-            torch.Generator().manual_seed(recipe.seed * 1_000_003 + step),
-            accelerator,
-        )
-        if not math.isfinite(count_loss.item() + patch_loss.item()):
-            raise TrainingError(
-                f"the loss is {count_loss.item()} at step {step}; the last good state is in {checkpoint}"
-            )
-        factor = (
-            min(1.0, (step + 1) / recipe.warmup_steps)
-            * 0.5
-            * (1 + math.cos(math.pi * step / len(plan)))
-        )
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * group["scale"] * factor
-        (count_loss + recipe.patch_weight * patch_loss).backward()
-        nn.utils.clip_grad_norm_(counter.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        mean.update_parameters(counter)
-        decay = min(0.98, step / (step + 10))
-        running = [
-            decay * r + (1 - decay) * now.item()
-            for r, now in zip(running, (count_loss, patch_loss), strict=True)
-        ]
-        bar.set_postfix(
-            px=side, count=f"{running[0]:.4f}", patch=f"{running[1]:.4f}", refresh=False
-        )
-        if (step + 1) % save_every == 0 or step + 1 == len(plan):
-            progress |= {"step": step + 1, "seconds": time.monotonic() - started}
-            progress["loss"].append([step + 1, side, *(round(r, 5) for r in running)])
-            checkpoints.save(checkpoint, state, optimizer, progress)
+    loop.resume()
+    loop.run(progress, every)
     backbone.load_state_dict(mean.module.backbone.state_dict())
     if "val_mae" not in progress:
         progress["val_mae"] = mean_errors(backbone, task, val, accelerator)
-        checkpoints.save(checkpoint, state, optimizer, progress)
+        loop.save(progress)
     return progress

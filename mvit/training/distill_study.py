@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 
 from mvit.bundles import weights
 from mvit.data.photos import find_photos, measured_names
@@ -18,8 +16,8 @@ from mvit.evaluation.storage import round_for_storage
 from mvit.models.multi_exit import MultiExitViT
 from mvit.training import identity
 from mvit.training.distill import HEAD, teach_lenses
-from mvit.training.initial import origin, starting_backbone
-from mvit.training.study import Study
+from mvit.training.initial import starting_backbone
+from mvit.training.study import Study, about
 
 CHOSEN_ON = 3  # one test picture in so many is kept for choosing thresholds, and not measured on
 
@@ -44,18 +42,13 @@ def distill(study: Study, folders: Sequence[Path]) -> dict:
     run = identity.fingerprint(HEAD, [str(file) for file in files], start)
     identity.refuse_another(study.folder, run, study.overwrite)
     told = teach_lenses(model, files, study.run / "lenses.safetensors", seed=study.recipe.seed)
-    accelerator = Accelerator(cpu=study.device == "cpu", mixed_precision=study.precision)
+    accelerator = study.accelerator()
     chosen = torch.arange(len(scored)) % CHOSEN_ON == 0
     val, test = scored.subset(chosen), sample(scored.subset(~chosen), study.test_limit)
     storage, chosen_from = round_for_storage(model, lambda m: predict(m, val, accelerator))
     found = {"val": chosen_from, "test": predict(model, test, accelerator)}
     measured = summary(model, found["test"])
-    card = {
-        "task": asdict(study.task),
-        "architecture": study.architecture,
-        "strategy": "classifier-wise",
-        "layers": sorted({layer for layer, _ in model.exits()}),
-        **origin(study.init, study.hub or study.architecture),
+    card = about(study, model, accelerator) | {
         "data": {
             "photos without labels": told["photos"],
             "left out because they are measured on": len(tested),
@@ -67,8 +60,6 @@ def distill(study: Study, folders: Sequence[Path]) -> dict:
         "test_part": {"words": "a sample of labelled pictures, no official split"},
         "exit_recipe": {"head": HEAD, "method": "ridge regression on the final exit's features"}
         | told,
-        "seed": study.recipe.seed,
-        "notes": study.notes,
         "run": run,
         **measured,
     }

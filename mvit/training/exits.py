@@ -10,25 +10,25 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from mvit.data.labelled import Pictures
 from mvit.models.multi_exit import MultiExitViT
-from mvit.training import checkpoints
-from mvit.training.finetune import TrainingError, batch_of
 from mvit.training.identity import fingerprint
+from mvit.training.loop import Loop, Step, begin
 
 Key = tuple[int, str]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class ExitRecipe:
     """The paper's recipe: Adam, the learning rate chosen among `rates` by validation, times
     `factor` after `patience` rounds without a better validation loss, stopped after `stop` such
@@ -114,82 +114,81 @@ def validation_losses(
 
 
 class Learner:
-    """The exits of a model while they learn: one Adam with a group for each exit, and the running
-    mean of their weights."""
+    """The exits of a model while they learn: one Adam with a group for each exit, the running mean
+    of their weights, and the best of each so far. active: the exits that still learn."""
 
     def __init__(
         self,
         model: MultiExitViT,
         rates: dict[Key, float],
+        *,
+        train: Pictures,
         recipe: ExitRecipe,
         accelerator: Accelerator,
+        checkpoint: Path | None = None,
+        steps: int | None = None,
     ):
-        self.model, self.recipe, self.accelerator = model, recipe, accelerator
-        self.keys = list(rates)
-        self.mean = copy.deepcopy(model.heads)
+        self.model, self.accelerator, self.train = model, accelerator, train
+        self.keys, self.active = list(rates), set(rates)
+        model.requires_grad_(False)
+        model.heads.requires_grad_(True)
+
+        def average(means: list, nows: list, number: torch.Tensor) -> None:
+            decay = min(recipe.mean_decay, (1 + number.item()) / (10 + number.item()))
+            torch._foreach_lerp_(means, nows, 1 - decay)
+
+        self.mean = AveragedModel(model.heads, multi_avg_fn=average)
         self.best = copy.deepcopy(model.heads)
         groups = [
             {"params": list(model.head_at(*key).parameters()), "lr": rate}
             for key, rate in rates.items()
         ]
-        self.optimizer = torch.optim.Adam(groups)
-        model.backbone.requires_grad_(False)
-        model.lean(True)
+        self.loop = Loop(
+            plan=[(model.task.input_px, recipe.batch)] * (steps or recipe.trial_steps),
+            losses=self._losses,
+            pictures=len(train),
+            state=nn.ModuleDict({"now": model.heads, "mean": self.mean, "best": self.best}),
+            optimizer=torch.optim.Adam(groups),
+            accelerator=accelerator,
+            seed=recipe.seed,
+            checkpoint=checkpoint,
+            after=lambda: self.mean.update_parameters(model.heads),
+            title="exits learning",
+        )
 
-    def step(self, train: Pictures, number: int, active: set[Key]) -> float:
-        """Optimise every active exit once; gives back their mean loss. Raises TrainingError if it
-        is not finite."""
-        model, share = self.model, max(1, self.recipe.batch // self.accelerator.num_processes)
-        mine = slice(
-            self.accelerator.process_index * share, (self.accelerator.process_index + 1) * share
-        )
-        index = batch_of(number, len(train), self.recipe.batch, self.recipe.seed)[mine]
-        generator = torch.Generator().manual_seed(
-            self.recipe.seed * 1_000_003 + number * 64 + self.accelerator.process_index
-        )
-        # for the dropouts, so that a resumed training repeats the uninterrupted one
-        torch.manual_seed(generator.initial_seed())
-        device = self.accelerator.device
-        x, y = train.augmented(index, model.task, model.task.input_px, generator, device)
+    def _losses(self, step: Step) -> Iterator[torch.Tensor]:
+        """The losses of all active exits from one pass of the frozen backbone."""
+        model, device = self.model, self.accelerator.device
+        x, y = self.train.augmented(step.index, model.task, step.side, step.generator, device)
         model.heads.train()
         model.backbone.eval()
-        total = torch.zeros((), device=device)
-        for _, loss in exit_losses(model, x, y, active, self.accelerator):
-            loss.backward()
-            total += loss.detach()
-        if not math.isfinite(total.item()):
-            raise TrainingError(f"the loss is {total.item()} at step {number}")
-        if self.accelerator.num_processes > 1:
-            for parameter in (p for p in model.heads.parameters() if p.grad is not None):
-                parameter.grad = self.accelerator.reduce(parameter.grad, "mean")
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        decay = min(self.recipe.mean_decay, (1 + number) / (10 + number))
-        with torch.no_grad():
-            means, news = list(self.mean.parameters()), list(model.heads.parameters())
-            torch._foreach_lerp_(means, news, 1 - decay)
-        return total.item() / len(active)
+        for _, loss in exit_losses(model, x, y, self.active, self.accelerator):
+            yield loss
 
-    def validate(self, val: Pictures, active: set[Key]) -> dict[Key, float]:
-        """Validation losses of the running means."""
-        now, self.model.heads = self.model.heads, self.mean
-        self.model.lean(True)
-        losses = validation_losses(self.model, val, active, self.accelerator)
-        self.model.heads = now
-        return losses
+    def learn_on(self, active: set[Key]) -> None:
+        """Let these exits alone learn from now on."""
+        self.active = active
+        for key in self.keys:
+            self.model.head_at(*key).requires_grad_(key in active)
+
+    def validate(self, val: Pictures) -> dict[Key, float]:
+        """Validation losses of the active exits' running means."""
+        now, self.model.heads = self.model.heads, self.mean.module
+        try:
+            return validation_losses(self.model, val, self.active, self.accelerator)
+        finally:
+            self.model.heads = now
 
     def keep(self, key: Key) -> None:
         """Remember the running mean of an exit as its best state."""
         layer, head = key
-        self.best[head][str(layer)].load_state_dict(self.mean[head][str(layer)].state_dict())
-
-    def state(self) -> nn.ModuleDict:
-        """Everything a checkpoint needs, as one module."""
-        return nn.ModuleDict({"now": self.model.heads, "mean": self.mean, "best": self.best})
+        mean = self.mean.module[head][str(layer)]
+        self.best[head][str(layer)].load_state_dict(mean.state_dict())
 
 
 def choose_rates(
     model: MultiExitViT,
+    *,
     train: Pictures,
     val: Pictures,
     recipe: ExitRecipe,
@@ -201,10 +200,17 @@ def choose_rates(
     keys = [k for k in model.exits() if k[0] in recipe.trial_layers] or model.exits()
     for rate in recipe.rates:
         trial = copy.deepcopy(model)
-        learner = Learner(trial, dict.fromkeys(keys, rate), recipe, accelerator)
-        for number in tqdm(range(recipe.trial_steps), desc=f"trying rate {rate:g}", mininterval=10):
-            learner.step(train, number, set(keys))
-        losses = learner.validate(val, set(keys))
+        with trial.lean():
+            learner = Learner(
+                trial,
+                dict.fromkeys(keys, rate),
+                train=train,
+                recipe=recipe,
+                accelerator=accelerator,
+            )
+            for number in tqdm(range(recipe.trial_steps), desc=f"trying rate {rate:g}"):
+                learner.loop.step(number)
+            losses = learner.validate(val)
         for name in model.heads:
             own = [loss for (_, head), loss in losses.items() if head == name]
             tried[name][rate] = sum(own) / len(own)
@@ -216,6 +222,7 @@ def choose_rates(
 
 def classifier_wise(
     model: MultiExitViT,
+    *,
     train: Pictures,
     val: Pictures,
     recipe: ExitRecipe,
@@ -226,83 +233,64 @@ def classifier_wise(
     """Train every exit of the model on its frozen backbone and leave each at its best validation
     loss; resumes from `checkpoint`.
 
-    Gives back the progress: rates, rounds, and each exit's validation losses. Raises TrainingError
-    on a loss that is not finite, CheckpointError if the checkpoint was begun with another recipe
-    (more rounds may be asked for).
+    Returns the progress: rates, rounds, and each exit's validation losses. Raises TrainingError at
+    a loss that is no number, CheckpointError if the checkpoint was begun otherwise (more rounds may
+    be asked for).
     """
     model.to(accelerator.device)
-    seen = (
-        val
-        if recipe.val_images is None
-        else val.subset(
-            torch.randperm(len(val), generator=torch.Generator().manual_seed(0))[
-                : recipe.val_images
-            ]
-        )
-    )
-    names = ["{}:{}".format(*key) for key in model.exits()]
+    if recipe.val_images is not None:
+        order = torch.randperm(len(val), generator=torch.Generator().manual_seed(0))
+        val = val.subset(order[: recipe.val_images])
     about = asdict(recipe) | {"training pictures": len(train)} | (known or {})
     about["frozen backbone"] = fingerprint(list(model.backbone.state_dict().items()))
-    progress: dict = {
-        "round": 0,
-        "recipe": about,
-        "exits": {n: {"losses": [], "stale": 0, "best": math.inf} for n in names},
-    }
-    if checkpoint.exists():
-        checkpoints.begun(checkpoint, about, free=("max_rounds",))
-        rates = dict.fromkeys(model.exits(), recipe.rates[0])  # the checkpoint knows the right ones
-    else:
-        progress["rates"] = choose_rates(model, train, seen, recipe, accelerator)
-        rates = {key: progress["rates"][key[1]]["rate"] for key in model.exits()}
-    learner = Learner(model, rates, recipe, accelerator)
-    if checkpoint.exists():
-        progress = checkpoints.load(checkpoint, learner.state(), learner.optimizer)
+    progress = begin(checkpoint, about, free=("max_rounds",))
+    data = {"train": train, "recipe": recipe, "accelerator": accelerator}
+    if "rates" not in progress:
+        found = choose_rates(model, val=val, **data)
+        exits = {name_of(e): {"losses": [], "stale": 0, "best": math.inf} for e in model.exits()}
+        progress |= {"round": 0, "rates": found, "exits": exits}
+    rates = {key: progress["rates"][key[1]]["rate"] for key in model.exits()}
     per_round = max(1, (recipe.round_images or len(train)) // recipe.batch)
-    for number in range(progress["round"], recipe.max_rounds):
-        active = {
-            key
-            for key, name in zip(model.exits(), names, strict=True)
-            if progress["exits"][name]["stale"] < recipe.stop
-        }
-        if not active:
-            break
-        bar = tqdm(
-            range(number * per_round, (number + 1) * per_round),
-            desc=f"round {number + 1}, {len(active)} exits learning",
-            mininterval=10,
-        )
-        for step in bar:
-            try:
-                bar.set_postfix(loss=f"{learner.step(train, step, active):.3f}", refresh=False)
-            except TrainingError as error:
-                raise TrainingError(f"{error}; the last good state is in {checkpoint}") from error
-        losses = learner.validate(seen, active)
-        for group, key in zip(learner.optimizer.param_groups, learner.keys, strict=True):
-            if key in active:
-                settle(
-                    progress["exits"]["{}:{}".format(*key)],
-                    losses[key],
-                    group,
-                    recipe,
-                    lambda key=key: learner.keep(key),
-                )
-        progress["round"] = number + 1
-        if accelerator.is_main_process:
-            checkpoints.save(checkpoint, learner.state(), learner.optimizer, progress)
-    model.heads.load_state_dict(learner.best.state_dict())
-    model.lean(False)
-    model.eval()
+
+    def learning() -> set[Key]:
+        return {e for e in rates if progress["exits"][name_of(e)]["stale"] < recipe.stop}
+
+    def book(progress: dict) -> bool:
+        """Validate and settle each exit after a round; whether any still learns."""
+        losses = learner.validate(val)
+        for group, key in zip(learner.loop.optimizer.param_groups, learner.keys, strict=True):
+            exit = progress["exits"][name_of(key)]
+            if key in losses and settle(exit, losses[key], group, recipe):
+                learner.keep(key)
+        progress["round"] += 1
+        learner.learn_on(learning())
+        return bool(learner.active)
+
+    with model.lean():
+        steps = recipe.max_rounds * per_round
+        learner = Learner(model, rates, checkpoint=checkpoint, steps=steps, **data)
+        learner.loop.resume()
+        learner.learn_on(learning())
+        if learner.active:
+            learner.loop.run(progress, per_round, book)
+        model.heads.load_state_dict(learner.best.state_dict())
+    model.eval().requires_grad_(False)
     return progress
 
 
-def settle(exit: dict, loss: float, group: dict, recipe: ExitRecipe, keep) -> None:
-    """Book one validation loss of one exit: keep the exit if it is the best so far, else count it
-    stale and lower its rate on a plateau."""
+def name_of(key: Key) -> str:
+    """The name of an exit in a checkpoint, as `3:mlp`."""
+    return "{}:{}".format(*key)
+
+
+def settle(exit: dict, loss: float, group: dict, recipe: ExitRecipe) -> bool:
+    """Book one validation loss of one exit and return whether it is the best so far; else count the
+    exit stale, and lower its rate on a plateau."""
     exit["losses"].append(round(loss, 5))
     if loss < exit["best"]:
         exit["best"], exit["stale"] = loss, 0
-        keep()
-        return
+        return True
     exit["stale"] += 1
     if exit["stale"] % (recipe.patience + 1) == 0:
         group["lr"] *= recipe.factor
+    return False

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -12,21 +10,17 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from timm.layers import DropPath
+from timm.optim import param_groups_layer_decay
 from torch.nn import functional as F
 from torchvision.transforms import v2
-from tqdm import tqdm
 
-from mvit.data.labelled import Pictures, augment
+from mvit.data.labelled import Pictures
 from mvit.models.backbone import Backbone
 from mvit.tasks import Task
-from mvit.training import checkpoints
+from mvit.training.loop import Loop, Step, begin
 
 
-class TrainingError(RuntimeError):
-    """Training that cannot go on; the message says at which step and what is kept."""
-
-
-@dataclass
+@dataclass(kw_only=True)
 class Recipe:
     """How to fine-tune: `stages` are (input side in pixels, epochs); the learning rate falls as a
     cosine over all of them.
@@ -50,25 +44,13 @@ class Recipe:
     mix: float = 0.0
     drop_path: float = 0.0
 
-
-def schedule(recipe: Recipe, n: int) -> list[int]:
-    """The input side of every optimisation step, for a training set of n pictures."""
-    return [
-        size
-        for size, epochs in recipe.stages
-        for _ in range(max(1, round(epochs * n / recipe.batch)))
-    ]
-
-
-def batch_of(step: int, n: int, batch: int, seed: int) -> torch.Tensor:
-    """Indices (batch,) of the pictures of a step: whole epochs in seeded random order, the same
-    after a resume."""
-    wanted = torch.arange(step * batch, (step + 1) * batch)
-    parts = []
-    for epoch in (wanted // n).unique().tolist():
-        order = torch.randperm(n, generator=torch.Generator().manual_seed(seed * 10_007 + epoch))
-        parts.append(order[wanted[wanted // n == epoch] % n])
-    return torch.cat(parts)
+    def plan(self, n: int) -> list[tuple[int, int]]:
+        """(input side, batch) of every optimisation step, for a training set of n pictures."""
+        return [
+            (size, self.batch)
+            for size, epochs in self.stages
+            for _ in range(max(1, round(epochs * n / self.batch)))
+        ]
 
 
 def layer_of(name: str, depth: int) -> int:
@@ -79,27 +61,17 @@ def layer_of(name: str, depth: int) -> int:
     return depth + 1 if name.startswith(("vit.norm.", "vit.fc_norm.", "vit.head.")) else 0
 
 
-def parameter_groups(backbone: Backbone, recipe: Recipe) -> list[dict]:
-    """One optimiser group a parameter: the learning rate falls from the final exit to the patches;
-    norms and biases do not decay."""
-    groups = []
-    for name, parameter in backbone.named_parameters():
-        layer = layer_of(name, backbone.depth)
-        scale = recipe.layer_decay ** (backbone.depth + 1 - layer)
-        decay = (
-            recipe.weight_decay
-            if parameter.ndim > 1 and "pos_embed" not in name and "cls_token" not in name
-            else 0.0
-        )
-        groups.append(
-            {
-                "params": [parameter],
-                "lr": recipe.learning_rate * scale,
-                "scale": scale,
-                "weight_decay": decay,
-            }
-        )
-    return groups
+def parameter_groups(backbone: Backbone, recipe, lift: float = 1.0) -> list[dict]:
+    """timm's optimiser groups of what learns: the learning rate falls from the final exit to the
+    patches; norms, biases, positions and the class token do not decay. lift: of all rates."""
+    vit = backbone.vit
+    groups = param_groups_layer_decay(
+        vit,
+        weight_decay=recipe.weight_decay,
+        no_weight_decay_list=vit.no_weight_decay(),
+        layer_decay=recipe.layer_decay,
+    )
+    return [g | {"lr": recipe.learning_rate * g["lr_scale"] * lift} for g in groups]
 
 
 @contextmanager
@@ -150,94 +122,64 @@ def accuracy(
     """Share of pictures whose final exit is right, at the task's input size."""
     backbone.eval()
     right = 0
-    for start in range(0, len(pictures), batch):
-        x = task.normalise(task.enlarge(pictures.x[start : start + batch].to(accelerator.device)))
+    for index in torch.arange(len(pictures)).split(batch):
+        x, y = pictures.whole(index, task, accelerator.device)
         with accelerator.autocast():
             logits = backbone(x)
-        right += (logits.argmax(1).cpu() == pictures.y[start : start + batch]).sum().item()
-    backbone.train()
+        right += (logits.argmax(1) == y).sum().item()
     return right / len(pictures)
 
 
 def fine_tune(
     backbone: Backbone,
     task: Task,
+    *,
     train: Pictures,
     val: Pictures,
     recipe: Recipe,
     accelerator: Accelerator,
     checkpoint: Path,
-    save_every: int = 200,
     known: dict | None = None,
+    every: int = 200,
 ) -> dict:
     """Fine-tune the backbone with cross-entropy, all of it or from `recipe.from_layer` up; resumes
     from `checkpoint` if it is there.
 
-    known: what else the checkpoint must have been begun with. Returns the history of (step, loss)
-    and the validation accuracy. Raises TrainingError on a loss that is not finite, CheckpointError
-    if the checkpoint was begun otherwise.
+    known: what else the checkpoint must have been begun with. Returns the progress with the history
+    of (step, side in pixels, loss) and the validation accuracy. Raises TrainingError at a loss that
+    is no number, CheckpointError if the checkpoint was begun otherwise.
     """
-    sizes = schedule(recipe, len(train))
     for name, parameter in backbone.named_parameters():
         parameter.requires_grad_(
             recipe.from_layer == 1 or layer_of(name, backbone.depth) >= recipe.from_layer
         )
     stochastic_depth(backbone, recipe.drop_path)
-    groups = [
-        group for group in parameter_groups(backbone, recipe) if group["params"][0].requires_grad
-    ]
-    optimizer = torch.optim.AdamW(groups, fused=True)
-    about = asdict(recipe) | {"training pictures": len(train)} | (known or {})
-    progress = {"step": 0, "loss": [], "seconds": 0.0, "recipe": about}
-    backbone.to(accelerator.device)
-    if checkpoint.exists():
-        checkpoints.begun(checkpoint, about)
-        progress = checkpoints.load(checkpoint, backbone, optimizer)
-    model, optimizer = accelerator.prepare(backbone, optimizer)
-    model.train()
-    share = recipe.batch // accelerator.num_processes
-    mine = slice(accelerator.process_index * share, (accelerator.process_index + 1) * share)
-    started, running = time.monotonic() - progress["seconds"], 0.0
-    bar = tqdm(
-        range(progress["step"], len(sizes)),
-        initial=progress["step"],
-        total=len(sizes),
-        desc="fine-tuning",
-        mininterval=10,
-    )
-    for step in bar:
-        index = batch_of(step, len(train), recipe.batch, recipe.seed)[mine]
-        generator = torch.Generator().manual_seed(
-            recipe.seed * 1_000_003 + step * 64 + accelerator.process_index
-        )
-        # for mixing and dropping, so that a resumed training repeats the uninterrupted one
-        torch.manual_seed(generator.initial_seed())
-        x = task.normalise(augment(train.x[index].to(accelerator.device), sizes[step], generator))
-        x, y = mixed(x, train.y[index].to(accelerator.device), task, recipe.mix)
-        warm = min(1.0, (step + 1) / recipe.warmup_steps)
-        factor = warm * 0.5 * (1 + math.cos(math.pi * step / len(sizes)))
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * group["scale"] * factor
+    backbone.to(accelerator.device).train()
+
+    def losses(step: Step) -> Iterator[torch.Tensor]:
+        x, y = train.augmented(step.index, task, step.side, step.generator, accelerator.device)
+        x, y = mixed(x, y, task, recipe.mix)
         with accelerator.autocast(), explicit_attention(backbone, accelerator.device):
-            logits = model(x)
-        loss = F.cross_entropy(logits.float(), y, label_smoothing=recipe.label_smoothing)
-        if not math.isfinite(loss.item()):
-            raise TrainingError(
-                f"the loss is {loss.item()} at step {step}; the last good state is in {checkpoint}"
-            )
-        accelerator.backward(loss)
-        accelerator.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        running = loss.item() if step == progress["step"] else 0.98 * running + 0.02 * loss.item()
-        bar.set_postfix(px=sizes[step], loss=f"{running:.3f}", refresh=False)
-        if (step + 1) % save_every == 0 or step + 1 == len(sizes):
-            progress |= {"step": step + 1, "seconds": time.monotonic() - started}
-            progress["loss"].append([step + 1, sizes[step], round(running, 4)])
-            if accelerator.is_main_process:
-                checkpoints.save(checkpoint, backbone, optimizer.optimizer, progress)
+            logits = backbone(x)
+        yield F.cross_entropy(logits.float(), y, label_smoothing=recipe.label_smoothing)
+
+    about = asdict(recipe) | {"training pictures": len(train)} | (known or {})
+    progress = begin(checkpoint, about)
+    loop = Loop(
+        plan=recipe.plan(len(train)),
+        losses=losses,
+        pictures=len(train),
+        state=backbone,
+        optimizer=torch.optim.AdamW(parameter_groups(backbone, recipe), fused=True),
+        accelerator=accelerator,
+        seed=recipe.seed,
+        checkpoint=checkpoint,
+        warmup=recipe.warmup_steps,
+        clip=1.0,
+    )
+    loop.resume()
+    loop.run(progress, every)
     if "val_accuracy" not in progress:
         progress["val_accuracy"] = accuracy(backbone, task, val, accelerator)
-        if accelerator.is_main_process:
-            checkpoints.save(checkpoint, backbone, optimizer.optimizer, progress)
+        loop.save(progress)
     return progress

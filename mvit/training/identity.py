@@ -1,5 +1,7 @@
-"""Which run this is: a hash of what is learnt from and of what it starts from, so that a finished or
-interrupted run is never taken for another's, and a bundle is never replaced by another run's."""
+"""Which run this is: a hash of what is learnt from and of what it starts from.
+
+A finished or interrupted run is never taken for another's, and a bundle never replaced by another
+run's."""
 
 from __future__ import annotations
 
@@ -55,8 +57,8 @@ def of_start(init: Path | None, vit: torch.nn.Module) -> str:
 
 
 def refuse_another(folder: Path, run: str, overwrite: bool) -> None:
-    """Raise DataError if `folder` holds a bundle that this run did not write, or to which heads were
-    added since, unless it may be overwritten."""
+    """Raise DataError if `folder` holds a bundle that this run did not write, or one to which heads
+    were added since, unless it may be overwritten."""
     if overwrite or not (folder / "card.json").exists():
         return
     card = weights.read_card(folder)

@@ -15,6 +15,7 @@ from mvit.bundles import weights
 from mvit.data.labelled import DataError
 from mvit.models.backbone import Backbone
 from mvit.models.multi_exit import MultiExitViT
+from mvit.models.transcrowd import backbone_for
 from mvit.tasks import Task
 
 CHECKPOINT_PREFIXES = ("model.mean.module.backbone.vit.", "model.backbone.vit.", "model.vit.")
@@ -38,34 +39,36 @@ def architecture_of(backbone: str) -> str:
 def starting_backbone(
     architecture: str, task: Task, init: Path | None, hub: str | None = None
 ) -> Backbone:
-    """The architecture with pre-trained weights; its final exit is taken over too if it has as many
-    outputs as the task, else it is fresh.
+    """The architecture with pre-trained weights; its final exit, a classifier or a regressor, is
+    taken over too if it fits the task, else it is fresh.
 
     hub: the place of the weights if that is not timm's usual one, see `architecture_of`. Position
     embeddings for another picture size are resampled. Raises WeightsError, or DataError if the hub
     cannot be reached.
     """
-    if init is None:
-        try:
-            return Backbone.create(
-                hub or architecture, task.outputs, pretrained=True, img_size=task.input_px
-            )
-        except (OSError, RuntimeError, ValueError) as error:
-            raise DataError(
-                f"could not get {hub or architecture} from the model hub ({error}); pass a file with --init"
-            ) from error
-    backbone = Backbone.create(architecture, task.outputs, img_size=task.input_px)
-    tensors, own = starting_tensors(init), backbone.vit.state_dict()
-    if any(tensors[k].shape != own[k].shape for k in own if k.startswith("head.") and k in tensors):
-        tensors = {k: v for k, v in tensors.items() if not k.startswith("head.")}
-    tensors = {k: v for k, v in own.items() if k.startswith("head.")} | tensors
+    tensors = hub_tensors(hub or architecture) if init is None else starting_tensors(init)
+    backbone = backbone_for(architecture, task)
+    own = backbone.vit.state_dict()
+    final = {name: tensor for name, tensor in own.items() if name.startswith("head.")}
+    if any(name not in tensors or tensors[name].shape != t.shape for name, t in final.items()):
+        tensors = {k: v for k, v in tensors.items() if not k.startswith("head.")} | final
     places = tensors.get("pos_embed")
     if places is not None and places.ndim == 3 and places.shape[1] != own["pos_embed"].shape[1]:
         tensors["pos_embed"] = resample_abs_pos_embed(
             places, [backbone.grid] * 2, num_prefix_tokens=int(not backbone.vit.no_embed_class)
         )
-    weights.fill(backbone.vit, tensors, init)
+    weights.fill(backbone.vit, tensors, init or Path(architecture))
     return backbone
+
+
+def hub_tensors(name: str) -> dict[str, torch.Tensor]:
+    """A model's pre-trained tensors from the model hub. Raises DataError."""
+    try:
+        return timm.create_model(name, pretrained=True).state_dict()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise DataError(
+            f"could not get {name} from the model hub ({error}); pass a file with --init"
+        ) from error
 
 
 def starting_tensors(init: Path) -> dict[str, torch.Tensor]:
@@ -108,7 +111,8 @@ def origin(init: Path | None, name: str) -> dict:
     if init is None:
         place, _, folder = name.partition(":")
         return {
-            "init": f"timm {Path(folder).name if place == 'local-dir' else name}, pre-trained weights of a model hub"
+            "init": f"timm {Path(folder).name if place == 'local-dir' else name}, "
+            "pre-trained weights of a model hub"
         }
     if not init.is_dir():
         return {"init": init.name}
@@ -122,7 +126,7 @@ def origin(init: Path | None, name: str) -> dict:
 
 
 def take_over_exits(model: MultiExitViT, init: Path | None) -> list[tuple[int, str]]:
-    """Start from the exits that the bundle `init` has and that fit the model's; gives back which.
+    """Start from the exits that the bundle `init` has and that fit the model's; return which.
     None if `init` is no bundle."""
     taken = []
     for head in model.heads if init is not None and init.is_dir() else ():

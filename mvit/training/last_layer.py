@@ -24,7 +24,7 @@ Key = tuple[int, str]
 
 
 def last_linear(module: Head | nn.Module) -> nn.Linear:
-    """The layer that gives an exit's output: of a head, or of the backbone's own regressor."""
+    """The layer that makes an exit's output: of a head, or of the backbone's own regressor."""
     return module.mlp[-1] if isinstance(module, Head) else module.out
 
 
@@ -35,27 +35,20 @@ def read(
     head): (2n, F)}, and their counts (2n,)."""
     exits = model.plan()
     found, counts = {e: [] for e in exits}, []
-    hooks = [
-        last_linear(model.head_at(*e)).register_forward_pre_hook(
-            lambda _, x, e=e: found[e].append(x[0].float().cpu())
-        )
-        for e in exits
-    ]
-    model.eval().lean(True)
-    try:
-        for index in tqdm(
-            torch.arange(len(tiles)).split(batch), desc="reading exits", mininterval=10
-        ):
+    model.eval()
+    with model.lean() as undo:
+        for e in exits:
+            hook = last_linear(model.head_at(*e)).register_forward_pre_hook(
+                lambda _, x, e=e: found[e].append(x[0].float().cpu())
+            )
+            undo.callback(hook.remove)
+        for index in tqdm(torch.arange(len(tiles)).split(batch), desc="reading exits"):
             x, y = tiles.whole(index, model.task, accelerator.device)
             for image in (x, x.flip(3)):
                 counts.append(y.cpu())
                 with accelerator.autocast():
                     # run for what the hooks hear
                     deque(model.steps(image.to(model.dtype), exits, NoClock()), maxlen=0)
-    finally:
-        model.lean(False)
-        for hook in hooks:
-            hook.remove()
     return {e: torch.cat(parts) for e, parts in found.items()}, torch.cat(counts)
 
 
@@ -69,7 +62,7 @@ def solve(
     """Set a layer with one output to the least of loss(layer(x)) + ridge * |change of its weights,
     in the spread of what they read|^2.
 
-    x: (n, F); loss: logits (n, 1) -> a convex loss. Gives back the loss before and after.
+    x: (n, F); loss: logits (n, 1) -> a convex loss. Returns the loss before and after.
     """
     with torch.no_grad():
         middle, spread = x.mean(0), x.std(0) + 1e-3
@@ -103,7 +96,7 @@ def solve_last_layers(
     """Solve the last layer of every exit of a counter, the final one too, for the task's own loss
     on whole tiles and their mirror images.
 
-    Gives back what the card should say: ridge, tiles, and the loss before and after, each the mean
+    Returns what the card should say: ridge, tiles, and the loss before and after, each the mean
     over all exits.
     """
     inputs, counts = read(model, tiles, accelerator)

@@ -3,10 +3,9 @@ the test split, write the bundle."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import platform
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import timm
@@ -14,9 +13,8 @@ import torch
 from accelerate import Accelerator
 
 from mvit.bundles import weights
-from mvit.data.labelled import DataError, Pictures
-from mvit.data.splits import own_labels, sample, three_parts
-from mvit.evaluation.predictions import predict, save_predictions, summary
+from mvit.data.folders import DataError
+from mvit.data.splits import own_labels
 from mvit.evaluation.storage import round_for_storage
 from mvit.models.backbone import Backbone
 from mvit.models.heads import HEADS
@@ -24,16 +22,15 @@ from mvit.models.multi_exit import MultiExitViT, PlanError
 from mvit.models.transcrowd import backbone_for
 from mvit.tasks import TASKS, Task
 from mvit.training import identity
+from mvit.training.counter import CrowdRecipe
 from mvit.training.exits import ExitRecipe, classifier_wise, warm_start
-from mvit.training.finetune import Recipe, fine_tune
-from mvit.training.identity import fingerprint
+from mvit.training.finetune import Recipe
 from mvit.training.initial import origin, starting_backbone, take_over_exits
-from mvit.training.joint import JointRecipe, end_to_end, layer_wise
+from mvit.training.joint import STRATEGIES, JointRecipe, learn_together, phases_of
+from mvit.training.kinds import kind_of
 
-RECORDED_VALIDATION = 2_500  # pictures: plenty for choosing a threshold
 
-
-@dataclass
+@dataclass(kw_only=True)
 class Study:
     """What to train. run: folder of checkpoints, resumed from. init: see `mvit.training.initial`,
     or None for the model hub (`hub`: which).
@@ -42,33 +39,43 @@ class Study:
     classifier-wise. recipe: fine-tuning, or the joint training of the other strategies; exits:
     classifier-wise training. heads and layers: which exits (all layers by default). exit_weights:
     for end-to-end, see `exit_weights` in mvit.training.joint; by default `half` for one layer and
-    `depth` for more.
+    `depth` for more. scenes, empties: how many rendered scenes, and how many pictures without
+    anyone, a counter learns from too. overwrite: whether another run's bundle may be replaced.
     """
 
     task: Task
     data: Path
     run: Path
-    architecture: str = "vit_tiny_patch16_224"
+    architecture: str | None = None
     init: Path | None = None
     name: str | None = None
-    recipe: Recipe = field(default_factory=Recipe)
-    exits: ExitRecipe = field(default_factory=ExitRecipe)
+    recipe: Recipe | CrowdRecipe | None = None
+    exits: ExitRecipe | None = None
     limit: int | None = None
     test_limit: int | None = None
     precision: str = "no"
     device: str = "auto"
     notes: str = ""
-    strategy: str = "classifier-wise"
+    strategy: str = STRATEGIES[0]
     heads: tuple[str, ...] = tuple(HEADS)
     layers: tuple[int, ...] | None = None
     exit_weights: str | tuple[float, ...] | None = None
     hub: str | None = None
+    scenes: int = 120
+    empties: int = 16
     overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        kind = kind_of(self.task)
+        self.architecture = self.architecture or kind.architecture
+        self.recipe, self.exits = self.recipe or kind.recipe(), self.exits or kind.exits()
+        if self.strategy != STRATEGIES[0] and not isinstance(self.recipe, JointRecipe):
+            self.recipe = JointRecipe(**asdict(self.recipe))
 
     @property
     def bundle(self) -> str:
         """Name of the bundle's folder."""
-        suffix = "" if self.strategy == "classifier-wise" else f"_{self.strategy.replace('-', '_')}"
+        suffix = "" if self.strategy == STRATEGIES[0] else f"_{self.strategy.replace('-', '_')}"
         return self.name or self.architecture + suffix
 
     @property
@@ -80,7 +87,11 @@ class Study:
         """A hash of all that decides what is learnt; more rounds for the exits are the same run."""
         exits = {k: v for k, v in asdict(self.exits).items() if k != "max_rounds"}
         how = [self.strategy, list(self.heads), self.layers, self.exit_weights]
-        return fingerprint([known, asdict(self.recipe), exits, how])
+        return identity.fingerprint([known, asdict(self.recipe), exits, how])
+
+    def accelerator(self) -> Accelerator:
+        """The device and the processes that the study runs on."""
+        return Accelerator(cpu=self.device == "cpu", mixed_precision=self.precision)
 
 
 def own_task(folder: Path, name: str, native_px: int = 224) -> Task:
@@ -88,76 +99,10 @@ def own_task(folder: Path, name: str, native_px: int = 224) -> Task:
     `native_px` pixels. Raises DataError."""
     if not name.replace("-", "_").isidentifier() or name in TASKS:
         raise DataError(
-            f"'{name}' cannot name a task: use letters, digits and '_', and none of {', '.join(TASKS)}"
+            f"'{name}' cannot name a task: use letters, digits and '_', "
+            f"and none of {', '.join(TASKS)}"
         )
     return Task(name, own_labels(folder), native_px)
-
-
-def splits(study: Study) -> tuple[Pictures, Pictures, Pictures]:
-    """(train, validation, test) of the study's data."""
-    return three_parts(
-        study.task, study.data, study.recipe.seed, study.limit, test_limit=study.test_limit
-    )
-
-
-def train(study: Study) -> dict:
-    """Run the study to its end, resuming where its run folder stands, write
-    weights/<task>/<name>/ and return the card.
-
-    Raises DataError if another run wrote that bundle, PlanError for layers that the backbone does
-    not have and picture sizes that its patches do not divide.
-    """
-    check_sizes(study)
-    torch.manual_seed(study.recipe.seed)
-    accelerator = Accelerator(cpu=study.device == "cpu", mixed_precision=study.precision)
-    train_set, val, test = splits(study)
-    torch.manual_seed(study.recipe.seed)
-    backbone = starting_backbone(study.architecture, study.task, study.init, study.hub)
-    known = {
-        "pictures and labels": identity.of_data(train_set, val),
-        "start weights": identity.of_start(study.init, backbone.vit),
-    }
-    run = study.run_of(known)
-    identity.refuse_another(study.folder, run, study.overwrite)
-    model, told = learn(study, backbone, train_set, val, accelerator, known)
-    recorded = sample(val, RECORDED_VALIDATION)
-    storage, val_predictions = round_for_storage(model, lambda m: predict(m, recorded, accelerator))
-    test_predictions = predict(model, test, accelerator)
-    measured = summary(model, test_predictions)
-    model.practical_exits = frozenset(
-        (e["layer"], e["head"]) for e in measured["exits"] if e["practical"]
-    )
-    card = {
-        "task": asdict(study.task),
-        "architecture": study.architecture,
-        "strategy": study.strategy,
-        "layers": sorted({layer for layer, _ in model.exits()}),
-        **origin(study.init, study.hub or study.architecture),
-        "data": {
-            "train": len(train_set),
-            "validation": len(val),
-            "test": len(test),
-            "unreadable": list(
-                dict.fromkeys(train_set.unreadable + val.unreadable + test.unreadable)
-            ),
-        },
-        "test_part": test.origin,
-        **told,
-        "precision": f"{study.precision} (accelerate) on {accelerator.device.type}",
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "timm": timm.__version__,
-        },
-        "seed": study.recipe.seed,
-        "notes": study.notes,
-        "run": run,
-        **measured,
-    }
-    if accelerator.is_main_process:
-        card = weights.save(model, study.folder, card, storage)
-        save_predictions(study.folder, {"val": val_predictions, "test": test_predictions})
-    return json.loads(json.dumps(card))
 
 
 def check_sizes(study: Study) -> None:
@@ -177,85 +122,110 @@ def check_sizes(study: Study) -> None:
         )
 
 
-def learn(
-    study: Study,
-    backbone: Backbone,
-    train_set: Pictures,
-    val: Pictures,
-    accelerator: Accelerator,
-    known: dict,
-) -> tuple[MultiExitViT, dict]:
-    """Train backbone and exits by the study's strategy; gives back the model and what the card
-    tells about it."""
-    model, recipe = (
-        MultiExitViT.untrained(backbone, study.task, study.heads, study.layers),
-        study.recipe,
+def train(study: Study) -> dict:
+    """Run the study to its end, resuming where its run folder stands, write
+    weights/<task>/<name>/ and return the card.
+
+    Raises DataError if another run wrote that bundle, PlanError for layers that the backbone does
+    not have and picture sizes that its patches do not divide.
+    """
+    check_sizes(study)
+    kind, accelerator = kind_of(study.task), study.accelerator()
+    train_set, val, test = parts = kind.parts(study)
+    torch.manual_seed(study.recipe.seed)
+    backbone = starting_backbone(study.architecture, study.task, study.init, study.hub)
+    known = {
+        "pictures and labels": identity.of_data(train_set, val),
+        "start weights": identity.of_start(study.init, backbone.vit),
+    }
+    run = study.run_of(known)
+    identity.refuse_another(study.folder, run, study.overwrite)
+    given = {"train": train_set, "val": val, "accelerator": accelerator, "known": known}
+    model, learned = learn(study, backbone, given)
+    storage, recorded = round_for_storage(
+        model, lambda rounded: kind.record(rounded, kind.recorded(val), accelerator)
     )
-    if study.strategy == "classifier-wise":
-        taken = take_over_exits(model, study.init)
-        if recipe.from_layer > 1 and (
-            kept := [e for e in model.exits() if e[0] < recipe.from_layer and e not in taken]
-        ):
-            raise PlanError(
-                f"training from layer {recipe.from_layer} keeps the exits below, but {study.init} has no {kept[0][1]} after "
-                f"layer {kept[0][0]}; pass a bundle with all of them as --init"
-            )
-        tuned = fine_tune(
-            backbone,
-            study.task,
-            train_set,
-            val,
-            recipe,
-            accelerator,
-            study.run / "finetune.safetensors",
-            known=known,
-        )
-        warm_start(model, [e for e in model.exits() if e not in taken])
-        learned = classifier_wise(
-            model.above(recipe.from_layer),
-            train_set,
-            val,
-            study.exits,
-            accelerator,
-            study.run / "exits.safetensors",
-            known,
-        )
-        done = {k: tuned[k] for k in ("step", "val_accuracy")}
-        about = {
-            "exit_recipe": asdict(study.exits)
-            | {"rounds": learned["round"], "rates": learned["rates"]}
-        }
-    else:
-        warm_start(model)
-        take_over_exits(model, study.init)
-        recipe, checkpoint = (
-            joint(recipe),
-            study.run / f"{study.strategy.replace('-', '_')}.safetensors",
-        )
-        if study.strategy == "end-to-end":
-            weighed = study.exit_weights or (
-                "half" if len({layer for layer, _ in model.exits()}) == 1 else "depth"
-            )
-            tuned = end_to_end(
-                model, train_set, recipe, accelerator, checkpoint, weighed, known=known
-            )
-        else:
-            tuned = layer_wise(model, train_set, recipe, accelerator, checkpoint, known=known)
-        done, about = (
-            {"step": tuned["step"] * len(tuned["weights"])},
-            {"exit_weights": tuned["weights"]},
-        )
-    counts = {"steps": done.pop("step"), "seconds": round(tuned["seconds"])} | done
-    return model, {
-        "recipe": asdict(recipe) | counts | {"pictures_seen": counts["steps"] * recipe.batch}
-    } | about
+    found = {"val": recorded, "test": kind.record(model, test, accelerator)}
+    figures = kind.summary(model, found["test"])
+    model.practical_exits = frozenset(
+        (e["layer"], e["head"]) for e in figures["exits"] if e["practical"]
+    )
+    card = about(study, model, accelerator) | kind.told(study, *parts) | learned
+    card |= {"run": run} | figures | kind.more(model)
+    if accelerator.is_main_process:
+        card = weights.save(model, study.folder, card, storage)
+        kind.save(study.folder, found)
+    return json.loads(json.dumps(card))
 
 
-def joint(recipe: Recipe) -> JointRecipe:
-    """A fine-tuning recipe as one for backbone and exits together."""
-    return recipe if isinstance(recipe, JointRecipe) else JointRecipe(**asdict(recipe))
+def about(study: Study, model: MultiExitViT, accelerator: Accelerator) -> dict:
+    """What every card tells about its study."""
+    return {
+        "task": asdict(study.task),
+        "architecture": study.architecture,
+        "strategy": study.strategy,
+        "layers": sorted({layer for layer, _ in model.exits()}),
+        **origin(study.init, study.hub or study.architecture),
+        "precision": f"{study.precision} (accelerate) on {accelerator.device.type}",
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "timm": timm.__version__,
+        },
+        "seed": study.recipe.seed,
+        "notes": study.notes,
+    }
 
 
-def quick(recipe: Recipe, **changes) -> Recipe:
-    """The recipe with the given fields changed, those that are None left alone."""
-    return dataclasses.replace(recipe, **{k: v for k, v in changes.items() if v is not None})
+def learn(study: Study, backbone: Backbone, given: dict) -> tuple[MultiExitViT, dict]:
+    """Train backbone and exits by the study's strategy and return the model and what the card tells
+    about it. given: the parts, the accelerator, and what every checkpoint must be begun with."""
+    model = MultiExitViT.untrained(backbone, study.task, study.heads, study.layers)
+    taken = take_over_exits(model, study.init)
+    if study.strategy == STRATEGIES[0]:
+        return model, one_by_one(study, model, taken, given)
+    warm_start(model, [e for e in model.exits() if e not in taken])
+    phases = phases_of(model, study.strategy, study.exit_weights)
+    checkpoint = study.run / f"{study.strategy.replace('-', '_')}.safetensors"
+    given = {k: v for k, v in given.items() if k != "val"}
+    done = learn_together(model, phases, recipe=study.recipe, checkpoint=checkpoint, **given)
+    plan = study.recipe.plan(len(given["train"])) * len(phases)
+    return model, {"recipe": recipe_told(study, plan, done), "exit_weights": done["weights"]}
+
+
+def one_by_one(
+    study: Study, model: MultiExitViT, taken: list[tuple[int, str]], given: dict
+) -> dict:
+    """Fine-tune the backbone, then train every exit on it by itself (classifier-wise), and return
+    what the card tells. taken: the exits that were taken over. Raises PlanError."""
+    kind, recipe, first = kind_of(study.task), study.recipe, study.recipe.from_layer
+    if lost := [e for e in model.exits() if e[0] < first and e not in taken]:
+        raise PlanError(
+            f"training from layer {first} keeps the exits below, but {study.init} has no "
+            f"{lost[0][1]} after layer {lost[0][0]}; pass a bundle with all of them as --init"
+        )
+    checkpoint = study.run / "finetune.safetensors"
+    tuned = kind.tune(model.backbone, study.task, recipe=recipe, checkpoint=checkpoint, **given)
+    warm_start(model, [e for e in model.exits() if e not in taken])
+    lessons = {part: kind.lessons(given[part]) for part in ("train", "val")}
+    done = classifier_wise(
+        model.above(first),
+        recipe=study.exits,
+        checkpoint=study.run / "exits.safetensors",
+        **given | lessons,
+    )
+    finished = kind.finish(model, lessons["train"], given["accelerator"])
+    plan = recipe.plan(len(given["train"]))
+    return {
+        "recipe": recipe_told(study, plan, tuned) | {kind.tuned: tuned[kind.tuned]},
+        "exit_recipe": asdict(study.exits)
+        | {"rounds": done["round"], "rates": done["rates"]}
+        | finished,
+    }
+
+
+def recipe_told(study: Study, plan: list[tuple[int, int]], done: dict) -> dict:
+    """What the card tells about a training of the backbone. plan: (side, batch) of every step."""
+    seen = sum(batch for _, batch in plan)
+    counted = {"steps": len(plan), "seconds": round(done["seconds"]), "pictures_seen": seen}
+    return asdict(study.recipe) | counted

@@ -31,11 +31,12 @@ from mvit.training.checkpoints import CheckpointError
 from mvit.training.exits import ExitRecipe, classifier_wise, warm_start
 from mvit.training.finetune import Recipe, fine_tune
 from mvit.training.initial import origin, starting_backbone
-from mvit.training.joint import STRATEGIES, JointRecipe, end_to_end, layer_wise
-from mvit.training.study import Study, check_sizes, splits
+from mvit.training.joint import STRATEGIES, JointRecipe, learn_together, phases_of
+from mvit.training.kinds import CLASSES
+from mvit.training.study import Study, check_sizes
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Budget:
     """What one cell of the table may cost: `images` pictures of `px` pixels a side. Layer-wise
     training sees them once for each part."""
@@ -49,36 +50,23 @@ class Budget:
     val_images: int = 512
     seed: int = 0
 
-    def stages(self, n: int) -> tuple[tuple[int, float], ...]:
-        return ((self.px, self.images / n),)
-
-    @property
-    def warmup(self) -> int:
-        return max(1, self.images // self.batch // 10)
-
-    def plain(self, n: int) -> Recipe:
-        return Recipe(
-            self.stages(n), self.batch, self.learning_rate, warmup_steps=self.warmup, seed=self.seed
-        )
-
-    def joint(self, n: int) -> JointRecipe:
-        return JointRecipe(
-            self.stages(n),
-            self.batch,
-            self.learning_rate,
-            warmup_steps=self.warmup,
-            seed=self.seed,
-            exit_rate=self.exit_rate,
-        )
+    def backbone(self, n: int) -> dict:
+        """The fields of a recipe for a training set of n pictures."""
+        return {
+            "stages": ((self.px, self.images / n),),
+            "batch": self.batch,
+            "learning_rate": self.learning_rate,
+            "warmup_steps": max(1, self.images // self.batch // 10),
+            "seed": self.seed,
+        }
 
     def exits(self) -> ExitRecipe:
         """Four rounds, as the paper's recipe allows; the learning rate is chosen among `rates` on
         validation."""
-        rounds = max(self.batch, math.ceil(self.images / 4))
         return ExitRecipe(
-            self.rates,
+            rates=self.rates,
             batch=self.batch,
-            round_images=rounds,
+            round_images=max(self.batch, math.ceil(self.images / 4)),
             max_rounds=4,
             val_images=self.val_images,
             mean_decay=0.98,
@@ -87,7 +75,7 @@ class Budget:
         )
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Table1:
     """Which table: study says task, data, start weights, run folder, device, precision and
     limits."""
@@ -116,7 +104,7 @@ class Table1:
 
 def measure(table: Table1, say: Callable[[str], None] = print) -> dict:
     """Train and measure every cell that the run folder does not hold yet, and write table1.json
-    after each; gives back its content.
+    after each; return its content.
 
     {"task", "architecture", "init", "layer", "n" (test pictures), "budget", "plain": {"accuracy"},
     "rows": [{"strategy", "head", "accuracy" (at the layer), "final", "change" (of the final exit
@@ -125,9 +113,11 @@ def measure(table: Table1, say: Callable[[str], None] = print) -> dict:
     """
     study, run = table.study, table.study.run / "table1"
     task = replace(study.task, input_px=table.budget.px)
-    accelerator = Accelerator(cpu=study.device == "cpu", mixed_precision=study.precision)
-    check_sizes(replace(study, recipe=table.budget.plain(1), layers=(table.layer,)))
-    train, val, test = splits(study)
+    accelerator = study.accelerator()
+    check_sizes(
+        replace(study, recipe=Recipe(stages=((table.budget.px, 1),)), layers=(table.layer,))
+    )
+    train, val, test = CLASSES.parts(study)
     start = starting_backbone(study.architecture, task, study.init, study.hub)
     settings = asdict(table.budget) | {
         "layer": table.layer,
@@ -141,7 +131,16 @@ def measure(table: Table1, say: Callable[[str], None] = print) -> dict:
     settings.pop("before", None)
     file = weights.root() / task.name / (study.name or study.architecture) / FILE
     refuse_another(file, settings, study.overwrite)
-    lab = Lab(table, task, train, val, test, accelerator, run)
+    lab = Lab(
+        table=table,
+        task=task,
+        train=train,
+        val=val,
+        test=test,
+        accelerator=accelerator,
+        run=run,
+        known={k: settings[k] for k in ("pictures and labels", "start weights")},
+    )
     plain = lab.once("plain", settings, lab.plain)
     rows: list[dict] = []
     about = {
@@ -175,7 +174,9 @@ def measure(table: Table1, say: Callable[[str], None] = print) -> dict:
                 }
             )
         say(
-            f"{name}: layer {table.layer} {', '.join(f'{h} {a:.2%}' for h, a in cell['exits'].items())}; final exit {cell['final']:.2%}"
+            f"{name}: layer {table.layer} "
+            f"{', '.join(f'{h} {a:.2%}' for h, a in cell['exits'].items())}; "
+            f"final exit {cell['final']:.2%}"
         )
         result = about | {"rows": rows, "missing": len(table.cells) - number - 1}
         if accelerator.is_main_process:
@@ -195,7 +196,7 @@ def refuse_another(file: Path, settings: dict, overwrite: bool) -> None:
         )
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Lab:
     """Trains and measures single cells."""
 
@@ -206,6 +207,7 @@ class Lab:
     test: Pictures
     accelerator: Accelerator
     run: Path
+    known: dict
 
     def once(self, name: str, settings: dict, work: Callable[[], dict]) -> dict:
         """The cell's result from the run folder, or else from `work`, then kept there."""
@@ -229,17 +231,15 @@ class Lab:
     def trained_plain(self) -> Backbone:
         """The plain backbone after its share of training; from its checkpoint if that is done."""
         backbone = self.backbone()
-        recipe = self.table.budget.plain(len(self.train))
-        fine_tune(
-            backbone,
-            self.task,
-            self.train,
-            self.val,
-            recipe,
-            self.accelerator,
-            self.run / "plain.safetensors",
-        )
+        recipe = Recipe(**self.table.budget.backbone(len(self.train)))
+        file = self.run / "plain.safetensors"
+        fine_tune(backbone, self.task, val=self.val, recipe=recipe, checkpoint=file, **self.given)
         return backbone
+
+    @property
+    def given(self) -> dict:
+        """What every training gets."""
+        return {"train": self.train, "accelerator": self.accelerator, "known": self.known}
 
     def plain(self) -> dict:
         return self.accuracy(MultiExitViT(self.trained_plain(), self.task, {}))
@@ -252,10 +252,13 @@ class Lab:
         warm_start(model)
         file = self.run / f"{strategy}_{'_'.join(heads)}.safetensors"
         if strategy == "classifier-wise":
-            classifier_wise(model, self.train, self.val, budget.exits(), self.accelerator, file)
+            recipe = budget.exits()
+            classifier_wise(model, val=self.val, recipe=recipe, checkpoint=file, **self.given)
         else:
-            learn = {"end-to-end": end_to_end, "layer-wise": layer_wise}[strategy]
-            learn(model, self.train, budget.joint(len(self.train)), self.accelerator, file)
+            fields = budget.backbone(len(self.train))
+            recipe = JointRecipe(exit_rate=budget.exit_rate, **fields)
+            phases = phases_of(model, strategy)
+            learn_together(model, phases, recipe=recipe, checkpoint=file, **self.given)
         result = self.accuracy(model)
         if self.accelerator.is_main_process:
             file.unlink(missing_ok=True)

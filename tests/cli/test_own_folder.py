@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from bundles import BACKBONE, save_bundle
+from thin import narrow
 from toys import colours, write_folder
 from visit import open_app, well
 
 from mvit.bundles import weights
 from mvit.cli import main as cli
-from mvit.models.backbone import Backbone
 from mvit.tasks import TASKS, Task
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,11 +23,7 @@ BLOCK = re.compile(r"```bash\n([^`]*--task-name[^`]*)```")
 def at_home(tmp_path, monkeypatch) -> Path:
     """A folder with `my_pictures` and a bundle of a narrow network where the README expects
     ViT-Ti/16's."""
-    create = Backbone.create.__func__
-    narrow = {"embed_dim": 64, "num_heads": 1}
-    monkeypatch.setattr(
-        Backbone, "create", classmethod(lambda kind, *a, **o: create(kind, *a, **narrow | o))
-    )
+    narrow(monkeypatch)
     monkeypatch.setenv("MVIT_WEIGHTS", str(tmp_path / "weights"))
     monkeypatch.chdir(tmp_path)
     save_bundle(tmp_path / "weights", TASKS["cifar10"])

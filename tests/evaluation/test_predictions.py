@@ -1,9 +1,5 @@
 """Recorded predictions and the metrics made of them, against counting by brute force."""
 
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +7,7 @@ import pytest
 from accelerate import Accelerator
 from thin import TASK, thin_model
 from toys import colours, count_blocks
-from two_processes import PICTURES, score
+from two_processes import PICTURES, launch, score
 
 from mvit.evaluation.predictions import (
     FIELDS,
@@ -116,33 +112,7 @@ def test_predict_says_what_a_trace_of_each_picture_says():
 
 @pytest.mark.slow  # three times the start of Python with PyTorch
 def test_two_processes_score_what_one_scores(tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    script = Path(__file__).parents[1] / "helpers" / "two_processes.py"
-    world = {
-        "WORLD_SIZE": "2",
-        "LOCAL_WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-    }
-    common = os.environ | world | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-    command = [sys.executable, script, tmp_path / "part"]
-    both = [
-        subprocess.Popen(
-            command,
-            env=common | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    try:
-        errors = [process.communicate(timeout=300)[1] for process in both]
-    finally:
-        for process in both:
-            process.kill()
-    assert [process.returncode for process in both] == [0, 0], errors
+    launch(tmp_path / "part", "score")
     one = score()
     assert len(one.truth) == PICTURES
     for rank in range(2):

@@ -29,6 +29,17 @@ def thin_model(
     return MultiExitViT.untrained(Backbone(vit), task, heads).eval().requires_grad_(False)
 
 
+def narrow(monkeypatch, **sizes: int) -> None:
+    """For one test, build every backbone of timm's with other sizes: one head of 64 channels."""
+    create = Backbone.create.__func__
+    sizes = {"embed_dim": 64, "num_heads": 1} | sizes
+
+    def created(kind: type, *names, **options) -> Backbone:
+        return create(kind, *names, **sizes | options)
+
+    monkeypatch.setattr(Backbone, "create", classmethod(created))
+
+
 def picture(seed: int = 0, side: int = 40) -> np.ndarray:
     """Random pixels: (side, side, 3) uint8."""
     return np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)

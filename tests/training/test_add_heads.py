@@ -25,7 +25,7 @@ from mvit.training.exits import ExitRecipe
 from mvit.training.finetune import Recipe
 from mvit.training.study import Study, own_task, train
 
-TINY = "vit_tiny_patch16_224"
+TINY = "test_vit"  # timm's own toy: six layers of 64 channels
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +42,11 @@ def grown(tmp_path_factory):
         rates=(1e-3,), batch=8, round_images=8, max_rounds=1, trial_steps=1, trial_layers=(2,)
     )
     study = Study(
-        task,
-        folder,
-        tmp_path / "run",
-        TINY,
-        tmp_path / "init.safetensors",
+        task=task,
+        data=folder,
+        run=tmp_path / "run",
+        architecture=TINY,
+        init=tmp_path / "init.safetensors",
         recipe=Recipe(stages=((32, 0.3),), batch=8),
         exits=exits,
         device="cpu",
@@ -88,7 +88,9 @@ def test_the_bundle_has_the_new_heads_and_loads(grown):
         measured.keys() == again.keys()
         and np.mean([abs(measured[k] - again[k]) for k in again]) < 0.05
     )
-    assert {(e["layer"], e["head"]) for e in card["exits"] if e["practical"]} == practical(measured)
+    assert {(e["layer"], e["head"]) for e in card["exits"] if e["practical"]} == practical(
+        measured, 1 / 3
+    )
 
 
 def test_nothing_else_is_touched(grown):
@@ -112,12 +114,12 @@ def test_nothing_else_is_touched(grown):
 def test_the_recordings_cover_every_exit_by_layer_and_end_with_the_final_one(grown):
     *_, card, _, new = grown
     for recorded in new.values():
-        assert [e for e, _ in recorded.exits] == [2, 2, 2, 2, 5, 5, 5, 5, 12] and recorded.exits[
+        assert [e for e, _ in recorded.exits] == [2, 2, 2, 2, 5, 5, 5, 5, 6] and recorded.exits[
             -1
-        ] == (12, "final")
+        ] == (6, "final")
     known = {(e["layer"], e["head"]): e["accuracy"] for e in card["exits"]}
     assert dict(zip(new["test"].exits, new["test"].accuracy.tolist(), strict=True)) == known | {
-        (12, "final"): card["final"]["accuracy"]
+        (6, "final"): card["final"]["accuracy"]
     }
 
 
@@ -158,7 +160,7 @@ def test_heads_can_go_into_a_bundle_of_their_own_beside_the_first(grown):
         2,
         5,
         5,
-        12,
+        6,
     ]
     assert mvit.load("mine", "beside", device="cpu").exits("gmlp") == [(2, "gmlp"), (5, "gmlp")]
     shared = paper.with_siblings("mine", before)
@@ -172,6 +174,6 @@ def test_what_cannot_be_added_is_said_before_anything_is_trained(grown):
     with pytest.raises(WeightsError, match="no bundle mine/other in .* to add heads to"):
         add_heads(dataclasses.replace(study, name="other"), ("gmlp",))
     with pytest.raises(
-        DataError, match="these are not the test pictures that vit_tiny_patch16_224 was measured on"
+        DataError, match="these are not the test pictures that test_vit was measured on"
     ):
         add_heads(dataclasses.replace(study, test_limit=4), ("gmlp",))

@@ -7,6 +7,7 @@ from accelerate import Accelerator
 from PIL import Image
 from safetensors.torch import save_file
 from scipy.io import savemat
+from thin import narrow
 from toys import same, snapshot
 
 from mvit.bundles import weights
@@ -30,6 +31,7 @@ from mvit.tasks import TASKS
 from mvit.training import crowd_study
 from mvit.training.counter import CrowdRecipe, fine_tune_counter, splat
 from mvit.training.exits import ExitRecipe
+from mvit.training.study import Study, train
 
 TASK = TASKS["crowd"]
 TINY = {"depth": 2, "embed_dim": 64, "num_heads": 1}
@@ -154,17 +156,24 @@ def test_training_resumes_where_it_stood(crowds, tmp_path):
                 fine_tune_counter(
                     backbone,
                     TASK,
-                    Broken(crowds, 5),
-                    crowds,
-                    recipe,
-                    accelerator,
-                    path,
-                    save_every=2,
+                    train=Broken(crowds, 5),
+                    val=crowds,
+                    recipe=recipe,
+                    accelerator=accelerator,
+                    checkpoint=path,
+                    every=2,
                 )
             torch.manual_seed(7)
             backbone = backbone_for("vit_tiny_patch16_384", TASK, **TINY)
         done = fine_tune_counter(
-            backbone, TASK, crowds, crowds, recipe, accelerator, path, save_every=2
+            backbone,
+            TASK,
+            train=crowds,
+            val=crowds,
+            recipe=recipe,
+            accelerator=accelerator,
+            checkpoint=path,
+            every=2,
         )
         assert done["step"] == 6 and set(done["val_mae"]) == {"toy"}
         ends.append(snapshot(backbone))
@@ -192,15 +201,13 @@ class Broken:
 
 def test_the_whole_study_writes_a_bundle_that_counts(tmp_path, monkeypatch):
     monkeypatch.setenv("MVIT_WEIGHTS", str(tmp_path / "weights"))
-    monkeypatch.setattr(crowd_study, "backbone_for", lambda a, t: backbone_for(a, t, **TINY))
-    monkeypatch.setattr(weights, "backbone_for", crowd_study.backbone_for)
+    narrow(monkeypatch, depth=2)
     monkeypatch.setattr(
         crowd_study, "odd_pictures", lambda: {"blank black": np.zeros((96, 144, 3), np.uint8)}
     )
     # 14 x 14 patches
     save_file(
-        Backbone.create("vit_tiny_patch16_224", 10, **TINY).vit.state_dict(),
-        tmp_path / "start.safetensors",
+        Backbone.create("vit_tiny_patch16_224", 10).vit.state_dict(), tmp_path / "start.safetensors"
     )
     data = own_folder(own_folder(tmp_path / "mine", "train", 6), "test", 2)
     exits = ExitRecipe(
@@ -208,10 +215,18 @@ def test_the_whole_study_writes_a_bundle_that_counts(tmp_path, monkeypatch):
     )
     recipe = CrowdRecipe(stages=((32, 2, 2),), patch_layers=(1,))
     start = tmp_path / "start.safetensors"
-    study = crowd_study.CrowdStudy(
-        data, tmp_path / "run", init=start, recipe=recipe, exits=exits, scenes=1, empties=1
+    study = Study(
+        task=TASK,
+        data=data,
+        run=tmp_path / "run",
+        init=start,
+        recipe=recipe,
+        exits=exits,
+        scenes=1,
+        empties=1,
+        device="cpu",
     )
-    card = crowd_study.train(study)
+    card = train(study)
     assert card["data"] | {"unreadable": 0} == {
         "train": 5,
         "rendered": 1,

@@ -27,7 +27,7 @@ from mvit.training.exits import (
     validation_losses,
     warm_start,
 )
-from mvit.training.finetune import TrainingError
+from mvit.training.loop import TrainingError
 
 # 2 rounds of 2 steps for 24 pictures
 RECIPE = ExitRecipe(rates=(1e-3,), batch=12, max_rounds=2, trial_steps=1, trial_layers=(2,), seed=1)
@@ -51,8 +51,10 @@ def learner(model, accelerator, rate: float = 1e-3, **recipe) -> Learner:
     return Learner(
         model,
         dict.fromkeys(model.exits(), rate),
-        dataclasses.replace(RECIPE, **recipe),
-        accelerator,
+        train=colours(8),
+        recipe=dataclasses.replace(RECIPE, **recipe),
+        accelerator=accelerator,
+        steps=3,
     )
 
 
@@ -63,7 +65,7 @@ def test_one_step_of_twelve_exits_runs_the_frozen_backbone_once(accelerator):
         count_blocks(model.backbone),
         snapshot(model),
     )
-    learning.step(colours(8), 0, set(model.exits()))
+    learning.loop.step(0)
     assert calls == list(range(1, 13))
     changed = {
         name.split(".")[2]
@@ -80,7 +82,8 @@ def test_blocks_behind_the_last_exit_that_still_learns_do_not_run(accelerator):
         count_blocks(model.backbone),
         snapshot(model.heads),
     )
-    learning.step(colours(8), 0, {(2, "mlp"), (3, "resmlp")})
+    learning.learn_on({(2, "mlp"), (3, "resmlp")})
+    learning.loop.step(0)
     assert calls == [1, 2, 3]
     changed = {
         tuple(name.split(".")[:2])
@@ -96,7 +99,12 @@ def test_a_whole_training_runs_the_backbone_once_per_batch_and_leaves_it_bit_for
     model = small()
     calls, before = count_blocks(model.backbone), snapshot(model.backbone)
     classifier_wise(
-        model, colours(8), colours(4, seed=1), RECIPE, accelerator, tmp_path / "c.safetensors"
+        model,
+        train=colours(8),
+        val=colours(4, seed=1),
+        recipe=RECIPE,
+        accelerator=accelerator,
+        checkpoint=tmp_path / "c.safetensors",
     )
     # one trial step and its validation; two steps and one validation a round
     trial, rounds = [1, 2] * 2, [1, 2, 3] * 3 * 2
@@ -109,7 +117,12 @@ def test_exits_learn_what_can_be_told_apart(accelerator, tmp_path):
     model, val = small(("mlp", "vit", "cnn_ignore", "mixer", "resmlp")), colours(10, seed=1)
     recipe = dataclasses.replace(RECIPE, max_rounds=8, rates=(3e-3,), mean_decay=0.8)
     progress = classifier_wise(
-        model, colours(16), val, recipe, accelerator, tmp_path / "c.safetensors"
+        model,
+        train=colours(16),
+        val=val,
+        recipe=recipe,
+        accelerator=accelerator,
+        checkpoint=tmp_path / "c.safetensors",
     )
     for name, exit in progress["exits"].items():
         assert exit["losses"][-1] < 0.8 * exit["losses"][0], name
@@ -122,11 +135,11 @@ def test_each_exit_is_left_at_its_best_validation_loss(accelerator, tmp_path):
     model, val = small(), colours(6, seed=1)
     progress = classifier_wise(
         model,
-        colours(8),
-        val,
-        dataclasses.replace(RECIPE, max_rounds=4),
-        accelerator,
-        tmp_path / "c.safetensors",
+        train=colours(8),
+        val=val,
+        recipe=dataclasses.replace(RECIPE, max_rounds=4),
+        accelerator=accelerator,
+        checkpoint=tmp_path / "c.safetensors",
     )
     losses = validation_losses(model, val, set(model.exits()), accelerator)
     for key, loss in losses.items():
@@ -135,20 +148,16 @@ def test_each_exit_is_left_at_its_best_validation_loss(accelerator, tmp_path):
 
 def test_the_kept_weights_are_a_running_mean_of_the_trained_ones(accelerator):
     model = small()
-    learning, train, mean = (
-        learner(model, accelerator, mean_decay=0.15),
-        colours(8),
-        snapshot(model.heads),
-    )
-    for number, decay in enumerate((0.1, 0.15, 0.15)):  # short at first: (1 + n) / (10 + n)
-        learning.step(train, number, set(model.exits()))
+    learning, mean = learner(model, accelerator, mean_decay=0.15), snapshot(model.heads)
+    for number, decay in enumerate((0, 0.15, 0.15)):  # the first is taken whole
+        learning.loop.step(number)
         mean = {
             name: decay * mean[name] + (1 - decay) * new
             for name, new in model.heads.state_dict().items()
         }
     assert all(
         torch.allclose(tensor, mean[name], atol=1e-6)
-        for name, tensor in learning.mean.state_dict().items()
+        for name, tensor in learning.mean.module.state_dict().items()
     )
 
 
@@ -179,11 +188,20 @@ def test_a_resumed_training_ends_where_an_uninterrupted_one_ends(
                     raise Interrupted
 
                 patch.setattr(checkpoints, "save", save_and_stop)
-                classifier_wise(model, train, val, RECIPE, accelerator, path)
+                classifier_wise(
+                    model,
+                    train=train,
+                    val=val,
+                    recipe=RECIPE,
+                    accelerator=accelerator,
+                    checkpoint=path,
+                )
             fresh = small(seed=9)  # a new process draws other heads ...
             model.heads = fresh.heads
             torch.manual_seed(99)  # ... and another state of the generator that dropout draws from
-        progress = classifier_wise(model, train, val, RECIPE, accelerator, path)
+        progress = classifier_wise(
+            model, train=train, val=val, recipe=RECIPE, accelerator=accelerator, checkpoint=path
+        )
         assert progress["round"] == 2 and progress["rates"]["mlp"]["rate"] == 1e-3
         ends.append(snapshot(model))
         losses.append(progress["exits"])
@@ -193,10 +211,14 @@ def test_a_resumed_training_ends_where_an_uninterrupted_one_ends(
 
 def test_a_finished_training_does_no_step_again(accelerator, tmp_path, monkeypatch):
     model, train, val, path = small(), colours(8), colours(4, seed=1), tmp_path / "c.safetensors"
-    first = classifier_wise(model, train, val, RECIPE, accelerator, path)
+    first = classifier_wise(
+        model, train=train, val=val, recipe=RECIPE, accelerator=accelerator, checkpoint=path
+    )
     end = snapshot(model)
     monkeypatch.setattr(data.Pictures, "augmented", lambda *_: pytest.fail("took a step"))
-    again = classifier_wise(model, train, val, RECIPE, accelerator, path)
+    again = classifier_wise(
+        model, train=train, val=val, recipe=RECIPE, accelerator=accelerator, checkpoint=path
+    )
     assert again["exits"] == first["exits"] and same(end, snapshot(model))
 
 
@@ -214,7 +236,14 @@ def test_a_loss_that_is_no_number_stops_with_the_step_and_keeps_the_checkpoint(
     with pytest.raises(
         TrainingError, match="the loss is nan at step 3; the last good state is in .*c.safetensors"
     ):
-        classifier_wise(model, colours(8), colours(4), RECIPE, accelerator, path)
+        classifier_wise(
+            model,
+            train=colours(8),
+            val=colours(4),
+            recipe=RECIPE,
+            accelerator=accelerator,
+            checkpoint=path,
+        )
     assert path.read_bytes() == taken[-1] is not None
     assert all(p.isfinite().all() for p in model.parameters())
 
@@ -225,7 +254,8 @@ def exit_after(losses: list[float], **recipe):
     exit, group, kept = {"losses": [], "stale": 0, "best": math.inf}, {"lr": 1.0}, []
     rates = []
     for number, loss in enumerate(losses, 1):
-        settle(exit, loss, group, ExitRecipe(**recipe), lambda number=number: kept.append(number))
+        if settle(exit, loss, group, ExitRecipe(**recipe)):
+            kept.append(number)
         rates.append(group["lr"])
     return exit, rates, kept
 
@@ -258,7 +288,12 @@ def test_an_exit_that_is_done_learns_no_more_while_others_go_on(accelerator, tmp
     monkeypatch.setattr(training, "validation_losses", losses)
     recipe = dataclasses.replace(RECIPE, max_rounds=8, stop=5)
     progress = classifier_wise(
-        model, colours(8), colours(4), recipe, accelerator, tmp_path / "c.safetensors"
+        model,
+        train=colours(8),
+        val=colours(4),
+        recipe=recipe,
+        accelerator=accelerator,
+        checkpoint=tmp_path / "c.safetensors",
     )
     assert (
         len(progress["exits"]["1:mlp"]["losses"]) == 6
@@ -277,7 +312,12 @@ def test_training_ends_when_all_exits_are_done(accelerator, tmp_path, monkeypatc
     recipe = dataclasses.replace(RECIPE, max_rounds=50, stop=3)
     assert (
         classifier_wise(
-            model, colours(8), colours(4), recipe, accelerator, tmp_path / "c.safetensors"
+            model,
+            train=colours(8),
+            val=colours(4),
+            recipe=recipe,
+            accelerator=accelerator,
+            checkpoint=tmp_path / "c.safetensors",
         )["round"]
         == 4
     )
@@ -288,10 +328,10 @@ def test_the_rate_is_chosen_for_each_head_by_validation(accelerator):
     before = snapshot(model)
     found = choose_rates(
         model,
-        colours(8),
-        colours(4, seed=1),
-        dataclasses.replace(RECIPE, rates=(3e-3, 1e-9), trial_steps=8),
-        accelerator,
+        train=colours(8),
+        val=colours(4, seed=1),
+        recipe=dataclasses.replace(RECIPE, rates=(3e-3, 1e-9), trial_steps=8),
+        accelerator=accelerator,
     )
     assert {head: choice["rate"] for head, choice in found.items()} == {"mlp": 3e-3, "resmlp": 3e-3}
     assert (
@@ -334,10 +374,17 @@ def test_a_backbone_built_otherwise_leaves_the_heads_as_they_are(built):
 
 def test_a_training_goes_on_with_more_rounds_but_not_with_another_recipe(accelerator, tmp_path):
     train, val, path = colours(8), colours(4, seed=1), tmp_path / "c.safetensors"
-    classifier_wise(small(), train, val, RECIPE, accelerator, path)
+    classifier_wise(
+        small(), train=train, val=val, recipe=RECIPE, accelerator=accelerator, checkpoint=path
+    )
     assert (
         classifier_wise(
-            small(), train, val, dataclasses.replace(RECIPE, max_rounds=3), accelerator, path
+            small(),
+            train=train,
+            val=val,
+            recipe=dataclasses.replace(RECIPE, max_rounds=3),
+            accelerator=accelerator,
+            checkpoint=path,
         )["round"]
         == 3
     )
@@ -347,6 +394,11 @@ def test_a_training_goes_on_with_more_rounds_but_not_with_another_recipe(acceler
         match="c.safetensors was begun with batch 12, now it is 8: go on with the old value",
     ):
         classifier_wise(
-            small(), train, val, dataclasses.replace(RECIPE, batch=8), accelerator, path
+            small(),
+            train=train,
+            val=val,
+            recipe=dataclasses.replace(RECIPE, batch=8),
+            accelerator=accelerator,
+            checkpoint=path,
         )
     assert path.read_bytes() == kept

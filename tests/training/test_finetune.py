@@ -10,19 +10,12 @@ from thin import TASK
 from timm.models.vision_transformer import VisionTransformer
 from toys import colours, same, snapshot
 
+from mvit.data import labelled as data
 from mvit.models.backbone import Backbone
-from mvit.training import checkpoints, finetune
+from mvit.training import checkpoints
 from mvit.training.checkpoints import CheckpointError
-from mvit.training.finetune import (
-    Recipe,
-    TrainingError,
-    accuracy,
-    batch_of,
-    fine_tune,
-    mixed,
-    schedule,
-    stochastic_depth,
-)
+from mvit.training.finetune import Recipe, accuracy, fine_tune, mixed, stochastic_depth
+from mvit.training.loop import TrainingError, batch_of
 
 TINY = dataclasses.replace(TASK, labels=("a", "b", "c"), native_px=8, input_px=32)
 # 3 + 6 steps for 24 pictures
@@ -50,8 +43,8 @@ def backbone():
 
 
 def test_small_pictures_come_first_and_each_stage_has_its_epochs():
-    assert schedule(RECIPE, 24) == [16] * 3 + [32] * 6
-    assert schedule(Recipe(stages=((96, 0.001),), batch=64), 100) == [96]  # never no step at all
+    assert RECIPE.plan(24) == [(16, 8)] * 3 + [(32, 8)] * 6
+    assert Recipe(stages=((96, 0.001),), batch=64).plan(100) == [(96, 64)]  # never no step at all
 
 
 @pytest.mark.parametrize("n, batch", [(24, 8), (10, 4), (5, 16)])
@@ -74,12 +67,12 @@ def test_it_learns_and_reports_how_well(backbone, accelerator, tmp_path):
     progress = fine_tune(
         backbone,
         TINY,
-        train,
-        val,
-        dataclasses.replace(RECIPE, stages=((32, 10.0),)),
-        accelerator,
-        tmp_path / "c.safetensors",
-        save_every=5,
+        train=train,
+        val=val,
+        recipe=dataclasses.replace(RECIPE, stages=((32, 10.0),)),
+        accelerator=accelerator,
+        checkpoint=tmp_path / "c.safetensors",
+        every=5,
     )
     assert progress["step"] == 30 and [entry[0] for entry in progress["loss"]] == [
         5,
@@ -124,10 +117,28 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_ends(accelerator, tmp_pat
                     raise Interrupted
 
                 patch.setattr(checkpoints, "save", save_and_stop)
-                fine_tune(backbone, TINY, train, val, RECIPE, accelerator, path, save_every=4)
+                fine_tune(
+                    backbone,
+                    TINY,
+                    train=train,
+                    val=val,
+                    recipe=RECIPE,
+                    accelerator=accelerator,
+                    checkpoint=path,
+                    every=4,
+                )
             backbone = fresh(seed=9)  # a new process starts elsewhere
             torch.manual_seed(99)
-        progress = fine_tune(backbone, TINY, train, val, RECIPE, accelerator, path, save_every=4)
+        progress = fine_tune(
+            backbone,
+            TINY,
+            train=train,
+            val=val,
+            recipe=RECIPE,
+            accelerator=accelerator,
+            checkpoint=path,
+            every=4,
+        )
         assert progress["step"] == 9 and [entry[:2] for entry in progress["loss"]] == [
             [4, 32],
             [8, 32],
@@ -139,9 +150,25 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_ends(accelerator, tmp_pat
 
 def test_a_finished_run_does_no_step_again(backbone, accelerator, tmp_path, monkeypatch):
     train, val, path = colours(8), colours(1), tmp_path / "c.safetensors"
-    first = fine_tune(backbone, TINY, train, val, RECIPE, accelerator, path)
-    monkeypatch.setattr(finetune, "augment", lambda *_: pytest.fail("took a step"))
-    again = fine_tune(backbone, TINY, train, val, RECIPE, accelerator, path)
+    first = fine_tune(
+        backbone,
+        TINY,
+        train=train,
+        val=val,
+        recipe=RECIPE,
+        accelerator=accelerator,
+        checkpoint=path,
+    )
+    monkeypatch.setattr(data, "augment", lambda *_: pytest.fail("took a step"))
+    again = fine_tune(
+        backbone,
+        TINY,
+        train=train,
+        val=val,
+        recipe=RECIPE,
+        accelerator=accelerator,
+        checkpoint=path,
+    )
     assert all(again[name] == first[name] for name in ("step", "loss", "seconds", "val_accuracy"))
 
 
@@ -149,7 +176,7 @@ def test_a_loss_that_is_no_number_stops_with_the_step_and_keeps_the_checkpoint(
     backbone, accelerator, tmp_path, monkeypatch
 ):
     train, val, path, seen = colours(8), colours(1), tmp_path / "c.safetensors", []
-    augment, kept = finetune.augment, []
+    augment, kept = data.augment, []
 
     def spoiled(pictures, size, generator):
         seen.append(size)
@@ -158,11 +185,20 @@ def test_a_loss_that_is_no_number_stops_with_the_step_and_keeps_the_checkpoint(
             return torch.full((len(pictures), 3, size, size), torch.nan)
         return augment(pictures, size, generator)
 
-    monkeypatch.setattr(finetune, "augment", spoiled)
+    monkeypatch.setattr(data, "augment", spoiled)
     with pytest.raises(
         TrainingError, match="the loss is nan at step 6; the last good state is in .*c.safetensors"
     ):
-        fine_tune(backbone, TINY, train, val, RECIPE, accelerator, path, save_every=4)
+        fine_tune(
+            backbone,
+            TINY,
+            train=train,
+            val=val,
+            recipe=RECIPE,
+            accelerator=accelerator,
+            checkpoint=path,
+            every=4,
+        )
     assert path.read_bytes() == kept[0]
     assert all(p.isfinite().all() for p in backbone.parameters())
 
@@ -172,11 +208,11 @@ def test_deeper_layers_move_more(backbone, accelerator, tmp_path):
     fine_tune(
         backbone,
         TINY,
-        colours(8),
-        colours(1),
-        dataclasses.replace(RECIPE, layer_decay=0.1),
-        accelerator,
-        tmp_path / "c.safetensors",
+        train=colours(8),
+        val=colours(1),
+        recipe=dataclasses.replace(RECIPE, layer_decay=0.1),
+        accelerator=accelerator,
+        checkpoint=tmp_path / "c.safetensors",
     )
     moved = {
         name: (tensor - before[name]).abs().max().item()
@@ -208,22 +244,22 @@ def test_a_run_is_not_resumed_with_another_recipe(backbone, accelerator, tmp_pat
     fine_tune(
         backbone,
         TINY,
-        colours(8),
-        colours(1),
-        dataclasses.replace(RECIPE, stages=((16, 0.4),)),
-        accelerator,
-        path,
+        train=colours(8),
+        val=colours(1),
+        recipe=dataclasses.replace(RECIPE, stages=((16, 0.4),)),
+        accelerator=accelerator,
+        checkpoint=path,
     )
     change = {"stages": ((16, 0.4),)} | change
     with pytest.raises(CheckpointError, match=words):
         fine_tune(
             fresh(),
             TINY,
-            colours(8),
-            colours(1),
-            dataclasses.replace(RECIPE, **change),
-            accelerator,
-            path,
+            train=colours(8),
+            val=colours(1),
+            recipe=dataclasses.replace(RECIPE, **change),
+            accelerator=accelerator,
+            checkpoint=path,
         )
 
 
@@ -259,7 +295,13 @@ def test_strong_training_learns_and_resumes_bit_for_bit(accelerator, tmp_path, m
     recipe = dataclasses.replace(RECIPE, mix=0.5, drop_path=0.2)
     whole, halved = fresh(), fresh()
     done = fine_tune(
-        whole, TINY, colours(8), colours(1), recipe, accelerator, tmp_path / "a.safetensors"
+        whole,
+        TINY,
+        train=colours(8),
+        val=colours(1),
+        recipe=recipe,
+        accelerator=accelerator,
+        checkpoint=tmp_path / "a.safetensors",
     )
     assert done["loss"] and all(p.isfinite().all() for p in whole.parameters())
     save = checkpoints.save
@@ -273,24 +315,24 @@ def test_strong_training_learns_and_resumes_bit_for_bit(accelerator, tmp_path, m
         fine_tune(
             halved,
             TINY,
-            colours(8),
-            colours(1),
-            recipe,
-            accelerator,
-            tmp_path / "b.safetensors",
-            save_every=4,
+            train=colours(8),
+            val=colours(1),
+            recipe=recipe,
+            accelerator=accelerator,
+            checkpoint=tmp_path / "b.safetensors",
+            every=4,
         )
     monkeypatch.undo()
     again = fresh(1)
     fine_tune(
         again,
         TINY,
-        colours(8),
-        colours(1),
-        recipe,
-        accelerator,
-        tmp_path / "b.safetensors",
-        save_every=4,
+        train=colours(8),
+        val=colours(1),
+        recipe=recipe,
+        accelerator=accelerator,
+        checkpoint=tmp_path / "b.safetensors",
+        every=4,
     )
     assert all(
         torch.equal(a, b)

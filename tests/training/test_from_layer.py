@@ -12,10 +12,9 @@ from toys import colours, write_folder
 from mvit.bundles import weights
 from mvit.models.multi_exit import MultiExitViT, PlanError
 from mvit.tasks import CrowdTask
-from mvit.training.crowd_study import CrowdStudy, starting_counter
 from mvit.training.exits import ExitRecipe
 from mvit.training.finetune import Recipe, explicit_attention
-from mvit.training.initial import bundle_tensors, take_over_exits
+from mvit.training.initial import bundle_tensors, starting_backbone, take_over_exits
 from mvit.training.study import Study, own_task, train
 
 HEADS = ("mlp", "resmlp")
@@ -42,9 +41,9 @@ def study(tmp_path, monkeypatch) -> Study:
     recipe = Recipe(stages=((32, 0.1),), batch=8, learning_rate=1e-2, warmup_steps=1, from_layer=9)
     init = tmp_path / "weights" / "mine" / BACKBONE
     return Study(
-        task,
-        folder,
-        tmp_path / "run",
+        task=task,
+        data=folder,
+        run=tmp_path / "run",
         init=init,
         name="next",
         recipe=recipe,
@@ -125,7 +124,7 @@ def test_a_counter_goes_on_from_the_regressor_and_the_exits_of_a_bundle(tmp_path
     task = CrowdTask("people", input_px=64, native_px=64)
     save_bundle(tmp_path, task)
     bundle = tmp_path / "people" / BACKBONE
-    backbone = starting_counter(CrowdStudy(tmp_path, tmp_path, task, BACKBONE, bundle))
+    backbone = starting_backbone(BACKBONE, task, bundle)
     assert all(
         torch.equal(t, backbone.vit.state_dict()[name])
         for name, t in bundle_tensors(bundle, "backbone").items()

@@ -12,11 +12,10 @@ from toys import colours, write_folder
 
 from mvit.bundles import weights
 from mvit.cli import main as cli
+from mvit.cli import train as train_command
 from mvit.data import labelled as data
 from mvit.data.labelled import DataError
 from mvit.tasks import CrowdTask, Task
-from mvit.training import finetune
-from mvit.training.crowd_study import CrowdStudy, starting_counter
 from mvit.training.initial import architecture_of, starting_backbone
 
 TINY = "vit_tiny_patch16_224"
@@ -52,10 +51,9 @@ def test_a_hub_folder_knows_its_architecture_and_hands_over_its_layers(hub):
     assert backbone.vit.head.out_features == 3 and backbone.grid == 2
 
 
-def test_a_counter_starts_from_a_hub_too(hub, tmp_path):
+def test_a_counter_starts_from_a_hub_too(hub):
     name, model = hub
-    study = CrowdStudy(tmp_path, tmp_path, CrowdTask("crowd", input_px=64), TINY, hub=name)
-    backbone = starting_counter(study)
+    backbone = starting_backbone(TINY, CrowdTask("crowd", input_px=64), None, name)
     assert torch.equal(backbone.vit.blocks[5].mlp.fc1.weight, model.blocks[5].mlp.fc1.weight)
     assert backbone.grid == 4 and hasattr(backbone.vit.head, "fc")
 
@@ -67,7 +65,7 @@ def test_the_command_trains_from_a_hub_writes_a_bundle_that_loads_and_resumes(
     folder = write_folder(tmp_path / "pictures" / "test", colours(2, seed=1)).parent
     monkeypatch.setenv("MVIT_WEIGHTS", str(tmp_path / "weights"))
     monkeypatch.setattr(
-        cli.train_command, "own_task", lambda folder, name: dataclasses.replace(TASK, name=name)
+        train_command, "own_task", lambda folder, name: dataclasses.replace(TASK, name=name)
     )
     command = [
         "train",
@@ -108,8 +106,7 @@ def test_the_command_trains_from_a_hub_writes_a_bundle_that_loads_and_resumes(
         and weights.bundles() == [("mine", TINY)]
         and weights.verify()[0]["ok"]
     )
-    for module in (finetune, data):
-        monkeypatch.setattr(module, "augment", lambda *_: pytest.fail("took a step"))
+    monkeypatch.setattr(data, "augment", lambda *_: pytest.fail("took a step"))
     assert cli.main(command) == 0 and json.loads(capsys.readouterr().out) == card
 
 
@@ -122,19 +119,11 @@ def test_what_is_no_plain_vit_or_not_there_is_refused_in_one_sentence(tmp_path):
     )
     name = f"local-dir:{tmp_path / 'resnet'}"
     assert architecture_of(name) == "test_resnet"
-    with pytest.raises(
-        DataError, match="could not get .*resnet from the model hub .*; pass a file with --init"
-    ):
+    with pytest.raises(ValueError, match="'test_resnet' cannot be a backbone"):
         starting_backbone("test_resnet", TASK, None, name)
+    nothing = f"local-dir:{tmp_path / 'nothing'}"
     with pytest.raises(DataError, match="there is no model of timm's at local-dir:"):
-        architecture_of(f"local-dir:{tmp_path / 'nothing'}")
-    with pytest.raises(DataError, match="could not get .* from the model hub"):
-        starting_counter(
-            CrowdStudy(
-                tmp_path,
-                tmp_path,
-                CrowdTask("crowd", input_px=64),
-                TINY,
-                hub=f"local-dir:{tmp_path / 'nothing'}",
-            )
-        )
+        architecture_of(nothing)
+    for task in (TASK, CrowdTask("crowd", input_px=64)):
+        with pytest.raises(DataError, match="could not get .* from the model hub .*with --init"):
+            starting_backbone(TINY, task, None, nothing)

@@ -112,7 +112,7 @@ def test_a_hub_that_cannot_be_reached_is_said_with_the_way_round(monkeypatch):
     def offline(*_, **__):
         raise OSError("no route to host")
 
-    monkeypatch.setattr(start.Backbone, "create", offline)
+    monkeypatch.setattr(start.timm, "create_model", offline)
     with pytest.raises(
         DataError,
         match="could not get vit_tiny.* from the model hub .no route to host.; "

@@ -19,18 +19,16 @@ from mvit.models.backbone import Backbone
 from mvit.models.multi_exit import FINAL, MultiExitViT
 from mvit.training import checkpoints
 from mvit.training.checkpoints import CheckpointError
-from mvit.training.finetune import TrainingError
 from mvit.training.joint import (
     JointRecipe,
     Phase,
-    end_to_end,
-    end_to_end_phases,
     exit_weights,
     fitted,
-    layer_wise,
-    layer_wise_phases,
+    learn_together,
     phase_loss,
+    phases_of,
 )
+from mvit.training.loop import TrainingError
 
 TINY = dataclasses.replace(TASK, labels=("a", "b", "c"), native_px=8, input_px=32)
 # 2 + 2 steps
@@ -42,6 +40,14 @@ RECIPE = JointRecipe(
     warmup_steps=1,
     seed=2,
 )
+
+
+def end_to_end(model, weights="half", **given) -> dict:
+    return learn_together(model, phases_of(model, "end-to-end", weights), **given)
+
+
+def layer_wise(model, **given) -> dict:
+    return learn_together(model, phases_of(model, "layer-wise"), **given)
 
 
 @pytest.fixture
@@ -103,7 +109,7 @@ def test_weights_that_do_not_fit_are_refused(given):
 
 def test_end_to_end_minimises_the_papers_sum(accelerator):
     model, pictures = small().eval(), colours(4)
-    [phase] = end_to_end_phases(model, exit_weights(model.exits(), 3, (0.25, 0.75)))
+    [phase] = phases_of(model, "end-to-end", (0.25, 0.75))
     x, y = pictures.whole(torch.arange(12), TINY, torch.device("cpu"))
     with torch.no_grad():
         found = phase_loss(model, x, y, phase, accelerator)
@@ -117,7 +123,7 @@ def test_end_to_end_minimises_the_papers_sum(accelerator):
 
 
 def test_layer_wise_has_one_part_a_branch_and_one_for_the_rest():
-    assert layer_wise_phases(small(("mlp", "resmlp"), (1, 3), depth=4)) == [
+    assert phases_of(small(("mlp", "resmlp"), (1, 3), depth=4), "layer-wise") == [
         Phase(1, 1, {(1, "mlp"): 0.5, (1, "resmlp"): 0.5}),
         Phase(2, 3, {(3, "mlp"): 0.5, (3, "resmlp"): 0.5}),
         Phase(4, 4, {(4, FINAL): 1.0}),
@@ -145,7 +151,13 @@ def test_each_part_learns_in_its_turn_and_is_frozen_after(
         save(path, model, optimizer, progress)
 
     monkeypatch.setattr(checkpoints, "save", saved)
-    train_it(model, colours(8), RECIPE, accelerator, tmp_path / "c.safetensors")
+    train_it(
+        model,
+        train=colours(8),
+        recipe=RECIPE,
+        accelerator=accelerator,
+        checkpoint=tmp_path / "c.safetensors",
+    )
     assert found == parts
     assert (
         not model.training
@@ -157,7 +169,13 @@ def test_each_part_learns_in_its_turn_and_is_frozen_after(
 def test_layers_above_the_part_that_learns_do_not_run(accelerator, tmp_path):
     model = small()
     calls = count_blocks(model.backbone)
-    layer_wise(model, colours(8), RECIPE, accelerator, tmp_path / "c.safetensors")
+    layer_wise(
+        model,
+        train=colours(8),
+        recipe=RECIPE,
+        accelerator=accelerator,
+        checkpoint=tmp_path / "c.safetensors",
+    )
     assert calls == [1] * 4 + [1, 2] * 4 + [1, 2, 3] * 4
 
 
@@ -166,7 +184,12 @@ def test_all_exits_learn_what_can_be_told_apart(accelerator, tmp_path, train_it)
     model, val = small(("mlp", "cnn_ignore", "resmlp"), (2,)), colours(10, seed=1)
     recipe = dataclasses.replace(RECIPE, stages=((16, 6.0), (32, 8.0)))
     progress = train_it(
-        model, colours(16), recipe, accelerator, tmp_path / "c.safetensors", save_every=8
+        model,
+        train=colours(16),
+        recipe=recipe,
+        accelerator=accelerator,
+        checkpoint=tmp_path / "c.safetensors",
+        every=8,
     )
     assert progress["loss"][-1][0] == progress["phase"] + 1 and {
         entry[2] for entry in progress["loss"]
@@ -212,21 +235,34 @@ def test_a_resumed_training_ends_where_an_uninterrupted_one_ends(
 
             with monkeypatch.context() as patch, pytest.raises(Interrupted):
                 patch.setattr(checkpoints, "save", save_and_stop)
-                train_it(model, pictures, RECIPE, accelerator, path, save_every=3)
+                train_it(
+                    model,
+                    train=pictures,
+                    recipe=RECIPE,
+                    accelerator=accelerator,
+                    checkpoint=path,
+                    every=3,
+                )
             model = small(("mlp", "vit"), seed=9)  # a new process starts elsewhere ...
             torch.manual_seed(99)  # ... and draws other dropouts
-        progress = train_it(model, pictures, RECIPE, accelerator, path, save_every=3)
+        progress = train_it(
+            model, train=pictures, recipe=RECIPE, accelerator=accelerator, checkpoint=path, every=3
+        )
         ends.append((snapshot(model), progress["loss"]))
     assert ends[0][1] == ends[1][1] and same(ends[0][0], ends[1][0])
 
 
 def test_a_finished_training_does_no_step_again(accelerator, tmp_path, monkeypatch):
     model, path = small(), tmp_path / "c.safetensors"
-    first = layer_wise(model, colours(8), RECIPE, accelerator, path)
+    first = layer_wise(
+        model, train=colours(8), recipe=RECIPE, accelerator=accelerator, checkpoint=path
+    )
     end = snapshot(model)
     monkeypatch.setattr(Pictures, "augmented", lambda *_: pytest.fail("took a step"))
     fresh = small(seed=5)
-    again = layer_wise(fresh, colours(8), RECIPE, accelerator, path)
+    again = layer_wise(
+        fresh, train=colours(8), recipe=RECIPE, accelerator=accelerator, checkpoint=path
+    )
     assert again["loss"] == first["loss"] and same(end, snapshot(fresh))
 
 
@@ -244,7 +280,7 @@ def test_a_loss_that_is_no_number_stops_with_the_step_and_keeps_the_checkpoint(
         TrainingError,
         match="the loss is nan at step 1 of part 2; the last good state is in .*c.safetensors",
     ):
-        layer_wise(model, colours(8), RECIPE, accelerator, path)
+        layer_wise(model, train=colours(8), recipe=RECIPE, accelerator=accelerator, checkpoint=path)
     assert path.read_bytes() == taken[-1] is not None
     assert all(p.isfinite().all() for p in model.parameters())
 
@@ -262,12 +298,27 @@ def test_a_loss_that_is_no_number_stops_with_the_step_and_keeps_the_checkpoint(
 )
 def test_a_training_is_not_resumed_with_another_recipe(accelerator, tmp_path, change, words):
     path = tmp_path / "c.safetensors"
-    end_to_end(small(), colours(8), RECIPE, accelerator, path)
+    end_to_end(small(), train=colours(8), recipe=RECIPE, accelerator=accelerator, checkpoint=path)
     kept = path.read_bytes()
     with pytest.raises(CheckpointError, match=words):
-        end_to_end(small(), colours(8), dataclasses.replace(RECIPE, **change), accelerator, path)
+        end_to_end(
+            small(),
+            train=colours(8),
+            recipe=dataclasses.replace(RECIPE, **change),
+            accelerator=accelerator,
+            checkpoint=path,
+        )
     with pytest.raises(CheckpointError, match="begun with exits and their weights"):
-        end_to_end(small(), colours(8), RECIPE, accelerator, path, "depth")
+        end_to_end(
+            small(),
+            train=colours(8),
+            recipe=RECIPE,
+            accelerator=accelerator,
+            checkpoint=path,
+            weights="depth",
+        )
     with pytest.raises(CheckpointError, match="begun with training pictures 24, now it is 27"):
-        end_to_end(small(), colours(9), RECIPE, accelerator, path)
+        end_to_end(
+            small(), train=colours(9), recipe=RECIPE, accelerator=accelerator, checkpoint=path
+        )
     assert path.read_bytes() == kept

@@ -14,17 +14,18 @@ import mvit
 from mvit.bundles import weights
 from mvit.data import labelled as data
 from mvit.data.labelled import DataError, Pictures
+from mvit.data.splits import sample
 from mvit.evaluation.measure import evaluate
 from mvit.evaluation.predictions import load_predictions
 from mvit.models.backbone import Backbone
 from mvit.models.heads import HEADS
 from mvit.tasks import TASKS
-from mvit.training import finetune
 from mvit.training.exits import ExitRecipe
 from mvit.training.finetune import Recipe
-from mvit.training.study import Study, own_task, quick, sample, splits, train
+from mvit.training.kinds import CLASSES
+from mvit.training.study import Study, own_task, train
 
-TINY = "vit_tiny_patch16_224"
+TINY = "test_vit"  # timm's own toy: six layers of 64 channels
 
 
 def task(folder, name: str = "mine"):
@@ -44,13 +45,14 @@ def new_study(folder, tmp_path, **changes) -> Study:
     )
     recipe = Recipe(stages=((32, 0.1),), batch=8)
     start = {
+        "architecture": TINY,
         "init": tmp_path / "init.safetensors",
         "recipe": recipe,
         "exits": exits,
         "device": "cpu",
         "notes": "a test",
     }
-    return Study(task(folder), folder, tmp_path / "run", **(start | changes))
+    return Study(task=task(folder), data=folder, run=tmp_path / "run", **(start | changes))
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +79,7 @@ def test_a_study_ends_in_a_bundle_that_loads(done):
     model = mvit.load("mine", TINY, device="cpu")
     assert (
         list(model.heads) == list(HEADS)
-        and len(model.exits()) == 84
+        and len(model.exits()) == 42
         and model.task.labels == ("a", "b", "c")
     )
     red = np.full((8, 8, 3), (220, 40, 40), np.uint8)
@@ -111,7 +113,7 @@ def test_the_card_says_where_it_comes_from_and_how_good_it_is(done):
         card["exit_recipe"]["rates"].keys() == HEADS.keys()
         and card["versions"]["torch"] == torch.__version__
     )
-    assert card["n"] == 12 and 0 <= card["final"]["accuracy"] <= 1 and len(card["exits"]) == 84
+    assert card["n"] == 12 and 0 <= card["final"]["accuracy"] <= 1 and len(card["exits"]) == 42
     assert set(card["files"]) == {
         "backbone.safetensors",
         *(f"heads/{h}.safetensors" for h in HEADS),
@@ -145,14 +147,13 @@ def test_the_bundle_measures_what_its_card_promises(done):
 
 def test_a_second_call_resumes_and_trains_nothing_again(done, monkeypatch):
     _, _, work, card = done
-    for module in (finetune, data):
-        monkeypatch.setattr(module, "augment", lambda *_: pytest.fail("took a step"))
+    monkeypatch.setattr(data, "augment", lambda *_: pytest.fail("took a step"))
     assert train(work) == card
 
 
 def test_a_folder_of_classes_alone_is_split_in_three(tmp_path):
     folder = write_folder(tmp_path / "flowers", colours(50))
-    train_set, val, test = splits(new_study(folder, tmp_path))
+    train_set, val, test = CLASSES.parts(new_study(folder, tmp_path))
     assert [torch.bincount(part.y).tolist() for part in (train_set, val, test)] == [
         [36] * 3,
         [4] * 3,
@@ -160,7 +161,7 @@ def test_a_folder_of_classes_alone_is_split_in_three(tmp_path):
     ]
     seen = {tuple(x.flatten().tolist()) for part in (train_set, val, test) for x in part.x}
     assert len(seen) == 150  # disjoint and complete
-    again = splits(new_study(folder, tmp_path))
+    again = CLASSES.parts(new_study(folder, tmp_path))
     assert all(torch.equal(a.x, b.x) for a, b in zip((train_set, val, test), again, strict=True))
 
 
@@ -171,7 +172,8 @@ def test_a_tiny_class_keeps_a_picture_to_learn_from(tmp_path):
     )
     folder = write_folder(tmp_path / "flowers", few)
     counts = [
-        torch.bincount(part.y, minlength=3).tolist() for part in splits(new_study(folder, tmp_path))
+        torch.bincount(part.y, minlength=3).tolist()
+        for part in CLASSES.parts(new_study(folder, tmp_path))
     ]
     assert counts == [[14, 14, 1], [2, 2, 0], [4, 4, 1]]
 
@@ -183,16 +185,16 @@ def test_too_few_pictures_or_none_of_a_class_are_said(tmp_path):
         match="too few pictures in .*flowers: none is left for validation; "
         "give each class at least three",
     ):
-        splits(new_study(folder, tmp_path))
+        CLASSES.parts(new_study(folder, tmp_path))
     folder = write_folder(tmp_path / "more", colours(9))
     (folder / "empty").mkdir()
     with pytest.raises(DataError, match="there are no pictures of 'empty' to learn from"):
-        splits(new_study(folder, tmp_path))
+        CLASSES.parts(new_study(folder, tmp_path))
 
 
 def test_limits_take_a_seeded_sample(tmp_path):
     folder = write_folder(tmp_path / "flowers", colours(20))
-    train_set, val, test = splits(new_study(folder, tmp_path, limit=30, test_limit=5))
+    train_set, val, test = CLASSES.parts(new_study(folder, tmp_path, limit=30, test_limit=5))
     assert (len(train_set) + len(val), len(test)) == (30, 5)
     pictures = Pictures(
         torch.arange(10)[:, None, None, None].expand(10, 3, 2, 2).to(torch.uint8),
@@ -227,19 +229,15 @@ def test_an_own_task_takes_its_labels_from_the_folders(tmp_path):
 def test_training_data_without_a_test_split_beside_it_is_refused(tmp_path):
     write_folder(tmp_path / "train", colours(3))
     with pytest.raises(DataError, match="no test split"):
-        splits(new_study(tmp_path, tmp_path))
-
-
-def test_a_recipe_changes_where_asked():
-    assert quick(Recipe(), batch=8, seed=None) == Recipe(batch=8)
+        CLASSES.parts(new_study(tmp_path, tmp_path))
 
 
 @pytest.mark.parametrize(
     "strategy, layers, weighed",
     [
-        ("end-to-end", (1,), [{"1:mlp": 0.5, "12:final": 1.0}]),
-        ("end-to-end", (3, 6), [{"3:mlp": 0.25, "6:mlp": 0.5, "12:final": 1.0}]),
-        ("layer-wise", (1,), [{"1:mlp": 1.0}, {"12:final": 1.0}]),
+        ("end-to-end", (1,), [{"1:mlp": 0.5, "6:final": 1.0}]),
+        ("end-to-end", (3, 6), [{"3:mlp": 0.5, "6:mlp": 1.0, "6:final": 1.0}]),
+        ("layer-wise", (1,), [{"1:mlp": 1.0}, {"6:final": 1.0}]),
     ],
 )
 def test_the_other_strategies_end_in_a_bundle_beside_the_first(

@@ -11,13 +11,13 @@ from toys import colours, write_folder
 
 from mvit.data.labelled import Pictures
 from mvit.models.backbone import Backbone
-from mvit.training import checkpoints, finetune
-from mvit.training import joint as strategies
+from mvit.training import checkpoints
 from mvit.training.checkpoints import CheckpointError
+from mvit.training.loop import Loop
 from mvit.training.study import Study, own_task
 from mvit.training.table1 import Budget, Table1, measure
 
-TINY = "vit_tiny_patch16_224"
+TINY = "test_vit"  # timm's own toy: six layers of 64 channels
 BUDGET = Budget(px=32, images=16, batch=8, val_images=3)
 
 
@@ -31,8 +31,15 @@ def table(tmp_path_factory):
     torch.manual_seed(0)
     save_file(Backbone.create(TINY, 3, img_size=32).vit.state_dict(), tmp_path / "init.safetensors")
     task = dataclasses.replace(own_task(folder, "mine", native_px=8), input_px=32)
-    study = Study(task, folder, tmp_path / "run", TINY, tmp_path / "init.safetensors", device="cpu")
-    return Table1(study, BUDGET, layer=2, heads=("mlp", "cnn_ignore"))
+    study = Study(
+        task=task,
+        data=folder,
+        run=tmp_path / "run",
+        architecture=TINY,
+        init=tmp_path / "init.safetensors",
+        device="cpu",
+    )
+    return Table1(study=study, budget=BUDGET, layer=2, heads=("mlp", "cnn_ignore"))
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +80,7 @@ def test_the_final_exit_is_compared_with_the_plain_backbone(done):
 
 
 def test_a_finished_table_trains_nothing_again(done, table, monkeypatch):
-    for owner, name in ((Pictures, "augmented"), (finetune, "augment")):
-        monkeypatch.setattr(owner, name, lambda *_: pytest.fail("took a step"))
+    monkeypatch.setattr(Pictures, "augmented", lambda *_: pytest.fail("took a step"))
     assert measure(table, lambda _: None) == done[0]
     # no cell's is left over
     assert sorted(f.name for f in (table.study.run / "table1").glob("*.safetensors")) == [
@@ -99,8 +105,8 @@ def test_an_interrupted_table_goes_on_with_the_cell_it_was_in(done, table, tmp_p
         patch.setattr(checkpoints, "save", save_and_stop)
         measure(again, said.append)
     assert len(said) == 1 and saved[-1] == "layer-wise_mlp.safetensors"
-    steps, step = [], strategies._step
-    monkeypatch.setattr(strategies, "_step", lambda *args: steps.append(args[4]) or step(*args))
+    steps, step = [], Loop.step
+    monkeypatch.setattr(Loop, "step", lambda loop, n: steps.append(n) or step(loop, n))
     result = measure(again, said.append)
     # the second part of the cell it was in, and the three cells after it
     assert len(steps) == 2 + 2 + 4 + 2

@@ -1,0 +1,107 @@
+"""What differs between a study of classes and one of counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from mvit.data.labelled import Pictures
+from mvit.data.splits import sample, three_parts
+from mvit.evaluation import counts, predictions
+from mvit.models.multi_exit import MultiExitViT
+from mvit.tasks import Task
+from mvit.training import crowd_study
+from mvit.training.counter import CrowdRecipe, fine_tune_counter
+from mvit.training.exits import ExitRecipe
+from mvit.training.finetune import Recipe, fine_tune
+from mvit.training.last_layer import solve_last_layers
+
+if TYPE_CHECKING:
+    from mvit.training.study import Study
+
+RECORDED_VALIDATION = 2_500  # pictures: plenty for choosing a threshold
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """The steps of a study of classes or of counts.
+
+    architecture: of the backbone, where none is named. recipe, exits: make the default recipes.
+    parts: (study) -> train, validation, test. told: what the card tells about them. lessons: a part
+    as exits learn from it. tune: trains the backbone; tuned: the name of what it measures. finish:
+    the last touch to trained exits, and what the card tells about it. recorded: the validation
+    pictures that are recorded. record, summary, save: measure every exit, make the card's figures
+    of it, and keep it. more: what else the card tells.
+    """
+
+    architecture: str
+    recipe: Callable
+    exits: Callable
+    parts: Callable
+    told: Callable
+    lessons: Callable
+    tune: Callable
+    tuned: str
+    finish: Callable
+    recorded: Callable
+    record: Callable
+    summary: Callable
+    save: Callable
+    more: Callable
+
+
+def told(study: Study, train: Pictures, val: Pictures, test: Pictures) -> dict:
+    """What the card tells about labelled parts."""
+    lines = dict.fromkeys(train.unreadable + val.unreadable + test.unreadable)
+    sizes = {"train": len(train), "validation": len(val), "test": len(test)}
+    return {"data": sizes | {"unreadable": list(lines)}, "test_part": test.origin}
+
+
+def unusual(model: MultiExitViT) -> dict:
+    """What every exit counts in odd pictures."""
+    return {"unusual": counts.unusual(model, crowd_study.odd_pictures())}
+
+
+CLASSES = Kind(
+    architecture="vit_tiny_patch16_224",
+    recipe=Recipe,
+    exits=ExitRecipe,
+    parts=lambda study: three_parts(
+        study.task, study.data, study.recipe.seed, study.limit, test_limit=study.test_limit
+    ),
+    told=told,
+    lessons=lambda part: part,
+    tune=fine_tune,
+    tuned="val_accuracy",
+    finish=lambda model, lessons, accelerator: {},
+    recorded=lambda val: sample(val, RECORDED_VALIDATION),
+    record=predictions.predict,
+    summary=predictions.summary,
+    save=predictions.save_predictions,
+    more=lambda model: {},
+)
+COUNTS = Kind(
+    architecture="vit_tiny_patch16_384",
+    recipe=CrowdRecipe,
+    exits=partial(ExitRecipe, batch=12, mean_decay=0.98),
+    parts=crowd_study.parts,
+    told=crowd_study.told,
+    lessons=lambda part: part.tiles(),
+    tune=fine_tune_counter,
+    tuned="val_mae",
+    finish=lambda model, lessons, accelerator: {
+        "last_layer": solve_last_layers(model, lessons, accelerator)
+    },
+    recorded=lambda val: val,
+    record=counts.count,
+    summary=counts.summary,
+    save=counts.save_counts,
+    more=unusual,
+)
+
+
+def kind_of(task: Task) -> Kind:
+    """Return how a task is studied."""
+    return COUNTS if task.counts else CLASSES
