@@ -19,6 +19,7 @@ from mvit.policies.doubts import doubts, stretch, usual_disagreement
 from mvit.tasks import tile_boxes
 from pages import parts as ui
 from pages.parts import words
+from pages.parts.crowd import card as crowd_card
 from pages.parts.crowd import rule as crowd_rule
 from pages.parts.crowd import sources as crowd_sources
 
@@ -214,48 +215,6 @@ def show_layers(counted: Counted) -> None:
         ui.chart(figure, alt=f"Counts of all heads and layers. {apart}.")
 
 
-def show_ranges(bundle: ui.Bundle, layer: int, head: str) -> None:
-    """How far this exit is off in small and in large crowds, from the card."""
-    ranges = {}
-    for name, split in bundle.card.get("splits", {}).items():
-        exits = [e for e in split["exits"] if (e["layer"], e["head"]) == (layer, head)]
-        if own := exits and exits[0].get("ranges"):
-            ranges[words.split_name(name)] = own
-    if not ranges:
-        return
-    st.subheader(
-        "How far off is it usually?",
-        anchor=False,
-        help="Mean absolute error on the official test pictures, from the card.",
-    )
-    ui.recorded_badge(bundle, f"{bundle.card['n']} pictures")
-    said = charts_crowd.range_finding(ranges, f"{head} after layer {layer}")
-    figure = charts_crowd.error_by_range(ranges, said)
-    ui.chart(figure, alt=f"Error by range of the true count: {said}.")
-
-
-def show_unusual(bundle: ui.Bundle, layer: int, head: str) -> None:
-    """What the exit counts in pictures that hold nobody, or drawn people, from the card."""
-    if not (odd := bundle.card.get("unusual")):
-        return
-    st.subheader(
-        "What it counts in unusual pictures",
-        anchor=False,
-        help="Counters are known to find people in empty pictures.",
-    )
-    places = {"this exit": f"{layer}:{head}", "final exit": f"{bundle.model.depth}:{FINAL}"}
-    rows = [
-        {"picture": u["picture"].replace("rendered", "drawn")}
-        | {n: people_text(u["counts"][at]) for n, at in places.items() if at in u["counts"]}
-        for u in odd
-    ]
-    st.dataframe(
-        pd.DataFrame(rows),
-        hide_index=True,
-        alt="Counts of blank, noisy and drawn pictures, recorded in the card",
-    )
-
-
 def known(picture: ui.Picture) -> float | None:
     """How many people are really there, if that is known."""
     try:
@@ -302,8 +261,8 @@ def page() -> None:
         show_fit(picture)
     show_layers(counted)
     crowd_rule.section(bundle, rows, head, kept)
-    show_ranges(bundle, layer, head)
-    show_unusual(bundle, layer, head)
+    crowd_card.show_ranges(bundle, layer, head)
+    crowd_card.show_unusual(bundle, layer, head)
     out = rows.drop(columns=["tiles", "label"])
     out[[f"tile {i + 1}" for i in range(6)]] = rows.tiles.tolist()
     ui.table(out.rename(columns={"count": "raw output"}), "Every exit as a table")

@@ -1,0 +1,55 @@
+"""What a counter's card records of one exit: its errors by size of the crowd, and its counts of
+unusual pictures."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from mvit.charts import crowd as charts_crowd
+from mvit.charts.crowd import people_text
+from mvit.models.multi_exit import FINAL
+from pages import parts as ui
+from pages.parts import words
+
+
+def show_ranges(bundle: ui.Bundle, layer: int, head: str) -> None:
+    """How far this exit is off in small and in large crowds, from the card."""
+    ranges = {}
+    for name, split in bundle.card.get("splits", {}).items():
+        exits = [e for e in split["exits"] if (e["layer"], e["head"]) == (layer, head)]
+        if own := exits and exits[0].get("ranges"):
+            ranges[words.split_name(name)] = own
+    if not ranges:
+        return
+    st.subheader(
+        "How far off is it usually?",
+        anchor=False,
+        help="Mean absolute error on the official test pictures, from the card.",
+    )
+    ui.recorded_badge(bundle, f"{bundle.card['n']} pictures")
+    said = charts_crowd.range_finding(ranges, f"{head} after layer {layer}")
+    figure = charts_crowd.error_by_range(ranges, said)
+    ui.chart(figure, alt=f"Error by range of the true count: {said}.")
+
+
+def show_unusual(bundle: ui.Bundle, layer: int, head: str) -> None:
+    """What the exit counts in pictures that hold nobody, or drawn people, from the card."""
+    if not (odd := bundle.card.get("unusual")):
+        return
+    st.subheader(
+        "What it counts in unusual pictures",
+        anchor=False,
+        help="Counters are known to find people in empty pictures.",
+    )
+    places = {"this exit": f"{layer}:{head}", "final exit": f"{bundle.model.depth}:{FINAL}"}
+    rows = [
+        {"picture": u["picture"].replace("rendered", "drawn")}
+        | {n: people_text(u["counts"][at]) for n, at in places.items() if at in u["counts"]}
+        for u in odd
+    ]
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        alt="Counts of blank, noisy and drawn pictures, recorded in the card",
+    )
