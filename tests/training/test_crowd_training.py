@@ -246,7 +246,13 @@ def test_the_whole_study_writes_a_bundle_that_counts(tmp_path, monkeypatch):
     recorded = load_counts(tmp_path / "weights" / "crowd" / "vit_tiny_patch16_384")["test"]
     assert recorded.counted.shape == (15, 2) and recorded.there.tolist() == [2, 7]
     model = weights.load("crowd", device="cpu")
-    again = crowd_study.evaluate(model, data)["splits"]["mine"]
+    (data / "test" / "p9.png").write_bytes(b"no picture")
+    (data / "test" / "p9.csv").write_text("x,y\n")
+    measured = crowd_study.evaluate(model, data)
+    (line,) = measured["left_out"]
+    assert line.startswith("test/p9.png: ") and "2 pictures, 9 people" in measured["understood"][0]
+    assert any("mine train: 6 pictures, 87 people" in line for line in card["understood"])
+    again = measured["splits"]["mine"]
     assert again["final"]["mae"] == pytest.approx(card["splits"]["mine"]["final"]["mae"], abs=1.0)
 
 
