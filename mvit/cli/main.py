@@ -42,11 +42,11 @@ BAD_INPUT = (
 
 def run_evaluate(args: argparse.Namespace) -> dict:
     """Accuracy of every exit on the test split, or the errors of a counter on each of its sets."""
-    if args.task == "crowd":
-        counted = crowd_study.evaluate(load(args), data_root(args.data), args.limit, args.seed)
-        return {"task": args.task, "backbone": args.backbone} | counted
     card = weights.card_of(args.task, args.backbone)
-    result = evaluate(load(args), data_root(args.data), card, limit=args.limit, seed=args.seed)
+    measure = crowd_study.evaluate if args.task == "crowd" else evaluate
+    result = measure(load(args), data_root(args.data), card, limit=args.limit, seed=args.seed)
+    if args.task == "crowd":
+        return {"task": args.task, "backbone": args.backbone} | result
     names = ("n", "split", "left_out", "final", "exits")
     found = {"task": args.task, "backbone": args.backbone} | {k: result[k] for k in names}
     return found | {"final": {"accuracy": found["final"]["accuracy"]}}

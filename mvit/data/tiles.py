@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -19,7 +20,7 @@ class Crowds:
     pixels, and where each comes from.
 
     left_out: "file: reason" of every picture that could not be used; understood: in words, what
-    was read and how.
+    was read and how; origin: of a part that training kept for testing, how to find it again.
     """
 
     pictures: list[np.ndarray]
@@ -27,6 +28,7 @@ class Crowds:
     names: list[str]
     left_out: tuple[str, ...] = ()
     understood: tuple[str, ...] = ()
+    origin: dict = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -45,12 +47,22 @@ class Crowds:
             self.names + other.names,
             self.left_out + other.left_out,
             self.understood + other.understood,
+            self.origin or other.origin,
         )
 
     @property
     def counts(self) -> np.ndarray:
         """(N,) people in each picture."""
         return np.array([len(p) for p in self.points])
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the pictures and their points, in this order."""
+        digest = hashlib.sha256()
+        for picture, points in zip(self.pictures, self.points, strict=True):
+            for part in (picture.tobytes(), points.tobytes()):
+                digest.update(hashlib.sha256(part).digest())
+        return digest.hexdigest()
 
     def tile_counts(self, number: int) -> np.ndarray:
         """(6,) people in each tile of one picture."""

@@ -12,6 +12,7 @@ import numpy as np
 from accelerate import Accelerator
 from tqdm import tqdm
 
+from mvit.data.crowd_splits import held_out, measured_sets, sample
 from mvit.data.crowds import Crowds, empty_pictures, hold_out_crowds, load_crowds, splits_in
 from mvit.evaluation.counts import count, summary
 from mvit.models.multi_exit import MultiExitViT
@@ -36,13 +37,6 @@ def rendered(number: int, seed: int) -> Crowds:
     )
 
 
-def sample(crowds: Crowds, limit: int | None, seed: int) -> Crowds:
-    """A seeded random `limit` of the pictures, or all of them."""
-    if limit is None or limit >= len(crowds):
-        return crowds
-    return crowds.subset(sorted(np.random.default_rng(seed).permutation(len(crowds))[:limit]))
-
-
 def parts(study: Study) -> tuple[Crowds, Crowds, Crowds]:
     """(train, validation, test): validation is cut from each set's train split; rendered and empty
     pictures only join train.
@@ -50,12 +44,10 @@ def parts(study: Study) -> tuple[Crowds, Crowds, Crowds]:
     A folder without a test split gives a fifth of itself. What is left out is said.
     """
     seed = study.recipe.seed
-    train = load_crowds(study.task, study.data, "train")
     if "test" in splits_in(study.data):
-        test = load_crowds(study.task, study.data, "test")
+        train, test = (load_crowds(study.task, study.data, part) for part in ("train", "test"))
     else:
-        cut = {name: hold_out_crowds(crowds, 0.2, seed + 1) for name, crowds in train.items()}
-        train, test = {n: c[0] for n, c in cut.items()}, {n: c[1] for n, c in cut.items()}
+        train, test = held_out(study.task, study.data, seed + 1)
     pairs = [
         hold_out_crowds(sample(crowds, study.limit, seed), VALIDATION_SHARE, seed)
         for crowds in train.values()
@@ -87,7 +79,7 @@ def told(study: Study, train: Crowds, val: Crowds, test: Crowds) -> dict:
         "unreadable": left_out(train, test),
     }
     understood = list(dict.fromkeys(train.understood + test.understood))
-    return {"data": data, "understood": understood}
+    return {"data": data, "understood": understood, "test_part": test.origin}
 
 
 def odd_pictures() -> dict[str, np.ndarray]:
@@ -101,12 +93,21 @@ def odd_pictures() -> dict[str, np.ndarray]:
 
 
 def evaluate(
-    model: MultiExitViT, data: Path, limit: int | None = None, seed: int = 0, precision: str = "no"
+    model: MultiExitViT,
+    data: Path,
+    card: dict | None = None,
+    *,
+    limit: int | None = None,
+    seed: int = 0,
 ) -> dict:
     """Measure every exit on each test split: {"task", "splits": {name: {"n", "final", "exits"}},
-    "understood": what was read and how, "left_out": "file: reason" lines}. Raises DataError."""
-    sets = load_crowds(model.task, data, "test")
-    accelerator = Accelerator(cpu=model.device.type == "cpu", mixed_precision=precision)
+    "understood": what was read and how, "left_out": "file: reason" lines}.
+
+    card: of the model's bundle; it remembers which pictures of a folder training kept for testing.
+    limit: a sample of that many of each set, by the seed. Raises DataError.
+    """
+    sets = measured_sets(model.task, data, (card or {}).get("test_part", {}))
+    accelerator = Accelerator(cpu=model.device.type == "cpu")
     return {
         "task": model.task.name,
         "splits": {

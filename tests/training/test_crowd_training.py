@@ -11,6 +11,7 @@ from thin import narrow
 from toys import same, snapshot
 
 from mvit.bundles import weights
+from mvit.data.crowd_splits import held_out, measured_sets
 from mvit.data.crowds import (
     LEAKED,
     Crowds,
@@ -254,6 +255,18 @@ def test_the_whole_study_writes_a_bundle_that_counts(tmp_path, monkeypatch):
     assert any("mine train: 6 pictures, 87 people" in line for line in card["understood"])
     again = measured["splits"]["mine"]
     assert again["final"]["mae"] == pytest.approx(card["splits"]["mine"]["final"]["mae"], abs=1.0)
+
+
+def test_the_pictures_that_training_kept_are_measured_again(tmp_path):
+    data = own_folder(tmp_path / "mine", "", 6)
+    _, kept = held_out(TASK, data, 1)
+    origin = kept["mine"].origin
+    again = measured_sets(TASK, data, origin)["mine"]
+    assert again.names == kept["mine"].names and len(again) == 1
+    with pytest.raises(DataError, match="no test split"):
+        measured_sets(TASK, data, {})
+    with pytest.raises(DataError, match="are not those that the counter was trained on"):
+        measured_sets(TASK, data, {**origin, "sha256": "another"})
 
 
 def test_errors_are_the_usual_ones():
