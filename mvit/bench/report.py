@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from mvit.bench import measures as parts
+from mvit.bench.peers import peers
 from mvit.bundles import weights
 from mvit.clock import environment
 from mvit.evaluation.predictions import Predictions, PredictionsError, load_predictions
@@ -61,7 +62,7 @@ def bench(
         "threshold": lambda: parts.threshold(model, inputs, head, recorded, n),
         "deadlines": lambda: asdict(parts.deadlines(model, x, head, runs)),
         "batches": lambda: parts.batches(model, x),
-        "peers": lambda: parts.peers(model, x, head, n),
+        "peers": lambda: peers(model, x, head, n),
     }
     result = {
         "task": model.task.name,

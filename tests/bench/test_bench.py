@@ -9,6 +9,7 @@ import pytest
 from thin import picture, records, thin_model
 
 from mvit.bench import measures as bench_parts
+from mvit.bench import peers as peers_module
 from mvit.bench.report import PARTS, add_arguments, bench, describe, markdown, run
 from mvit.models.multi_exit import FINAL, PlanError
 from mvit.policies.plans import costs
@@ -105,8 +106,8 @@ def test_batches_count_pictures(model):
 
 
 def test_a_peer_that_is_not_installed_is_said_so(model, monkeypatch):
-    monkeypatch.setattr(bench_parts.importlib.util, "find_spec", lambda name: None)
-    rows = bench_parts.peers(model, model.to_input(picture()), "mlp", 1)
+    monkeypatch.setattr(peers_module.importlib.util, "find_spec", lambda name: None)
+    rows = peers_module.peers(model, model.to_input(picture()), "mlp", 1)
     assert rows[-1] == {"name": "earlyon ViT-B/16", "skipped": "not installed"}
     assert {"this backbone, plain", "plain ViT-Ti"} <= {r["name"] for r in rows} and rows[0][
         "ms"
