@@ -61,8 +61,12 @@ class Visit:
         return self
 
     def answered(self) -> Visit:
-        """Make the guess of the lesson's step as it stands."""
+        """Guess the first option of the lesson's step, or what its slider shows, and look at the
+        answer."""
         button = self.page.get_by_role("button", name=re.compile("Show the answer"))
+        if button.is_disabled():
+            self.page.locator('[class*="st-key-guess_"] button').first.click()
+            self.settled()
         button.click()
         button.wait_for(state="detached")
         return self.settled()
