@@ -39,10 +39,15 @@ ABC = (("a", "b", "c"), (9, 3, 3), [])
 @pytest.mark.parametrize(
     "name",
     [
-        "@eaDir", "$RECYCLE.BIN", "lost+found", "#recycle", ".Trash-1000", "__MACOSX",
+        "@eaDir",
+        "$RECYCLE.BIN",
+        "lost+found",
+        "#recycle",
+        ".Trash-1000",
+        "__MACOSX",
         "System Volume Information",
     ],
-)  # fmt: skip
+)
 def test_what_systems_leave_behind_is_no_class(folder, name):
     put(folder / name / "0.jpg" / "thumb.jpg", folder / "a" / name / "1.jpg")
     assert read(folder) == ABC
