@@ -61,12 +61,15 @@ class Visit:
         return self
 
     def answered(self) -> Visit:
-        """Guess the first option of the lesson's step, or what its slider shows, and look at the
+        """Guess the first option of the lesson's step, or move its slider, and look at the
         answer."""
         button = self.page.get_by_role("button", name=re.compile("Show the answer"))
         if button.is_disabled():
-            self.page.locator('[class*="st-key-guess_"] button').first.click()
-            self.settled()
+            guess = self.page.locator('[class*="st-key-guess_"]')
+            if (slider := guess.get_by_role("slider")).count():
+                slider.first.press("ArrowRight")
+            else:
+                guess.locator("button").first.click()
         button.click()
         button.wait_for(state="detached")
         return self.settled()
