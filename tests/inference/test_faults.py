@@ -148,7 +148,7 @@ def test_the_app_serves_and_exports_with_a_full_disk(server):
 def test_who_closes_the_browser_frees_the_place_waiting_or_running(server, gate):
     with Visitor(server) as running, Visitor(server) as waiting, Visitor(server) as last:
         gate.touch()
-        running.ask("example=dog")
+        running.ask("example=dog&exits=all+layers")
         running.until_drawn("Running now")
         waiting.ask("example=bird")
         waiting.until_told("1 before you")
@@ -168,7 +168,7 @@ def test_a_visitor_who_changes_a_setting_while_waiting_has_one_place_and_gets_th
 ):
     with Visitor(server) as running, Visitor(server) as eager, Visitor(server) as last:
         gate.touch()
-        running.ask("example=kitten")
+        running.ask("example=kitten&exits=all+layers")
         running.until_drawn("Running now")
         eager.ask("example=horse&head=mlp")
         eager.until_told("1 before you")
