@@ -90,8 +90,8 @@ def plain_side(bundle: ui.Bundle, picture: ui.Picture, deadline: float) -> Answe
     )
 
 
-def controls(bundle: ui.Bundle) -> tuple[ui.Picture, str, Plan]:
-    """Draw the controls and return what they say: picture, head, plan."""
+def controls(bundle: ui.Bundle) -> tuple[ui.Picture, str, Plan, bool]:
+    """Draw the controls and return what they say: picture, head, plan, measure again."""
     picture = ui.pick_picture(bundle.task)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         head = ui.linked(
@@ -103,7 +103,15 @@ def controls(bundle: ui.Bundle) -> tuple[ui.Picture, str, Plan]:
             width=180,
             help=head_help(bundle.heads),
         )
-        return picture, head, pick_exits(bundle, [head])
+        plan = pick_exits(bundle, [head])
+        again = not ui.hidden("run") and st.button(
+            "Measure again",
+            icon=":material/bolt:",
+            key="run",
+            help="Run the network on this picture again and measure its times anew, for everybody "
+            "who looks at this example.",
+        )
+    return picture, head, plan, again
 
 
 @ui.page("Latency slider")
@@ -117,7 +125,7 @@ def page() -> None:
     ui.classes_only(bundle)
     stage, buttons, below = st.container(), st.container(), st.container()
     with below:
-        picture, head, plan = controls(bundle)
+        picture, head, plan, again = controls(bundle)
     with stage:
         with below, st.spinner("Measuring a run …", show_time=True):
             run = ui.measured(
@@ -132,6 +140,7 @@ def page() -> None:
                     )
                 ),
                 picture,
+                again=again,
             )
         measured = as_measured(run, bundle, picture.truth)
         deadline = ui.linked_number(

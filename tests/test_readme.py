@@ -27,13 +27,6 @@ def test_the_readme_shows_a_lazy_run_that_stops_when_sure(monkeypatch, capsys):
     assert not any(sure[:-1]) and said[-1][2] == "cat"
 
 
-def test_the_python_in_the_other_documents_runs(monkeypatch):
-    monkeypatch.chdir(ROOT)
-    for document in DOCUMENTS[1:]:
-        for block in BLOCK.findall(document.read_text()):
-            exec(block, {})
-
-
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: d.name)
 def test_every_name_that_a_document_promises_exists(document):
     for name in set(NAME.findall(document.read_text())):

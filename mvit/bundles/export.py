@@ -60,6 +60,11 @@ def export(
     if format not in FORMATS:
         raise ExportError(f"there is no format '{format}'; use {' or '.join(FORMATS)}")
     path = Path(path)
+    other = {f".{name}" for name in FORMATS if name != format}
+    if path.suffix.lower() in other:
+        raise ExportError(
+            f"{path.name} is no name for {format}; pass --format, or end it otherwise"
+        )
     if not path.parent.is_dir():
         raise ExportError(f"there is no folder {path.parent}; make it first")
     task, whole = model.task, copy.deepcopy(model).cpu().float().eval()

@@ -54,10 +54,23 @@ def understand(file: Path, size: tuple[int, int] | None = None) -> tuple[np.ndar
         if not np.isfinite(points).all():
             row = int(np.flatnonzero(~np.isfinite(points).all(1))[0]) + 1
             raise DataError(f"point {row} has no finite position")
+        refuse_fillers(points, size)
     except (OSError, DataError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise DataError(f"{file.name} holds no N x 2 array of points: {reason}") from error
     return points, how
+
+
+def refuse_fillers(points: np.ndarray, size: tuple[int, int] | None) -> None:
+    """Raise DataError for rows that stand for something else than a head: -1, -1 and repeated zeros
+    fill tables up, a mask repeats one pair, and some tools write the picture's size last."""
+    pairs, times = np.unique(points, axis=0, return_counts=True)
+    for pair, count in zip(pairs.tolist(), times.tolist(), strict=True):
+        filler = pair == [-1, -1] or (count > 1 and pair == [0, 0])
+        if filler or count > max(2, len(points) / 2):
+            raise DataError(f"({pair[0]:g}, {pair[1]:g}) stands there {count} times, as a filler")
+    if size is not None and len(points) > 1 and sorted(points[-1].tolist()) == sorted(size):
+        raise DataError(f"its last row is the picture's size, {size[0]} x {size[1]}")
 
 
 def load_npy(data: bytes) -> np.ndarray:
@@ -212,6 +225,13 @@ def from_named(table: Table, names: list[str]) -> tuple[np.ndarray, str]:
         missing = "more than one" if all(axes.values()) else "no"
         raise DataError(f"there is {missing} pair of columns named x and y (columns: {there})")
     x, y = axes["x"][0], axes["y"][0]
+    if "%" in names[x] + names[y]:
+        raise DataError(f"its points are in per cent, not pixels (columns: {there})")
+    for number, name in enumerate(names):
+        if "".join(words(name)) in INDEX:
+            odd = [f for f in table.column(number) if f and not f.lstrip("+-").isdigit()]
+            if odd and len(odd) < len(table.rows):
+                raise DataError(f"the row '{odd[0][:20]}' is no point (column {name or 1})")
     for number, name in enumerate(names):
         own = set(words(name))
         if own & PICTURE_WORDS and not own & CORNERS and number not in (x, y):

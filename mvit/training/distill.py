@@ -88,14 +88,14 @@ def teach_lenses(
     sums = Sums(len(heads), heads[0].features, model.backbone.dim)
     named = hashlib.sha256("\n".join(map(str, learned)).encode()).hexdigest()
     recipe = {"head": HEAD, "photos": len(learned), "list of photos": named}
-    progress = {"recipe": recipe, "next": 0, "unreadable": 0}
+    progress = {"recipe": recipe, "next": 0, "unreadable": []}
     if checkpoint.exists():
         progress = checkpoints.begun(checkpoint, recipe)
         checkpoints.load(checkpoint, sums)
     starts = range(progress["next"], len(learned), batch)
     for start in tqdm(starts, desc="looking at photos", mininterval=10):
         x, unreadable = read_batch(learned[start : start + batch], model.task)
-        progress["unreadable"] += len(unreadable)
+        progress["unreadable"] += unreadable
         progress["next"] = start + batch
         if len(x):
             sums.add(*read_layers(model, prepared(model, x)))

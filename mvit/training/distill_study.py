@@ -35,7 +35,9 @@ def distill(study: Study, folders: Sequence[Path]) -> dict:
     files, tested = find_photos(folders, measured_names(study.task, study.data))
     order = torch.randperm(len(files), generator=torch.Generator().manual_seed(study.recipe.seed))
     files = [files[i] for i in order[: study.limit].tolist()]
-    scored = measured_part(study.task, study.data, {})
+    before = study.init if study.init is not None and study.init.is_dir() else None
+    remembered = weights.read_card(before).get("test_part", {}) if before else {}
+    scored = measured_part(study.task, study.data, remembered)
     backbone = starting_backbone(study.architecture, study.task, study.init, study.hub)
     model = MultiExitViT.untrained(backbone, study.task, [HEAD], study.layers)
     start = identity.of_start(study.init, backbone.vit)
@@ -55,7 +57,7 @@ def distill(study: Study, folders: Sequence[Path]) -> dict:
             "validation": len(val),
             "test": len(test),
             "folders": [folder.name for folder in folders],
-            "unreadable": list(scored.unreadable),
+            "unreadable": [*scored.unreadable, *told.pop("unreadable")],
         },
         "test_part": {"words": "a sample of labelled pictures, no official split"},
         "exit_recipe": {"head": HEAD, "method": "ridge regression on the final exit's features"}

@@ -185,7 +185,7 @@ class Loop:
         """The learning rates' way up and down, from `step` on."""
 
         def factor(number: int) -> float:
-            fall = (1 + math.cos(math.pi * number / len(self.plan))) / 2
+            fall = (1 + math.cos(math.pi * number / max(1, len(self.plan)))) / 2
             return min(1.0, (number + 1) / self.warmup) * fall
 
         return LambdaLR(self.optimizer, factor, last_epoch=step - 1)

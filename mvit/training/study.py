@@ -143,7 +143,9 @@ def train(study: Study) -> dict:
     given = {"train": train_set, "val": val, "accelerator": accelerator, "known": known}
     model, learned = learn(study, backbone, given)
     storage, recorded = round_for_storage(
-        model, lambda rounded: kind.record(rounded, kind.recorded(val), accelerator)
+        model,
+        lambda rounded: kind.record(rounded, kind.recorded(val), accelerator),
+        light=getattr(study.recipe, "from_layer", 1) == 1,
     )
     found = {"val": recorded, "test": kind.record(model, test, accelerator)}
     figures = kind.summary(model, found["test"])

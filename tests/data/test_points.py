@@ -18,7 +18,7 @@ QUIET = settings(
 )
 positions = st.integers(0, 7999).map(lambda n: n / 4)
 points_of = st.integers(0, 12).flatmap(
-    lambda n: st.lists(st.tuples(positions, positions), min_size=n, max_size=n)
+    lambda n: st.lists(st.tuples(positions, positions), min_size=n, max_size=n, unique=True)
 )
 NUMBERS = {
     "shortest": lambda v: f"{v:.10g}",
@@ -242,3 +242,26 @@ def test_a_picture_of_known_size_decides_what_the_first_row_is(tmp_path):
     assert len(read_points(tmp_path / "a.csv", (800, 600))) == 5
     with pytest.raises(DataError, match="picture's size"):
         read_points(tmp_path / "a.csv", (480, 640))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (",x,y\n1,12,34\n2,100,50\nmean,56,42\n", "mean"),
+        ("id,x,y\n1,12,34\n2,100,50\ntotal,112,84\n", "total"),
+        ("12,34\n100,50\n-1,-1\n-1,-1\n", "filler"),
+        ("12,34\n100,50\n0,0\n0,0\n", "filler"),
+        ("12,34\n100,50\n640,480\n", "size"),
+        ("x (%),y (%)\n12,34\n50,60\n", "per cent"),
+    ],
+)
+def test_rows_that_are_no_heads_are_refused(tmp_path, text, reason):
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(DataError, match=reason):
+        read_points(tmp_path / "a.csv", (640, 480))
+
+
+def test_a_mask_of_zeros_is_no_list_of_points(tmp_path):
+    np.save(tmp_path / "mask.npy", np.zeros((2, 640)))
+    with pytest.raises(DataError, match="filler|640"):
+        read_points(tmp_path / "mask.npy")

@@ -4,6 +4,7 @@ is opened."""
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from bundles import BACKBONE, save_bundle
 from visit import charts, metric, open_app, well
@@ -189,3 +190,9 @@ def test_future_work_tells_the_rank_of_each_extra_head():
         and rows["rank"].tolist() == [1, 3]
         and rows.practical.tolist() == [2, 2]
     )
+
+
+def test_the_heads_beyond_the_paper_are_ranked_in_words():
+    from pages.parts.paper.table import ordered
+
+    assert ordered(pd.DataFrame({"head": ["vit", "gmlp", "mlp", "fnet"]})) == "gmlp 2nd, fnet 4th"

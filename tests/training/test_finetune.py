@@ -338,3 +338,17 @@ def test_strong_training_learns_and_resumes_bit_for_bit(accelerator, tmp_path, m
         torch.equal(a, b)
         for a, b in zip(whole.state_dict().values(), again.state_dict().values(), strict=True)
     )
+
+
+def test_no_stages_leave_the_backbone_as_it_is(backbone, accelerator, tmp_path):
+    before = snapshot(backbone)
+    progress = fine_tune(
+        backbone,
+        TINY,
+        train=colours(8),
+        val=colours(1),
+        recipe=dataclasses.replace(RECIPE, stages=()),
+        accelerator=accelerator,
+        checkpoint=tmp_path / "c.safetensors",
+    )
+    assert progress["step"] == 0 and same(before, snapshot(backbone))

@@ -6,6 +6,7 @@ import streamlit as st
 
 from mvit.charts import paper as draw
 from mvit.evaluation import paper
+from mvit.models.heads import HEADS
 from pages import parts as ui
 
 FEW_STEPS = 500  # of a training, below which its new exits are far from done
@@ -161,7 +162,7 @@ def ordered(every) -> str:
     return ", ".join(
         f"{head} {ordinal(place)}"
         for place, head in enumerate(every["head"], 1)
-        if head not in paper.HEADS
+        if head not in HEADS
     )
 
 

@@ -92,9 +92,11 @@ def show_numbers(
         if chosen is None:
             value, said = "none", f"no threshold keeps within {drop:g} points"
         else:
-            lost = 100 * (final - chosen.accuracy)
             finite = np.isfinite(chosen.threshold)
             value = replay.rule.format % chosen.threshold if finite else "never leave"
+            # the slider stands at the rounded threshold, so that is the one to tell the loss of
+            shown = replay.rule.format % here.threshold == value
+            lost = 100 * (final - (here if shown else chosen).accuracy)
             said = f"allowed {drop:g}, {'lost' if lost >= 0 else 'gained'} {abs(lost):.2f} on test"
         st.metric(
             "Validation's choice",
