@@ -72,7 +72,7 @@ def _plain(ms: float, x) -> Iterator[str]:
     lane = f'<rect x="0" y="{LANE}" height="{WIDE}" rx="4" fill="{QUIET}"'
     yield f'{lane} width="{x(ms)}" fill-opacity=".18"/>'
     yield f'{lane} width="0" fill-opacity=".45" class="done"/>'
-    yield f'<text class="lane" x="6" y="{LANE + 12}">plain network: nothing yet</text>'
+    yield f'<text class="lane" x="6" y="{LANE + 12}">plain network at work</text>'
     yield (
         f'<svg x="{x(ms)}" overflow="visible"><rect x="-3" y="{TOP - 8}" width="6" '
         f'height="{LANE - TOP + WIDE + 8}" rx="2" fill="{QUIET}"/>'
