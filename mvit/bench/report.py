@@ -38,7 +38,7 @@ def bench(
     only: tuple[str, ...] = PARTS,
     say=lambda line: None,
 ) -> dict:
-    """Measure a model and give back one JSON-able record.
+    """Measure a model and return one JSON-able record.
 
     head: the head to run, after every layer that has it (`mlp`, or else the model's first).
     pictures: RGB uint8 (H, W, 3), for live stop-rule runs (coloured blobs by default, which show

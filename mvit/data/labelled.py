@@ -183,7 +183,7 @@ def _read_torchvision(task: Task, folder: Path, split: str) -> Pictures:
 
 
 def hold_out(pictures: Pictures, fraction: float, seed: int) -> tuple[Pictures, Pictures]:
-    """Cut a validation part, the same share of every class, from a training split: gives back
+    """Cut a validation part, the same share of every class, from a training split: returns
     (train, validation).
 
     At least one picture of each class is validated if it has two or more, and at least one always

@@ -80,7 +80,8 @@ def measured_part(task: Task, root: Path, origin: dict) -> Pictures:
         return read_listed(task, *listed)
     if task.name in TASKS or layout(root).splits or find_split(task, root, "test"):
         return load_split(task, root, "test")
-    way_out = f"put pictures that it has not seen into {shown(root)}/test/<class>/"
+    below = shown(root)
+    way_out = f"lay its classes below {below}/train/ and unseen pictures below {below}/test/"
     if origin.get("from") != "held out":
         raise DataError(
             f"{shown(root)} has no test split, and {task.name} was not trained on a part of such "

@@ -84,7 +84,7 @@ def compare(path: Path, before: dict, now: dict, free: Collection[str] = ()) -> 
 def load(
     path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer | None = None
 ) -> dict:
-    """Load a checkpoint into model and optimiser and give back its progress. Raises
+    """Load a checkpoint into model and optimiser and return its progress. Raises
     CheckpointError."""
     try:
         with safe_open(path, "pt") as file:
