@@ -52,7 +52,7 @@ def test_a_folder_that_has_changed_is_refused(folder, change):
         (folder / "a").rename(folder / "x")
         (folder / "b").rename(folder / "a")
         (folder / "x").rename(folder / "b")
-    with pytest.raises(DataError, match="cannot be told from the others; put pictures .*/test/"):
+    with pytest.raises(DataError, match="cannot be told from the others; lay .*/train/ .*/test/"):
         measured_part(TASK, folder, origin)
 
 
