@@ -128,7 +128,7 @@ def walk(step: Step, scene: Scene, following: int | None) -> None:
             guessing.ask(step, question)
         if answers is not None:
             if following and not ui.hidden("nav"):
-                st.button("Next", key="on", on_click=go, args=(following,), type="primary")
+                st.button("Next", key="on", on_click=go, args=(following,))
             if not ui.hidden("go"):
                 name, label = step.deeper
                 ui.page_link(

@@ -216,4 +216,4 @@ def page() -> None:
         "Your own image folder and backbone work too. Training runs on the command line, shows its "
         "progress and can be resumed; the new bundle then appears here."
     )
-    st.code(COMMANDS, language="bash", wrap_lines=True)
+    st.code(COMMANDS, language=None, wrap_lines=True)
