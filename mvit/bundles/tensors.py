@@ -21,7 +21,6 @@ from mvit.bundles.whole import written_whole
 
 MAX_FILE_BYTES = 95_000_000
 HEADER_BYTES = 200_000  # at most, of a safetensors file with some hundred tensors
-BITS = (16, 8)
 SCALE, LARGEST = ":scale", 127
 
 

@@ -8,25 +8,21 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mvit.data.folders import DataError
-from mvit.data.labelled import PICTURE_SUFFIXES, Pictures
-from mvit.images import ImageError, read_image
+from mvit.data.folders import DataError, walk
+from mvit.data.labelled import Pictures
+from mvit.images.reader import ImageError, picture_bytes, read_image
 from mvit.tasks import Task
 
 
 def find_photos(
-    folders: Sequence[Path], tested: frozenset[str] = frozenset()
+    folders: Sequence[Path], tested: frozenset[str] = frozenset(), lines: list[str] | None = None
 ) -> tuple[list[Path], list[Path]]:
-    """Every picture file in the folders and below, in order: (those to learn from, those left out
-    because a picture of that name is measured on). Raises DataError for a folder without
-    pictures."""
+    """Every file in the folders and below that may be a picture, in order: (those to learn from,
+    those left out because a picture of that name is measured on). `lines` names what cannot be
+    entered. Raises DataError for a folder without pictures."""
     found: list[Path] = []
     for folder in folders:
-        here = sorted(
-            file
-            for file in folder.rglob("*")
-            if file.suffix.lower() in PICTURE_SUFFIXES and not file.name.startswith(".")
-        )
+        here = sorted(walk(folder, [] if lines is None else lines))
         if not here:
             raise DataError(f"{folder} holds no pictures to learn from")
         found += here
@@ -49,8 +45,8 @@ def read_batch(files: Sequence[Path], task: Task) -> tuple[torch.Tensor, list[st
     pictures, unreadable = [], []
     for file in files:
         try:
-            pictures.append(task.reduce(read_image(file.read_bytes())))
-        except (ImageError, OSError) as error:
+            pictures.append(task.reduce(read_image(picture_bytes(file))))
+        except ImageError as error:
             unreadable.append(f"{file}: {error}")
     side = task.native_px
     x = np.stack(pictures) if pictures else np.empty((0, side, side, 3), np.uint8)
@@ -80,7 +76,8 @@ def read_listed(task: Task, folder: Path, listed: Path) -> Pictures:
         raise DataError(f"{listed} is not a list of lines `name number` ({error})") from error
     if wrong := [n for n, y in truth.items() if not 0 <= y < len(task.labels)]:
         raise DataError(f"{listed} gives {wrong[0]} a class that {task.name} does not have")
-    files, _ = find_photos([folder])
+    closed: list[str] = []
+    files, _ = find_photos([folder], lines=closed)
     known = [file for file in files if file.name in truth]
     if not known:
         raise DataError(f"{listed} names none of the pictures in {folder}")
@@ -88,4 +85,4 @@ def read_listed(task: Task, folder: Path, listed: Path) -> Pictures:
     bad = {line.split(": ")[0] for line in unreadable}
     y = torch.tensor([truth[file.name] for file in known if str(file) not in bad])
     unlisted = [f"{file}: not in {listed.name}" for file in files if file.name not in truth]
-    return Pictures(x.contiguous(), y, task.labels, (*unreadable, *unlisted))
+    return Pictures(x.contiguous(), y, task.labels, (*unreadable, *unlisted, *closed))

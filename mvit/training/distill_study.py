@@ -32,7 +32,8 @@ def distill(study: Study, folders: Sequence[Path]) -> dict:
     another run wrote that bundle.
     """
     torch.manual_seed(study.recipe.seed)
-    files, tested = find_photos(folders, measured_names(study.task, study.data))
+    closed: list[str] = []
+    files, tested = find_photos(folders, measured_names(study.task, study.data), closed)
     order = torch.randperm(len(files), generator=torch.Generator().manual_seed(study.recipe.seed))
     files = [files[i] for i in order[: study.limit].tolist()]
     before = study.init if study.init is not None and study.init.is_dir() else None
@@ -57,7 +58,7 @@ def distill(study: Study, folders: Sequence[Path]) -> dict:
             "validation": len(val),
             "test": len(test),
             "folders": [folder.name for folder in folders],
-            "unreadable": [*scored.unreadable, *told.pop("unreadable")],
+            "unreadable": [*scored.unreadable, *closed, *told.pop("unreadable")],
         },
         "test_part": {"words": "a sample of labelled pictures, no official split"},
         "exit_recipe": {"head": HEAD, "method": "ridge regression on the final exit's features"}
@@ -65,6 +66,7 @@ def distill(study: Study, folders: Sequence[Path]) -> dict:
         "run": run,
         **measured,
     }
-    card = weights.save(model, study.folder, card, storage)
-    save_predictions(study.folder, found)
+    if accelerator.is_main_process:
+        card = weights.save(model, study.folder, card, storage)
+        save_predictions(study.folder, found)
     return json.loads(json.dumps(card))
