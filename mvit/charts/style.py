@@ -25,6 +25,7 @@ HEAD_COLOURS = {
     "gmlp": "#8C7A2E",
     "fnet": "#5F8A8B",
     "perceiver": "#B5536B",
+    "mlp_mean": "#4F7FB8",
     "lens": "#A0562D",
     "final": "#77849A",
 }

@@ -139,6 +139,17 @@ OPTIONS = {
         "end-to-end: half, depth, or a number a layer, where the final exit weighs 1 "
         "(default: half; many layers: depth)",
     ),
+    "self_distillation": (
+        {END_TO_END},
+        {"type": values.share},
+        "end-to-end: how much of an early exit's loss is its distance to the final exit's answer "
+        "(default: 0)",
+    ),
+    "gradient_equilibrium": (
+        {END_TO_END},
+        {"action": "store_true", "default": None},
+        "end-to-end: let every layer learn equally much from the exits above it",
+    ),
     "rates": (
         FROZEN | TABLE,
         {"type": values.rates},

@@ -121,6 +121,24 @@ class PerceiverHead(Head):
         return asking + 2 * macs.linear(n, d, 2 * d) + macs.encoder_layer(n, d, 2 * d)
 
 
+class MLPMeanHead(Head):
+    """`mlp_mean`: as `mlp`, with the average of the patches beside the class token: Norm(P), p0 and
+    the mean of p1..pN. At early layers the class token has gathered little, the patches have."""
+
+    about = "reads the class token and the average of the patches; three dense layers."
+    side_by_side: ClassVar = {"mlp.0": (1, 2)}
+
+    any_grid = True
+
+    def __init__(self, dim: int, grid: int, out: int):
+        super().__init__(dim, grid, out, features=2 * dim)
+        self.norm = LayerNorm(dim)
+
+    def describe(self, tokens: torch.Tensor) -> torch.Tensor:
+        normed = self.norm(tokens)
+        return torch.cat([normed[:, 0], normed[:, 1:].mean(1)], 1)  # (B, 2 D)
+
+
 class LensHead(Head):
     """`lens`: what the final exit would read, guessed linearly (the tuned lens, Belrose et al.,
     2023, section 3): class token, mean and standard deviation of the patches, each brought to mean
@@ -154,6 +172,7 @@ EXTRA: dict[str, type[Head]] = {
     "gmlp": GMLPHead,
     "fnet": FNetHead,
     "perceiver": PerceiverHead,
+    "mlp_mean": MLPMeanHead,
     "lens": LensHead,
 }
 EVERY: dict[str, type[Head]] = HEADS | EXTRA

@@ -64,7 +64,7 @@ def warm_start(model: MultiExitViT, exits: Sequence[Key] | None = None) -> None:
         module = model.head_at(layer, head)
         if head == "vit":
             _copy(model.backbone.vit.blocks[min(layer, model.depth - 1)], module.encoder)
-        if head in ("vit", "mlp"):
+        if head in ("vit", "mlp", "mlp_mean"):
             _copy(model.backbone.vit.norm, module.norm)
 
 

@@ -16,16 +16,14 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from timm.optim import param_groups_weight_decay
-from torch.nn import functional as F
 
 from mvit.data.labelled import Pictures
-from mvit.models.heads import Head
 from mvit.models.multi_exit import FINAL, MultiExitViT
 from mvit.training.exits import name_of
 from mvit.training.finetune import Recipe, explicit_attention, layer_of, parameter_groups
+from mvit.training.joint_loss import Key, Phase, phase_loss
 from mvit.training.loop import Loop, Step, TrainingError, begin
 
-Key = tuple[int, str]
 STRATEGIES = ("classifier-wise", "end-to-end", "layer-wise")
 
 
@@ -34,25 +32,17 @@ class JointRecipe(Recipe):
     """How backbone and exits learn together: as in fine-tuning, with a learning rate of their own
     for the exits (they start from nothing).
 
-    Layer-wise training goes through all the stages in each of its phases.
+    Layer-wise training goes through all the stages in each of its phases. What came after the
+    paper, for end-to-end training: self_distillation, how much of an early exit's loss is its
+    distance to the final exit's answer; gradient_equilibrium, whether every layer learns equally
+    much from the exits above it (see mvit.training.joint_loss).
     """
 
     # gentler than in fine-tuning: early layers now have exits of their own to serve
     layer_decay: float = 0.9
     exit_rate: float = 1e-3
-
-
-@dataclass(frozen=True)
-class Phase:
-    """What learns together: encoder layers first..last (with the embedding if first is 1), and the
-    exits in `weights`.
-
-    weights: {(layer, head): how much that exit's loss counts}, the final exit under (L, "final").
-    """
-
-    first: int
-    last: int
-    weights: dict[Key, float]
+    self_distillation: float = 0.0
+    gradient_equilibrium: bool = False
 
 
 def exit_weights(
@@ -105,41 +95,6 @@ def phases_of(
         phases.append(Phase(first, branch, dict.fromkeys(here, 1 / len(here))))
         first = branch + 1
     return [*phases, Phase(first, model.depth, {final: 1.0})]
-
-
-def fitted(tokens: torch.Tensor, head: Head) -> torch.Tensor:
-    """Tokens of a smaller picture as a head built for a grid * grid map takes them: (B, 1+n, D) ->
-    (B, 1+N, D), the map enlarged."""
-    side = math.isqrt(tokens.shape[1] - 1)
-    if head.any_grid or side == head.grid:
-        return tokens
-    patches = tokens[:, 1:].transpose(1, 2).unflatten(2, (side, side))  # (B, D, side, side)
-    patches = F.interpolate(patches, (head.grid, head.grid), mode="bilinear", align_corners=False)
-    return torch.cat([tokens[:, :1], patches.flatten(2).transpose(1, 2)], 1)
-
-
-def phase_loss(
-    model: MultiExitViT, x: torch.Tensor, y: torch.Tensor, phase: Phase, accelerator: Accelerator
-) -> torch.Tensor:
-    """The weighted sum of the losses of a phase's exits on x: (B, 3, S, S); no gradient below its
-    first layer."""
-    total = torch.zeros((), device=x.device)
-    with torch.set_grad_enabled(phase.first == 1), accelerator.autocast():
-        tokens = model.backbone.embed(x)
-    for layer in range(1, phase.last + 1):
-        with torch.set_grad_enabled(layer >= phase.first), accelerator.autocast():
-            tokens = model.backbone.block(tokens, layer)
-        for key, weight in phase.weights.items():
-            if key[0] == layer:
-                with accelerator.autocast():
-                    head = model.head_at(*key)
-                    logits = (
-                        model.backbone.final(tokens)
-                        if key[1] == FINAL
-                        else head(fitted(tokens, head))
-                    )
-                total = total + weight * model.task.loss(logits, y)
-    return total
 
 
 def learners(model: MultiExitViT, phase: Phase, recipe: JointRecipe) -> torch.optim.Optimizer:
@@ -197,7 +152,9 @@ def learn_together(
                 task, side = model.task, step.side
                 x, y = train.augmented(step.index, task, side, step.generator, device)
                 with explicit_attention(model, device):
-                    loss = phase_loss(model, x, y, phase, accelerator)
+                    loss = phase_loss(
+                        model, x, y, phase=phase, recipe=recipe, accelerator=accelerator
+                    )
                 yield loss
 
             loop = Loop(

@@ -31,7 +31,8 @@ def shaken(name: str) -> Head:
 
 
 def test_the_seven_stay_the_default_and_every_head_can_be_had():
-    assert list(EXTRA) == ["gmlp", "fnet", "perceiver", "lens"] and not EXTRA.keys() & HEADS.keys()
+    assert list(EXTRA) == ["gmlp", "fnet", "perceiver", "mlp_mean", "lens"]
+    assert not EXTRA.keys() & HEADS.keys()
     assert list(EVERY) == [*HEADS, *EXTRA]
 
 
@@ -80,6 +81,13 @@ def test_fnet_mixes_with_a_fourier_transform_over_tokens_and_channels(tokens):
     u = norm(x + mixed, head.norm1)
     y = norm(u + head.f2(F.gelu(head.f1(u))), head.norm2)
     assert torch.allclose(head.describe(tokens), y.mean(1), atol=1e-4)
+
+
+def test_mlp_mean_reads_the_class_token_and_the_average_patch(tokens):
+    head = shaken("mlp_mean")
+    normed = norm(tokens, head.norm)
+    expected = torch.cat([normed[:, 0], normed[:, 1:].mean(1)], 1)
+    assert torch.allclose(head.describe(tokens), expected, atol=1e-5)
 
 
 def test_perceivers_latents_ask_all_tokens_then_each_other(tokens):

@@ -6,8 +6,7 @@ import dataclasses
 import pytest
 import torch
 from accelerate import Accelerator
-from thin import TASK
-from timm.models.vision_transformer import VisionTransformer
+from joint_toys import TINY, small
 from torch.nn import functional as F
 from toys import colours, count_blocks, same, snapshot
 
@@ -15,22 +14,13 @@ from mvit.clock import NoClock
 from mvit.data import labelled as data
 from mvit.data.labelled import Pictures
 from mvit.evaluation.predictions import predict
-from mvit.models.backbone import Backbone
 from mvit.models.multi_exit import FINAL, MultiExitViT
 from mvit.training import checkpoints
 from mvit.training.checkpoints import CheckpointError
-from mvit.training.joint import (
-    JointRecipe,
-    Phase,
-    exit_weights,
-    fitted,
-    learn_together,
-    phase_loss,
-    phases_of,
-)
+from mvit.training.joint import JointRecipe, exit_weights, learn_together, phases_of
+from mvit.training.joint_loss import Phase, phase_loss
 from mvit.training.loop import TrainingError
 
-TINY = dataclasses.replace(TASK, labels=("a", "b", "c"), native_px=8, input_px=32)
 # 2 + 2 steps
 RECIPE = JointRecipe(
     stages=((16, 1.0), (32, 1.0)),
@@ -53,21 +43,6 @@ def layer_wise(model, **given) -> dict:
 @pytest.fixture
 def accelerator():
     return Accelerator(cpu=True)
-
-
-def small(heads=("mlp",), layers=(1, 2), depth: int = 3, seed: int = 0) -> MultiExitViT:
-    """Three thin blocks that take any picture size, with exits."""
-    torch.manual_seed(seed)
-    vit = VisionTransformer(
-        img_size=32,
-        patch_size=8,
-        embed_dim=64,
-        depth=depth,
-        num_heads=1,
-        num_classes=3,
-        dynamic_img_size=True,
-    )
-    return MultiExitViT.untrained(Backbone(vit), TINY, heads, layers)
 
 
 def moved(before: dict, model: MultiExitViT) -> set[str]:
@@ -112,7 +87,7 @@ def test_end_to_end_minimises_the_papers_sum(accelerator):
     [phase] = phases_of(model, "end-to-end", (0.25, 0.75))
     x, y = pictures.whole(torch.arange(12), TINY, torch.device("cpu"))
     with torch.no_grad():
-        found = phase_loss(model, x, y, phase, accelerator)
+        found = phase_loss(model, x, y, phase=phase, recipe=RECIPE, accelerator=accelerator)
         exits = [
             F.cross_entropy(logits, y)
             for *_, logits, _ in model.steps(x, [(1, "mlp"), (2, "mlp"), (3, FINAL)], NoClock())
@@ -197,18 +172,6 @@ def test_all_exits_learn_what_can_be_told_apart(accelerator, tmp_path, train_it)
     scored = predict(model, val, accelerator, show=False)
     accuracy = dict(zip(scored.exits, scored.accuracy, strict=True))
     assert len(accuracy) == 4 and min(accuracy.values()) > 0.85, accuracy
-
-
-def test_a_small_pictures_map_is_enlarged_for_heads_built_for_a_full_one():
-    model = small(("mlp", "cnn_ignore"), (1,))
-    tokens = torch.randn(2, 1 + 4, 64)
-    assert fitted(tokens, model.head_at(1, "mlp")) is tokens
-    wide = fitted(tokens, model.head_at(1, "cnn_ignore"))
-    assert wide.shape == (2, 1 + 16, 64) and torch.equal(wide[:, 0], tokens[:, 0])
-    # corners stay corners
-    assert torch.allclose(wide[:, 1], tokens[:, 1]) and torch.allclose(wide[:, 16], tokens[:, 4])
-    full = torch.randn(2, 1 + 16, 64)
-    assert fitted(full, model.head_at(1, "cnn_ignore")) is full
 
 
 class Interrupted(Exception):
