@@ -12,7 +12,7 @@ from mvit.charts import style as charts
 from mvit.images.draw import overlay
 from mvit.inference import explain
 from pages import parts as ui
-from pages.parts import words
+from pages.parts import unlike, words
 
 HEADS, PICTURES = "heads", "pictures"
 REPEATS = 3
@@ -207,6 +207,7 @@ def page() -> None:
     figure = charts_compare.answer_map(rows, view.layer, finding)
     alt = f"Answers by head and layer. {finding}."
     clickable(figure, alt, "compare_map", bundle.heads)
+    unlike.note(bundle, picture)
     ui.classes_note(bundle)
     method = ui.linked(
         st.pills,

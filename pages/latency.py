@@ -13,6 +13,7 @@ from mvit.inference.baseline import run_beside_plain
 from mvit.inference.deadline import Answer, answer_by
 from mvit.models.multi_exit import Plan
 from pages import parts as ui
+from pages.parts import unlike
 from pages.parts.timeline import (
     COLUMNS,
     Interrupted,
@@ -162,6 +163,7 @@ def page() -> None:
             real=(series.runs[-1].told(measured), real_text(static)),
             on_release=let_go,
         )
+        unlike.note(bundle, picture)
         for note in {series.runs[-1].answer.note, static.note} - {""}:
             st.warning(f"{note[0].upper()}{note[1:]}.", icon=":material/memory_alt:")
     answers = [r.answer for r in series.runs]

@@ -10,10 +10,10 @@ from mvit.charts import crowd as charts_crowd
 from mvit.charts import style as charts
 from mvit.evaluation import paper
 from pages import parts as ui
-from pages.parts import words
+from pages.parts import unlike, words
 
 SHOWN_ELSEWHERE = {"task", "architecture", "layers", "exits", "final", "files", "splits"}
-SHOWN_ELSEWHERE |= {"unusual", "before"}
+SHOWN_ELSEWHERE |= {"unusual", "before", "unlike", "coarse"}
 NOISE = {"losses", "seconds", "unreadable"}  # of no use to a reader
 LABELS = {
     "init": "Started from",
@@ -163,9 +163,13 @@ def show_bundle(task: str, backbone: str) -> None:
         )
         megabytes = sum(f["bytes"] for f in card["files"].values()) / 1e6
         st.metric("On disk", f"{megabytes:.0f} MB", help="Backbone and all heads.")
-    exits, origin, files = st.tabs(["Exits", "Where it comes from", "Files"])
+    names = ["Exits", "Where it comes from", "Files"]
+    exits, origin, files, *more = st.tabs([*names, "Unknown things"] if "unlike" in card else names)
     with exits:
         show_exits(card, task)
+    for tab in more:
+        with tab:
+            unlike.figures(card)
     with origin:
         st.dataframe(
             provenance(card), hide_index=True, alt="Provenance of this bundle", row_height=40

@@ -11,7 +11,7 @@ from mvit.inference.baseline import run_beside_plain
 from mvit.models.multi_exit import FINAL, Exit, Plan
 from mvit.policies.plans import costs
 from pages import parts as ui
-from pages.parts import coarse, lamps
+from pages.parts import coarse, lamps, unlike
 from pages.parts.timeline import (
     COLUMNS,
     Measured,
@@ -119,6 +119,7 @@ def page() -> None:
                 finding=found(measured, heads),
                 slower=SPEEDS[speed],
             )
+        unlike.note(bundle, picture)
     with st.container(horizontal=True):
         ui.live_badge(bundle, run)
         slow = "real time" if speed == "1x" else f"{SPEEDS[speed]}× slower"

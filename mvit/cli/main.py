@@ -11,7 +11,7 @@ import sys
 
 from mvit.bench import report as bench
 from mvit.bundles import export, weights
-from mvit.cli import answer, options
+from mvit.cli import answer, options, unlike
 from mvit.cli import grow as grow_command
 from mvit.cli import train as train_command
 from mvit.cli.answer import load
@@ -43,6 +43,8 @@ BAD_INPUT = (
 def run_evaluate(args: argparse.Namespace) -> dict:
     """Accuracy of every exit on the test split, or the errors of a counter on each of its sets."""
     card = weights.card_of(args.task, args.backbone)
+    if args.unlike or args.like or args.record:
+        return unlike.evaluate(args, load(args), card)
     measure = crowd_study.evaluate if args.task == "crowd" else evaluate
     result = measure(load(args), data_root(args.data), card, limit=args.limit, seed=args.seed)
     if args.task == "crowd":
@@ -91,6 +93,7 @@ def evaluate_arguments(sub: argparse.ArgumentParser) -> None:
     )
     sub.add_argument("--limit", type=positive, help="only a seeded random N pictures")
     sub.add_argument("--seed", type=natural, default=0)
+    unlike.add_arguments(sub)
 
 
 class Parser(argparse.ArgumentParser):

@@ -14,6 +14,7 @@ from mvit.data.photos import find_list, read_listed
 from mvit.tasks import TASKS, Task
 
 VALIDATION_SHARE, OWN_TEST_SHARE = 0.1, 0.2
+CHOSEN_ON = 3  # of listed test pictures one in so many is kept for choosing, and not measured on
 # test pictures a class, classes
 OFFICIAL_TEST = {"cifar10": (1000, 10), "cifar100": (100, 100), "imagenet1k": (50, 1000)}
 
@@ -60,6 +61,32 @@ def three_parts(
     return train, val, sample(test, test_limit, seed)
 
 
+def listed_parts(pictures: Pictures) -> tuple[Pictures, Pictures]:
+    """(validation, test) of pictures that have no training split beside them."""
+    chosen = torch.arange(len(pictures)) % CHOSEN_ON == 0
+    return pictures.subset(chosen), pictures.subset(~chosen)
+
+
+def validation_part(task: Task, root: Path, seed: int) -> Pictures:
+    """The validation pictures that a training with this seed chose on. Raises DataError."""
+    if listed := _listed(task, root):
+        return listed_parts(listed)[0]
+    return three_parts(task, root, seed)[1]
+
+
+def unseen_part(task: Task, root: Path, origin: dict) -> Pictures:
+    """The test pictures of which none was chosen on; see `measured_part`. Raises DataError."""
+    if listed := _listed(task, root):
+        return listed_parts(listed)[1]
+    return measured_part(task, root, origin)
+
+
+def _listed(task: Task, root: Path) -> Pictures | None:
+    """Test pictures whose classes stand in a list file, if the folder has such."""
+    found = find_list(task, root)
+    return read_listed(task, *found) if found and loose_files(found[0]) else None
+
+
 def held_out(task: Task, root: Path, share: float, seed: int) -> tuple[Pictures, Pictures]:
     """(what training may see, what it keeps for testing) of a folder of classes; the test part's
     `origin` is what `measured_part` needs to find the same one again. Raises DataError."""
@@ -75,9 +102,8 @@ def measured_part(task: Task, root: Path, origin: dict) -> Pictures:
     origin: what the card remembers of the test part. Raises DataError where the folder's pictures
     have changed since, because seen and unseen ones can then not be told apart.
     """
-    listed = find_list(task, root)
-    if listed and loose_files(listed[0]):
-        return read_listed(task, *listed)
+    if listed := _listed(task, root):
+        return listed
     if task.name in TASKS or layout(root).splits or find_split(task, root, "test"):
         return load_split(task, root, "test")
     below = shown(root)

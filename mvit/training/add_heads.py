@@ -12,6 +12,7 @@ import torch
 
 from mvit.bundles import weights
 from mvit.data.labelled import DataError
+from mvit.evaluation import unlike
 from mvit.evaluation.predictions import (
     FIELDS,
     Predictions,
@@ -91,6 +92,7 @@ def add_heads(study: Study, heads: Sequence[str], into: str | None = None) -> di
         # the very same backbone, and heads whose 8 bits nobody measured
         bits = card.get("storage", {}).get("bits", 16)
         own = apart(card, study.bundle, recipe) | summary(model, found["test"])
+        own["unlike"] = unlike.learn(model, found["val"], *parts.values())
         card = weights.save(model, folder, own, {"bits": bits, "head_bits": 16})
         save_predictions(folder, found)
     elif accelerator.is_main_process:
@@ -118,7 +120,7 @@ def others(card: dict, heads: Sequence[str], run: str) -> list[str]:
 def apart(card: dict, name: str, recipe: dict) -> dict:
     """The card of a bundle with the backbone of another, whose card and name are given, and heads
     trained by a recipe of their own."""
-    return {k: v for k, v in card.items() if k != "added"} | {
+    return {k: v for k, v in card.items() if k not in ("added", "unlike")} | {
         "init": f"the backbone of the bundle {name}",
         "exit_recipe": recipe,
         "run": recipe["run"],
@@ -130,6 +132,9 @@ def extended(card: dict, exits: list[dict]) -> dict:
     ones."""
     fresh = {e["head"] for e in exits}
     kept = [e for e in card["exits"] if e["head"] not in fresh]
+    reads = {head for _, head in card.get("unlike", {}).get("exits", [])}
+    if reads & fresh:  # its threshold was chosen for the head that is replaced
+        card = {k: v for k, v in card.items() if k != "unlike"}
     return card | {"exits": sorted([*kept, *exits], key=lambda e: e["layer"])}
 
 

@@ -10,7 +10,8 @@ import torch
 
 from mvit.bundles import weights
 from mvit.data.photos import find_photos, measured_names
-from mvit.data.splits import measured_part, sample
+from mvit.data.splits import listed_parts, measured_part, sample
+from mvit.evaluation import unlike
 from mvit.evaluation.predictions import predict, save_predictions, summary
 from mvit.evaluation.storage import round_for_storage
 from mvit.models.multi_exit import MultiExitViT
@@ -18,8 +19,6 @@ from mvit.training import identity
 from mvit.training.distill import HEAD, teach_lenses
 from mvit.training.initial import starting_backbone
 from mvit.training.study import Study, about
-
-CHOSEN_ON = 3  # one test picture in so many is kept for choosing thresholds, and not measured on
 
 
 def distill(study: Study, folders: Sequence[Path]) -> dict:
@@ -46,8 +45,8 @@ def distill(study: Study, folders: Sequence[Path]) -> dict:
     identity.refuse_another(study.folder, run, study.overwrite)
     told = teach_lenses(model, files, study.run / "lenses.safetensors", seed=study.recipe.seed)
     accelerator = study.accelerator()
-    chosen = torch.arange(len(scored)) % CHOSEN_ON == 0
-    val, test = scored.subset(chosen), sample(scored.subset(~chosen), study.test_limit)
+    val, test = listed_parts(scored)
+    test = sample(test, study.test_limit)
     storage, chosen_from = round_for_storage(model, lambda m: predict(m, val, accelerator))
     found = {"val": chosen_from, "test": predict(model, test, accelerator)}
     measured = summary(model, found["test"])
@@ -65,6 +64,7 @@ def distill(study: Study, folders: Sequence[Path]) -> dict:
         | told,
         "run": run,
         **measured,
+        "unlike": unlike.learn(model, chosen_from, val, test),
     }
     if accelerator.is_main_process:
         card = weights.save(model, study.folder, card, storage)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mvit.data.labelled import Pictures
 from mvit.data.splits import sample, three_parts
-from mvit.evaluation import counts, predictions
+from mvit.evaluation import counts, predictions, unlike
 from mvit.models.multi_exit import MultiExitViT
 from mvit.tasks import Task
 from mvit.training import crowd_study
@@ -33,7 +33,8 @@ class Kind:
     as exits learn from it. tune: trains the backbone; tuned: the name of what it measures. finish:
     the last touch to trained exits, and what the card tells about it. recorded: the validation
     pictures that are recorded. record, summary, save: measure every exit, make the card's figures
-    of it, and keep it. more: what else the card tells.
+    of it, and keep it. more: what else the card tells, of (model, what was recorded of the
+    validation pictures, these, test pictures).
     """
 
     architecture: str
@@ -59,7 +60,7 @@ def told(study: Study, train: Pictures, val: Pictures, test: Pictures) -> dict:
     return {"data": sizes | {"unreadable": list(lines)}, "test_part": test.origin}
 
 
-def unusual(model: MultiExitViT) -> dict:
+def unusual(model: MultiExitViT, *_) -> dict:
     """What every exit counts in odd pictures."""
     return {"unusual": counts.unusual(model, crowd_study.odd_pictures())}
 
@@ -80,7 +81,7 @@ CLASSES = Kind(
     record=predictions.predict,
     summary=predictions.summary,
     save=predictions.save_predictions,
-    more=lambda model: {},
+    more=lambda *measured: {"unlike": unlike.learn(*measured)},
 )
 COUNTS = Kind(
     architecture="vit_tiny_patch16_384",

@@ -136,8 +136,13 @@ def _know_many_things() -> None:
     offered = {task for task, _ in weights.bundles()}
     chosen = st.session_state.get(TASK_CHOSEN)
     if choice[0] in FEW_THINGS and MANY_THINGS in offered and not chosen:
-        st.session_state["task"] = MANY_THINGS
-        st.session_state.pop("backbone", None)
+        to_many_things()
+
+
+def to_many_things() -> None:
+    """Choose the model that knows 1,000 things."""
+    st.session_state["task"] = MANY_THINGS
+    st.session_state.pop("backbone", None)
 
 
 def _own(place: DeltaGenerator, key: str, sources: list[str]) -> str | None:

@@ -1,0 +1,153 @@
+""" "I do not know this": whether a picture is unlike anything that a classifier was taught.
+
+A classifier chooses one of its classes whatever the picture shows, and can be sure of it too. How
+strongly its exits respond at all tells more: for known things one logit at least is large. A check
+is a score of the exits' logits and the threshold below which a picture counts as unknown, chosen on
+validation pictures so that a fixed share of known ones is warned about wrongly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from mvit.clock import NoClock
+from mvit.data.labelled import Pictures
+from mvit.data.splits import sample
+from mvit.evaluation.predictions import Predictions, failure_auroc
+from mvit.models.multi_exit import MultiExitViT
+
+WARNED = 0.05  # of known pictures, wrongly
+ENOUGH = 1000  # known pictures to choose and to measure a threshold on
+
+
+def largest_logit(logits: torch.Tensor) -> torch.Tensor:
+    """The final exit's largest logit (Hendrycks et al., 2022): (E, B, out) -> (B,)."""
+    return logits[-1].amax(-1)
+
+
+def energy(logits: torch.Tensor) -> torch.Tensor:
+    """The negative energy log sum exp (Liu et al., 2020), averaged over the exits: (E, B, out) ->
+    (B,)."""
+    return logits.logsumexp(-1).mean(0)
+
+
+def agreement(logits: torch.Tensor) -> torch.Tensor:
+    """The probability that the exits give to the final exit's answer on average: (E, B, out) ->
+    (B,)."""
+    said = logits[-1].argmax(-1)
+    return logits.softmax(-1).mean(0).gather(-1, said[:, None])[:, 0]
+
+
+METHODS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "largest logit": largest_logit,
+    "energy": energy,
+    "agreement": agreement,
+}
+METHOD = "energy"  # found best on CIFAR-10, see docs/results.md
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """method: one of METHODS, higher for what is known; exits: (layer, head) that it reads, the
+    final exit last; threshold: of the score, below which a picture is unlike anything known."""
+
+    method: str
+    exits: tuple[tuple[int, str], ...]
+    threshold: float
+
+    @classmethod
+    def of(cls, card: dict, model: MultiExitViT) -> Check | None:
+        """The check that a card records; None if it records none, or one that reads an exit which
+        the model lacks."""
+        told = card.get("unlike")
+        if not told or told["method"] not in METHODS:
+            return None
+        exits = tuple((layer, head) for layer, head in told["exits"])
+        if not {*exits} <= {*model.plan()}:
+            return None
+        return cls(method=told["method"], exits=exits, threshold=told["threshold"])
+
+    @torch.inference_mode()
+    def scores(self, model: MultiExitViT, x: torch.Tensor) -> torch.Tensor:
+        """The score of each picture of a batch x (B, 3, S, S), as the model sees it: (B,)."""
+        steps = model.steps(x.to(model.dtype), list(self.exits), NoClock())
+        return METHODS[self.method](torch.stack([step.logits for step in steps]).float())
+
+    def over(self, model: MultiExitViT, pictures: Pictures, batch: int = 32) -> np.ndarray:
+        """The scores of many pictures: (N,)."""
+        parts = [torch.zeros(0)]
+        with model.eval().lean():
+            for index in torch.arange(len(pictures)).split(batch):
+                x, _ = pictures.whole(index, model.task, model.device)
+                parts.append(self.scores(model, x).cpu())
+        return torch.cat(parts).numpy()
+
+    def unlike(self, model: MultiExitViT, picture: np.ndarray | torch.Tensor) -> bool:
+        """Whether an RGB uint8 picture (H, W, 3), or a prepared one, is unlike what the model
+        knows."""
+        return self.scores(model, model.to_input(picture)).item() < self.threshold
+
+
+def late_exits(model: MultiExitViT, recorded: Predictions) -> tuple[tuple[int, str], ...]:
+    """The exits that a check reads: those of the head that was right most often, after the second
+    half of the layers, and the final exit."""
+    quality = recorded.quality
+    mean = {h: np.mean([quality[e] for e in model.exits(h)]) for h in model.heads}
+    late = [e for e in model.exits(max(mean, key=mean.get)) if 2 * e[0] > model.depth]
+    return (*late, model.final_exit)
+
+
+def choose(model: MultiExitViT, recorded: Predictions, val: Pictures) -> dict:
+    """A check whose threshold is chosen on validation pictures, as a card holds it. recorded: what
+    the exits said about validation pictures."""
+    val = sample(val, ENOUGH)
+    check = Check(method=METHOD, exits=late_exits(model, recorded), threshold=-np.inf)
+    threshold = float(np.quantile(check.over(model, val), WARNED))
+    return {"method": METHOD, "exits": check.exits, "threshold": threshold, "chosen_on": len(val)}
+
+
+def measure(
+    check: Check, model: MultiExitViT, known: dict[str, Pictures], others: dict[str, Pictures]
+) -> dict:
+    """How often a check warns about named pictures of known and of other things; see `figures`."""
+    scores = [{n: check.over(model, p) for n, p in sets.items()} for sets in (known, others)]
+    return figures(check.threshold, *scores)
+
+
+def learn(model: MultiExitViT, recorded: Predictions, val: Pictures, test: Pictures) -> dict:
+    """What a card says under "unlike" after a training: a check chosen on validation pictures and
+    how often it warns about test pictures, which it knows."""
+    told = choose(model, recorded, val)
+    known = {"test pictures": sample(test, ENOUGH)}
+    return told | measure(Check.of({"unlike": told}, model), model, known, {})
+
+
+def figures(threshold: float, known: dict[str, np.ndarray], others: dict[str, np.ndarray]) -> dict:
+    """How often a check warns, of named sets of scores (N,): {"known": [{"name", "n", "warned"}],
+    "others": [{"name", "n", "warned", "auroc"}]}.
+
+    warned: the share of pictures below the threshold. auroc: the chance that a picture of the
+    first known set scores higher than one of the other set.
+    """
+
+    def row(name: str, scores: np.ndarray) -> dict:
+        return {"name": name, "n": len(scores), "warned": float((scores < threshold).mean())}
+
+    first = next(iter(known.values()))
+    return {
+        "known": [row(*item) for item in known.items()],
+        "others": [
+            row(name, scores)
+            | {
+                "auroc": failure_auroc(
+                    np.concatenate([first, scores]),
+                    np.arange(len(first) + len(scores)) < len(first),
+                )
+            }
+            for name, scores in others.items()
+        ],
+    }

@@ -1,0 +1,87 @@
+"""A calm word beside an answer that should not be believed: the picture is unlike anything that the
+model was taught."""
+
+import pandas as pd
+import streamlit as st
+
+from mvit.bundles import weights
+from mvit.evaluation.unlike import WARNED, Check
+from pages import parts as ui
+from pages.parts.pictures import MANY_THINGS, to_many_things
+from pages.parts.words import percent
+
+HOW = """The late exits respond to this picture more weakly than to 95 % of the known pictures that
+were tried. The Models page says how often this warning is right."""
+COLUMNS = {
+    "name": "pictures",
+    "shows": st.column_config.TextColumn(help="Things that the model was taught, or others."),
+    "n": st.column_config.NumberColumn("how many", format="localized"),
+    "warned": st.column_config.NumberColumn(
+        "warned about",
+        format="percent",
+        help="Of how many of them the app says that they look like nothing the model knows.",
+    ),
+    "auroc": st.column_config.NumberColumn(
+        "told apart",
+        format="%.3f",
+        help="The chance that a known test picture scores higher than one of these (AUROC): 1 is "
+        "always, 0.5 is guessing.",
+    ),
+}
+
+
+def note(bundle: ui.Bundle, picture: ui.Picture) -> None:
+    """Say that the model knows nothing like this picture, with the way to the one that knows 1,000
+    things; nothing if it does, or if its card records no check."""
+    check = Check.of(bundle.card, bundle.model)
+    if check is None:
+        return
+
+    def look(model) -> dict:
+        return {"unlike": check.unlike(model, picture.pixels)}
+
+    if not ui.measured("unlike", bundle, check, look, picture)["unlike"]:
+        return
+    kinds = len(bundle.model.task.labels)
+    said = f"This model knows {'ten' if kinds == 10 else f'{kinds:,}'} kinds of thing, and this "
+    said += "looks like none of them: "
+    way_on = bundle.task != MANY_THINGS and MANY_THINGS in dict(weights.bundles())
+    if not way_on or ui.hidden("sidebar", "task"):
+        st.info(said + "do not rely on its answer.", icon=":material/help:")
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.info(said + f"try **{ui.TASK_NAMES[MANY_THINGS]}**.", icon=":material/help:")
+        st.button(
+            "Try Any photo",
+            icon=":material/arrow_forward:",
+            key="know_more",
+            on_click=to_many_things,
+            help=HOW,
+        )
+
+
+def figures(card: dict) -> None:
+    """How often a model says that it does not know a picture: wrongly of known things, and rightly
+    of others."""
+    told = card["unlike"]
+    known, others = told["known"], told["others"]
+    finding = f"'I do not know this' is said wrongly of {percent(known[0]['warned'], 1)} of the "
+    finding += f"{known[0]['n']:,} {known[0]['name']}"
+    if others:
+        shares = [row["warned"] for row in others]
+        low, high = percent(min(shares)), percent(max(shares))
+        finding += f", and rightly of {low if low == high else f'{low} to {high}'} of other things"
+    st.markdown(f"#### {finding}", anchors=False)
+    st.caption(
+        "It is said of a picture to which the late exits respond more weakly than to "
+        f"{percent(1 - WARNED)} of {told['chosen_on']:,} validation pictures. Nobody can tell all "
+        "things apart that a model was not taught: what resembles something known is often missed."
+    )
+    rows = [row | {"shows": "known things"} for row in known]
+    rows += [row | {"shows": "other things"} for row in others]
+    st.dataframe(
+        pd.DataFrame(rows).reindex(columns=list(COLUMNS)),
+        hide_index=True,
+        alt="How often the model says that it does not know a picture",
+        column_config=COLUMNS,
+    )

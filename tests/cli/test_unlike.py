@@ -1,0 +1,64 @@
+"""`evaluate --unlike`: how often a model says that it does not know a picture."""
+
+import json
+
+import numpy as np
+import pytest
+from bundles import save_bundle
+from PIL import Image
+from recorded import made_up
+from thin import narrow
+from toys import colours, write_folder
+
+from mvit.data.splits import own_labels
+from mvit.evaluation.predictions import save_predictions
+from mvit.tasks import Task
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A bundle of three colours without a check, its folder of pictures, and a folder of noise."""
+    narrow(monkeypatch)
+    for split in ("train", "test"):
+        write_folder(tmp_path / "mine" / split, colours(10, side=16))
+    (tmp_path / "noise").mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(6):
+        pixels = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "noise" / f"{i}.png")
+    monkeypatch.setenv("MVIT_WEIGHTS", str(tmp_path / "weights"))
+    task = Task("mine", own_labels(tmp_path / "mine"), 16, 32)
+    card = save_bundle(tmp_path / "weights", task)
+    folder = next((tmp_path / "weights").glob("*/*"))
+    save_predictions(folder, {"val": made_up(card, 3, 0)})
+    return tmp_path
+
+
+def asked(own, *more):
+    names = ["--data", own / "mine", "--unlike", own / "noise"]
+    return ["evaluate", "--task", "mine", *names, *more]
+
+
+def card_of(own) -> dict:
+    return json.loads(next((own / "weights").glob("*/*/card.json")).read_text())
+
+
+def test_a_bundle_without_a_check_gets_one_and_keeps_it_if_asked(own, command):
+    found = command(*asked(own))
+    assert [row["name"] for row in found["others"]] == ["noise"] and found["others"][0]["n"] == 6
+    assert found["known"][0]["n"] == 30 and 0 <= found["others"][0]["auroc"] <= 1
+    assert "unlike" not in card_of(own)
+    kept = command(*asked(own, "--record", "--like", own / "mine" / "test" / "a"))
+    assert [row["name"] for row in kept["known"]] == ["test pictures", "a"]
+    assert card_of(own)["unlike"]["threshold"] == kept["threshold"] == found["threshold"]
+    again = command(*asked(own, "--limit", "4"))
+    assert again["threshold"] == found["threshold"] and again["known"][0]["n"] == 4
+
+
+def test_what_cannot_be_measured_is_refused(own, refused):
+    (own / "empty").mkdir()
+    assert "no pictures" in refused(*asked(own, "--unlike", own / "empty"))
+    (own / "empty" / "a.png").write_bytes(b"nothing")
+    assert "can be read" in refused(*asked(own, "--unlike", own / "empty"))
+    assert "name a folder" in refused("evaluate", "--task", "mine", "--data", own, "--record")
+    assert "tasks with classes" in refused(*asked(own, "--head", "mlp"))

@@ -1,0 +1,74 @@
+"""The check that says when a picture is unlike anything that a classifier was taught."""
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from thin import TASK, picture, thin_model
+from toys import colours
+
+from mvit.evaluation.predictions import predict
+from mvit.evaluation.unlike import METHODS, Check, choose, figures, learn, measure
+from mvit.models.multi_exit import FINAL
+
+STRONG, WEAK = [9.0, 0, 0], [0.2, 0.1, 0.0]
+
+
+@pytest.fixture(scope="module")
+def learned():
+    """A thin model, what its card says of unlike pictures, and known pictures."""
+    model, known = thin_model(depth=4, heads=("mlp", "resmlp")), colours(20, side=TASK.native_px)
+    recorded = predict(model, known, Accelerator(cpu=True), show=False)
+    return model, learn(model, recorded, known, known), known, recorded
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_strong_response_scores_higher_than_a_weak_one(method):
+    exits = torch.tensor([[STRONG, WEAK], [STRONG, WEAK]])  # (2 exits, 2 pictures, 3 classes)
+    strong, weak = METHODS[method](exits).tolist()
+    assert strong > weak
+
+
+def test_exits_that_disagree_score_lower_than_exits_that_agree():
+    apart = torch.tensor([[STRONG[::-1]], [STRONG]])
+    same = torch.tensor([[STRONG], [STRONG]])
+    assert METHODS["agreement"](apart) < METHODS["agreement"](same)
+
+
+def test_a_training_warns_about_one_known_picture_in_twenty(learned):
+    model, told, known, recorded = learned
+    assert told["known"] == [{"name": "test pictures", "n": 60, "warned": 0.05}]
+    assert told["others"] == [] and told["chosen_on"] == 60
+    quality = recorded.quality
+    best = max(model.heads, key=lambda h: np.mean([quality[e] for e in model.exits(h)]))
+    assert told["exits"] == ((3, best), (4, best), (4, FINAL))
+
+
+def test_one_picture_is_judged_as_many_are(learned):
+    model, told, known, _ = learned
+    check = Check.of({"unlike": told}, model)
+    scores = check.over(model, known, batch=7)
+    one = known.x[3].permute(1, 2, 0).numpy()
+    assert check.scores(model, model.to_input(one)).item() == pytest.approx(scores[3], abs=1e-4)
+    assert check.unlike(model, one) == (scores[3] < check.threshold)
+    always = Check(method=check.method, exits=check.exits, threshold=np.inf)
+    assert always.unlike(model, picture())
+
+
+def test_figures_say_how_well_known_and_other_pictures_are_told_apart(learned):
+    known, other = np.array([3.0, 4.0, 5.0, 1.0]), np.array([0.0, 0.5])
+    found = figures(2.0, {"test pictures": known}, {"trains": other})
+    assert found["known"] == [{"name": "test pictures", "n": 4, "warned": 0.25}]
+    assert found["others"] == [{"name": "trains", "n": 2, "warned": 1.0, "auroc": 1.0}]
+    model, told, pictures, _ = learned
+    check = Check.of({"unlike": told}, model)
+    alike = measure(check, model, {"test pictures": pictures}, {"the same": pictures})
+    assert alike["others"][0]["auroc"] == pytest.approx(0.5)
+
+
+def test_a_card_without_a_check_or_with_one_of_missing_exits_gives_none(learned):
+    model, told, known, recorded = learned
+    assert Check.of({}, model) is None
+    assert Check.of({"unlike": told | {"exits": [[4, "vit"], [4, FINAL]]}}, model) is None
+    assert Check.of({"unlike": told | {"method": "a later one"}}, model) is None
+    assert choose(model, recorded, known)["threshold"] == told["threshold"]
