@@ -109,8 +109,7 @@ class ClassTree:
     def say(self, scores: Sequence[float], sure: float = SURE) -> Said:
         """The most specific thing that class probabilities (classes,) are at least `sure` of."""
         nodes = self.probabilities(np.asarray(scores))
-        able = np.where((nodes >= sure) & self.said, self.depths + nodes / 2, -1.0)
-        node = int(able.argmax())
+        node = int(self.surest(nodes, sure))
         return Said(
             name=self.spoken(node),
             depth=int(self.depths[node]),
@@ -118,6 +117,12 @@ class ClassTree:
             probability=float(min(nodes[node], 1.0)),
             exact=node < self.classes,
         )
+
+    def surest(self, nodes: np.ndarray, sure: float = SURE) -> np.ndarray:
+        """Of probabilities of all nodes (..., nodes) the row of the most specific one that is at
+        least `sure`, the likelier of two: (...)."""
+        able = (nodes >= sure) & self.said
+        return np.where(able, self.depths + nodes / 2, -1.0).argmax(-1)
 
     def holds(self, node: int, truth: int) -> bool:
         """Whether saying a node is right for a picture of class `truth`."""

@@ -11,7 +11,7 @@ import torch
 from mvit.bundles import weights
 from mvit.data.photos import find_photos, measured_names
 from mvit.data.splits import listed_parts, measured_part, sample
-from mvit.evaluation import unlike
+from mvit.evaluation import coarse, unlike
 from mvit.evaluation.predictions import predict, save_predictions, summary
 from mvit.evaluation.storage import round_for_storage
 from mvit.models.multi_exit import MultiExitViT
@@ -66,6 +66,8 @@ def distill(study: Study, folders: Sequence[Path]) -> dict:
         **measured,
         "unlike": unlike.learn(model, chosen_from, val, test),
     }
+    if specific := coarse.record(model, test):
+        card["coarse"] = specific
     if accelerator.is_main_process:
         card = weights.save(model, study.folder, card, storage)
         save_predictions(study.folder, found)

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from mvit.charts.coarse import coarse_chart, coarse_rows
+from mvit.charts.coarse import coarse_chart, coarse_rows, depth_chart, depth_rows
 from mvit.models.tree import SURE, tree_of
 from pages import parts as ui
 
@@ -29,6 +29,33 @@ def show(bundle: ui.Bundle, picture: ui.Picture, head: str) -> None:
     )
     lines = "; ".join(f"{r.exit}: {r.says}, {r.sure}" for r in rows.itertuples())
     ui.chart(coarse_chart(rows), f"What each exit is sure of. {lines}.")
+    if told := bundle.card.get("coarse"):
+        with st.expander(f"The same on {told['n']:,} photos", icon=":material/bar_chart:"):
+            show_recorded(told, head)
+
+
+def show_recorded(told: dict, head: str) -> None:
+    """Draw how specific one head's recorded answers are at each layer, and how often right."""
+    rows = depth_rows(told, head)
+    finding = many_finding(rows)
+    ui.chart(depth_chart(rows, finding), alt=f"How specific the answers are. {finding}.")
+    st.caption(
+        f"Recorded on test photos. An answer is the most specific thing that an exit is at least "
+        f"{told['sure']:.0%} sure of, so half of such answers might be wrong."
+    )
+
+
+def many_finding(rows: pd.DataFrame) -> str:
+    """The heading over many photos: how often one name is said, and right, early and at the
+    end."""
+    said = rows[rows["order"] < 2].groupby("exit", sort=False)["share"].sum()
+    middle = said.index[(len(said) - 1) // 2]
+    every = rows[rows.verdict == "right"].groupby("exit", sort=False)["share"].sum()
+    return (
+        f"The name itself is said of {said[middle]:.0%} of photos after {middle}, of "
+        f"{said.iloc[-1]:.0%} at the final exit; what is said is right of {every[middle]:.0%} "
+        f"and {every.iloc[-1]:.0%}"
+    )
 
 
 def finding(rows: pd.DataFrame) -> str:
