@@ -201,3 +201,18 @@ def strategies(
             + figure
         )
     return figure.properties(title=title(finding, how), height=32 * len(heads))
+
+
+def learning(rows: pd.DataFrame, finding: str) -> alt.Chart:
+    """Validation losses while exits learn. rows: head, round, loss."""
+    return (
+        alt.Chart(rows)
+        .mark_line(point=True)
+        .encode(
+            x=alt.X("round:Q", title="Round", axis=alt.Axis(tickMinStep=1)),
+            y=alt.Y("loss:Q", title="Loss", scale=alt.Scale(zero=False)),
+            color=head_colour(list(dict.fromkeys(rows["head"]))),
+            tooltip=["head:N", "round:Q", alt.Tooltip("loss:Q", format=".3f")],
+        )
+        .properties(title=title(finding), height=240)
+    )

@@ -161,14 +161,14 @@ OPTIONS = {
         "the exits' batch on a frozen backbone (default: 64; crowd: 12)",
     ),
     "round_images": (
-        FROZEN,
+        FROZEN | TABLE,
         {"type": values.positive},
-        "pictures between two validations of the exits (default: all)",
+        "pictures between two validations of the exits (default: all; table1: 5000)",
     ),
     "max_rounds": (
-        FROZEN,
+        FROZEN | TABLE,
         {"type": values.positive},
-        "at most this many rounds for the exits (default: 100)",
+        "at most this many rounds for the exits (default: 100; table1, before its cells: 30)",
     ),
     "trial_steps": (
         FROZEN,

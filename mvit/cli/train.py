@@ -19,7 +19,8 @@ from mvit.training.initial import architecture_of
 from mvit.training.joint import JointRecipe
 from mvit.training.kinds import kind_of
 from mvit.training.study import Study, own_task, train
-from mvit.training.table1 import Budget, Table1, measure
+from mvit.training.table1 import Table1, measure
+from mvit.training.table1_lab import Budget
 
 
 def run_train(args: argparse.Namespace) -> dict:

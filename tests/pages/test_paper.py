@@ -162,6 +162,19 @@ def test_table_one_is_drawn_and_the_paper_s_questions_answered(own_weights):
     assert words.count("differs by +5.0 points") == 2
 
 
+def test_a_fair_start_is_told_and_its_learning_shown(own_weights):
+    write_table1(own_weights, (-3.0, 0.0))
+    file = own_weights / "cifar10" / BACKBONE / paper.TABLE1
+    curves = {"mlp": [2.0, 1.5, 1.4], "vit": [1.5, 1.2]}
+    start = {"exits": {}, "final": 0.9, "rounds": 3, "validation": curves}
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"start": start, "missing": 2}))
+    app = well(open_app("paper"))
+    words = text(app)
+    assert "trained on it for 3 rounds, until they no longer got better" in words
+    assert "hardly begun" not in words and "2 of these trainings are still missing" in words
+    assert charts(app) == 5
+
+
 @pytest.mark.parametrize("content", ["{", "[]", '{"rows": []}', '{"rows": 3, "plain": {}}'])
 def test_a_damaged_table_one_leaves_the_page_standing(content, own_weights):
     (own_weights / "cifar10" / BACKBONE / paper.TABLE1).write_text(content)

@@ -3,22 +3,24 @@ had as much training, and written down."""
 
 import dataclasses
 import json
+import shutil
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from toys import colours, write_folder
 
 from mvit.data.labelled import Pictures
 from mvit.models.backbone import Backbone
-from mvit.training import checkpoints
+from mvit.training import checkpoints, table1_lab
 from mvit.training.checkpoints import CheckpointError
 from mvit.training.loop import Loop
 from mvit.training.study import Study, own_task
-from mvit.training.table1 import Budget, Table1, measure
+from mvit.training.table1 import Table1, measure
+from mvit.training.table1_lab import Budget
 
 TINY = "test_vit"  # timm's own toy: six layers of 64 channels
-BUDGET = Budget(px=32, images=16, batch=8, val_images=3)
+BUDGET = Budget(px=32, images=16, batch=8, val_images=3, round_images=16, max_rounds=3)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +60,7 @@ def test_all_strategies_and_heads_are_measured_and_written(done, table):
         for s in ("classifier-wise", "layer-wise", "end-to-end")
         for h in ("mlp", "cnn_ignore")
     }
-    assert result["missing"] == 0 and result["layer"] == 2 and result["n"] == 9 and len(said) == 5
+    assert result["missing"] == 0 and result["layer"] == 2 and result["n"] == 9 and len(said) == 6
     assert json.loads((root / "mine" / TINY / "table1.json").read_text()) == json.loads(
         json.dumps(result)
     )
@@ -84,14 +86,39 @@ def test_a_finished_table_trains_nothing_again(done, table, monkeypatch):
     assert measure(table, lambda _: None) == done[0]
     # no cell's is left over
     assert sorted(f.name for f in (table.study.run / "table1").glob("*.safetensors")) == [
-        "plain.safetensors"
+        "plain.safetensors",
+        "start.safetensors",
     ]
 
 
-def test_an_interrupted_table_goes_on_with_the_cell_it_was_in(done, table, tmp_path, monkeypatch):
-    class Interrupted(Exception):
-        pass
+class Interrupted(Exception):
+    pass
 
+
+def test_every_cell_starts_from_exits_that_were_trained_to_the_end(
+    done, table, tmp_path, monkeypatch
+):
+    start = done[0]["start"]
+    assert start["rounds"] == 3 and all(len(v) == 3 for v in start["validation"].values())
+    shutil.copytree(table.study.run / "table1", tmp_path / "table1")
+    (tmp_path / "table1" / "end-to-end_mlp.json").unlink()
+    begun = {}
+
+    def began(model, *_, **__):
+        begun.update(model.heads["mlp"]["2"].state_dict())
+        raise Interrupted
+
+    monkeypatch.setattr(table1_lab, "learn_together", began)
+    again = dataclasses.replace(table, study=dataclasses.replace(table.study, run=tmp_path))
+    with pytest.raises(Interrupted):
+        measure(again, lambda _: None)
+    trained = load_file(tmp_path / "table1" / "start.safetensors")
+    for name, tensor in begun.items():
+        [kept] = [v for k, v in trained.items() if k.endswith(f"best.mlp.2.{name}")]
+        assert torch.equal(tensor, kept)
+
+
+def test_an_interrupted_table_goes_on_with_the_cell_it_was_in(done, table, tmp_path, monkeypatch):
     again = dataclasses.replace(table, study=dataclasses.replace(table.study, run=tmp_path))
     save, saved, said = checkpoints.save, [], []
 
@@ -104,7 +131,7 @@ def test_an_interrupted_table_goes_on_with_the_cell_it_was_in(done, table, tmp_p
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         patch.setattr(checkpoints, "save", save_and_stop)
         measure(again, said.append)
-    assert len(said) == 1 and saved[-1] == "layer-wise_mlp.safetensors"
+    assert len(said) == 2 and saved[-1] == "layer-wise_mlp.safetensors"
     steps, step = [], Loop.step
     monkeypatch.setattr(Loop, "step", lambda loop, n: steps.append(n) or step(loop, n))
     result = measure(again, said.append)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import streamlit as st
 
 from mvit.charts import paper as draw
@@ -28,7 +29,7 @@ def show(bundle: ui.Bundle) -> None:
             "`python -m mvit table1` measures it."
         )
         return
-    rows, layer, plain, budget = table["rows"], table["layer"], table["plain"], table["budget"]
+    rows, layer, plain = table["rows"], table["layer"], table["plain"]
     found, noise = paper.strategy_findings(table), paper.chance(plain, table["n"])
     ui.recorded_badge(bundle, f"{table['n']:,} pictures, exits after layer {layer}")
     best = rows.loc[rows.accuracy.idxmax()]
@@ -60,19 +61,10 @@ def show(bundle: ui.Bundle) -> None:
                 key="table1_final",
             )
     st.markdown("\n".join(f"- {line}" for line in answers(found, noise, layer)))
-    seen = f"{budget['images']:,} pictures of {budget['px']} × {budget['px']} pixels"
-    steps = budget["images"] // budget.get("batch", 64)
-    if steps < FEW_STEPS:
-        st.caption(
-            f"After only {steps} steps a new exit has hardly begun to learn. The change of the "
-            "final exit already says something; the accuracy of the new exits does not yet."
-        )
-    st.caption(
-        f"These trainings were short: each saw {seen} (layer-wise: in each part), starting from "
-        f"{table['init']}. Compare them with each other, not with the figures above or with the "
-        "paper, which trained to the end. "
-        + (f"{table['missing']} trainings are still missing." if table.get("missing") else "")
-    )
+    for line in told(table):
+        st.caption(line)
+    if curves := table.get("start", {}).get("validation"):
+        show_start(curves)
     ui.table(
         rows,
         "Table I as a table",
@@ -95,6 +87,49 @@ def show(bundle: ui.Bundle) -> None:
             ),
         },
     )
+
+
+def told(table: dict) -> list[str]:
+    """What the trainings began from, saw, and may be compared with."""
+    budget = table["budget"]
+    seen = f"{budget['images']:,} pictures of {budget['px']} × {budget['px']} pixels"
+    steps = budget["images"] // budget.get("batch", 64)
+    lines = []
+    if start := table.get("start"):
+        lines.append(
+            f"Every training began from the same backbone ({table['init']}) and from exits that "
+            f"had been trained on it for {start['rounds']} rounds, until they no longer got better."
+            f" Then each saw {seen} (layer-wise: in each part). The pictures are smaller than "
+            "elsewhere on this page, so compare these figures with each other only."
+        )
+    else:
+        if steps < FEW_STEPS:
+            lines.append(
+                f"After only {steps} steps a new exit has hardly begun to learn. The change of the "
+                "final exit already says something; the accuracy of the new exits does not yet."
+            )
+        lines.append(
+            f"These trainings were short: each saw {seen} (layer-wise: in each part), starting "
+            f"from {table['init']}. Compare them with each other, not with the figures above or "
+            "with the paper, which trained to the end."
+        )
+    if missing := table.get("missing"):
+        lines.append(f"{missing} of these trainings are still missing.")
+    return lines
+
+
+def show_start(curves: dict[str, list[float]]) -> None:
+    """How the exits that every training began from had learned: their validation loss a round."""
+    rows = pd.DataFrame(
+        [
+            {"head": head, "round": number, "loss": loss}
+            for head, losses in curves.items()
+            for number, loss in enumerate(losses, 1)
+        ]
+    )
+    with st.expander("Had the exits learned all they could? Their loss before the comparison"):
+        told = "Loss on validation pictures, round by round; flat means that an exit is done"
+        ui.chart(draw.learning(rows, told), alt=f"{told}.", key="table1_start")
 
 
 def answers(found: dict, noise: float, layer: int) -> list[str]:
