@@ -20,11 +20,16 @@ from mvit.tasks import tile_boxes
 from pages import parts as ui
 from pages.parts import words
 from pages.parts.crowd import card as crowd_card
+from pages.parts.crowd import clip as crowd_clip
 from pages.parts.crowd import rule as crowd_rule
 from pages.parts.crowd import sources as crowd_sources
 
 WORDS = words.WORDS
-PHOTO, DRAWN, SEVERAL = "One photo", "Drawn crowd", "Several photos"
+TRUTH_HELP = (
+    "A drawn crowd is known exactly. In the photographs the heads were counted by hand, one by "
+    "one: right to within two or three people."
+)
+PHOTO, DRAWN, SEVERAL, CLIP = "One photo", "Drawn crowd", "Several photos", "Clip"
 SHOWS = {"tiles": "counts of the six tiles"} | {
     name: f"where it looks: {name}" for name in ("tokens", "saliency")
 }
@@ -67,7 +72,7 @@ def controls(bundle: ui.Bundle) -> tuple[str, str, int]:
             st.segmented_control,
             "What to count",
             key="count",
-            options=[PHOTO, DRAWN, SEVERAL],
+            options=[PHOTO, DRAWN, SEVERAL, CLIP],
             default=PHOTO,
             required=True,
             help="A drawn crowd has an exactly known number of people, so the count can be tested.",
@@ -161,7 +166,7 @@ def show_numbers(bundle: ui.Bundle, counted: Counted, run: dict) -> None:
         st.metric("This exit", people_text(own["count"]), off, help=added, **quiet)
         st.metric("Final exit", people_text(final["count"]), help=WORDS["final"])
         if truth is not None:
-            st.metric("Really there", f"{truth:.0f}", help="Drawn, so known exactly.")
+            st.metric("Really there", f"{truth:.0f}", help=TRUTH_HELP)
         st.metric(
             "This exit alone",
             f"{own['ms']:.0f} ms",
@@ -238,6 +243,9 @@ def page() -> None:
     kind, head, layer = controls(bundle)
     if kind == SEVERAL:
         crowd_sources.several(bundle, layer, head, usual)
+        return
+    if kind == CLIP:
+        crowd_clip.section(bundle, head, kept)
         return
     picture = crowd_sources.drawn() if kind == DRAWN else ui.pick_picture(bundle.task)
     with st.container(), st.spinner("Counting at every exit …", show_time=True):

@@ -22,14 +22,14 @@ def check_bytes(size: int) -> None:
         )
 
 
-def check_size(width: int, height: int, most: int = MAX_PIXELS) -> None:
+def check_size(width: int, height: int, most: int = MAX_PIXELS, what: str = "picture") -> None:
     """Raise ImageError unless a picture has at least one pixel and at most `most`."""
     if width < 1 or height < 1:
         raise ImageError(
-            "This picture has no pixels (its width or height is zero); please choose another one."
+            f"This {what} has no pixels (its width or height is zero); please choose another one."
         )
     if width * height > most:
         raise ImageError(
-            f"This picture has too many pixels ({width} x {height}; the limit is {most // 10**6} "
+            f"This {what} has too many pixels ({width} x {height}; the limit is {most // 10**6} "
             "megapixels); please save a smaller copy and try again."
         )

@@ -39,7 +39,7 @@ from mvit.images.limits import (
     check_size,
 )
 
-__all__ = ["MAX_BYTES", "MAX_PIXELS", "ImageError", "picture_bytes", "read_image"]
+__all__ = ["MAX_BYTES", "MAX_PIXELS", "ImageError", "is_video", "picture_bytes", "read_image"]
 
 READS = 100_000  # of a file, by Pillow's parsers in Python
 MAX_READS = {"GIF": 8_000}  # comments are joined block by block, in quadratic time
@@ -59,12 +59,13 @@ DECODERS = {
     rb"....ftyp(avi[fs]|(mif1|msf1).{4}(.{4}){0,9}?avi[fs])": AvifImagePlugin.AvifImageFile,
     rb"....ftyp(hei[cxms]|hev[cxms]|mif1|msf1)": HeifImageFile,
 }
+VIDEO = rb"....(ftyp|moov|mdat)|\x1aE\xdf\xa3|RIFF....AVI |\0\0\x01[\xba\xb3]"
 FOREIGN = {  # what a file that is no picture of ours begins with, and what people call it
     rb"%PDF-|.{0,1000}?%PDF-\d": "a PDF document",
     rb"%!PS|\xc5\xd0\xd3\xc6": "an EPS or PostScript drawing",
     rb"(?i:[^\xff\x89]{0,4000}?<svg[\s>])": "an SVG drawing",
     rb"(?i:\s*(<\?xml|<!doctype|<html))": "a web page or XML text",
-    rb"....(ftyp|moov|mdat)|\x1aE\xdf\xa3|RIFF....AVI |\0\0\x01[\xba\xb3]": "a video",
+    VIDEO: "a video",
     rb"PK\x03\x04|PK\x05\x06|\x1f\x8b|7z\xbc\xaf|Rar!": "a compressed archive",
     rb"8BPS": "a Photoshop document",
     rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51|\xff\x0a|\0\0\0\x0cJXL ": "a JPEG 2000 or JPEG XL picture",
@@ -111,6 +112,11 @@ def read_image(data: bytes) -> np.ndarray:
     ImageError, whose message is one sentence for the user. Safe to call from several threads.
     """
     return _upright(*_read(data))
+
+
+def is_video(data: bytes) -> bool:
+    """Whether these bytes begin as a video's file does, and not as a picture's."""
+    return _find(DECODERS, data) is None and bool(re.match(VIDEO, data, re.S))
 
 
 def orientation(data: bytes) -> int:

@@ -8,6 +8,7 @@ people is the same place with more people in it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -17,7 +18,7 @@ from mvit.scenes.camera import MAX_PEOPLE, Camera, People, camera_for, place, re
 from mvit.scenes.ground import GROUNDS, noise, paint_ground
 from mvit.scenes.people import Light, draw_figure, draw_shadow, silhouette
 
-__all__ = ["GROUNDS", "LIGHTS", "MAX_PEOPLE", "Scene", "render"]
+__all__ = ["GROUNDS", "LIGHTS", "MAX_PEOPLE", "Scene", "moments", "render"]
 
 LEAST_VISIBLE = 0.35  # share of a head's pixels that nobody in front may cover
 # name: (range of the light's strength, sun for cast shadows 0..1, colour of the light as RGB
@@ -62,22 +63,46 @@ def render(
     leave out haze, blur and noise. The same arguments give the same picture. Raises ValueError for
     arguments outside these, or more than MAX_PEOPLE.
     """
-    _check(people, seed, size, ground, light, crowding)
+    wished = {"ground": ground, "light": light, "crowding": crowding, "raw": raw}
+    return next(moments([people], seed, size, **wished))
+
+
+def moments(
+    people: Sequence[int],
+    seed: int,
+    size: tuple[int, int] = (1152, 768),
+    *,
+    ground: str | None = None,
+    light: str | None = None,
+    crowding: float | None = None,
+    raw: bool = False,
+) -> Iterator[Scene]:
+    """Draw one place at several moments, with exactly `people[i]` people at the i-th: the same ones
+    come and go and stay where they stand.
+
+    The largest number decides where the camera is. The rest is as in `render`.
+    """
+    most = max(people)
+    for number in (min(people), most):
+        _check(number, seed, size, ground, light, crowding)
     # apart, so that more people do not change the place
-    own = [np.random.default_rng([seed, part]) for part in range(4)]
+    own = [np.random.default_rng([seed, part]) for part in range(3)]
     ground = ground or str(own[0].choice(list(GROUNDS), p=list(GROUNDS.values())))
     light = light or str(own[0].choice(list(LIGHTS), p=[0.36, 0.44, 0.12, 0.08]))
-    camera = camera_for(people, size, ground, own[1], crowding)
+    camera = camera_for(most, size, ground, own[1], crowding)
     lamp = Light(float(own[1].uniform(-1, 1)), *LIGHTS[light][1:])
-    crowd = settle(place(people, camera, own[2]), camera, own[2])
-    picture = paint_ground(camera, ground, light, own[1])
-    for index in crowd.order:
-        draw_shadow(picture, crowd, index, lamp)
-    for index in crowd.order:
-        draw_figure(picture, crowd, index, lamp)
-    if not raw:
-        picture = film(picture, camera, light, own[3])
-    return Scene(picture, crowd.points, ground, light)
+    crowd = settle(place(most, camera, own[2]), camera, own[2])
+    empty = paint_ground(camera, ground, light, own[1])
+    for number in people:
+        picture = empty.copy()
+        here = [index for index in crowd.order if index < number]
+        for index in here:
+            draw_shadow(picture, crowd, index, lamp)
+        for index in here:
+            draw_figure(picture, crowd, index, lamp)
+        if not raw:
+            picture = film(picture, camera, light, np.random.default_rng([seed, 3]))
+        yield Scene(picture, crowd.points[:number], ground, light)
 
 
 def _check(

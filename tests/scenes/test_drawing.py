@@ -89,3 +89,13 @@ def test_two_thousand_people_find_room_in_bounded_time():
 def test_what_cannot_be_drawn_is_refused_in_words(wrong):
     with pytest.raises(ValueError, match="not|there are"):
         render(**{"people": 5, "seed": 0, "size": SMALL} | wrong)
+
+
+def test_at_several_moments_the_same_people_come_and_go_in_one_place():
+    none, few, many = scenes.moments([0, 5, 30], 4, SMALL, raw=True)
+    assert [s.count for s in (none, few, many)] == [0, 5, 30]
+    assert np.array_equal(few.points, many.points[:5])
+    alone = render(30, 4, size=SMALL, raw=True)
+    assert np.array_equal(many.picture, alone.picture)
+    changed = (few.picture != none.picture).any(2)
+    assert 0 < changed.mean() < 0.2  # the place itself stays as it was

@@ -48,10 +48,11 @@ def _search(key: tuple, patience: int, _val: Totals, _model) -> Search:
     return Search(plan, choose_threshold(rule, _val.select(plan), cost_of(plan), **limit)[0])
 
 
-def section(bundle: ui.Bundle, rows: pd.DataFrame, head: str, kept: tuple | None) -> None:
-    """Draw the rule's controls, what it does on this picture, and what it costs and saves on the
-    test pictures. rows: the trace of this picture; kept: (val, test) recorded counts, if any."""
-    st.subheader("Stop when the count has settled", anchor=False, help=ABOUT)
+def choose(
+    bundle: ui.Bundle, head: str, kept: tuple | None
+) -> tuple[list[tuple[int, str]], Stability]:
+    """Draw the rule's controls: the exits to run, and the rule. kept: (val, test) recorded counts,
+    if any."""
     plan, start = bundle.model.plan(head), Stability.threshold
     with st.container(horizontal=True, vertical_alignment="bottom"):
         patience = ui.linked(
@@ -78,7 +79,14 @@ def section(bundle: ui.Bundle, rows: pd.DataFrame, head: str, kept: tuple | None
             format_func=lambda t: f"{t:.0%}",
             help=f"{ABOUT} It starts at the tau that was best on validation.",
         )
-    rule = Stability(threshold=tau, patience=patience)
+    return plan, Stability(threshold=tau, patience=patience)
+
+
+def section(bundle: ui.Bundle, rows: pd.DataFrame, head: str, kept: tuple | None) -> None:
+    """Draw the rule's controls, what it does on this picture, and what it costs and saves on the
+    test pictures. rows: the trace of this picture; kept: as in `choose`."""
+    st.subheader("Stop when the count has settled", anchor=False, help=ABOUT)
+    plan, rule = choose(bundle, head, kept)
     _on_this_picture(bundle, rows, plan, rule)
     if kept is not None:
         _on_recorded(bundle, kept[1].of_head(head).totals, rows, plan, rule)
