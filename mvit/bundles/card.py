@@ -101,7 +101,13 @@ def grown_card(where: Path, card: dict, backbone: str) -> dict:
     Raises WeightsError, with the card's place, if it does not say enough.
     """
     try:
-        sizes = outline(backbone, task_of(card), card["layers"], head_names(card["files"]))
+        sizes = outline(
+            backbone,
+            task_of(card),
+            card["layers"],
+            heads=head_names(card["files"]),
+            distilled=card.get("distilled", False),
+        )
         figures = _at_size(card, sizes)
         if "splits" in card:
             figures["splits"] = {

@@ -28,7 +28,7 @@ from mvit.bundles.card import (
     write_card,
 )
 from mvit.bundles.tensors import fill, put, read_part, read_tensors, save_part
-from mvit.models.extra_heads import EVERY
+from mvit.models.extra_heads import EVERY, build
 from mvit.models.growth import GrowthError, grow
 from mvit.models.multi_exit import MultiExitViT
 from mvit.models.transcrowd import backbone_for
@@ -203,6 +203,8 @@ def read(
     body.to(dtype).to_empty(device="cpu")
     read_part(body.vit, where, "backbone", sums)
     own, modules = head_names(sums), {}
+    size = {"dim": body.dim, "grid": body.grid, "out": question.outputs}
+    distilled = bool(card.get("distilled"))
     for name in own if heads is None else heads:
         if name not in own or name not in EVERY:
             raise WeightsError(
@@ -210,7 +212,7 @@ def read(
             )
         with torch.device("meta"):
             at = torch.nn.ModuleDict(
-                {str(b): EVERY[name](body.dim, body.grid, question.outputs) for b in layers}
+                {str(b): build(name, **size, distilled=distilled) for b in layers}
             )
         at.to(dtype).to_empty(device="cpu")
         read_part(at, where, f"heads/{name}", sums)

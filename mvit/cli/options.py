@@ -50,9 +50,9 @@ OPTIONS = {
         f"how exits are trained (default: {FINE})",
     ),
     "heads": (
-        TUNED,
+        TUNED | {"distilling"},
         {"type": values.head_names},
-        f"which heads: {', '.join(EVERY)} (default: the paper's seven)",
+        f"which heads: {', '.join(EVERY)} (default: the paper's seven; --distill: lens)",
     ),
     "layers": (
         TRAINED | CROWD | {"distilling"},
@@ -80,7 +80,13 @@ OPTIONS = {
     "distill": (
         {"distilling"},
         {"nargs": "+", "metavar": "FOLDER"},
-        "teach `lens` exits from the photos in these folders, which need no labels",
+        "teach exits from the photos in these folders, which need no labels; heads that the "
+        "bundle given by --init has been taught so stay as they are",
+    ),
+    "closed_form": (
+        {"distilling"},
+        {"action": "store_const", "const": True},
+        "with --distill: only solve the dense layer of each exit, in one look at the photos",
     ),
     "stages": (
         TRAINED,

@@ -14,6 +14,7 @@ from mvit.data.labelled import DataError, data_root
 from mvit.models.heads import HEADS
 from mvit.tasks import TASKS, Task
 from mvit.training.add_heads import add_heads
+from mvit.training.distill import HEAD
 from mvit.training.distill_study import distill
 from mvit.training.initial import architecture_of
 from mvit.training.joint import JointRecipe
@@ -38,7 +39,8 @@ def run_train(args: argparse.Namespace) -> dict:
         card, name = add_heads(study, args.add_heads, args.into), args.into or study.bundle
         return card | {"bundle": f"{task.name}/{name}"}
     if way == "distilling":
-        card = distill(study, [Path(folder) for folder in args.distill])
+        study.heads = args.heads or (HEAD,)
+        card = distill(study, [Path(folder) for folder in args.distill], bool(args.closed_form))
     else:
         card = train(study)
     return card | {"bundle": f"{task.name}/{study.bundle}"}

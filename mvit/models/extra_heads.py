@@ -154,18 +154,13 @@ class LensHead(Head):
     any_grid = True
 
     def __init__(self, dim: int, grid: int, out: int):
-        super().__init__(dim, grid, out)
-        self.features = 3 * dim
-        self.mlp = nn.Sequential(nn.Linear(self.features, dim), nn.Linear(dim, out))
+        super().__init__(dim, grid, out, features=3 * dim)
+        self.distil()
 
     def describe(self, tokens: torch.Tensor) -> torch.Tensor:
         patches = tokens[:, 1:]
         parts = tokens[:, 0], patches.mean(1), patches.std(1)
         return torch.cat([F.layer_norm(part, (self.dim,)) for part in parts], 1)  # (B, 3 D)
-
-    @property
-    def macs(self) -> int:
-        return macs.linear(1, self.features, self.dim) + macs.linear(1, self.dim, self.out)
 
 
 EXTRA: dict[str, type[Head]] = {
@@ -176,4 +171,12 @@ EXTRA: dict[str, type[Head]] = {
     "lens": LensHead,
 }
 EVERY: dict[str, type[Head]] = HEADS | EXTRA
+
+
+def build(name: str, dim: int, grid: int, out: int, *, distilled: bool = False) -> Head:
+    """A fresh head of that name; distilled: one that ends in the final exit's features."""
+    head = EVERY[name](dim, grid, out)
+    return head.distil() if distilled else head
+
+
 FUTURE_WORK = ("gmlp", "fnet", "perceiver")  # what the paper left for later (section V)

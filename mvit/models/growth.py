@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from mvit.models.backbone import Backbone
-from mvit.models.extra_heads import EVERY
+from mvit.models.extra_heads import build
 from mvit.models.heads import Head
 from mvit.models.multi_exit import FINAL, MultiExitViT
 from mvit.models.transcrowd import backbone_for
@@ -158,7 +158,11 @@ def _grow_head(
     for layer, head in model.heads[name].items():
         own, new = (
             _seed(seed, f"{name}:{layer}"),
-            _meta(lambda: EVERY[name](body.dim, body.grid, model.task.outputs)),
+            _meta(
+                lambda head=head: build(
+                    name, body.dim, body.grid, out=model.task.outputs, distilled=head.distilled
+                )
+            ),
         )
         if not grown:
             new = _checked(name, head, new, sizes, own).to(dtype)
@@ -200,13 +204,22 @@ def wider(model: MultiExitViT, to: str) -> Backbone:
 
 
 def outline(
-    architecture: str, task: Task, layers: Sequence[int], heads: Sequence[str]
+    architecture: str,
+    task: Task,
+    layers: Sequence[int],
+    heads: Sequence[str],
+    *,
+    distilled: bool = False,
 ) -> MultiExitViT:
     """A model without storage (on the meta device): it cannot run, but knows its exits' sizes and
     MACs."""
     return _meta(
         lambda: MultiExitViT.untrained(
-            backbone_for(architecture, task), task, heads, [int(b) for b in layers]
+            backbone_for(architecture, task),
+            task,
+            heads,
+            [int(b) for b in layers],
+            distilled=distilled,
         )
     )
 

@@ -41,6 +41,13 @@ class Head(nn.Module):
             nn.Linear(hidden, out),
         )
 
+    def distil(self) -> Head:
+        """Replace the MLP by one dense layer to the D features that the final exit's classifier
+        reads, and room for that classifier; return the head."""
+        self.mlp = nn.Sequential(nn.Linear(self.features, self.dim), nn.Linear(self.dim, self.out))
+        self.distilled = True
+        return self
+
     def describe(self, tokens: torch.Tensor) -> torch.Tensor:
         """What the head does before its MLP. tokens: (B, 1+N, D) -> (B, features)."""
         raise TypeError(f"{type(self).__name__} does not describe its tokens")
@@ -51,7 +58,11 @@ class Head(nn.Module):
     @property
     def macs(self) -> int:
         """Multiply-accumulates of this head alone, for one picture."""
-        return self.describe_macs + macs.mlp(self.features, self.dim // 2, self.out)
+        if self.distilled:
+            ending = macs.linear(1, self.features, self.dim) + macs.linear(1, self.dim, self.out)
+        else:
+            ending = macs.mlp(self.features, self.dim // 2, self.out)
+        return self.describe_macs + ending
 
     describe_macs = 0
     # for a user who chooses a head: what it does, in a few words
@@ -63,6 +74,8 @@ class Head(nn.Module):
     # True: compute only what the MLP reads; same outputs and gradients (set while training and
     # scoring in bulk)
     lean = False
+    # True: ends in the features that the final exit's classifier reads, and in that classifier
+    distilled = False
 
 
 class MLPHead(Head):

@@ -15,7 +15,7 @@ from torch import nn
 from mvit.clock import clock_for
 from mvit.models.backbone import Backbone
 from mvit.models.exit import KINDS, AnyExit, CountExit, Exit
-from mvit.models.extra_heads import EVERY
+from mvit.models.extra_heads import build
 from mvit.models.heads import HEADS, Head
 from mvit.models.macs import BackboneMacs
 from mvit.tasks import Task
@@ -77,18 +77,15 @@ class MultiExitViT(nn.Module):
         task: Task,
         head_names: Sequence[str] = tuple(HEADS),
         layers: Sequence[int] | None = None,
+        *,
+        distilled: bool = False,
     ) -> MultiExitViT:
         """Fresh heads of the given names after the given layers (by default the paper's seven after
-        all layers)."""
+        all layers). distilled: heads that end in the final exit's features."""
         layers = layers or range(1, backbone.depth + 1)
-        return cls(
-            backbone,
-            task,
-            {
-                n: {b: EVERY[n](backbone.dim, backbone.grid, task.outputs) for b in layers}
-                for n in head_names
-            },
-        )
+        size = {"dim": backbone.dim, "grid": backbone.grid, "out": task.outputs}
+        heads = {n: {b: build(n, **size, distilled=distilled) for b in layers} for n in head_names}
+        return cls(backbone, task, heads)
 
     def above(self, layer: int) -> MultiExitViT:
         """The same backbone with the same exits (shared, not copied), those after layers below

@@ -18,7 +18,6 @@ from torch import nn
 from tqdm import tqdm
 
 from mvit.data.photos import read_batch
-from mvit.models.heads import Head
 from mvit.models.multi_exit import MultiExitViT
 from mvit.training import checkpoints
 
@@ -62,47 +61,78 @@ class Sums(nn.Module):
         return found[:-1].T.float(), found[-1].float()
 
 
+def list_of(photos: Sequence[Path]) -> str:
+    """A hash of a list of photos, to tell whether a run goes on with the same ones."""
+    return hashlib.sha256("\n".join(map(str, photos)).encode()).hexdigest()
+
+
 @torch.inference_mode()
-def read_layers(model: MultiExitViT, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """x: (B, 3, S, S) -> what the heads read after every layer (L, B, F), and the features that the
-    final exit's classifier reads (B, D)."""
-    vit, tokens, found = model.backbone.vit, model.backbone.embed(x), []
-    for layer, head in model.exits(HEAD):
+def read_layers(
+    model: MultiExitViT, x: torch.Tensor, names: Sequence[str] = (HEAD,)
+) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """x: (B, 3, S, S) -> what the dense layers of these heads read after every layer, {name: (L, B,
+    F)}, and the features that the final exit's classifier reads (B, D)."""
+    vit, tokens = model.backbone.vit, model.backbone.embed(x)
+    found: dict[str, list] = {name: [] for name in names}
+    for layer in range(1, model.depth + 1):
         tokens = model.backbone.block(tokens, layer)
-        found.append(model.head_at(layer, head).describe(tokens))
-    return torch.stack(found), vit.forward_head(vit.norm(tokens), pre_logits=True)
+        for name in names:
+            if (layer, name) in model.exits(name):
+                found[name].append(model.head_at(layer, name).describe(tokens))
+    features = vit.forward_head(vit.norm(tokens), pre_logits=True)
+    return {name: torch.stack(parts) for name, parts in found.items()}, features
 
 
-def teach_lenses(
-    model: MultiExitViT, photos: Sequence[Path], checkpoint: Path, batch: int = 32, seed: int = 0
+def solve_heads(
+    model: MultiExitViT,
+    names: Sequence[str],
+    photos: Sequence[Path],
+    *,
+    checkpoint: Path,
+    batch: int = 32,
+    seed: int = 0,
 ) -> dict:
-    """Solve the `lens` heads of a model, which has them after every layer, from photos; resumes
-    from `checkpoint`. Return what the card should say: photos seen, unreadable ones, the ridge of
-    each layer and how often each exit agrees with the final exit on photos kept back."""
-    order = torch.randperm(len(photos), generator=torch.Generator().manual_seed(seed)).tolist()
-    files = [photos[i] for i in order]
-    kept = max(1, int(HELD_OUT * len(files)))
-    kept_back, learned = files[:kept], files[kept:]
+    """Solve the dense layer of these heads of a model in closed form, from photos; resumes from
+    `checkpoint`. Return what the card should say: photos seen, unreadable ones, and for each head
+    the ridge of each layer and how often each exit agrees with the final exit on photos kept
+    back."""
+    kept_back, learned = split(photos, seed)
     model.eval().requires_grad_(False)
-    heads: list[Head] = [model.head_at(*exit) for exit in model.exits(HEAD)]
-    sums = Sums(len(heads), heads[0].features, model.backbone.dim)
-    named = hashlib.sha256("\n".join(map(str, learned)).encode()).hexdigest()
-    recipe = {"head": HEAD, "photos": len(learned), "list of photos": named}
+    first = {name: model.head_at(*model.exits(name)[0]) for name in names}
+    sums = nn.ModuleDict(
+        {
+            name: Sums(len(model.exits(name)), head.features, model.backbone.dim)
+            for name, head in first.items()
+        }
+    )
+    recipe = {"heads": list(names), "photos": len(learned), "list of photos": list_of(learned)}
     progress = {"recipe": recipe, "next": 0, "unreadable": []}
     if checkpoint.exists():
         progress = checkpoints.begun(checkpoint, recipe)
         checkpoints.load(checkpoint, sums)
     starts = range(progress["next"], len(learned), batch)
-    for start in tqdm(starts, desc="looking at photos", mininterval=10):
-        x, unreadable = read_batch(learned[start : start + batch], model.task)
-        progress["unreadable"] += unreadable
-        progress["next"] = start + batch
-        if len(x):
-            sums.add(*read_layers(model, prepared(model, x)))
-        if start // batch % SAVE_EVERY == SAVE_EVERY - 1:
-            checkpoints.save(checkpoint, sums, None, progress)
-    told = {"photos": sums.seen, "unreadable": progress["unreadable"]}
-    return told | choose(model, sums, kept_back, batch)
+    with model.lean():
+        for start in tqdm(starts, desc="looking at photos", mininterval=10):
+            x, unreadable = read_batch(learned[start : start + batch], model.task)
+            progress["unreadable"] += unreadable
+            progress["next"] = start + batch
+            if len(x):
+                inputs, features = read_layers(model, prepared(model, x), names)
+                for name, one in sums.items():
+                    one.add(inputs[name], features)
+            if start // batch % SAVE_EVERY == SAVE_EVERY - 1:
+                checkpoints.save(checkpoint, sums, None, progress)
+        checkpoints.save(checkpoint, sums, None, progress)
+        told = {"photos": sums[names[0]].seen, "unreadable": progress["unreadable"]}
+        return told | choose(model, sums, kept_back, batch)
+
+
+def split(photos: Sequence[Path], seed: int) -> tuple[list[Path], list[Path]]:
+    """(photos kept back, photos to learn from), a seeded choice."""
+    order = torch.randperm(len(photos), generator=torch.Generator().manual_seed(seed)).tolist()
+    files = [photos[i] for i in order]
+    kept = max(1, int(HELD_OUT * len(files)))
+    return files[:kept], files[kept:]
 
 
 def prepared(model: MultiExitViT, x: torch.Tensor) -> torch.Tensor:
@@ -110,28 +140,31 @@ def prepared(model: MultiExitViT, x: torch.Tensor) -> torch.Tensor:
     return model.to_input(model.task.normalise(model.task.enlarge(x)))
 
 
-def choose(model: MultiExitViT, sums: Sums, photos: Sequence[Path], batch: int) -> dict:
+def choose(model: MultiExitViT, sums: nn.ModuleDict, photos: Sequence[Path], batch: int) -> dict:
     """Give each head the solution whose answers agree most often with the final exit's on
     `photos`."""
     parts = []
     for start in range(0, len(photos), batch):
         x, _ = read_batch(photos[start : start + batch], model.task)
         if len(x):
-            parts.append(read_layers(model, prepared(model, x)))
-    inputs = torch.cat([x for x, _ in parts], 1)  # (L, n, F)
+            parts.append(read_layers(model, prepared(model, x), list(sums)))
     classifier = model.backbone.vit.head
     final = classifier(torch.cat([t for _, t in parts])).argmax(1)
-    ridges, agreement = [], []
-    for i, (layer, name) in enumerate(model.exits(HEAD)):
-        head, tried = model.head_at(layer, name), []
-        head.mlp[1].load_state_dict(classifier.state_dict())
-        for ridge in RIDGES:
-            weight, bias = sums.solve(i, ridge)
-            said = classifier(inputs[i] @ weight.T + bias).argmax(1)
-            tried.append(((said == final).double().mean().item(), ridge, weight, bias))
-        share, ridge, weight, bias = max(tried, key=lambda one: one[0])
-        head.mlp[0].weight.copy_(weight)
-        head.mlp[0].bias.copy_(bias)
-        ridges.append(ridge)
-        agreement.append(round(share, 4))
-    return {"kept_back": len(final), "ridges": ridges, "agreement_with_final_exit": agreement}
+    told: dict = {"kept_back": len(final), "ridges": {}, "agreement_with_final_exit": {}}
+    for name, own in sums.items():
+        inputs = torch.cat([x[name] for x, _ in parts], 1)  # (L, n, F)
+        ridges, agreement = [], []
+        for i, (layer, _) in enumerate(model.exits(name)):
+            head, tried = model.head_at(layer, name), []
+            head.mlp[1].load_state_dict(classifier.state_dict())
+            for ridge in RIDGES:
+                weight, bias = own.solve(i, ridge)
+                said = classifier(inputs[i] @ weight.T + bias).argmax(1)
+                tried.append(((said == final).double().mean().item(), ridge, weight, bias))
+            share, ridge, weight, bias = max(tried, key=lambda one: one[0])
+            head.mlp[0].weight.copy_(weight)
+            head.mlp[0].bias.copy_(bias)
+            ridges.append(ridge)
+            agreement.append(round(share, 4))
+        told["ridges"][name], told["agreement_with_final_exit"][name] = ridges, agreement
+    return told

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from accelerate import Accelerator
 
 from mvit.bundles import weights
 from mvit.data.photos import find_photos, measured_names
@@ -16,18 +17,25 @@ from mvit.evaluation.predictions import predict, save_predictions, summary
 from mvit.evaluation.storage import round_for_storage
 from mvit.models.multi_exit import MultiExitViT
 from mvit.training import identity
-from mvit.training.distill import HEAD, teach_lenses
-from mvit.training.initial import starting_backbone
+from mvit.training.distill import HEAD, solve_heads
+from mvit.training.distill_heads import start_from_backbone, teach_heads
+from mvit.training.initial import starting_backbone, take_over_exits
+from mvit.training.joint_loss import Key
 from mvit.training.study import Study, about
 
+START_ON = 3000  # photos for a first solution of heads that are then taught further
+SOLVED = "ridge regression on the final exit's features"
+TAUGHT = "; then steps towards these and its softened answer"
 
-def distill(study: Study, folders: Sequence[Path]) -> dict:
-    """Teach `lens` exits on the study's backbone from the photos in `folders`, measure them on the
+
+def distill(study: Study, folders: Sequence[Path], closed_form: bool = False) -> dict:
+    """Teach the study's heads on its backbone from the photos in `folders`, measure them on the
     task's labelled test pictures, write the bundle and return its card.
 
-    The backbone and its final exit stay as they are. A third of the test pictures is kept for
-    choosing thresholds, the rest is measured on. Photos with the name of a test picture are left
-    out. Resumes from the run folder. Raises DataError without photos or test pictures, or if
+    The backbone and its final exit stay as they are, and so do heads that the bundle `study.init`
+    has taught already. closed_form: only solve dense layers. A third of the test pictures is kept
+    for choosing thresholds, the rest is measured on. Photos with the name of a test picture are
+    left out. Resumes from the run folder. Raises DataError without photos or test pictures, or if
     another run wrote that bundle.
     """
     torch.manual_seed(study.recipe.seed)
@@ -39,12 +47,14 @@ def distill(study: Study, folders: Sequence[Path]) -> dict:
     remembered = weights.read_card(before).get("test_part", {}) if before else {}
     scored = measured_part(study.task, study.data, remembered)
     backbone = starting_backbone(study.architecture, study.task, study.init, study.hub)
-    model = MultiExitViT.untrained(backbone, study.task, [HEAD], study.layers)
+    model = MultiExitViT.untrained(backbone, study.task, study.heads, study.layers, distilled=True)
+    taken = take_over_exits(model, study.init)
+    fresh = [exit for exit in model.exits() if exit not in taken]
     start = identity.of_start(study.init, backbone.vit)
-    run = identity.fingerprint(HEAD, [str(file) for file in files], start)
+    run = identity.fingerprint(",".join(study.heads), [str(file) for file in files], start)
     identity.refuse_another(study.folder, run, study.overwrite)
-    told = teach_lenses(model, files, study.run / "lenses.safetensors", seed=study.recipe.seed)
     accelerator = study.accelerator()
+    told = teach(study, model, files, exits=fresh, closed_form=closed_form, accelerator=accelerator)
     val, test = listed_parts(scored)
     test = sample(test, study.test_limit)
     storage, chosen_from = round_for_storage(model, lambda m: predict(m, val, accelerator))
@@ -52,7 +62,7 @@ def distill(study: Study, folders: Sequence[Path]) -> dict:
     measured = summary(model, found["test"])
     card = about(study, model, accelerator) | {
         "data": {
-            "photos without labels": told["photos"],
+            "photos without labels": len(files) - len(told["unreadable"]),
             "left out because they are measured on": len(tested),
             "validation": len(val),
             "test": len(test),
@@ -60,8 +70,8 @@ def distill(study: Study, folders: Sequence[Path]) -> dict:
             "unreadable": [*scored.unreadable, *closed, *told.pop("unreadable")],
         },
         "test_part": {"words": "a sample of labelled pictures, no official split"},
-        "exit_recipe": {"head": HEAD, "method": "ridge regression on the final exit's features"}
-        | told,
+        "distilled": True,
+        "exit_recipe": told,
         "run": run,
         **measured,
         "unlike": unlike.learn(model, chosen_from, val, test),
@@ -72,3 +82,40 @@ def distill(study: Study, folders: Sequence[Path]) -> dict:
         card = weights.save(model, study.folder, card, storage)
         save_predictions(study.folder, found)
     return json.loads(json.dumps(card))
+
+
+def teach(
+    study: Study,
+    model: MultiExitViT,
+    photos: Sequence[Path],
+    *,
+    exits: Sequence[Key],
+    closed_form: bool,
+    accelerator: Accelerator,
+) -> dict:
+    """Teach these exits from photos: all in closed form, then all but the `lens` further, step by
+    step. Return what the card tells about it."""
+    names, later = list(dict.fromkeys(n for _, n in exits)), [e for e in exits if e[1] != HEAD]
+    for exit in later:
+        start_from_backbone(model, *exit)
+    told = {"heads": names, "method": SOLVED}
+    if not names:
+        return told | {"photos": 0, "unreadable": []}
+    told |= solve_heads(
+        model,
+        names,
+        photos if HEAD in names or closed_form else photos[:START_ON],
+        checkpoint=study.run / "solved.safetensors",
+        seed=study.recipe.seed,
+    )
+    if later and not closed_form:
+        told["method"] += TAUGHT
+        told["taught"] = teach_heads(
+            model,
+            later,
+            photos,
+            checkpoint=study.run / "taught.safetensors",
+            accelerator=accelerator,
+            seed=study.recipe.seed,
+        )
+    return told

@@ -55,3 +55,20 @@ def test_a_folder_without_photos_and_other_ways_of_training_are_refused(data, st
     words[words.index(data / "photos")] = data / "empty"
     assert "no pictures to learn from" in refused(*words)
     assert "--distill" in refused(*arguments(data, start, "--mix", "0.5"))
+
+
+def test_other_heads_are_taught_beside_those_that_stay(data, start, command):
+    command(*arguments(data, start))
+    lens = (data / "weights/cifar10/test_vit/heads/lens.safetensors").read_bytes()
+    words = arguments(data, data / "weights/cifar10/test_vit", "--heads", "lens,vit", "--overwrite")
+    words[words.index(data / "run")] = data / "second"
+    card = command(*words)
+    assert {e["head"] for e in card["exits"]} == {"lens", "vit"} and card["distilled"]
+    assert card["exit_recipe"]["heads"] == ["vit"] and card["exit_recipe"]["taught"]["steps"] == 1
+    assert card["exit_recipe"]["photos"] == 27
+    assert (data / "weights/cifar10/test_vit/heads/lens.safetensors").read_bytes() == lens
+    assert card["unlike"]["known"][0]["n"] == 4
+    traced = command(
+        "trace", data / "photos" / "0.png", "--task", "cifar10", "--backbone", "test_vit"
+    )
+    assert len(traced["exits"]) == 12

@@ -41,7 +41,7 @@ def test_a_training_warns_about_one_known_picture_in_twenty(learned):
     assert told["others"] == [] and told["chosen_on"] == 60
     quality = recorded.quality
     best = max(model.heads, key=lambda h: np.mean([quality[e] for e in model.exits(h)]))
-    assert told["exits"] == ((3, best), (4, best), (4, FINAL))
+    assert told["exits"] == ((4, best), (4, FINAL))
 
 
 def test_one_picture_is_judged_as_many_are(learned):

@@ -34,6 +34,15 @@ def write_folder(folder: Path, pictures: Pictures) -> Path:
     return folder
 
 
+def write_photos(folder: Path, n: int = 60) -> list[Path]:
+    """Write pictures of a few blurred random colours as <folder>/<number>.png."""
+    rng, files = np.random.default_rng(0), [folder / f"{i}.png" for i in range(n)]
+    for file in files:
+        small = Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
+        small.resize((40, 40)).save(file)
+    return files
+
+
 def count_blocks(backbone: Backbone) -> list[int]:
     """A list that grows by the layer's number whenever an encoder block of this backbone (or of a
     copy of it) runs."""

@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 from thin import thin_model
+from toys import write_photos
 
 from mvit.models.multi_exit import FINAL
 from mvit.training import distill
@@ -13,13 +14,11 @@ from mvit.training.checkpoints import CheckpointError
 
 @pytest.fixture
 def photos(tmp_path):
-    rng = np.random.default_rng(0)
-    files = []
-    for i in range(60):
-        files.append(tmp_path / f"{i}.png")
-        small = Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
-        small.resize((40, 40)).save(files[-1])
-    return files
+    return write_photos(tmp_path)
+
+
+def solved(model, photos, checkpoint, heads=("lens",)) -> dict:
+    return distill.solve_heads(model, heads, photos, checkpoint=checkpoint, batch=16)
 
 
 def test_the_solution_is_that_of_least_squares():
@@ -37,7 +36,7 @@ def test_the_solution_is_that_of_least_squares():
 
 def test_lenses_learn_what_the_final_exit_says(photos, tmp_path):
     model = thin_model(depth=2, heads=("lens",))
-    told = distill.teach_lenses(model, photos, tmp_path / "run" / "sums.safetensors", batch=16)
+    told = solved(model, photos, tmp_path / "run" / "sums.safetensors")
     assert told["photos"] == 57 and told["kept_back"] == 3 and told["unreadable"] == []
     x = model.to_input(np.asarray(Image.open(photos[0])))
     with torch.inference_mode():
@@ -54,23 +53,23 @@ def test_lenses_learn_what_the_final_exit_says(photos, tmp_path):
 def test_an_interrupted_look_at_photos_goes_on_where_it_was(photos, tmp_path, monkeypatch):
     monkeypatch.setattr(distill, "SAVE_EVERY", 1)
     whole = thin_model(depth=2, heads=("lens",))
-    distill.teach_lenses(whole, photos, tmp_path / "whole.safetensors", batch=16)
+    solved(whole, photos, tmp_path / "whole.safetensors")
     seen = []
 
-    def broken(model, x):
+    def broken(model, x, heads):
         if len(seen) == 2:
             raise KeyboardInterrupt
         seen.append(len(x))
-        return read(model, x)
+        return read(model, x, heads)
 
     read, again = distill.read_layers, thin_model(depth=2, heads=("lens",))
     monkeypatch.setattr(distill, "read_layers", broken)
     with pytest.raises(KeyboardInterrupt):
-        distill.teach_lenses(again, photos, tmp_path / "part.safetensors", batch=16)
+        solved(again, photos, tmp_path / "part.safetensors")
     monkeypatch.setattr(distill, "read_layers", read)
-    told = distill.teach_lenses(again, photos, tmp_path / "part.safetensors", batch=16)
+    told = solved(again, photos, tmp_path / "part.safetensors")
     assert told["photos"] == 57
     for one, other in zip(whole.heads.parameters(), again.heads.parameters(), strict=True):
         assert torch.allclose(one, other, atol=1e-5)
     with pytest.raises(CheckpointError, match="list of photos|photos"):
-        distill.teach_lenses(again, photos[:-1], tmp_path / "part.safetensors", batch=16)
+        solved(again, photos[:-1], tmp_path / "part.safetensors")

@@ -1,0 +1,137 @@
+"""The paper's heads taught by the network itself: each begins from the backbone's own layers and
+learns the final exit's features and answer, step by step.
+
+A `vit` head begins as the backbone's next layer, so that it starts from what the next exit sees and
+has only to learn to do without the layers after it. Every head's dense layer is first solved in
+closed form, see mvit.training.distill.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+from torch.nn import functional as F
+
+from mvit.data.photos import read_batch
+from mvit.models.heads import Head
+from mvit.models.multi_exit import MultiExitViT
+from mvit.training.distill import list_of, prepared
+from mvit.training.joint_loss import Key, distance
+from mvit.training.loop import Loop, Step, begin
+
+RATE, WARMUP = 2e-4, 50
+
+
+@torch.no_grad()
+def start_from_backbone(model: MultiExitViT, layer: int, name: str) -> None:
+    """Give a fresh exit the parts of the backbone that fit: the next encoder layer for one of its
+    own, the final norm for its norm, the final classifier.
+
+    After the last layer there is no next one: there the head's layer begins by changing nothing.
+    """
+    head, vit = model.head_at(layer, name), model.backbone.vit
+    head.mlp[1].load_state_dict(vit.head.state_dict())
+    if isinstance(norm := getattr(head, "norm", None), nn.LayerNorm):
+        copied(vit.norm, norm)
+    encoder = getattr(head, "encoder", None)
+    if encoder is not None and copied(vit.blocks[min(layer, model.depth - 1)], encoder):
+        for last in (encoder.attn.proj, encoder.mlp.fc2) if layer == model.depth else ():
+            last.weight.zero_()
+            last.bias.zero_()
+
+
+def copied(of: nn.Module, to: nn.Module) -> bool:
+    """Copy the parameters of one module to another, if those have the same names and shapes; return
+    whether they have."""
+    state, own = of.state_dict(), to.state_dict()
+    fits = {k: v.shape for k, v in state.items()} == {k: v.shape for k, v in own.items()}
+    if fits:
+        to.load_state_dict(state)
+    return fits
+
+
+@torch.no_grad()
+def teacher(
+    model: MultiExitViT, x: torch.Tensor, exits: Sequence[Key]
+) -> tuple[dict[int, torch.Tensor], torch.Tensor, torch.Tensor]:
+    """x: (B, 3, S, S) -> the tokens (B, 1+N, D) of each layer that the exits read, the final exit's
+    features (B, D) and its logits (B, out)."""
+    vit, tokens, wanted, found = model.backbone.vit, model.backbone.embed(x), dict(exits), {}
+    for layer in range(1, model.depth + 1):
+        tokens = model.backbone.block(tokens, layer)
+        if layer in wanted:
+            found[layer] = tokens
+    features = vit.forward_head(vit.norm(tokens), pre_logits=True)
+    return found, features, vit.head(features)
+
+
+def loss_of(
+    head: Head, tokens: torch.Tensor, features: torch.Tensor, final: torch.Tensor
+) -> torch.Tensor:
+    """How far an exit is from the final exit: in features, as a share of their variance, and in the
+    softened answer."""
+    guessed = head.mlp[0](head.describe(tokens))
+    return F.mse_loss(guessed, features) / features.var() + distance(head.mlp[1](guessed), final)
+
+
+def teach_heads(
+    model: MultiExitViT,
+    exits: Sequence[Key],
+    photos: Sequence[Path],
+    *,
+    checkpoint: Path,
+    accelerator: Accelerator,
+    batch: int = 16,
+    seed: int = 0,
+    every: int = 40,
+) -> dict:
+    """Teach these exits of a model, already begun, by one look at each photo; resumes from
+    `checkpoint`. Return what the card should say. The backbone and the classifiers stay as they
+    are. Raises TrainingError at a loss that is no number."""
+    heads = nn.ModuleDict({f"{layer}_{name}": model.head_at(layer, name) for layer, name in exits})
+    model.to(accelerator.device).eval().requires_grad_(False)
+    for head in heads.values():
+        head.requires_grad_(True)
+        head.mlp[1].requires_grad_(False)
+    steps = max(1, len(photos) // batch)
+    recipe = {
+        "exits": list(heads),
+        "photos": len(photos),
+        "batch": batch,
+        "learning_rate": RATE,
+        "seed": seed,
+    }
+    progress = begin(checkpoint, recipe | {"list of photos": list_of(photos)})
+
+    def losses(step: Step) -> Iterator[torch.Tensor]:
+        x, _ = read_batch([photos[i] for i in step.index.tolist()], model.task)
+        if not len(x):  # none of them could be read
+            yield torch.zeros((), requires_grad=True)
+            return
+        tokens, features, final = teacher(model, prepared(model, x), exits)
+        for layer, name in exits:
+            yield loss_of(model.head_at(layer, name), tokens[layer], features, final)
+
+    learning = [p for p in heads.parameters() if p.requires_grad]
+    loop = Loop(
+        plan=[(model.task.input_px, batch)] * steps,
+        losses=losses,
+        pictures=len(photos),
+        state=heads,
+        optimizer=torch.optim.AdamW(learning, lr=RATE, weight_decay=0.01),
+        accelerator=accelerator,
+        seed=seed,
+        checkpoint=checkpoint,
+        warmup=WARMUP,
+        clip=1.0,
+        title="teaching exits",
+    )
+    loop.resume()
+    with model.lean():
+        done = loop.run(progress, every)
+    model.requires_grad_(False)
+    return recipe | {"steps": steps, "seconds": round(done["seconds"]), "loss": done["mean"]}

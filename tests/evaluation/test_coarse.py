@@ -1,0 +1,76 @@
+"""How far down the tree of classes exits dare to go, over many pictures."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from thin import thin_model
+from timm.models.vision_transformer import VisionTransformer
+
+from mvit.charts.coarse import depth_chart, depth_rows
+from mvit.data.labelled import Pictures
+from mvit.evaluation import coarse
+from mvit.models.backbone import Backbone
+from mvit.models.multi_exit import MultiExitViT
+from mvit.models.tree import tree_of
+from mvit.tasks import TASKS
+from pages.parts.coarse import many_finding
+
+TREE = tree_of("imagenet1k")
+PUG, CAT = TREE.names.index("pug"), TREE.names.index("tabby")
+
+
+def test_what_is_said_is_counted_by_how_many_names_it_leaves():
+    said = np.array([PUG, PUG, TREE.names.index("dog"), TREE.names.index("living thing")])
+    found = coarse.groups(TREE, said, np.array([PUG, CAT, CAT, CAT]))
+    assert [row["upto"] for row in found] == [1, 30, 150, 1000]
+    assert [(row["n"], row["right"]) for row in found] == [(2, 1), (0, 0), (1, 0), (1, 1)]
+
+
+def test_the_surest_of_many_pictures_is_that_of_each():
+    scores = np.random.default_rng(0).dirichlet(np.full(1000, 0.003), 20)
+    nodes = TREE.surest(TREE.probabilities(scores))
+    assert nodes.tolist() == [TREE.say(one).node for one in scores]
+
+
+@pytest.fixture(scope="module")
+def told() -> dict:
+    """What a card says of a thin model of 1,000 classes on three pictures."""
+    torch.manual_seed(0)
+    vit = VisionTransformer(
+        img_size=32, patch_size=16, embed_dim=64, depth=2, num_heads=1, num_classes=1000
+    )
+    task = replace(TASKS["imagenet1k"], native_px=32, input_px=32)
+    model = MultiExitViT.untrained(Backbone(vit), task, ["mlp"]).eval().requires_grad_(False)
+    x = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
+    return coarse.record(model, Pictures(x, torch.tensor([PUG, CAT, CAT]), task.labels), batch=2)
+
+
+def test_every_exit_says_something_about_every_picture(told):
+    assert (told["n"], told["sure"]) == (3, 0.5)
+    assert [(row["layer"], row["head"]) for row in told["exits"]] == [
+        (1, "mlp"),
+        (2, "mlp"),
+        (2, "final"),
+    ]
+    assert all(sum(part["n"] for part in row["said"]) == 3 for row in told["exits"])
+
+
+def test_a_task_without_a_tree_records_nothing():
+    assert coarse.record(thin_model(depth=1), None) is None
+
+
+def test_the_chart_splits_all_pictures_by_what_is_said_and_whether_it_is_right(told):
+    for row, (first, last) in zip(told["exits"], [(0, 10), (4, 6), (10, 0)], strict=True):
+        row["said"] = [
+            {"upto": 1, "n": first, "right": first},
+            {"upto": 30, "n": 0, "right": 0},
+            {"upto": 150, "n": 0, "right": 0},
+            {"upto": 1000, "n": last, "right": last // 2},
+        ]
+    rows = depth_rows(told | {"n": 10}, "mlp")
+    assert rows.groupby("exit")["share"].sum().tolist() == pytest.approx([1.0, 1.0, 1.0])
+    assert many_finding(rows).startswith("The name itself is said of 40% of photos after layer 2")
+    assert "right of 70% and 100%" in many_finding(rows)
+    assert depth_chart(rows, "A finding").to_dict()["mark"]["type"] == "bar"
