@@ -133,6 +133,9 @@ def _threshold(r: dict):
         )
         yield "fewer MACs on average", f"{kept['macs_saving']:.2f}x"
         yield "expected wall time, from each exit's latency", f"{kept['speedup']:.2f}x faster"
+        for whose, name in (("the rule", ""), ("the plain pass", "plain_")):
+            slow = (f"{kept[f'{name}{p}_ms']:.1f}" for p in ("p50", "p95", "p99"))
+            yield f"... p50, p95, p99 of {whose}", f"{', '.join(slow)} ms"
     yield (
         f"measured wall time over {r['live']['n']} pictures",
         f"{r['live']['speedup']:.2f}x faster",

@@ -96,6 +96,19 @@ def tradeoff(
 def leaving(rows: pd.DataFrame, finding: str) -> alt.Chart:
     """Share of pictures that leave at each exit, right and wrong answers stacked. rows: exit,
     right, wrong, share."""
+    how = "Each picture leaves once: the bars add up to all pictures."
+    return _stacked(rows, "Exit at layer", "Leave here", finding=finding, how=how)
+
+
+def depth(rows: pd.DataFrame, finding: str) -> alt.Chart:
+    """Share of pictures by prediction depth, right and wrong at the end stacked. rows: layer,
+    right, wrong, share."""
+    how = "Each picture is settled once: the bars add up to all pictures."
+    rows = rows.assign(exit=rows.layer.astype(str))
+    return _stacked(rows, "Settled from layer", "Settled here", finding=finding, how=how)
+
+
+def _stacked(rows: pd.DataFrame, axis: str, whole: str, *, finding: str, how: str) -> alt.Chart:
     long = rows.melt(
         id_vars=["exit", "share"],
         value_vars=["right", "wrong"],
@@ -108,26 +121,20 @@ def leaving(rows: pd.DataFrame, finding: str) -> alt.Chart:
         .mark_bar(cornerRadiusEnd=2)
         .encode(
             x=alt.X(
-                "exit:N",
-                sort=list(rows.exit),
-                title="Exit at layer",
-                axis=alt.Axis(labelAngle=0, grid=False),
+                "exit:N", sort=list(rows.exit), title=axis, axis=alt.Axis(labelAngle=0, grid=False)
             ),
             y=alt.Y("part:Q", title="Share of pictures", axis=PERCENT),
             color=alt.Color(
                 "answer:N", scale=scale, legend=alt.Legend(title="Answer", orient="bottom")
             ),
             tooltip=[
-                alt.Tooltip("exit:N", title="Exit"),
+                alt.Tooltip("exit:N", title=axis),
                 alt.Tooltip("answer:N", title="Answer"),
                 alt.Tooltip("part:Q", title="Of all pictures", format=".1%"),
-                alt.Tooltip("share:Q", title="Leave here", format=".1%"),
+                alt.Tooltip("share:Q", title=whole, format=".1%"),
             ],
         )
-        .properties(
-            title=title(finding, "Each picture leaves once: the bars add up to all pictures."),
-            height=240,
-        )
+        .properties(title=title(finding, how), height=240)
     )
 
 

@@ -8,6 +8,7 @@ from accelerate import Accelerator
 
 from mvit.data.splits import describe, measured_part, sample
 from mvit.evaluation.predictions import predict, summary
+from mvit.evaluation.temperature import of_card, with_temperatures
 from mvit.models.multi_exit import MultiExitViT
 
 
@@ -27,6 +28,7 @@ def evaluate(
     """
     pictures = measured_part(model.task, data, (card or {}).get("test_part", {}))
     accelerator = Accelerator(cpu=model.device.type == "cpu")
-    measured = summary(model, predict(model, sample(pictures, limit, seed), accelerator))
+    found = predict(model, sample(pictures, limit, seed), accelerator)
+    measured = with_temperatures(summary(model, found), of_card(card or {}), found)
     about = {"split": describe(model.task, pictures), "left_out": list(pictures.unreadable)}
     return {"task": model.task.name, "n": measured["n"], **about, **measured}

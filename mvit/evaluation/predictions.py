@@ -64,6 +64,11 @@ class Predictions:
             [self.exits[r] for r in rows], *(getattr(self, f)[rows] for f in FIELDS), self.truth
         )
 
+    def pictures(self, which: slice | np.ndarray) -> Predictions:
+        """Some of the pictures, seen by all exits."""
+        columns = (getattr(self, f)[:, which] for f in FIELDS)
+        return Predictions(self.exits, *columns, self.truth[which])
+
     def of_head(self, head: str) -> Predictions:
         """One head's exits by layer, then the final exit."""
         return self.select([e for e in self.exits if e[1] == head] + [self.exits[-1]])
@@ -184,6 +189,15 @@ def failure_auroc(confidence: np.ndarray, correct: np.ndarray) -> float:
     if not right or not wrong:
         return float("nan")
     return float((ranks[correct].sum() - right * (right + 1) / 2) / (right * wrong))
+
+
+def wilson(right, n, z: float = 1.96) -> tuple[np.ndarray, np.ndarray]:
+    """Wilson's interval of a share: between which two shares the true one lies with 95 %
+    certainty, if `right` of `n` were. Numbers or arrays; n of at least 1."""
+    share = np.asarray(right) / n
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
 
 
 def overthinking(predictions: Predictions) -> float:

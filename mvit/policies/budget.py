@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mvit.evaluation.predictions import Predictions
+from mvit.evaluation.predictions import Predictions, wilson
 from mvit.policies.outcomes import finish_times
 
 KINDS = ("steps", "random walk", "bursts")
@@ -156,22 +156,24 @@ def three_ways(
 
 
 def summary(outcomes: Sequence[Outcome]) -> pd.DataFrame:
-    """One row an outcome: way, answered, right (shares of all pictures), used_ms, wasted_ms
-    (means), wasted (share of what was used)."""
+    """One row an outcome: way, answered, right (shares of all pictures; low, high: its 95 %
+    interval), used_ms, wasted_ms (means), wasted (share of what was used), p50, p95 and p99 of the
+    time used."""
     rows = [
         (
             o.name,
             o.answered.mean(),
             o.right.mean(),
+            *map(float, wilson(o.right.sum(), len(o.right))),
             o.used.mean(),
             o.wasted.mean(),
             o.wasted.sum() / o.used.sum(),
+            *np.percentile(o.used, (50, 95, 99)).tolist(),
         )
         for o in outcomes
     ]
-    return pd.DataFrame(
-        rows, columns=["way", "answered", "right", "used_ms", "wasted_ms", "wasted"]
-    )
+    columns = "way answered right low high used_ms wasted_ms wasted p50 p95 p99"
+    return pd.DataFrame(rows, columns=columns.split())
 
 
 def over_time(outcomes: Sequence[Outcome], window: int, points: int = 300) -> pd.DataFrame:

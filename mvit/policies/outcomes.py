@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mvit.evaluation.predictions import Predictions, calibration_error, failure_auroc
+from mvit.evaluation.predictions import Predictions, calibration_error, failure_auroc, wilson
 from mvit.policies.policy import Policy
 from mvit.policies.replay import replayed, scores
 
@@ -112,18 +112,30 @@ def settled_layer(predictions: Predictions) -> np.ndarray:
     return np.where(right_on.any(axis=0), layers[right_on.argmax(axis=0)], layers[-1] + 1)
 
 
+def prediction_depth(predictions: Predictions) -> np.ndarray:
+    """The first layer from which every exit gives the answer that the last one gives, right or
+    wrong: (N,) (Baldock et al., 2021; their probes are the exits here)."""
+    same = predictions.top1 == predictions.top1[-1]
+    settled = np.logical_and.accumulate(same[::-1], axis=0)[::-1]
+    return np.array([layer for layer, _ in predictions.exits])[settled.argmax(axis=0)]
+
+
 def by_class(
     taken: np.ndarray,
     predictions: Predictions,
     labels: Sequence[str],
     macs: Sequence[float],
+    *,
     settled: np.ndarray | None = None,
+    final: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """One row a class, easiest first: label, pictures, settled (mean layer), left (mean layer left
-    at), accuracy of the rule, macs.
+    at), accuracy of the rule with its 95 % interval (low, high), final (that of the final exit),
+    lost (the difference, negative where the rule is better), macs.
 
     settled: (N,) `settled_layer` of all exits of the head, where `predictions` holds only the few
-    that a rule runs.
+    that a rule runs. final: (N,) whether the final exit is right, where `predictions` holds other
+    answers.
     """
     layers = np.array([layer for layer, _ in predictions.exits])
     settled = settled_layer(predictions) if settled is None else settled
@@ -133,6 +145,7 @@ def by_class(
             "settled": settled,
             "left": layers[taken],
             "accuracy": _taken(predictions.correct, taken),
+            "final": predictions.correct[-1] if final is None else final,
             "macs": np.asarray(macs)[taken],
         }
     )
@@ -143,10 +156,13 @@ def by_class(
             settled=("settled", "mean"),
             left=("left", "mean"),
             accuracy=("accuracy", "mean"),
+            final=("final", "mean"),
             macs=("macs", "mean"),
         )
         .reset_index()
     )
+    low, high = wilson(rows.accuracy * rows.pictures, rows.pictures)
+    rows = rows.assign(low=low, high=high, lost=rows.final - rows.accuracy)
     rows.insert(0, "label", [labels[t] for t in rows.pop("truth")])
     return rows.sort_values("settled", ignore_index=True)
 
@@ -238,47 +254,3 @@ def quality(predictions: Predictions) -> pd.DataFrame:
         for name, ((layer, head), right, sure, same) in zip(names, each, strict=True)
     ]
     return pd.DataFrame(rows)
-
-
-def journeys(predictions: Predictions, labels: Sequence[str], n: int = 5) -> pd.DataFrame:
-    """Examples of thinking too long and of thinking long enough, `n` of each at most: kind,
-    picture, truth, answers, right_layers.
-
-    overthought: right at some exits and wrong at the end, those that were right at the most exits
-    first. mended: wrong until late and right at the end, the latest first. picture: its number in
-    the split as it was read (class by class), from 0. answers: what the exits said, as `cat 1-4,
-    dog 5-final`. right_layers: how many exits before the end were right.
-    """
-    correct, names = predictions.correct, exit_names(predictions.exits)
-    early, end = correct[:-1].sum(axis=0), correct[-1]
-    wanted = {
-        "overthought": np.where(~end, early, -1),
-        "mended": np.where(end & ~correct[:-1].all(axis=0), settled_layer(predictions), -1),
-    }
-    rows = []
-    for kind, worth in wanted.items():
-        for picture in np.argsort(-worth, kind="stable")[:n]:
-            if worth[picture] > 0:
-                said = _runs([labels[t] for t in predictions.top1[:, picture]], names)
-                rows.append(
-                    (
-                        kind,
-                        int(picture),
-                        labels[predictions.truth[picture]],
-                        said,
-                        int(early[picture]),
-                    )
-                )
-    return pd.DataFrame(rows, columns=["kind", "picture", "truth", "answers", "right_layers"])
-
-
-def _runs(answers: Sequence[str], names: Sequence[str]) -> str:
-    """Answers in a row, equal neighbours together: `cat 1-4, dog 5-final`."""
-    parts, start = [], 0
-    for i in range(1, len(answers) + 1):
-        if i == len(answers) or answers[i] != answers[start]:
-            parts.append(
-                f"{answers[start]} {names[start]}" + (f"-{names[i - 1]}" if i - 1 > start else "")
-            )
-            start = i
-    return ", ".join(parts)

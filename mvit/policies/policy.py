@@ -33,7 +33,8 @@ class Policy:
     the threshold. key: the query parameter that holds its threshold. measure: the field of an exit
     that the threshold is compared with; sign: a higher threshold leaves later (+1) or earlier (-1).
     counts: whether it reads counts instead of classes. step, format: of its slider. note: what a
-    replay of it cannot know.
+    replay of it cannot know. holdout: whether what it promises needs validation pictures that have
+    chosen nothing else, neither exits nor temperatures.
     """
 
     title: ClassVar[str] = ""
@@ -45,6 +46,7 @@ class Policy:
     step: ClassVar[float] = 0.001
     format: ClassVar[str] = "%.3f"
     note: ClassVar[str] = ""
+    holdout: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         if "title" in cls.__dict__:
@@ -57,6 +59,10 @@ class Policy:
         """The rule as it is used with a plan. finish: (E,) ms when each exit of the plan has
         answered; classes: how many the task has."""
         return cls()
+
+    def learned(self, val: Predictions) -> Policy:
+        """The rule with what it takes from validation pictures, besides its threshold."""
+        return self
 
     @property
     def fewest(self) -> int:
@@ -85,6 +91,17 @@ class Policy:
     def limits(self, exits: int, classes: int) -> tuple[float, float]:
         """The least and the greatest threshold that make sense."""
         return 0.0, 1.0
+
+    def keeps(self, given: np.ndarray, final: np.ndarray, max_drop: float) -> np.ndarray:
+        """At which of T thresholds, from early to late, validation allows to use the rule: (T,).
+
+        given: (T, N) whether its answers are right (for counts, how far off they are); final: (N,)
+        the same of the final exit. max_drop: the accuracy that may be lost, or the share by which a
+        mean absolute error may grow.
+        """
+        if self.counts:
+            return given.mean(axis=1) <= final.mean() * (1 + max_drop)
+        return given.mean(axis=1) >= final.mean() - max_drop - 1e-12
 
     def candidates(self, predictions: Predictions, n: int = 50) -> np.ndarray:
         """Thresholds worth trying, at most n, from early to late; the last never stops early.

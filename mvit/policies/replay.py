@@ -64,6 +64,13 @@ def replay(rule: Policy, predictions) -> np.ndarray:
     return replayed(rule, predictions)[0]
 
 
+def worth(predictions) -> np.ndarray:
+    """(E, N) whether each answer is right, or for counts how far off it is."""
+    if hasattr(predictions, "correct"):
+        return predictions.correct
+    return abs(predictions.count - predictions.truth)
+
+
 @dataclass(frozen=True)
 class Score:
     """What a rule achieves: `value`, accuracy (0..1) or for counts the mean absolute error; mean
@@ -86,12 +93,7 @@ def score(taken: np.ndarray, predictions, macs: Sequence[float]) -> Score:
 
 def scores(taken: np.ndarray, predictions, macs: Sequence[float]) -> list[Score]:
     """The same for T replays at once. taken: (T, N)."""
-    # (E, N)
-    worth = (
-        predictions.correct
-        if hasattr(predictions, "correct")
-        else abs(predictions.count - predictions.truth)
-    )
+    each = worth(predictions)
     layers = [layer for layer, _ in predictions.exits]
     value, mean_macs = np.zeros(len(taken)), np.zeros(len(taken))
     share = {layer: np.zeros(len(taken)) for layer in sorted(set(layers))}
@@ -101,7 +103,7 @@ def scores(taken: np.ndarray, predictions, macs: Sequence[float]) -> list[Score]
         share[layer] += leaving
         mean_macs += leaving * macs[e]
         value += (
-            np.count_nonzero(here & worth[e], axis=1) if worth.dtype == bool else here @ worth[e]
+            np.count_nonzero(here & each[e], axis=1) if each.dtype == bool else here @ each[e]
         ) / taken.shape[1]
     return [
         Score(float(value[t]), float(mean_macs[t]), {b: float(s[t]) for b, s in share.items()})
@@ -132,25 +134,21 @@ def choose_threshold(
     thresholds: Sequence[float] | None = None,
     n: int = 50,
 ) -> tuple[float, Score]:
-    """The threshold of least mean MACs whose accuracy on validation predictions is at most max_drop
-    below the final exit's.
+    """The threshold of least mean MACs that the rule keeps to on validation predictions
+    (`Policy.keeps`): for most rules, one whose accuracy there is at most max_drop below the final
+    exit's.
 
     For counts, whose mean absolute error is at most a share max_drop above the final exit's.
     Returns (threshold, Score on val); judge it on the test predictions, never on those that chose
     it. Raises ValueError if none of the thresholds qualifies (one that never stops early does, if
     the rule then answers as the final exit does).
     """
-    last = score(np.full(len(val.truth), len(val.exits) - 1), val, macs).value
-    counting = not hasattr(val, "correct")
-    good = [
-        (threshold, found)
-        for threshold, found in sweep(rule, val, macs, thresholds, n)
-        if (
-            found.value <= last * (1 + max_drop)
-            if counting
-            else found.value >= last - max_drop - 1e-12
-        )
-    ]
+    tried = rule.candidates(val, n) if thresholds is None else np.asarray(thresholds, float)
+    taken, seen = replayed(rule.at(tried[:, None]), val)
+    given = np.take_along_axis(worth(seen), taken.astype(np.int64), axis=0)  # (T, N)
+    keeps = rule.keeps(given, worth(val)[-1], max_drop)
+    found = zip(tried.tolist(), scores(taken, seen, macs), strict=True)
+    good = [chosen for chosen, kept in zip(found, keeps, strict=True) if kept]
     if not good:
         raise ValueError(
             f"no threshold of '{rule.title}' keeps within {max_drop:g} of the final exit"

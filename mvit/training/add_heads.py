@@ -19,8 +19,8 @@ from mvit.evaluation.predictions import (
     load_predictions,
     predict,
     save_predictions,
-    summary,
 )
+from mvit.evaluation.temperature import summary
 from mvit.models.extra_heads import EVERY
 from mvit.models.multi_exit import MultiExitViT, PlanError
 from mvit.training import identity
@@ -91,12 +91,12 @@ def add_heads(study: Study, heads: Sequence[str], into: str | None = None) -> di
         folder = weights.root() / study.task.name / into
         # the very same backbone, and heads whose 8 bits nobody measured
         bits = card.get("storage", {}).get("bits", 16)
-        own = apart(card, study.bundle, recipe) | summary(model, found["test"])
+        own = apart(card, study.bundle, recipe) | summary(model, found)
         own["unlike"] = unlike.learn(model, found["val"], *parts.values())
         card = weights.save(model, folder, own, {"bits": bits, "head_bits": 16})
         save_predictions(folder, found)
     elif accelerator.is_main_process:
-        card = extended(card, summary(model, found["test"])["exits"])
+        card = extended(card, summary(model, found)["exits"])
         card["added"] = card.get("added", {}) | {name: recipe for name in heads}
         for name in heads:
             card["files"] |= weights.save_part(model.heads[name], folder, f"heads/{name}")

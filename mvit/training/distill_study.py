@@ -13,8 +13,9 @@ from mvit.bundles import weights
 from mvit.data.photos import find_photos, measured_names
 from mvit.data.splits import listed_parts, measured_part, sample
 from mvit.evaluation import coarse, unlike
-from mvit.evaluation.predictions import predict, save_predictions, summary
+from mvit.evaluation.predictions import predict, save_predictions
 from mvit.evaluation.storage import round_for_storage
+from mvit.evaluation.temperature import summary
 from mvit.models.multi_exit import MultiExitViT
 from mvit.training import identity
 from mvit.training.distill import HEAD, solve_heads
@@ -59,7 +60,7 @@ def distill(study: Study, folders: Sequence[Path], closed_form: bool = False) ->
     test = sample(test, study.test_limit)
     storage, chosen_from = round_for_storage(model, lambda m: predict(m, val, accelerator))
     found = {"val": chosen_from, "test": predict(model, test, accelerator)}
-    measured = summary(model, found["test"])
+    measured = summary(model, found)
     card = about(study, model, accelerator) | {
         "data": {
             "photos without labels": len(files) - len(told["unreadable"]),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mvit.data.labelled import Pictures
 from mvit.data.splits import sample, three_parts
-from mvit.evaluation import counts, predictions, unlike
+from mvit.evaluation import counts, predictions, temperature, unlike
 from mvit.models.multi_exit import MultiExitViT
 from mvit.tasks import Task
 from mvit.training import crowd_study
@@ -33,8 +33,8 @@ class Kind:
     as exits learn from it. tune: trains the backbone; tuned: the name of what it measures. finish:
     the last touch to trained exits, and what the card tells about it. recorded: the validation
     pictures that are recorded. record, summary, save: measure every exit, make the card's figures
-    of it, and keep it. more: what else the card tells, of (model, what was recorded of the
-    validation pictures, these, test pictures).
+    of what was recorded of validation and test, and keep that. more: what else the card tells, of
+    (model, what was recorded of the validation pictures, these, test pictures).
     """
 
     architecture: str
@@ -79,7 +79,7 @@ CLASSES = Kind(
     finish=lambda model, lessons, accelerator: {},
     recorded=lambda val: sample(val, RECORDED_VALIDATION),
     record=predictions.predict,
-    summary=predictions.summary,
+    summary=temperature.summary,
     save=predictions.save_predictions,
     more=lambda *measured: {"unlike": unlike.learn(*measured)},
 )
@@ -97,7 +97,7 @@ COUNTS = Kind(
     },
     recorded=lambda val: val,
     record=counts.count,
-    summary=counts.summary,
+    summary=lambda model, found: counts.summary(model, found["test"]),
     save=counts.save_counts,
     more=unusual,
 )

@@ -148,7 +148,7 @@ def train(study: Study) -> dict:
         light=getattr(study.recipe, "from_layer", 1) == 1,
     )
     found = {"val": recorded, "test": kind.record(model, test, accelerator)}
-    figures = kind.summary(model, found["test"])
+    figures = kind.summary(model, found)
     model.practical_exits = frozenset(
         (e["layer"], e["head"]) for e in figures["exits"] if e["practical"]
     )

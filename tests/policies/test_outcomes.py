@@ -7,6 +7,7 @@ import pytest
 
 from mvit.evaluation.predictions import Predictions
 from mvit.policies import outcomes as rules
+from mvit.policies.journeys import journeys
 from mvit.policies.replay import choose_threshold, exits_that_pay
 from mvit.policies.rules import Confidence, Patience
 
@@ -136,7 +137,7 @@ def test_few_exits_cost_no_more_than_all_of_them():
 
 
 def test_journeys_tell_what_thinking_spoiled_and_mended():
-    rows = rules.journeys(SEEN, ("cat", "dog"))
+    rows = journeys(SEEN, ("cat", "dog"))
     assert rows.kind.tolist() == ["overthought", "mended", "mended"] and rows.picture.tolist() == [
         3,
         2,
@@ -148,7 +149,7 @@ def test_journeys_tell_what_thinking_spoiled_and_mended():
         "dog 1, cat 2-final",
     ]
     assert rows.right_layers.tolist() == [2, 0, 1] and rows.truth.tolist() == ["dog", "dog", "cat"]
-    assert len(rules.journeys(SEEN, ("cat", "dog"), n=1)) == 2
+    assert len(journeys(SEEN, ("cat", "dog"), n=1)) == 2
 
 
 def test_more_thresholds_find_no_dearer_one():

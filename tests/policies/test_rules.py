@@ -234,6 +234,7 @@ def test_replayed_products_are_the_live_ones_with_the_rest_spread_evenly(picture
 
 def test_every_rule_says_what_a_page_needs():
     plan, ms = [(1, "mlp"), (2, "mlp"), (12, FINAL)], [1.0, 2.0, 13.0]
+    names = {kind.__name__: kind for kind in POLICIES.values()}
     keys = [rule.key for rule in POLICIES.values()]
     assert len(set(keys)) == len(keys) and all(keys)
     for title, kind in POLICIES.items():
@@ -242,4 +243,4 @@ def test_every_rule_says_what_a_page_needs():
         assert low < high and rule.meaning.startswith("leave when") and kind.format % 2.0
         assert type(rule.at(high)) is kind and rule.at(high).threshold == high
         assert make(title, low).threshold == low and rule.fewest >= 1
-        assert eval(repr(rule.at(high))).at(high) == rule.at(high)  # its code to copy
+        assert eval(repr(rule.at(high)), names).at(high) == rule.at(high)  # its code to copy

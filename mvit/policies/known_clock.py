@@ -1,0 +1,56 @@
+"""The rule for a clock that is known beforehand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mvit.evaluation.predictions import Predictions
+from mvit.models.multi_exit import Exit
+from mvit.policies.policy import Policy
+
+
+@dataclass
+class Deadline(Policy):
+    """Leave when the next exit of the plan would finish after `threshold`: for a clock that is
+    known beforehand.
+
+    expected: (layer, head) -> when that exit finishes, in the unit of the threshold (ms or MACs),
+    in running order. Live, the time that an exit really took (`elapsed_ms`) replaces the expected
+    one. To be interrupted by a clock that is not known, see mvit.inference.deadline.
+    """
+
+    threshold: float = 20.0
+    expected: dict[tuple[int, str], float] = field(default_factory=dict)
+    title = "deadline"
+    meaning = "leave when the next exit would answer after this many milliseconds (a known clock)"
+    key = "ms"
+    step, format = 0.1, "%.1f"
+
+    @classmethod
+    def along(
+        cls, plan: Sequence[tuple[int, str]], finish: Sequence[float], classes: int
+    ) -> Policy:
+        times = [round(float(ms), 3) for ms in finish]
+        return cls(expected=dict(zip(map(tuple, plan), times, strict=True)))
+
+    def stop(self, exit: Exit) -> bool:
+        order = list(self.expected)
+        here = order.index((exit.layer, exit.head))
+        if here + 1 == len(order):
+            return True
+        now = getattr(exit, "elapsed_ms", None)
+        now = self.expected[order[here]] if now is None else now
+        then = now + self.expected[order[here + 1]] - self.expected[order[here]]
+        return then > self.threshold + 1e-9  # sums of floats are not exact
+
+    def limits(self, exits: int, classes: int) -> tuple[float, float]:
+        # one step more than the last exit needs: then nothing stops early
+        return 0.0, round(math.ceil(max(self.expected.values()) / self.step + 1) * self.step, 1)
+
+    def candidates(self, predictions: Predictions, n: int = 50) -> np.ndarray:
+        """The moments at which one more exit fits in."""
+        return np.sort([self.expected[e] for e in predictions.exits])
