@@ -1,15 +1,18 @@
 """Stop rules: when may a picture leave early? Every rule at every threshold, replayed over the
 recorded test set."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import streamlit as st
 
+from mvit.evaluation.predictions import overthinking
 from mvit.policies import outcomes
 from mvit.policies.policy import Policy
 from pages import parts as ui
 from pages.parts import recorded as recordings
-from pages.parts.rules import choice, trust, views
+from pages.parts.rules import choice, difficulty, engineers, prepared, trust, views
 from pages.parts.words import WORDS
 
 
@@ -34,15 +37,23 @@ def page() -> None:
     measured = recordings.times(bundle, [head])
     recorded = recordings.predictions(bundle)
     kind, drop = choice.pick_rule()
+    scaling = choice.pick_scaling(kind)
     if recorded is None or head not in {name for _, name in recorded["test"].exits}:
         recordings.times_badge(bundle, measured)
         views.without_predictions(bundle, head, kind, measured)
         return
-    replay = choice.prepare(
-        bundle, recorded, measured["trace"], head=head, exits=exits, kind=kind, drop=drop
+    replay = prepared.prepare(
+        bundle,
+        recorded,
+        measured["trace"],
+        head=head,
+        exits=exits,
+        kind=kind,
+        drop=drop,
+        scaling=scaling,
     )
     rule, test, labels = replay.rule, replay.test, bundle.model.task.labels
-    threshold, best = choice.pick_threshold(replay, drop, len(labels), bundle.model.depth)
+    threshold, best = choice.pick_threshold(replay, len(labels), bundle.model.depth), replay.best
     here = outcomes.operate(rule.at(threshold), test, replay.macs, replay.ms)
     chosen = None
     if best is not None:
@@ -61,8 +72,9 @@ def page() -> None:
         views.show_leaving(here)
     views.show_photos(bundle, replay, here, head)
     views.show_code(bundle, replay, threshold)
-    views.show_difficulty(bundle, replay, here)
-    trust.show(replay.whole, here, labels, (replay.stamp, len(replay.whole.exits)))
+    found = engineers.show(bundle, recorded, replay, here, measured["runs"])
+    difficulty.show(bundle, replay, here)
+    trust.show(bundle, replay.whole, here, (replay.stamp, len(replay.whole.exits)))
     settings = {
         "head": head,
         "exits": replay.plan,
@@ -73,7 +85,9 @@ def page() -> None:
         "mean_ms": here.ms,
         "chosen_on_validation": best if best is not None and np.isfinite(best) else None,
         "validation_may_lose_points": drop,
+        "temperatures": [[*e, t] for e, t in replay.temperatures.items()],
         "ms_per_exit": replay.ms.round(3).tolist(),
         "plain_backbone_ms": plain,
-    }
+        "overthinking_rate": overthinking(replay.whole),
+    } | {name: json.loads(table.to_json(orient="records")) for name, table in found.items()}
     ui.export("rules", curve, bundle, settings)

@@ -18,8 +18,8 @@ HIDEABLE = frozenset(
     # parts of pages, buttons, and what the link holds
     "all sidebar nav teacher upload export run repeat take verify watch go guess "
     "task backbone device dtype example second head left right exit_head layer look compare speed "
-    "deadline exits rule drop cost stop whose whole budget low high pictures side seed cut split "
-    "sure mbit delay faster zoom beside count people ground show p step skip points "
+    "deadline exits rule drop scaled cost stop whose whole budget low high pictures side seed cut "
+    "split sure mbit delay faster zoom beside count people ground show p step skip points "
     "clip work frame".split()
 )
 

@@ -16,7 +16,7 @@ from mvit.policies.rules import POLICIES, Confidence, Policy
 
 def test_first_load_shows_the_rule_that_validation_chose(recorded):
     app = well(open_app("rules"))
-    assert app.title[0].value == "Stop rules" and charts(app) == 6 and not app.info
+    assert app.title[0].value == "Stop rules" and charts(app) == 7 and not app.info
     assert metric(app, "Right").endswith("%") and metric(app, "Average MACs")
     assert float(app.slider(key="threshold").value) == pytest.approx(
         float(metric(app, "Validation's choice")), abs=0.0011
@@ -63,6 +63,8 @@ LINKS = [
     ("patience", "patience", "3"),
     ("patience and confidence", "both", "0.6"),
     ("product of experts", "product", "0.7"),
+    ("performance control", "target", "0.9"),
+    ("guaranteed", "guarantee", "0.8"),
 ]
 
 
@@ -87,7 +89,7 @@ def test_every_rule_opens_from_a_link(rule, key, value, recorded):
         and app.segmented_control(key="cost").value == "time"
     )
     assert app.selectbox(key="whose").value == "exit 6"
-    assert not app.info and charts(app) == 6
+    assert not app.info and charts(app) == 7
 
 
 def test_illegal_links_are_mended_and_said(recorded):
@@ -114,7 +116,7 @@ def test_illegal_links_are_mended_and_said(recorded):
             "cost",
         )
     )
-    assert app.slider(key="threshold").value == 1.0 and charts(app) == 6
+    assert app.slider(key="threshold").value == 1.0 and charts(app) == 7
 
 
 def test_hidden_controls_keep_their_values(recorded):
@@ -122,7 +124,7 @@ def test_hidden_controls_keep_their_values(recorded):
     assert (
         "rule" not in [p.key for p in app.pills]
         and not app.get("download_button")
-        and charts(app) == 6
+        and charts(app) == 7
     )
 
 
@@ -191,7 +193,7 @@ def test_a_rule_from_outside_is_on_the_page_with_its_slider_and_in_the_chart(rec
     assert "far from half" in app.pills(key="rule").options
     slider = app.slider(key="gap")
     assert (slider.value, slider.max, slider.step) == (0.3, 0.5, 0.01)
-    assert not app.info and charts(app) == 6
+    assert not app.info and charts(app) == 7
     assert any("far from half at every threshold" in c.value for c in app.caption)
     assert "Threshold of far from half" in app.get("vega_lite_chart")[0].proto.spec
 
@@ -205,9 +207,13 @@ def test_another_allowance_that_changes_the_exits_says_so(recorded):
     assert said == (first != second)
 
 
-@pytest.mark.parametrize("rule", ["confidence", "product of experts", "deadline"])
-def test_the_code_to_copy_runs_and_answers(rule, recorded, tmp_path, monkeypatch, capsys):
-    app = well(open_app("rules", rule=rule, head="mlp", exits="practical"))
+@pytest.mark.parametrize(
+    "rule", ["confidence", "product of experts", "deadline", "performance control"]
+)
+@pytest.mark.parametrize("scaled", ["on", "off"])
+def test_the_code_to_copy_runs_and_answers(rule, scaled, recorded, tmp_path, monkeypatch, capsys):
+    app = well(open_app("rules", rule=rule, head="mlp", exits="practical", scaled=scaled))
+    assert ("Tempered" in app.code[0].value) == (scaled == "on")
     (tmp_path / "photo.jpg").write_bytes(png(3))
     monkeypatch.chdir(tmp_path)
     exec(app.code[0].value, {})
@@ -219,6 +225,44 @@ def test_the_page_opens_on_the_model_trained_together_with_its_exits(own_weights
     shutil.copytree(own_weights / "cifar10" / BACKBONE, other)
     record(own_weights, other.name)
     app = well(open_app("rules"))
-    assert charts(app) == 6 and other.name in app.code[0].value
+    assert charts(app) == 7 and other.name in app.code[0].value
     asked = well(open_app("rules", backbone=BACKBONE))
     assert len(asked.info) == 1 and not asked.code  # that model has no recorded answers
+
+
+def frame(app, column):
+    return next(d.value for d in app.dataframe if column in d.value.columns)
+
+
+def test_engineers_see_who_leaves_where_how_long_answers_take_and_batches(recorded):
+    app = well(open_app("rules", head="mlp", exits="all", threshold="0.7", scaled="off"))
+    test = recorded["test"].of_head("mlp")
+    rows = frame(app, "agreement")
+    first = test.confidence[0] >= 0.7
+    assert rows.pictures.sum() == 400 and rows.pictures.iloc[0] == first.sum()
+    left = rows[rows.pictures > 0]
+    assert (left.low <= left.accuracy).all() and (left.accuracy <= left.high + 1e-9).all()
+    assert left.agreement.iloc[-1] == 1 or left.exit.iloc[-1] != "final"
+    times = frame(app, "p99")
+    assert (times.p50 <= times.p95).all() and (times.p95 <= times.p99).all()
+    saved = frame(app, "waiting").waiting.tolist()
+    assert saved == sorted(saved, reverse=True)  # a batch waits for its slowest picture
+    told = " ".join(c.value for c in app.caption)
+    assert "A smaller network" in told or "No smaller network" in told
+    classes = frame(app, "lost")
+    worst = (classes.lost * classes.pictures).sum() / 400
+    assert test.accuracy[-1] - worst == pytest.approx(
+        float(metric(app, "Right")[:5]) / 100, abs=1e-3
+    )
+    keys = [b.key for b in app.get("download_button")]
+    assert {"rule_pictures", "rule_exits"} <= set(keys)
+
+
+def test_scaled_confidences_are_said_and_change_what_is_shown(recorded):
+    told = {}
+    for scaled in ("on", "off", "auto"):
+        app = well(open_app("rules", head="mlp", exits="all", threshold="0.7", scaled=scaled))
+        caption = next(c.value for c in app.caption if c.value.startswith("Exits that run"))
+        told[scaled] = ("with temperatures" in caption, metric(app, "Average MACs"))
+    assert told["on"][0] and not told["off"][0] and told["on"][1] != told["off"][1]
+    assert told["auto"] in (told["on"], told["off"])

@@ -14,6 +14,7 @@ from pages import parts as ui
 from pages.parts.words import WORDS, percent
 
 LINKS = [0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 1000.0]
+INTERVAL = "of the 95 % interval of the share that is right (Wilson)."
 SIDES = [32, 64, 96, 128, 224, 384, 640, 1080]  # of a picture on its way, in pixels
 
 
@@ -77,9 +78,19 @@ def show_stream(
         column_config={
             "answered": share("answered in time", "Of all pictures."),
             "right": share("right", "Of all pictures; no answer counts as wrong."),
+            "low": share("low", f"The lower end {INTERVAL}"),
+            "high": share("high", f"The upper end {INTERVAL}"),
             "used_ms": number("computed ms"),
             "wasted_ms": number("wasted ms"),
             "wasted": share("wasted share", "Of the time computed."),
+        }
+        | {
+            p: st.column_config.NumberColumn(
+                f"{p}, ms",
+                format="%.1f",
+                help=f"{p[1:]} of 100 pictures were computed for no longer than this.",
+            )
+            for p in ("p50", "p95", "p99")
         },
     )
     return table

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 
-import numpy as np
-import pandas as pd
 import streamlit as st
 
-from mvit.evaluation.predictions import Predictions
-from mvit.policies.outcomes import finish_times
-from mvit.policies.plans import costs
-from mvit.policies.replay import choose_threshold, exits_that_pay
 from mvit.policies.rules import POLICIES, Policy
 from pages import parts as ui
 from pages.parts import words
+from pages.parts.rules.prepared import Replay
 
 COSTS = {"MACs": "macs", "time": "ms"}
 DROPS = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0]
@@ -24,6 +17,14 @@ EXITS_HELP = (
     "Which exits run on the way; each one costs its head.\n- **few**: at most four, with which the "
     "rule is cheapest on validation; none where none pays\n"
     f"- **practical**: {words.WORDS['practical']}\n- **all**: every layer"
+)
+SCALING = ["auto", "on", "off"]
+SCALING_HELP = (
+    "A network may be surer, or less sure, than it has reason to be, and each exit in its own way. "
+    "Temperature scaling (Guo et al., 2017) mends that with one number an exit, found on "
+    "validation pictures: its probabilities are made flatter (above 1) or sharper (below 1), and "
+    "the answer stays the same.\n- **auto**: on or off, whichever is cheaper on validation\n"
+    "- **on**, **off**: as you say"
 )
 DROP_HELP = (
     "The cheapest threshold within this much of the final exit, looked for on validation pictures "
@@ -91,87 +92,20 @@ def pick_rule() -> tuple[type[Policy], float]:
     return known[title], drop
 
 
-@dataclass(frozen=True, kw_only=True)
-class Replay:
-    """A rule along a plan over recorded answers. val, test: of the plan's exits, whole: of all the
-    head's exits, on test; macs, ms: (E,) cost of leaving at each; stamp tells it from others."""
-
-    rule: Policy
-    plan: list[tuple[int, str]]
-    val: Predictions
-    test: Predictions
-    whole: Predictions
-    macs: np.ndarray
-    ms: np.ndarray
-    stamp: tuple
-
-
-@st.cache_data(max_entries=64, show_spinner=False)
-def _few(key: tuple, drop: float, _rule_for: Callable, _val: Predictions, _model) -> list:
-    return exits_that_pay(_rule_for, _val, lambda plan: costs(_model, plan), max_drop=drop)
-
-
-def prepare(
-    bundle: ui.Bundle,
-    recorded: dict[str, Predictions],
-    trace: pd.DataFrame,
-    *,
-    head: str,
-    exits: str,
-    kind: type[Policy],
-    drop: float,
-) -> Replay:
-    """The plan that the controls ask for, and what a replay of it needs."""
-    model, classes = bundle.model, len(bundle.model.task.labels)
-    known = set(recorded["test"].exits) & set(recorded["val"].exits)
-    everything = [e for e in model.plan(head) if e in known]
-    stamp = (*bundle.key, *(about["sha256"] for about in bundle.card["files"].values()), head)
-
-    def along(plan: list[tuple[int, str]]) -> Policy:
-        return kind.along(plan, finish_times(trace, plan), classes)
-
-    if exits == "few":
-        with st.spinner("Looking for the exits worth running …", show_time=True):
-            val = recorded["val"].select(everything)
-            plan = _few((*stamp, kind.title), drop / 100, along, val, model)
-        _say_change(drop, plan, (*stamp, kind.title))
-    else:
-        own = model.practical(head) if exits == "practical" else everything
-        plan = [e for e in own if e in known]
-    ms = finish_times(trace, plan)
-    return Replay(
-        rule=along(plan),
-        plan=plan,
-        val=recorded["val"].select(plan),
-        test=recorded["test"].select(plan),
-        whole=recorded["test"].select(everything),
-        macs=costs(model, plan),
-        ms=ms,
-        stamp=(*stamp, kind.title, tuple(plan), tuple(ms)),
-    )
-
-
-def _say_change(drop: float, plan: list[tuple[int, str]], key: tuple) -> None:
-    """Say so if the allowance, and nothing else, has changed which exits run."""
-    last = st.session_state.get("_rules_exits")
-    st.session_state["_rules_exits"] = (key, drop, plan)
-    if last and last[0] == key and last[1] != drop and last[2] != plan:
-        st.caption(
-            f"Allowing {drop:g} instead of {last[1]:g} points has changed the exits that run, "
-            f"which were: {words.exit_list(last[2])}."
+def pick_scaling(kind: type[Policy]) -> str:
+    """Whether confidences are scaled: one of SCALING."""
+    if kind.holdout:
+        return "off"
+    with ui.folded("Confidence that means the same at every exit", "scaled"):
+        return ui.linked(
+            st.segmented_control,
+            "Scale confidence by temperature",
+            key="scaled",
+            options=SCALING,
+            default="auto",
+            required=True,
+            help=SCALING_HELP,
         )
-
-
-@st.cache_data(max_entries=64, show_spinner=False)
-def _chosen(
-    key: tuple, drop: float, _rule: Policy, _val: Predictions, _macs: np.ndarray
-) -> float | None:
-    """The cheapest threshold that loses at most `drop` of accuracy on validation, if there is
-    one."""
-    try:
-        return choose_threshold(_rule, _val, _macs, max_drop=drop)[0]
-    except ValueError:
-        return None
 
 
 def on_slider(value: float, rule: Policy, low: float, high: float) -> float:
@@ -184,14 +118,10 @@ def on_slider(value: float, rule: Policy, low: float, high: float) -> float:
     return min(max(type(rule.step)(round(steps * rule.step, 6)), low), high)
 
 
-def pick_threshold(
-    replay: Replay, drop: float, classes: int, layers: int
-) -> tuple[float, float | None]:
-    """The slider's threshold, and validation's choice (None if no threshold keeps within the
-    allowance)."""
-    rule = replay.rule
+def pick_threshold(replay: Replay, classes: int, layers: int) -> float:
+    """The slider's threshold; it starts at validation's choice."""
+    rule, best = replay.rule, replay.best
     low, high = rule.limits(layers + 1, classes)
-    best = _chosen(replay.stamp, drop / 100, rule, replay.val, replay.macs)
     start = on_slider(math.inf * rule.sign if best is None else best, rule, low, high)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         threshold = ui.linked(
@@ -215,7 +145,7 @@ def pick_threshold(
                 key="take",
                 help="Move the threshold to the one that the validation pictures chose.",
             )
-    return threshold, best
+    return threshold
 
 
 def _follow(key: str, start: float, low: float, high: float) -> dict:

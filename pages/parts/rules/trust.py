@@ -8,8 +8,10 @@ import streamlit as st
 from mvit.charts import rules as draw
 from mvit.evaluation.predictions import Predictions, calibration_error, failure_auroc, overthinking
 from mvit.policies import outcomes
+from mvit.policies.journeys import journeys
 from mvit.policies.outcomes import Operating
 from pages import parts as ui
+from pages.parts.rules.views import HIGH, LOW, share_column, with_intervals
 from pages.parts.words import WORDS, percent
 
 GIVEN = "the answers given"
@@ -21,7 +23,7 @@ def _quality(key: tuple, _test: Predictions) -> tuple[pd.DataFrame, float]:
     return outcomes.quality(_test), overthinking(_test)
 
 
-def show(whole: Predictions, here: Operating, labels: tuple[str, ...], key: tuple) -> None:
+def show(bundle: ui.Bundle, whole: Predictions, here: Operating, key: tuple) -> None:
     """Reliability of the answers given or of one exit, and every exit's quality. whole: all exits
     on test; key tells it from others."""
     st.subheader("Can confidence be trusted?", anchor=False, help=WORDS["confidence"])
@@ -66,10 +68,15 @@ def show(whole: Predictions, here: Operating, labels: tuple[str, ...], key: tupl
             "is wrong"
         )
         ui.chart(draw.overthinking(table, said), alt=f"{said}.")
-    ui.table(table, "Every exit as a table")
+    _say_scaling(bundle, whole)
+    ui.table(
+        with_intervals(table, len(whole.truth)),
+        "Every exit as a table",
+        column_config={"low": share_column(None, LOW), "high": share_column(None, HIGH)},
+    )
     text, number = st.column_config.TextColumn, st.column_config.NumberColumn
     ui.table(
-        outcomes.journeys(whole, labels),
+        journeys(whole, bundle.model.task.labels),
         "Pictures that thinking spoiled, and pictures that it mended",
         column_config={
             "kind": text(
@@ -83,3 +90,15 @@ def show(whole: Predictions, here: Operating, labels: tuple[str, ...], key: tupl
             "right_layers": number("right exits before the end"),
         },
     )
+
+
+def _say_scaling(bundle: ui.Bundle, whole: Predictions) -> None:
+    """What temperature scaling does to the calibration error, by the card, if it says so."""
+    rows = [e for e in bundle.card.get("exits", []) if (e["layer"], e["head"]) in whole.exits]
+    known = pd.DataFrame([e for e in rows if "ece_scaled" in e])
+    if not known.empty:
+        before, after = (percent(known[name].mean(), 1) for name in ("ece", "ece_scaled"))
+        st.caption(
+            f"Temperature scaling, found on validation pictures, brings the calibration error of "
+            f"these exits on the test pictures from {before} to {after} on average."
+        )

@@ -10,24 +10,43 @@ import pandas as pd
 import streamlit as st
 
 from mvit.charts import rules as draw
-from mvit.charts.style import macs_text, plain_label
-from mvit.policies import outcomes
+from mvit.charts.style import macs_text
+from mvit.evaluation.predictions import wilson
+from mvit.policies import outcomes, rules
 from mvit.policies.outcomes import Operating
 from mvit.policies.policy import Policy
 from mvit.policies.replay import leaves_at
 from pages import parts as ui
 from pages.parts import pictures
 from pages.parts import recorded as recordings
-from pages.parts.rules.choice import Replay
+from pages.parts.rules.prepared import Replay
 from pages.parts.words import WORDS, exit_list, percent
 
-GROUPS = (
-    "Right for good from the first third of the layers on (easy), the second (middling), only the "
-    "last (hard), or not at all."
+
+def interval(share: float, n: int, digits: int = 1) -> str:
+    """The 95 % interval of a share of n pictures, in words."""
+    low, high = wilson(share * n, n)
+    return f"{percent(float(low), digits)} and {percent(float(high), digits)}"
+
+
+def with_intervals(rows: pd.DataFrame, n: int | pd.Series) -> pd.DataFrame:
+    """A table with the 95 % interval of its accuracy, of n pictures (one number, or one a row),
+    beside it: low, high."""
+    low, high = wilson(rows.accuracy * n, n)
+    at = list(rows).index("accuracy") + 1
+    rows = rows.copy()
+    rows.insert(at, "low", low)
+    rows.insert(at + 1, "high", high)
+    return rows
+
+
+LOW, HIGH = (
+    f"The {end} of the 95 % interval (Wilson): how far chance alone may have moved the accuracy."
+    for end in ("lower end", "upper end")
 )
 
 
-def _percent_column(label: str | None, help: str):
+def share_column(label: str | None, help: str):
     return st.column_config.NumberColumn(label, format="percent", help=help)
 
 
@@ -53,7 +72,8 @@ def without_predictions(bundle: ui.Bundle, head: str, rule: type[Policy], measur
         finding=finding,
     )
     ui.chart(figure, alt=finding)
-    ui.table(fixed)
+    n = bundle.card.get("n")
+    ui.table(with_intervals(fixed, n) if n else fixed)
     ui.export("rules", fixed, bundle, {"head": head, "predictions": "none recorded"})
 
 
@@ -73,7 +93,9 @@ def show_numbers(
             "Right",
             percent(here.accuracy, 2),
             f"{100 * (here.accuracy - final):+.2f} points against the final exit",
-            help="Share of the test pictures that get a right answer under this rule.",
+            help="Share of the test pictures that get a right answer under this rule. With so many "
+            f"pictures, the true share lies between {interval(here.accuracy, len(here.taken), 2)} "
+            "with 95 % certainty (Wilson's interval).",
         )
         st.metric(
             "Average MACs",
@@ -108,10 +130,26 @@ def show_numbers(
             f"{len(replay.val.truth):,} validation pictures, and the points that it then loses on "
             "the test pictures, which did not choose it.",
         )
+    saved = f"{_times(full, here.macs)} computing (MACs) and {_times(plain, here.ms)} time"
+    change = 100 * (final - here.accuracy)
+    st.markdown(
+        f"**Against the plain backbone this rule takes {saved}, and "
+        f"{'loses' if change >= 0 else 'gains'} {abs(change):.2f} points on the test pictures.**"
+    )
     least = replay.rule.fewest
     none = len(replay.plan) <= least
     why = f" With {replay.rule.title} no early exit pays within this allowance." if none else ""
-    st.caption(f"Exits that run: {exit_list(replay.plan)}.{why} {replay.rule.note}".strip())
+    scaled = ""
+    if replay.temperatures:
+        each = ", ".join(f"{t:.2f}" for t in replay.temperatures.values())
+        scaled = f" Confidences are scaled, with temperatures {each}."
+    exits = exit_list(replay.plan)
+    st.caption(f"Exits that run: {exits}.{scaled}{why} {replay.rule.note}".strip())
+
+
+def _times(plain: float, own: float) -> str:
+    """How many times less, or more, than the plain backbone."""
+    return f"{plain / own:.2f} times less" if own <= plain else f"{own / plain:.2f} times more"
 
 
 def show_tradeoff(
@@ -145,13 +183,15 @@ def show_tradeoff(
     ui.chart(figure, alt=f"Accuracy against cost. {finding}.")
     number = st.column_config.NumberColumn
     ui.table(
-        curve,
+        with_intervals(curve, len(here.taken)),
         column_config={
+            "low": share_column(None, LOW),
+            "high": share_column(None, HIGH),
             "threshold": number(format="%.4f", help=rule.meaning),
-            "accuracy": _percent_column(None, "Share of the test pictures with a right answer."),
+            "accuracy": share_column(None, "Share of the test pictures with a right answer."),
             "macs": number("mean MACs", format="compact", help=WORDS["macs"]),
             "ms": number("mean ms", format="%.2f", help="From the exits' times on this machine."),
-            "early": _percent_column("leave early", "Share that leaves before the final exit."),
+            "early": share_column("leave early", "Share that leaves before the final exit."),
         },
     )
 
@@ -189,7 +229,7 @@ def show_photos(bundle: ui.Bundle, replay: Replay, here: Operating, head: str) -
             replace(own[e], elapsed_ms=float(ms))
             for e, ms in zip(replay.plan, replay.ms, strict=True)
         ]
-        spent.append(replay.macs[leaves_at(replay.rule.at(here.threshold), path)])
+        spent.append(replay.macs[leaves_at(replay.live(here.threshold), path)])
     full = bundle.model.exit_macs(*bundle.model.final_exit)
     saved, usual = 1 - np.mean(spent) / full, 1 - here.macs / full
     harder = " These photos are sharper than the test pictures, and leave later."
@@ -202,16 +242,20 @@ def show_photos(bundle: ui.Bundle, replay: Replay, here: Operating, head: str) -
 
 def show_code(bundle: ui.Bundle, replay: Replay, threshold: float) -> None:
     """The rule as a program to copy."""
-    rule = replay.rule.at(float(threshold))
+    rule = replay.live(threshold)
     with st.expander("This rule as Python", icon=":material/code:"):
         st.code(code(bundle.task, bundle.backbone, replay.plan, rule), language="python")
 
 
 def code(task: str, backbone: str, plan: list[tuple[int, str]], rule: Policy) -> str:
     """A program that runs a rule along a plan on one picture, photo.jpg."""
-    names = ", ".join(dict.fromkeys([type(rule).__name__, *_inner(rule)]))
+    homes: dict[str, list[str]] = {}
+    for kind in dict.fromkeys(_kinds(rule)):
+        known = getattr(rules, kind.__name__, None) is kind
+        homes.setdefault(rules.__name__ if known else kind.__module__, []).append(kind.__name__)
+    lines = "\n".join(f"from {home} import {', '.join(names)}" for home, names in homes.items())
     return f"""import mvit
-from {type(rule).__module__} import {names}
+{lines}
 
 model = mvit.load("{task}", "{backbone}")
 image = mvit.images.read_image(open("photo.jpg", "rb").read())
@@ -224,50 +268,7 @@ print(answer.label, f"{{answer.confidence:.0%}} sure, after layer {{exit.layer}}
 """
 
 
-def _inner(rule: Policy) -> list[str]:
-    return [type(v).__name__ for v in vars(rule).values() if isinstance(v, Policy)]
-
-
-def show_difficulty(bundle: ui.Bundle, replay: Replay, here: Operating) -> None:
-    """Easy and hard classes and pictures."""
-    st.subheader(
-        "Easy and hard pictures",
-        anchor=False,
-        help=f"{WORDS['settled']} Here: gives the right answer from there to the end.",
-    )
-    # what the rule does not run is still part of how hard a picture is
-    settled = outcomes.settled_layer(replay.whole)
-    labels, macs = bundle.model.task.labels, replay.macs
-    rows = outcomes.by_class(here.taken, here.seen, labels, macs, settled)
-    easy, hard = rows.iloc[0], rows.iloc[-1]
-    finding = (
-        f"{plain_label(easy.label)} is easiest (right for good from layer {easy.settled:.1f} on "
-        f"average), {plain_label(hard.label)} hardest ({hard.settled:.1f})"
-    )
-    shown = rows if len(rows) <= 20 else pd.concat([rows.head(8), rows.tail(8)])
-    left, right = st.columns(2, gap="medium")
-    with left:
-        figure = draw.classes(shown, bundle.model.depth, finding)
-        ui.chart(figure, alt=f"Classes by difficulty. {finding}.")
-        if len(shown) < len(rows):
-            st.caption(
-                f"The 8 easiest and the 8 hardest of {len(rows)} classes; the table has them all."
-            )
-        ui.table(rows)
-    with right:
-        groups = outcomes.easy_and_hard(here.taken, here.seen, macs, settled)
-        easy, wrong = percent(groups.share.iloc[0]), percent(groups.share.iloc[3], 1)
-        st.markdown(f"**{easy} of the pictures are easy, {wrong} end wrong.**")
-        st.dataframe(
-            groups,
-            hide_index=True,
-            alt="Easy and hard pictures under the chosen rule",
-            column_config={
-                "group": st.column_config.TextColumn("pictures", help=GROUPS),
-                "share": _percent_column("share", "Of all test pictures."),
-                "accuracy": _percent_column("right", "Right answers under the rule."),
-                "macs": st.column_config.NumberColumn("MACs", format="compact", help=WORDS["macs"]),
-                "first_confidence": _percent_column("first sure", WORDS["confidence"]),
-                "final_confidence": _percent_column("final sure", WORDS["confidence"]),
-            },
-        )
+def _kinds(rule: Policy) -> list[type[Policy]]:
+    """The class of a rule, and those of the rules inside it."""
+    inner = [kind for v in vars(rule).values() if isinstance(v, Policy) for kind in _kinds(v)]
+    return [type(rule), *inner]

@@ -1,0 +1,125 @@
+"""Which classes and pictures are easy, what the rule costs each class, and how deep a picture must
+go until its answer is settled."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from mvit.charts import rules as draw
+from mvit.charts.style import plain_label
+from mvit.policies import dispatch, outcomes
+from mvit.policies.outcomes import Operating
+from pages import parts as ui
+from pages.parts.rules.prepared import Replay
+from pages.parts.rules.views import HIGH, LOW, share_column, with_intervals
+from pages.parts.words import WORDS, percent
+
+GROUPS = (
+    "Right for good from the first third of the layers on (easy), the second (middling), only the "
+    "last (hard), or not at all."
+)
+
+
+def show(bundle: ui.Bundle, replay: Replay, here: Operating) -> None:
+    """Easy and hard classes and pictures."""
+    st.subheader(
+        "Easy and hard pictures",
+        anchor=False,
+        help=f"{WORDS['settled']} Here: gives the right answer from there to the end.",
+    )
+    # what the rule does not run is still part of how hard a picture is
+    settled = outcomes.settled_layer(replay.whole)
+    labels, macs = bundle.model.task.labels, replay.macs
+    final = replay.test.correct[-1]
+    rows = outcomes.by_class(here.taken, here.seen, labels, macs, settled=settled, final=final)
+    easy, hard = rows.iloc[0], rows.iloc[-1]
+    finding = (
+        f"{plain_label(easy.label)} is easiest (right for good from layer {easy.settled:.1f} on "
+        f"average), {plain_label(hard.label)} hardest ({hard.settled:.1f})"
+    )
+    shown = rows if len(rows) <= 20 else pd.concat([rows.head(8), rows.tail(8)])
+    number = st.column_config.NumberColumn
+    left, right = st.columns(2, gap="medium")
+    with left:
+        figure = draw.classes(shown, bundle.model.depth, finding)
+        ui.chart(figure, alt=f"Classes by difficulty. {finding}.")
+        if len(shown) < len(rows):
+            st.caption(
+                f"The 8 easiest and the 8 hardest of {len(rows)} classes; the table has them all."
+            )
+        worst = rows.iloc[rows.lost.idxmax()]
+        if worst.lost > 0:
+            st.caption(
+                f"The rule costs {plain_label(worst.label)} most: {100 * worst.lost:.1f} points "
+                f"against the final exit, {100 * rows.lost.mean():.2f} for a class on average."
+            )
+        ui.table(
+            rows,
+            column_config={
+                "settled": number("right from layer", format="%.1f", help="Mean of its pictures."),
+                "left": number("leaves at layer", format="%.1f", help="Mean of its pictures."),
+                "accuracy": share_column(None, "Right answers under the rule."),
+                "low": share_column(None, LOW),
+                "high": share_column(None, HIGH),
+                "final": share_column("final exit", "Right answers of the final exit."),
+                "lost": share_column(None, "What the rule loses; below zero it gains."),
+                "macs": number("mean MACs", format="compact", help=WORDS["macs"]),
+            },
+        )
+    with right:
+        groups = outcomes.easy_and_hard(here.taken, here.seen, macs, settled)
+        members = (groups.share * len(here.taken)).round()
+        groups = with_intervals(groups, members.where(members > 0))
+        easy, wrong = percent(groups.share.iloc[0]), percent(groups.share.iloc[3], 1)
+        st.markdown(f"**{easy} of the pictures are easy, {wrong} end wrong.**")
+        st.dataframe(
+            groups,
+            hide_index=True,
+            alt="Easy and hard pictures under the chosen rule",
+            column_config={
+                "group": st.column_config.TextColumn("pictures", help=GROUPS),
+                "share": share_column("share", "Of all test pictures."),
+                "accuracy": share_column("right", "Right answers under the rule."),
+                "low": share_column(None, LOW),
+                "high": share_column(None, HIGH),
+                "macs": st.column_config.NumberColumn("MACs", format="compact", help=WORDS["macs"]),
+                "first_confidence": share_column("first sure", WORDS["confidence"]),
+                "final_confidence": share_column("final sure", WORDS["confidence"]),
+            },
+        )
+    _depth(replay, here, labels)
+
+
+def _depth(replay: Replay, here: Operating, labels: tuple[str, ...]) -> None:
+    """Prediction depth: its distribution, and every picture to take away."""
+    with st.expander("Prediction depth: when the answer is settled", icon=":material/stacks:"):
+        st.caption(
+            "A picture's prediction depth is the first layer from which every later exit gives the "
+            "answer that the final exit gives, right or wrong (Baldock et al., 2021). It tells how "
+            "hard a picture is for this network, without knowing the truth."
+        )
+        rows = dispatch.depths(replay.whole)
+        half = int(rows.layer[np.searchsorted(rows.share.cumsum(), 0.5 - 1e-9)])
+        early, late = rows[rows.layer <= half], rows[rows.layer > half]
+        finding = f"Half of the pictures are settled by layer {half}"
+        if late.share.sum():
+            wrong = [percent(part.wrong.sum() / part.share.sum(), 1) for part in (early, late)]
+            finding += f": {wrong[0]} of these end wrong, and {wrong[1]} of those settled later"
+        ui.chart(draw.depth(rows, finding), alt=f"Pictures by prediction depth. {finding}.")
+        ui.table(rows)
+        if not ui.hidden("export"):
+            every = dispatch.every_picture(here.taken, here.seen, replay.whole, labels)
+            st.download_button(
+                "Every picture as CSV",
+                every.to_csv(index=False),
+                "rule_pictures.csv",
+                "text/csv",
+                key="rule_pictures",
+                icon=":material/download:",
+                on_click="ignore",
+                help="One row a test picture: truth, answer, where it leaves, its prediction "
+                "depth, the layer from which it is right for good, and whether it was overthought "
+                "(right at an earlier exit, wrong at the end).",
+            )

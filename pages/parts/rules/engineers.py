@@ -1,0 +1,153 @@
+"""For engineers: what each exit sends away, how long the slow answers take, what remains in
+batches, and which smaller network would do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from mvit.evaluation.predictions import Predictions
+from mvit.policies import dispatch
+from mvit.policies.outcomes import Operating, finish_times
+from pages import parts as ui
+from pages.parts.rules.prepared import Replay
+from pages.parts.rules.views import HIGH, LOW, interval, share_column
+from pages.parts.words import WORDS, percent
+
+WAIT_HELP = "At least this share of the answers is there by then."
+
+
+def show(
+    bundle: ui.Bundle,
+    recorded: dict[str, Predictions],
+    replay: Replay,
+    here: Operating,
+    runs: list[pd.DataFrame],
+) -> dict[str, pd.DataFrame]:
+    """Draw the three tables, folded away, and return them: dispatch, times, batches."""
+    final, plan = replay.test, replay.plan
+    left = dispatch.dispatch(here.taken, here.seen, final.top1[-1], macs=replay.macs, ms=replay.ms)
+    times = dispatch.waits(
+        {
+            "this rule": dispatch.times_taken(here.taken, plan, runs),
+            "plain backbone": np.array([finish_times(run, plan[-1:])[0] for run in runs]),
+        }
+    )
+    full = bundle.model.exit_macs(*bundle.model.final_exit)
+    together = dispatch.batches(here.taken, replay.macs, full)
+    with st.expander("For engineers: exits, slow answers, batches", icon=":material/engineering:"):
+        exits, slow, batch = st.tabs(["What each exit sends away", "Slow answers", "Batches"])
+        with exits:
+            _exits(left, here)
+            _smaller(bundle, recorded, here)
+        with slow:
+            _slow(times, len(runs))
+        with batch:
+            _batches(together)
+    return {"dispatch": left, "times": times, "batches": together}
+
+
+def _frame(rows: pd.DataFrame, alt: str, columns: dict) -> None:
+    st.dataframe(rows, hide_index=True, alt=alt, column_config=columns)
+
+
+def _exits(rows: pd.DataFrame, here: Operating) -> None:
+    first = rows[rows.pictures > 0].iloc[0]
+    st.markdown(
+        f"**Of the {len(here.taken):,} test pictures, {percent(first.share)} leave at exit "
+        f"{first.exit}; {percent(first.accuracy, 1)} of these answers are right, and "
+        f"{percent(first.agreement, 1)} are what the final exit would have said.**"
+    )
+    number = st.column_config.NumberColumn
+    _frame(
+        rows,
+        "What each exit sends away",
+        {
+            "pictures": number(format="localized", help="How many leave here."),
+            "share": share_column(None, "Of all test pictures."),
+            "accuracy": share_column(None, "Of the pictures that leave here."),
+            "low": share_column(None, LOW),
+            "high": share_column(None, HIGH),
+            "agreement": share_column(None, "Same answer as the final exit, right or wrong."),
+            "macs": number("MACs", format="compact", help=f"Of leaving here. {WORDS['macs']}"),
+            "ms": number("ms", format="%.2f", help="Of leaving here, on this machine."),
+        },
+    )
+    if not ui.hidden("export"):
+        st.download_button(
+            "These exits as CSV",
+            rows.to_csv(index=False),
+            "rule_exits.csv",
+            "text/csv",
+            key="rule_exits",
+            icon=":material/download:",
+            on_click="ignore",
+            help="The table above as comma-separated values.",
+        )
+
+
+def _smaller(bundle: ui.Bundle, recorded: dict[str, Predictions], here: Operating) -> None:
+    """The smaller network that costs no more: these weights cut off after one exit."""
+    macs = {e: bundle.model.exit_macs(*e) for e in recorded["val"].exits}
+    cut = dispatch.smaller(recorded["val"].quality, macs, here.macs)
+    n, rule = len(here.taken), percent(here.accuracy, 2)
+    if cut is None or cut[1] == "final":
+        st.caption("No smaller network costs less than this rule does on average.")
+        return
+    right = recorded["test"].quality[cut]
+    own, ruled = interval(right, n, 2), interval(here.accuracy, n, 2)
+    st.caption(
+        f"A smaller network that never costs more than the rule does on average: layers 1 to "
+        f"{cut[0]} and the head {cut[1]} after them, the best such cut on validation. It gets "
+        f"{percent(right, 2)} right (between {own}), this rule {rule} (between {ruled})."
+    )
+
+
+def _slow(rows: pd.DataFrame, runs: int) -> None:
+    rule, plain = rows.iloc[0], rows.iloc[1]
+    slower = "longer" if rule.p99 > plain.p99 else "less long"
+    st.markdown(
+        f"**Half of the answers are there after {rule.p50:.1f} ms, 99 of 100 after "
+        f"{rule.p99:.1f} ms; the plain backbone needs {plain.p50:.1f} and {plain.p99:.1f} ms.**"
+    )
+    number = st.column_config.NumberColumn
+    _frame(
+        rows,
+        "How long the slow answers take",
+        {"mean": number("mean, ms", format="%.1f")}
+        | {p: number(f"{p}, ms", format="%.1f", help=WAIT_HELP) for p in ("p50", "p95", "p99")},
+    )
+    st.caption(
+        "p50, p95, p99: by then 50, 95 and 99 of 100 answers are there. The hardest pictures wait "
+        f"{slower} than with the plain backbone: they run every layer and every head on the way. "
+        f"From {runs} measured runs of every exit, and for the rule from where each test picture "
+        "leaves; of so few runs the plain backbone's p99 is nearly its slowest one."
+    )
+
+
+def _batches(rows: pd.DataFrame) -> None:
+    most = rows.iloc[-1]
+    st.markdown(
+        f"**Alone, a picture saves {percent(most.taken_out)} of the work on average. In batches of "
+        f"{int(most.pictures)} that wait for their last picture, {percent(most.waiting)} is "
+        "saved.**"
+    )
+    _frame(
+        rows,
+        "What is saved in batches",
+        {
+            "pictures": st.column_config.NumberColumn("pictures in a batch"),
+            "waiting": share_column(
+                "saved if all wait for the last", "The batch goes on until all have left."
+            ),
+            "taken_out": share_column(
+                "saved if those that leave are taken out", "The batch grows smaller on its way."
+            ),
+        },
+    )
+    st.caption(
+        "Of the plain backbone's MACs; below zero, the heads cost more than the rule saves. "
+        "Batches of random test pictures, computed from where each one leaves. "
+        "`python -m mvit bench` times batches."
+    )

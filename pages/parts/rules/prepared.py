@@ -1,0 +1,157 @@
+"""What a rule runs and is judged by: the exits, the recorded answers, and the threshold that
+validation chose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from mvit.evaluation import temperature
+from mvit.evaluation.predictions import Predictions
+from mvit.policies.outcomes import finish_times
+from mvit.policies.plans import costs
+from mvit.policies.replay import choose_threshold, exits_that_pay
+from mvit.policies.rules import Policy, Tempered
+from pages import parts as ui
+from pages.parts import words
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """A rule along a plan over recorded answers. val, test: of the plan's exits, whole: of all the
+    head's exits, on test; macs, ms: (E,) cost of leaving at each; stamp tells it from others.
+    temperatures: of the exits, where confidences are scaled, in the answers too. best: the
+    threshold that validation chose, if there is one; spent: its mean MACs there."""
+
+    rule: Policy
+    plan: list[tuple[int, str]]
+    val: Predictions
+    test: Predictions
+    whole: Predictions
+    macs: np.ndarray
+    ms: np.ndarray
+    stamp: tuple
+    temperatures: dict[tuple[int, str], float] = field(default_factory=dict)
+    best: float | None
+    spent: float
+
+    def live(self, threshold: float) -> Policy:
+        """The rule for exits as they come, not yet scaled."""
+        rule = self.rule.at(float(threshold))
+        return Tempered(rule, self.temperatures) if self.temperatures else rule
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _few(key: tuple, drop: float, _rule_for: Callable, _val: Predictions, _model) -> list:
+    return exits_that_pay(_rule_for, _val, lambda plan: costs(_model, plan), max_drop=drop)
+
+
+def prepare(
+    bundle: ui.Bundle,
+    recorded: dict[str, Predictions],
+    trace: pd.DataFrame,
+    *,
+    head: str,
+    exits: str,
+    kind: type[Policy],
+    drop: float,
+    scaling: str,
+) -> Replay:
+    """The plan that the controls ask for, and what a replay of it needs. Where scaling is "auto",
+    whichever is cheaper on validation."""
+    known = set(recorded["test"].exits) & set(recorded["val"].exits)
+    everything = [e for e in bundle.model.plan(head) if e in known]
+    parts = {name: recorded[name].select(everything) for name in ("val", "test")}
+    own = temperature.of_card(bundle.card)
+    if missing := [e for e in everything if e not in own]:
+        own |= temperature.fitted(parts["val"].select(missing))
+    own = {e: own[e] for e in everything}
+    ways = {"on": [own], "off": [{}], "auto": [{}, own]}[scaling]
+    with st.spinner("Looking for the exits worth running …", show_time=True):
+        found = [
+            _replay(bundle, parts, trace, exits=exits, kind=kind, drop=drop, temperatures=way)
+            for way in ways
+        ]
+    best = min(found, key=lambda replay: replay.spent)
+    if exits == "few":
+        _say_change(drop, best.plan, (*bundle.key, head, kind.title, scaling))
+    return best
+
+
+def _replay(
+    bundle: ui.Bundle,
+    parts: dict[str, Predictions],
+    trace: pd.DataFrame,
+    *,
+    exits: str,
+    kind: type[Policy],
+    drop: float,
+    temperatures: dict[tuple[int, str], float],
+) -> Replay:
+    """One way to run the rule: with these temperatures, or with none."""
+    model, everything = bundle.model, parts["val"].exits
+    classes, head = len(model.task.labels), everything[0][1]
+    hashes = (about["sha256"] for about in bundle.card["files"].values())
+    stamp = (*bundle.key, *hashes, head, kind.title, *temperatures.items())
+    val, test = (
+        temperature.of_records(parts[name], temperatures) if temperatures else parts[name]
+        for name in ("val", "test")
+    )
+    # what is promised on pictures that have chosen nothing needs two halves
+    choosing, chosen_on = (
+        (val.pictures(slice(first, None, 2)) for first in (0, 1)) if kind.holdout else (val, val)
+    )
+
+    def along(plan: list[tuple[int, str]]) -> Policy:
+        ruled = kind.along(plan, finish_times(trace, plan), classes)
+        return ruled.learned(choosing.select(plan))
+
+    if exits == "few":
+        plan = _few(stamp, drop / 100, along, choosing, model)
+    else:
+        own = model.practical(head) if exits == "practical" else everything
+        plan = [e for e in own if e in everything]
+    ms, macs, rule = finish_times(trace, plan), costs(model, plan), along(plan)
+    stamp = (*stamp, tuple(plan), tuple(ms))
+    best, spent = _chosen(stamp, drop / 100, rule, chosen_on.select(plan), macs)
+    return Replay(
+        rule=rule,
+        plan=plan,
+        val=chosen_on.select(plan),
+        test=test.select(plan),
+        whole=test,
+        macs=macs,
+        ms=ms,
+        stamp=stamp,
+        temperatures={e: temperatures[e] for e in plan if e in temperatures},
+        best=best,
+        spent=spent,
+    )
+
+
+def _say_change(drop: float, plan: list[tuple[int, str]], key: tuple) -> None:
+    """Say so if the allowance, and nothing else, has changed which exits run."""
+    last = st.session_state.get("_rules_exits")
+    st.session_state["_rules_exits"] = (key, drop, plan)
+    if last and last[0] == key and last[1] != drop and last[2] != plan:
+        st.caption(
+            f"Allowing {drop:g} instead of {last[1]:g} points has changed the exits that run, "
+            f"which were: {words.exit_list(last[2])}."
+        )
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _chosen(
+    key: tuple, drop: float, _rule: Policy, _val: Predictions, _macs: np.ndarray
+) -> tuple[float | None, float]:
+    """The cheapest threshold that loses at most `drop` of accuracy on validation, if there is one,
+    and its mean MACs there; without one, those of the last exit."""
+    try:
+        threshold, found = choose_threshold(_rule, _val, _macs, max_drop=drop)
+        return threshold, found.macs
+    except ValueError:
+        return None, float(_macs[-1])
