@@ -3,27 +3,36 @@ without the real weights."""
 
 import hashlib
 import json
+import os
 import shutil
 import sys
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
-from streamlit.components.v2 import manifest_scanner
 from streamlit.runtime.pages_manager import PagesManager
 
+# processes that share the cores do not each start a thread for every core; before torch is imported
+if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(workers))))
 # so that a bare `pytest` finds mvit and pages too
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bundles import save_bundle  # noqa: E402
 from live import Server, disk_is_full  # noqa: E402
+from once import do_once  # noqa: E402
 
 from mvit.bundles import weights  # noqa: E402
 from mvit.tasks import CIFAR10_LABELS, Task  # noqa: E402
 
-# Every AppTest searches all installed packages for components, for half a second: once is enough.
-manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
+do_once()
+
+
+def pytest_xdist_auto_num_workers(config) -> int | None:
+    """The whole default run is shared by processes, one a core; files that are named, the browser
+    and the long tests, which measure time, run in this one."""
+    default = "not slow" in config.option.markexpr and "not browser" in config.option.markexpr
+    return None if default and not config.option.file_or_dir else 0
 
 
 @pytest.fixture(scope="session")
