@@ -1,6 +1,7 @@
 """A new user's first minutes, where only requirements.txt is installed: every command of the
 README's table, every page, and the served app. `python .ci/fresh.py` stops at what fails."""
 
+import io
 import json
 import os
 import re
@@ -11,6 +12,8 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -63,26 +66,46 @@ def make_pictures(folder: Path, classes: tuple[str, ...], each: int) -> Path:
 def mvit(line: str, status: int = 0) -> str:
     """Run `python -m mvit ...`, which must end with that status; return what it printed, or said on
     standard error where it must fail."""
-    began = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-m", "mvit", *line.split()], cwd=ROOT, capture_output=True, text=True
-    )
-    print(f"{time.monotonic() - began:6.1f} s  python -m mvit {line}", flush=True)
+    command = [sys.executable, "-m", "mvit", *line.split()]
+    with told(f"python -m mvit {line}"):
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode != status:
         sys.exit(f"it ended with status {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stderr if status else done.stdout
 
 
+def mvit_here(line: str) -> str:
+    """The same in this process, which has the same packages and has imported them already."""
+    from mvit.cli.main import main
+
+    out = io.StringIO()
+    with told(f"mvit {line}"), redirect_stdout(out):
+        status = main(line.split())
+    if status:
+        sys.exit(f"it ended with status {status}:\n{out.getvalue()}")
+    return out.getvalue()
+
+
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    """Print how long something took."""
+    began = time.monotonic()
+    yield
+    print(f"{time.monotonic() - began:6.1f} s  {what}", flush=True)
+
+
 def check_commands(work: Path) -> None:
-    """Every command that the README's table names works, or says in one line what it needs."""
+    """Every command that the README's table names works, or says in one line what it needs; the
+    first one in a process of its own, as users run it."""
     promised = set(re.findall(r"^\| `python -m mvit (\w+)", README, re.M))
-    lines = commands(work)
-    if untried := promised - {line.split()[0] for line in lines}:
+    first, *others = commands(work)
+    if untried := promised - {line.split()[0] for line in (first, *others)}:
         sys.exit(f"the README's table has commands that are not tried here: {untried}")
     if unnamed := promised - set(re.findall(r"\w+", mvit("--help"))):
         sys.exit(f"--help does not name {unnamed}")
-    for line in lines:
-        json.loads(mvit(f"{line} --json"))
+    json.loads(mvit(f"{first} --json"))
+    for line in others:
+        json.loads(mvit_here(f"{line} --json"))
     if find_spec("onnxscript") is None:
         said = mvit("export --exit 6 --head resmlp", status=2)
         if "pip install onnx" not in said or said.count("\n") != 1:
@@ -94,13 +117,13 @@ def check_pages() -> None:
     from streamlit.testing.v1 import AppTest
 
     for page in sorted(file.stem for file in (ROOT / "pages").glob("[!_]*.py")):
-        began = time.monotonic()
         app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=180)
         app.query_params["page"] = page
-        app.run()
-        print(f"{time.monotonic() - began:6.1f} s  page {page}: {app.title[0].value}", flush=True)
-        if wrong := [e.value for e in [*app.exception, *app.error]]:
-            sys.exit(f"the page shows errors: {wrong}")
+        with told(f"page {page}"):
+            app.run()
+        wrong = [e.value for e in [*app.exception, *app.error]]
+        if wrong or not app.title:
+            sys.exit(f"the page has no title or shows errors: {wrong}")
 
 
 def check_server() -> None:
@@ -109,7 +132,7 @@ def check_server() -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     options = f"--server.headless=true --server.address=127.0.0.1 --server.port={port}".split()
-    began, log = time.monotonic(), tempfile.TemporaryFile("w+")
+    until, log = time.monotonic() + 90, tempfile.TemporaryFile("w+")
     server = subprocess.Popen(
         [Path(sys.executable).with_name("streamlit"), "run", "app.py", *options],
         cwd=ROOT,
@@ -117,15 +140,15 @@ def check_server() -> None:
         stderr=log,
     )
     try:
-        while not healthy(f"http://127.0.0.1:{port}/_stcore/health"):
-            if server.poll() is not None or time.monotonic() - began > 90:
-                log.seek(0)
-                sys.exit(f"the app did not answer its health page:\n{log.read()}")
-            time.sleep(0.2)
+        with told("streamlit run app.py answers its health page"):
+            while not healthy(f"http://127.0.0.1:{port}/_stcore/health"):
+                if server.poll() is not None or time.monotonic() > until:
+                    log.seek(0)
+                    sys.exit(f"the app did not answer its health page:\n{log.read()}")
+                time.sleep(0.2)
     finally:
         server.kill()
         server.wait()
-    print(f"{time.monotonic() - began:6.1f} s  streamlit run app.py answers its health page")
 
 
 def healthy(address: str) -> bool:

@@ -98,10 +98,10 @@ def test_the_arrow_keys_move_the_handle_and_the_value_is_told(visit):
 
 @pytest.mark.parametrize("link", ["/?speed=1x", "/latency"])
 def test_picture_answer_timeline_and_lamps_stand_above_the_fold(link, visit):
+    seen = visit().open(link)
     for width, height in SIZES:
-        seen = visit(width=width)
         seen.page.set_viewport_size({"width": width, "height": height})
-        seen.open(link)
+        seen.settled()
         for part in (".picture img", ".finding", ".with", ".without", ".axis", ".handle", ".lamps"):
             box = seen.page.locator(f".lab {part}").first.bounding_box()
             assert box and box["y"] + box["height"] <= height, (part, width)
