@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 import itertools
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,6 +55,7 @@ class Task:
 
     name: str
     labels: tuple[str, ...]
+    _: KW_ONLY
     native_px: int
     input_px: int = 224
     mean: float | tuple[float, ...] = 0.5
@@ -185,7 +186,7 @@ def tile_boxes(upright: bool) -> list[tuple[int, int, int, int]]:
     ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CrowdTask(Task):
     """How many people? The picture is stretched to 1152 x 768 (768 x 1152 if upright) and cut into
     six tiles (Liang et al., 2021).

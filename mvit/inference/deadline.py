@@ -69,7 +69,7 @@ def checked_deadline(deadline_ms: object) -> float:
     return ms
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Answer:
     """What `answer_by` returns. All times in ms since the call; an Exit's `elapsed_ms` is when
     it finished.

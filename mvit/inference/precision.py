@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import copy
 import time
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import cv2
 import numpy as np
@@ -42,6 +42,7 @@ class Choice:
 
     dtype: str
     reason: str
+    _: KW_ONLY
     overridden: bool = False
     float32_ms: float | None = None
     bfloat16_ms: float | None = None
@@ -161,5 +162,11 @@ def _probe(model: MultiExitViT, pictures: list[np.ndarray], n: int) -> Choice:
         dtype, reason = "float32", f"bfloat16 is not faster here ({speedup:.2f} times)"
     else:
         dtype, reason = "bfloat16", f"{speedup:.2f} times faster than float32 with the same answers"
-    medians = (float(np.median(ms[name])) for name in DTYPES)
-    return Choice(dtype, reason, False, *medians, speedup, worst.same, gap)
+    return Choice(
+        dtype,
+        reason,
+        **{f"{name}_ms": float(np.median(ms[name])) for name in DTYPES},
+        speedup=speedup,
+        same_top1=worst.same,
+        confidence_gap=gap,
+    )

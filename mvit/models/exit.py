@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from typing import ClassVar
 
@@ -19,6 +19,7 @@ class AnyExit:
 
     layer: int
     head: str
+    _: KW_ONLY
     scores: list[float] = field(repr=False)
     labels: tuple[str, ...] = field(repr=False)
     elapsed_ms: float

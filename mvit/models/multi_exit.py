@@ -240,11 +240,16 @@ class MultiExitViT(nn.Module):
             backbone_ms += clock.ms(start, before)
             head_ms = clock.ms(before, after)
             heads_ms += head_ms
-            practical = (layer, head) in self.practical_exits
-            macs = self._macs[layer, head]
-            times = backbone_ms + heads_ms, head_ms, backbone_ms + head_ms
             return KINDS[self.task.metric](
-                layer, head, scores, self.task.labels, *times, macs, practical
+                layer,
+                head,
+                scores=scores,
+                labels=self.task.labels,
+                elapsed_ms=backbone_ms + heads_ms,
+                head_ms=head_ms,
+                ms=backbone_ms + head_ms,
+                macs=self._macs[layer, head],
+                practical=(layer, head) in self.practical_exits,
             )
 
         return account

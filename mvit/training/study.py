@@ -102,7 +102,7 @@ def own_task(folder: Path, name: str, native_px: int = 224) -> Task:
             f"'{name}' cannot name a task: use letters, digits and '_', "
             f"and none of {', '.join(TASKS)}"
         )
-    return Task(name, own_labels(folder), native_px)
+    return Task(name, own_labels(folder), native_px=native_px)
 
 
 def check_sizes(study: Study) -> None:

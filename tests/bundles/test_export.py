@@ -103,7 +103,7 @@ def test_every_kind_of_backbone_is_exported_right(tmp_path, options):
     torch.manual_seed(0)
     size = {"img_size": 64, "embed_dim": 64, "depth": 2, "num_heads": 1, "num_classes": 3}
     backbone = Backbone(VisionTransformer(**size | options))
-    task = Task("toy", tuple("abc"), 32, backbone.vit.patch_embed.img_size[0])
+    task = Task("toy", tuple("abc"), native_px=32, input_px=backbone.vit.patch_embed.img_size[0])
     model = MultiExitViT.untrained(backbone, task, ("cnn_add",), [2]).eval()
     for e in [(2, "cnn_add"), model.final_exit]:
         assert export(model, *e, tmp_path / "cut.pt2", "pt2")["max_difference"] < 1e-5

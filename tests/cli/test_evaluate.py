@@ -28,7 +28,7 @@ def own(tmp_path, monkeypatch):
     (folder / "b").rename(folder / "日本")
     (folder / "c" / "IMG_日.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(99))
     monkeypatch.setenv("MVIT_WEIGHTS", str(tmp_path / "weights"))
-    task = Task("mine", own_labels(folder), 8, 32)
+    task = Task("mine", own_labels(folder), native_px=8, input_px=32)
     card = save_bundle(tmp_path / "weights", task)
     origin = three_parts(task, folder, 0)[2].origin
     weights.write_card(next((tmp_path / "weights").glob("*/*")), card | {"test_part": origin})

@@ -56,6 +56,6 @@ def test_the_section_is_followed_to_the_letter(at_home, capsys):
 
 
 def test_the_app_offers_the_new_task(at_home):
-    save_bundle(at_home / "weights", Task("pets", ("cat", "dog"), 32, 64))
+    save_bundle(at_home / "weights", Task("pets", ("cat", "dog"), native_px=32, input_px=64))
     app = well(open_app("models", task="pets"))
     assert "pets" in app.selectbox(key="task").options

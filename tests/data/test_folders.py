@@ -28,7 +28,7 @@ def put(*files):
 
 def read(folder):
     """(the classes, pictures for training, validation and testing, what was left out)."""
-    parts = three_parts(Task("mine", own_labels(folder), 8, 32), folder, 0)
+    parts = three_parts(Task("mine", own_labels(folder), native_px=8, input_px=32), folder, 0)
     left_out = dict.fromkeys(line for part in parts for line in part.unreadable)
     return parts[0].labels, tuple(map(len, parts)), list(left_out)
 

@@ -133,7 +133,31 @@ LABELS = ("cat", "<b>dog")
 
 
 def fired(layer: int, head: str, at: float, scores: list[float]) -> Exit:
-    return Exit(layer, head, scores, LABELS, at, 0.1, at, 1000 * layer, layer == 3)
+    return Exit(
+        layer,
+        head,
+        scores=scores,
+        labels=LABELS,
+        elapsed_ms=at,
+        head_ms=0.1,
+        ms=at,
+        macs=1000 * layer,
+        practical=layer == 3,
+    )
+
+
+def interrupted(at: float, finished: int, late: int, in_flight: tuple[int, str]) -> Answer:
+    """The answer at a deadline when so many of EXITS had finished, and so many more just after."""
+    return Answer(
+        deadline_ms=at,
+        answered_ms=at + 0.25,
+        exit=EXITS[finished - 1] if finished else None,
+        finished=EXITS[:finished],
+        late=EXITS[finished : finished + late],
+        in_flight=in_flight,
+        wasted_blocks=2 if finished else 1,
+        first_ms=4.0,
+    )
 
 
 EXITS = [
@@ -142,9 +166,9 @@ EXITS = [
     fired(12, "final", 15.0, [0.9, 0.1]),
 ]
 MEASURED = Measured(exits=EXITS, macs=[3000, 6500, 13000], plain_ms=14.0, truth="cat")
-NOTHING = Answer(2.0, 2.1, None, [], [], (3, "mlp"), 1, 4.0)
-EARLY = Answer(5.0, 5.3, EXITS[0], EXITS[:1], EXITS[1:2], (12, "final"), 2, 4.0)
-OTHER = Answer(9.0, 9.25, EXITS[0], EXITS[:1], [], (6, "mlp"), 2, 4.0)
+NOTHING = interrupted(2.0, 0, 0, (3, "mlp"))
+EARLY = interrupted(5.0, 1, 1, (12, "final"))
+OTHER = interrupted(9.0, 1, 0, (6, "mlp"))
 
 
 def test_the_answer_at_a_deadline_is_the_latest_finished_exit():
@@ -157,7 +181,7 @@ def test_a_real_run_confirms_or_contradicts_the_replay():
         one = Interrupted(1, answer)
         assert one.agrees(MEASURED) == agrees
         assert one.told(MEASURED).endswith("as replayed" if agrees else "other than replayed")
-    assert real_text(NOTHING) == "Real run at 2.0 ms: no answer yet, 0.10 ms late"
+    assert real_text(NOTHING) == "Real run at 2.0 ms: no answer yet, 0.25 ms late"
     assert real_text(OTHER) == "Real run at 9.0 ms: <b>dog from layer 3, 0.25 ms late"
 
 
@@ -184,6 +208,6 @@ def test_the_spread_of_real_runs_tells_answers_from_none():
     assert rows.layer.tolist() == ["none", "3", "3"] and rows.late.tolist() == [0, 1, 0]
     found = tables.spread(rows)
     assert found.startswith(
-        "2 of 3 real runs had an answer, mostly from layer 3; in hand at most 0.30"
+        "2 of 3 real runs had an answer, mostly from layer 3; in hand at most 0.25"
     )
     assert tables.spread(rows[:1]).startswith("In none of 1 real runs had an exit finished")

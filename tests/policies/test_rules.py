@@ -30,12 +30,12 @@ def exit_of(scores, layer=1, elapsed_ms=1.0):
     return Exit(
         layer,
         "mlp",
-        list(scores),
-        tuple("abcdefghij"[: len(scores)]),
-        elapsed_ms,
-        0.1,
-        1.0,
-        layer * 100,
+        scores=list(scores),
+        labels=tuple("abcdefghij"[: len(scores)]),
+        elapsed_ms=elapsed_ms,
+        head_ms=0.1,
+        ms=1.0,
+        macs=layer * 100,
     )
 
 
