@@ -14,7 +14,7 @@ from mvit.evaluation.predictions import Predictions
 from mvit.inference.deadline import answer_by, settle
 from mvit.models.multi_exit import MultiExitViT
 from mvit.policies.plans import costs
-from mvit.policies.replay import choose_threshold, exits_that_pay, replay, score
+from mvit.policies.replay import choose_threshold, exits_for_rule, replay, score
 from mvit.policies.rules import Confidence
 
 # accuracy that a stop rule may cost, by validation alone, and thresholds tried
@@ -139,7 +139,7 @@ def threshold(
         plan = model.plan(head)
     found: dict = {"plan": plan}
     if recorded and {"val", "test"} <= recorded.keys():
-        plan = exits_that_pay(
+        plan = exits_for_rule(
             lambda few: Confidence(),
             recorded["val"].select(model.plan(head)),
             lambda few: costs(model, few),

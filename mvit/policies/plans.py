@@ -96,7 +96,7 @@ def in_ms(options: Sequence[Option], trace) -> list[Option]:
     ]
 
 
-def few_exits(
+def exits_for_deadlines(
     model: MultiExitViT,
     accuracy: dict[tuple[int, str], float],
     head: str,

@@ -156,7 +156,7 @@ def choose_threshold(
     return min(good, key=lambda f: f[1].macs)
 
 
-def exits_that_pay(
+def exits_for_rule(
     rule_for: Callable[[Plan], Policy],
     val,
     cost_of: Callable[[Plan], Sequence[float]],

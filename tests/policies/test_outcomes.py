@@ -8,7 +8,7 @@ import pytest
 from mvit.evaluation.predictions import Predictions
 from mvit.policies import outcomes as rules
 from mvit.policies.journeys import journeys
-from mvit.policies.replay import choose_threshold, exits_that_pay
+from mvit.policies.replay import choose_threshold, exits_for_rule
 from mvit.policies.rules import Confidence, Patience
 
 EXITS = [(1, "mlp"), (2, "mlp"), (3, "final")]
@@ -116,7 +116,7 @@ def test_few_exits_cost_no_more_than_all_of_them():
     def cost_of(plan):
         return np.array([10 * layer + 8 * (at + 1) for at, (layer, _) in enumerate(plan)])
 
-    few = exits_that_pay(lambda plan: Confidence(), val, cost_of, max_drop=0.01, most=3)
+    few = exits_for_rule(lambda plan: Confidence(), val, cost_of, max_drop=0.01, most=3)
     assert 2 <= len(few) <= 4 and few[-1] == (8, "final") and few == sorted(few)
     cheap = choose_threshold(Confidence(), val.select(few), cost_of(few), max_drop=0.01)[1]
     assert cheap.macs <= choose_threshold(Confidence(), val, cost_of(exits), max_drop=0.01)[1].macs
@@ -131,7 +131,7 @@ def test_few_exits_cost_no_more_than_all_of_them():
                 > 0.995 * cheap.macs
             )
     # nothing to save: nothing added
-    assert exits_that_pay(lambda plan: Confidence(), val, lambda plan: np.full(len(plan), 5.0)) == [
+    assert exits_for_rule(lambda plan: Confidence(), val, lambda plan: np.full(len(plan), 5.0)) == [
         (8, "final")
     ]
 
@@ -172,12 +172,12 @@ def test_patience_runs_two_exits_that_can_agree_or_none():
     def cost_of(plan):
         return np.array([10 * layer + 2 * (at + 1) for at, (layer, _) in enumerate(plan)])
 
-    few = exits_that_pay(lambda plan: Patience(), val, cost_of, max_drop=0.02)
+    few = exits_for_rule(lambda plan: Patience(), val, cost_of, max_drop=0.02)
     assert 3 <= len(few) <= 5 and few[-1] == (8, "final")
     found = choose_threshold(Patience(), val.select(few), cost_of(few), max_drop=0.02)[1]
     assert found.macs < cost_of([(8, "final")])[-1] and found.value >= val.accuracy[-1] - 0.02
     # where agreeing costs more than it saves, no exit is run
-    dear = exits_that_pay(
+    dear = exits_for_rule(
         lambda plan: Patience(), val, lambda plan: 100 * np.arange(1, len(plan) + 1)
     )
     assert dear == [(8, "final")]

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from thin import thin_model
 
 from mvit.models.multi_exit import FINAL
-from mvit.policies.plans import Option, best_head, best_plan, costs, few_exits, in_ms, options
+from mvit.policies.plans import (
+    Option,
+    best_head,
+    best_plan,
+    costs,
+    exits_for_deadlines,
+    in_ms,
+    options,
+)
 
 
 def value_of(plan, budgets, weights, nothing=0.0):
@@ -162,7 +170,7 @@ def test_few_exits_are_those_a_random_clock_finds_right_most_often_within_the_co
     for i, place in enumerate(model.plan(head)):
         accuracy[place] = 0.5 + 0.03 * i
     model.practical_exits = frozenset(model.exits(head))
-    plan = few_exits(model, accuracy, head, count=2, most=1.25)
+    plan = exits_for_deadlines(model, accuracy, head, count=2, most=1.25)
     full = model.exit_macs(*model.final_exit)
     assert plan[-1] == model.final_exit and len(plan) <= 3
     assert costs(model, plan)[-1] <= 1.25 * full
@@ -175,4 +183,4 @@ def test_few_exits_are_those_a_random_clock_finds_right_most_often_within_the_co
     ways = [[*pair, model.final_exit] for pair in pairs if pair[-1][0] < model.depth]
     affordable = [w for w in ways if costs(model, w)[-1] <= 1.25 * full]
     assert worth(plan) >= max(map(worth, affordable)) - 1e-9
-    assert few_exits(model, {}, head) == [model.final_exit]
+    assert exits_for_deadlines(model, {}, head) == [model.final_exit]

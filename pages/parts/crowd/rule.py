@@ -14,7 +14,7 @@ from mvit.evaluation.counts import Totals
 from mvit.models.multi_exit import FINAL
 from mvit.policies.outcomes import exit_names, finish_times, tradeoff
 from mvit.policies.plans import costs
-from mvit.policies.replay import choose_threshold, exits_that_pay, leaves_at
+from mvit.policies.replay import choose_threshold, exits_for_rule, leaves_at
 from mvit.policies.rules import Stability
 from pages import parts as ui
 from pages.parts.words import WORDS, exit_list, percent
@@ -44,7 +44,7 @@ def _search(key: tuple, patience: int, _val: Totals, _model) -> Search:
 
     rule = Stability(patience=patience)
     limit = {"max_drop": MORE, "thresholds": TAUS}
-    plan = exits_that_pay(lambda plan: rule, _val, cost_of, **limit)
+    plan = exits_for_rule(lambda plan: rule, _val, cost_of, **limit)
     return Search(plan, choose_threshold(rule, _val.select(plan), cost_of(plan), **limit)[0])
 
 

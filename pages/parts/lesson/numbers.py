@@ -10,7 +10,7 @@ from mvit.evaluation.predictions import Predictions
 from mvit.models.multi_exit import FINAL
 from mvit.policies import outcomes as rules
 from mvit.policies.plans import costs
-from mvit.policies.replay import exits_that_pay
+from mvit.policies.replay import exits_for_rule
 from mvit.policies.rules import Confidence
 from pages import parts as ui
 from pages.parts import words
@@ -53,7 +53,7 @@ def show_trust(s: Scene, answers: list) -> None:
 @st.cache_data(max_entries=32, show_spinner=False)
 def plan_for(key: tuple, _val: Predictions, _model) -> list[tuple[int, str]]:
     """The few exits with which leaving when sure is cheapest on validation."""
-    return exits_that_pay(lambda plan: Confidence(), _val, lambda plan: costs(_model, plan))
+    return exits_for_rule(lambda plan: Confidence(), _val, lambda plan: costs(_model, plan))
 
 
 def operate(s: Scene, sure: float) -> tuple[rules.Operating, Predictions, float]:

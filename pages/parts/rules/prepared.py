@@ -14,7 +14,7 @@ from mvit.evaluation import temperature
 from mvit.evaluation.predictions import Predictions
 from mvit.policies.outcomes import finish_times
 from mvit.policies.plans import costs
-from mvit.policies.replay import choose_threshold, exits_that_pay
+from mvit.policies.replay import choose_threshold, exits_for_rule
 from mvit.policies.rules import Policy, Tempered
 from pages import parts as ui
 from pages.parts import words
@@ -47,7 +47,7 @@ class Replay:
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _few(key: tuple, drop: float, _rule_for: Callable, _val: Predictions, _model) -> list:
-    return exits_that_pay(_rule_for, _val, lambda plan: costs(_model, plan), max_drop=drop)
+    return exits_for_rule(_rule_for, _val, lambda plan: costs(_model, plan), max_drop=drop)
 
 
 def prepare(

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from mvit.models.multi_exit import Plan
-from mvit.policies.plans import costs, few_exits
+from mvit.policies.plans import costs, exits_for_deadlines
 from pages import parts as ui
 from pages.parts import lamps
 from pages.parts.timeline.runs import Measured
@@ -49,7 +49,7 @@ def pick_exits(bundle: ui.Bundle, heads: Sequence[str]) -> Plan:
     )
     model = bundle.model
     plans = {
-        FEW: lambda head: few_exits(model, bundle.accuracies, head),
+        FEW: lambda head: exits_for_deadlines(model, bundle.accuracies, head),
         PRACTICAL: model.practical,
         ALL: model.plan,
     }
