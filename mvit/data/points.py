@@ -50,27 +50,42 @@ def understand(file: Path, size: tuple[int, int] | None = None) -> tuple[np.ndar
         elif suffix == ".txt" and not data.strip():
             return np.empty((0, 2)), "empty list"  # as JHU-CROWD++ says that nobody is there
         else:
-            points, how = from_table(read_table(data), size)
+            points, how = from_table(read_table(data))
         if not np.isfinite(points).all():
             row = int(np.flatnonzero(~np.isfinite(points).all(1))[0]) + 1
             raise DataError(f"point {row} has no finite position")
-        refuse_fillers(points, size)
+        refuse_fillers(points)
+        bare = how == "N x 2" and suffix not in (".mat", ".npy")
+        refuse_size(points, size, guess=bare and size is None)
     except (OSError, DataError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise DataError(f"{file.name} holds no N x 2 array of points: {reason}") from error
     return points, how
 
 
-def refuse_fillers(points: np.ndarray, size: tuple[int, int] | None) -> None:
+def refuse_fillers(points: np.ndarray) -> None:
     """Raise DataError for rows that stand for something else than a head: -1, -1 and repeated zeros
-    fill tables up, a mask repeats one pair, and some tools write the picture's size last."""
+    fill tables up, and a mask repeats one pair."""
     pairs, times = np.unique(points, axis=0, return_counts=True)
     for pair, count in zip(pairs.tolist(), times.tolist(), strict=True):
         filler = pair == [-1, -1] or (count > 1 and pair == [0, 0])
         if filler or count > max(2, len(points) / 2):
             raise DataError(f"({pair[0]:g}, {pair[1]:g}) stands there {count} times, as a filler")
-    if size is not None and len(points) > 1 and sorted(points[-1].tolist()) == sorted(size):
-        raise DataError(f"its last row is the picture's size, {size[0]} x {size[1]}")
+
+
+def refuse_size(points: np.ndarray, size: tuple[int, int] | None, guess: bool) -> None:
+    """Raise DataError where the first or the last row is the picture's size, as some tools write
+    it, or, where `guess` says so, where the first one looks like a size."""
+    if len(points) < 2:
+        return
+    for place, row in (("first", points[0]), ("last", points[-1])):
+        if size is not None and sorted(row.tolist()) == sorted(size):
+            raise DataError(f"its {place} row is the picture's size, {size[0]} x {size[1]}")
+    (x, y), others = points[0], points[1:]
+    if not guess or x % 1 or y % 1 or min(x, y) < 32 or (points[0] <= others.max(axis=0)).any():
+        return
+    if (others % 1).any() or not (points[0] % 4).any():
+        raise DataError(f"its first row ({x:g}, {y:g}) looks like the picture's size")
 
 
 def load_npy(data: bytes) -> np.ndarray:
@@ -195,7 +210,7 @@ def is_boxes(values: np.ndarray) -> bool:
     return bool(ordered or (np.abs(values[:, 1:]) <= 1).all())
 
 
-def from_table(table: Table, size: tuple[int, int] | None) -> tuple[np.ndarray, str]:
+def from_table(table: Table) -> tuple[np.ndarray, str]:
     """The points of a text's table, by the names of its columns if it has them; raises
     DataError."""
     names = table.names
@@ -207,11 +222,7 @@ def from_table(table: Table, size: tuple[int, int] | None) -> tuple[np.ndarray, 
     values = table.numbers(list(range(len(table.rows[0]))))
     if table.rows[0] == [str(i) for i in range(values.shape[1])] and len(values) > 1:
         raise DataError("its first row could be numbers of columns; put names, x and y, above")
-    points, how = from_columns(values)
-    if how == "N x 2" and starts_with_size(points, size):
-        x, y = points[0]
-        raise DataError(f"its first row ({x:g}, {y:g}) looks like the picture's size")
-    return points, how
+    return from_columns(values)
 
 
 def from_named(table: Table, names: list[str]) -> tuple[np.ndarray, str]:
@@ -243,16 +254,3 @@ def from_named(table: Table, names: list[str]) -> tuple[np.ndarray, str]:
 def centred(name: str) -> bool:
     """Whether a column's name says that it is a centre's."""
     return bool({"c", "cx", "cy", "xc", "yc", "center", "centre"} & set(words(name)))
-
-
-def starts_with_size(points: np.ndarray, size: tuple[int, int] | None) -> bool:
-    """Whether the first row is the picture's size, as some tools write it; without a picture, a
-    first row that looks like one."""
-    if len(points) < 2:
-        return False
-    if size is not None:
-        return sorted(points[0].tolist()) == sorted(size)
-    first, others = points[0], points[1:]
-    if (first % 1).any() or (first < 32).any() or (first <= others.max(axis=0)).any():
-        return False
-    return bool((others % 1).any() or not (first % 4).any())
