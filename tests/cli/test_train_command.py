@@ -12,116 +12,54 @@ from thin import picture
 from mvit.cli import train as train_command
 
 
-def test_train_hands_over_what_the_options_say(tmp_path, command, monkeypatch):
-    studies = []
+@pytest.fixture
+def studies(monkeypatch) -> list:
+    """The studies that `train` would have carried out, in turn."""
+    asked = []
     monkeypatch.setattr(
-        train_command, "train", lambda study: studies.append(study) or {"task": study.task.name}
+        train_command, "train", lambda study: asked.append(study) or {"task": study.task.name}
     )
+    return asked
+
+
+def test_train_hands_over_what_the_options_say(tmp_path, command, studies):
     for name in "ab":
         (tmp_path / name).mkdir()
-    command(
-        "train",
-        "--data",
-        tmp_path,
-        "--task-name",
-        "mine",
-        "--init",
-        "start.safetensors",
-        "--stages",
-        "96:3,224:0.5",
-        "--batch",
-        16,
-        "--exit-batch",
-        24,
-        "--rates",
-        "1e-3,1e-4",
-        "--max-rounds",
-        7,
-        "--learning-rate",
-        "3e-4",
-        "--seed",
-        5,
-        "--limit",
-        100,
-        "--run",
-        tmp_path / "r",
+    options = (
+        "--task-name mine --init start.safetensors --stages 96:3,224:0.5 --batch 16 "
+        "--exit-batch 24 --rates 1e-3,1e-4 --max-rounds 7 --learning-rate 3e-4 --seed 5 --limit 100"
     )
-    [study] = studies
-    assert (study.task.name, study.task.labels, study.data, study.run) == (
-        "mine",
-        ("a", "b"),
-        tmp_path,
-        tmp_path / "r",
-    )
-    assert (
-        study.recipe.stages,
-        study.recipe.batch,
-        study.recipe.learning_rate,
-        study.recipe.seed,
-    ) == (((96, 3.0), (224, 0.5)), 16, 3e-4, 5)
-    assert (study.exits.batch, study.exits.rates, study.exits.max_rounds, study.exits.seed) == (
-        24,
-        (1e-3, 1e-4),
-        7,
-        5,
-    )
-    assert (str(study.init), study.limit, study.test_limit, study.device) == (
-        "start.safetensors",
-        100,
-        None,
-        "cpu",
-    )
+    command("train", "--data", tmp_path, "--run", tmp_path / "r", *options.split())
     command("train", "--data", tmp_path)
-    assert (studies[1].task.name, studies[1].run) == ("cifar10", Path("runs/cifar10"))
+    study, usual = studies
+    assert (study.task.name, study.task.labels) == ("mine", ("a", "b"))
+    assert (study.data, study.run) == (tmp_path, tmp_path / "r")
+    recipe, exits = study.recipe, study.exits
+    assert recipe.stages == ((96, 3.0), (224, 0.5))
+    assert (recipe.batch, recipe.learning_rate, recipe.seed) == (16, 3e-4, 5)
+    assert (exits.batch, exits.rates, exits.max_rounds, exits.seed) == (24, (1e-3, 1e-4), 7, 5)
+    assert (str(study.init), study.limit) == ("start.safetensors", 100)
+    assert (study.test_limit, study.device) == (None, "cpu")
+    assert (usual.task.name, usual.run) == ("cifar10", Path("runs/cifar10"))
     # the defaults, untouched
-    assert studies[1].recipe == type(study.recipe)() and studies[1].exits == type(study.exits)()
+    assert usual.recipe == type(recipe)() and usual.exits == type(exits)()
 
 
-def test_train_hands_over_strategies_and_exits(tmp_path, command, monkeypatch):
-    studies = []
-    monkeypatch.setattr(
-        train_command, "train", lambda study: studies.append(study) or {"task": study.task.name}
+def test_train_hands_over_strategies_and_exits(tmp_path, command, studies):
+    options = (
+        "--strategy end-to-end --heads cnn_ignore,gmlp --layers 9,3 --exit-weights 0.2,0.8 "
+        "--exit-rate 2e-3 --layer-decay 0.95 --stages none --init weights/x"
     )
-    command(
-        "train",
-        "--data",
-        tmp_path,
-        "--strategy",
-        "end-to-end",
-        "--heads",
-        "cnn_ignore,gmlp",
-        "--layers",
-        "9,3",
-        "--exit-weights",
-        "0.2,0.8",
-        "--exit-rate",
-        "2e-3",
-        "--layer-decay",
-        "0.95",
-        "--stages",
-        "none",
-        "--init",
-        "weights/x",
-    )
+    command("train", "--data", tmp_path, *options.split())
     command("train", "--data", tmp_path, "--strategy", "layer-wise")
     first, second = studies
-    assert (first.strategy, first.heads, first.layers, first.exit_weights) == (
-        "end-to-end",
-        ("cnn_ignore", "gmlp"),
-        (3, 9),
-        (0.2, 0.8),
-    )
-    assert (first.recipe.exit_rate, first.recipe.layer_decay, first.recipe.stages) == (
-        2e-3,
-        0.95,
-        (),
-    )
+    assert (first.strategy, first.heads) == ("end-to-end", ("cnn_ignore", "gmlp"))
+    assert (first.layers, first.exit_weights) == ((3, 9), (0.2, 0.8))
+    recipe = first.recipe
+    assert (recipe.exit_rate, recipe.layer_decay, recipe.stages) == (2e-3, 0.95, ())
     assert first.bundle == f"{BACKBONE}_end_to_end" and second.bundle == f"{BACKBONE}_layer_wise"
-    assert (second.heads, second.layers, second.recipe) == (
-        ("cnn_ignore",),
-        None,
-        type(first.recipe)(),
-    )
+    assert (second.heads, second.layers) == (("cnn_ignore",), None)
+    assert second.recipe == type(recipe)()
 
 
 def test_table1_hands_over_its_budget(tmp_path, command, monkeypatch):
@@ -129,36 +67,13 @@ def test_table1_hands_over_its_budget(tmp_path, command, monkeypatch):
     monkeypatch.setattr(
         train_command, "measure", lambda table, say: tables.append(table) or {"rows": []}
     )
-    command(
-        "table1",
-        "--data",
-        tmp_path,
-        "--images",
-        640,
-        "--px",
-        64,
-        "--batch",
-        32,
-        "--layer",
-        4,
-        "--heads",
-        "mlp",
-        "--strategies",
-        "end-to-end",
-    )
+    options = "--images 640 --px 64 --batch 32 --layer 4 --heads mlp --strategies end-to-end"
+    command("table1", "--data", tmp_path, *options.split())
     [table] = tables
-    assert (table.budget.images, table.budget.px, table.budget.batch, table.budget.seed) == (
-        640,
-        64,
-        32,
-        0,
-    )
-    assert (table.layer, table.heads, table.strategies, table.study.task.name) == (
-        4,
-        ("mlp",),
-        ("end-to-end",),
-        "cifar10",
-    )
+    budget = table.budget
+    assert (budget.images, budget.px, budget.batch, budget.seed) == (640, 64, 32, 0)
+    assert (table.layer, table.heads, table.strategies) == (4, ("mlp",), ("end-to-end",))
+    assert table.study.task.name == "cifar10"
 
 
 def test_heads_are_added_to_the_bundle_that_is_named(tiny_weights, tmp_path, command, monkeypatch):
@@ -168,26 +83,11 @@ def test_heads_are_added_to_the_bundle_that_is_named(tiny_weights, tmp_path, com
         "add_heads",
         lambda *given: asked.append(given) or {"task": given[0].task.name},
     )
-    command(
-        "train",
-        "--data",
-        tmp_path,
-        "--add-heads",
-        "gmlp,fnet",
-        "--exit-batch",
-        16,
-        "--into",
-        "beside",
-    )
+    options = "--add-heads gmlp,fnet --exit-batch 16 --into beside"
+    command("train", "--data", tmp_path, *options.split())
     [(study, heads, into)] = asked
-    assert into == "beside"
-    assert (study.task.name, study.task.input_px, study.bundle, heads, study.exits.batch) == (
-        "cifar10",
-        64,
-        BACKBONE,
-        ("gmlp", "fnet"),
-        16,
-    )
+    assert (study.task.name, study.task.input_px, study.bundle) == ("cifar10", 64, BACKBONE)
+    assert (heads, into, study.exits.batch) == (("gmlp", "fnet"), "beside", 16)
 
 
 def test_an_architecture_that_cannot_be_cut_at_its_blocks(refused, tmp_path):
@@ -197,21 +97,8 @@ def test_an_architecture_that_cannot_be_cut_at_its_blocks(refused, tmp_path):
             for i in range(3):
                 Image.fromarray(picture(i)).save(tmp_path / split / name / f"{i}.png")
     for name in ("resnet18", "vit_colossal"):
-        line = refused(
-            "train",
-            "--data",
-            tmp_path,
-            "--task-name",
-            "mine",
-            "--backbone",
-            name,
-            "--init",
-            tmp_path / "x",
-            "--run",
-            tmp_path,
-            "--device",
-            "cpu",
-        )
+        own = ("--data", tmp_path, "--task-name", "mine", "--run", tmp_path, "--device", "cpu")
+        line = refused("train", *own, "--backbone", name, "--init", tmp_path / "x")
         assert f"'{name}' cannot be a backbone" in line
 
 
@@ -252,10 +139,7 @@ def test_table1_refuses_what_its_strategies_do_not_read(refused, tmp_path):
     assert "--notes" in refused("table1", "--data", tmp_path, "--notes", "x")
 
 
-def test_a_counter_gets_the_heads_and_layers_it_is_asked_for(tmp_path, command, monkeypatch):
-    studies = []
-    card = {"task": {"name": "crowd"}}
-    monkeypatch.setattr(train_command, "train", lambda study: studies.append(study) or card)
+def test_a_counter_gets_the_heads_and_layers_it_is_asked_for(tmp_path, command, studies):
     options = "--heads mlp --layers 12 --scenes 0 --test-limit 2 --tile-stages 64:8:4"
     command("train", "--task", "crowd", "--data", tmp_path, *options.split())
     [study] = studies

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from accelerate import Accelerator
+from interruption import interrupted
 from thin import TASK, thin_model
 from timm.models.vision_transformer import VisionTransformer
 from toys import colours, count_blocks, same, snapshot
@@ -15,7 +16,6 @@ from mvit.data import labelled as data
 from mvit.evaluation.predictions import predict
 from mvit.models.backbone import Backbone
 from mvit.models.multi_exit import MultiExitViT
-from mvit.training import checkpoints
 from mvit.training import exits as training
 from mvit.training.checkpoints import CheckpointError
 from mvit.training.exits import (
@@ -23,7 +23,6 @@ from mvit.training.exits import (
     Learner,
     choose_rates,
     classifier_wise,
-    settle,
     validation_losses,
     warm_start,
 )
@@ -47,12 +46,30 @@ def small(heads=("mlp", "resmlp"), depth: int = 3, seed: int = 0):
     return model
 
 
-def learner(model, accelerator, rate: float = 1e-3, **recipe) -> Learner:
+def recipe(**changes) -> ExitRecipe:
+    return dataclasses.replace(RECIPE, **changes)
+
+
+@pytest.fixture
+def teach(accelerator, tmp_path):
+    """A function that trains a model's exits with RECIPE on eight pictures a class, unless told
+    otherwise; it returns the progress. Its checkpoint is c.safetensors."""
+    usual = {
+        "train": colours(8),
+        "val": colours(4, seed=1),
+        "recipe": RECIPE,
+        "accelerator": accelerator,
+        "checkpoint": tmp_path / "c.safetensors",
+    }
+    return lambda model, **given: classifier_wise(model, **usual | given)
+
+
+def learner(model, accelerator, rate: float = 1e-3, **changes) -> Learner:
     return Learner(
         model,
         dict.fromkeys(model.exits(), rate),
         train=colours(8),
-        recipe=dataclasses.replace(RECIPE, **recipe),
+        recipe=recipe(**changes),
         accelerator=accelerator,
         steps=3,
     )
@@ -93,19 +110,10 @@ def test_blocks_behind_the_last_exit_that_still_learns_do_not_run(accelerator):
     assert changed == {("mlp", "2"), ("resmlp", "3")}
 
 
-def test_a_whole_training_runs_the_backbone_once_per_batch_and_leaves_it_bit_for_bit(
-    accelerator, tmp_path
-):
+def test_a_whole_training_runs_the_backbone_once_per_batch_and_leaves_it_bit_for_bit(teach):
     model = small()
     calls, before = count_blocks(model.backbone), snapshot(model.backbone)
-    classifier_wise(
-        model,
-        train=colours(8),
-        val=colours(4, seed=1),
-        recipe=RECIPE,
-        accelerator=accelerator,
-        checkpoint=tmp_path / "c.safetensors",
-    )
+    teach(model)
     # one trial step and its validation; two steps and one validation a round
     trial, rounds = [1, 2] * 2, [1, 2, 3] * 3 * 2
     assert calls == trial + rounds
@@ -113,17 +121,10 @@ def test_a_whole_training_runs_the_backbone_once_per_batch_and_leaves_it_bit_for
     assert not model.training and not any(model.head_at(*e).lean for e in model.exits())
 
 
-def test_exits_learn_what_can_be_told_apart(accelerator, tmp_path):
+def test_exits_learn_what_can_be_told_apart(accelerator, teach):
     model, val = small(("mlp", "vit", "cnn_ignore", "mixer", "resmlp")), colours(10, seed=1)
-    recipe = dataclasses.replace(RECIPE, max_rounds=8, rates=(3e-3,), mean_decay=0.8)
-    progress = classifier_wise(
-        model,
-        train=colours(16),
-        val=val,
-        recipe=recipe,
-        accelerator=accelerator,
-        checkpoint=tmp_path / "c.safetensors",
-    )
+    longer = recipe(max_rounds=8, rates=(3e-3,), mean_decay=0.8)
+    progress = teach(model, train=colours(16), val=val, recipe=longer)
     for name, exit in progress["exits"].items():
         assert exit["losses"][-1] < 0.8 * exit["losses"][0], name
         assert exit["best"] == pytest.approx(min(exit["losses"]), abs=1e-4)
@@ -131,16 +132,9 @@ def test_exits_learn_what_can_be_told_apart(accelerator, tmp_path):
     assert dict(zip(scored.exits, scored.accuracy, strict=True))[3, "resmlp"] > 0.9
 
 
-def test_each_exit_is_left_at_its_best_validation_loss(accelerator, tmp_path):
+def test_each_exit_is_left_at_its_best_validation_loss(accelerator, teach):
     model, val = small(), colours(6, seed=1)
-    progress = classifier_wise(
-        model,
-        train=colours(8),
-        val=val,
-        recipe=dataclasses.replace(RECIPE, max_rounds=4),
-        accelerator=accelerator,
-        checkpoint=tmp_path / "c.safetensors",
-    )
+    progress = teach(model, val=val, recipe=recipe(max_rounds=4))
     losses = validation_losses(model, val, set(model.exits()), accelerator)
     for key, loss in losses.items():
         assert loss == pytest.approx(progress["exits"]["{}:{}".format(*key)]["best"], abs=1e-5)
@@ -169,61 +163,30 @@ def test_validation_loss_is_the_mean_cross_entropy(accelerator):
     assert found == {(2, "mlp"): pytest.approx(sum(expected) / 15, abs=1e-4)}
 
 
-class Interrupted(Exception):
-    pass
+def test_a_resumed_training_ends_where_an_uninterrupted_one_ends(teach, tmp_path, monkeypatch):
+    whole, resumed = small(), small()
+    first = teach(whole, checkpoint=tmp_path / "whole.safetensors")
+    with interrupted(monkeypatch):
+        teach(resumed)
+    resumed.heads = small(seed=9).heads  # a new process draws other heads ...
+    torch.manual_seed(99)  # ... and another state of the generator that dropout draws from
+    again = teach(resumed)
+    assert again["round"] == 2 and again["rates"]["mlp"]["rate"] == 1e-3
+    assert first["exits"] == again["exits"]
+    assert same(snapshot(whole), snapshot(resumed))
 
 
-def test_a_resumed_training_ends_where_an_uninterrupted_one_ends(
-    accelerator, tmp_path, monkeypatch
-):
-    train, val, ends, losses = colours(8), colours(4, seed=1), [], []
-    for name in ("whole", "halves"):
-        model, path = small(), tmp_path / f"{name}.safetensors"
-        if name == "halves":
-            with monkeypatch.context() as patch, pytest.raises(Interrupted):
-                save = checkpoints.save
-
-                def save_and_stop(*args, save=save):
-                    save(*args)
-                    raise Interrupted
-
-                patch.setattr(checkpoints, "save", save_and_stop)
-                classifier_wise(
-                    model,
-                    train=train,
-                    val=val,
-                    recipe=RECIPE,
-                    accelerator=accelerator,
-                    checkpoint=path,
-                )
-            fresh = small(seed=9)  # a new process draws other heads ...
-            model.heads = fresh.heads
-            torch.manual_seed(99)  # ... and another state of the generator that dropout draws from
-        progress = classifier_wise(
-            model, train=train, val=val, recipe=RECIPE, accelerator=accelerator, checkpoint=path
-        )
-        assert progress["round"] == 2 and progress["rates"]["mlp"]["rate"] == 1e-3
-        ends.append(snapshot(model))
-        losses.append(progress["exits"])
-    assert losses[0] == losses[1]
-    assert same(*ends)
-
-
-def test_a_finished_training_does_no_step_again(accelerator, tmp_path, monkeypatch):
-    model, train, val, path = small(), colours(8), colours(4, seed=1), tmp_path / "c.safetensors"
-    first = classifier_wise(
-        model, train=train, val=val, recipe=RECIPE, accelerator=accelerator, checkpoint=path
-    )
+def test_a_finished_training_does_no_step_again(teach, monkeypatch):
+    model = small()
+    first = teach(model)
     end = snapshot(model)
     monkeypatch.setattr(data.Pictures, "augmented", lambda *_: pytest.fail("took a step"))
-    again = classifier_wise(
-        model, train=train, val=val, recipe=RECIPE, accelerator=accelerator, checkpoint=path
-    )
+    again = teach(model)
     assert again["exits"] == first["exits"] and same(end, snapshot(model))
 
 
 def test_a_loss_that_is_no_number_stops_with_the_step_and_keeps_the_checkpoint(
-    accelerator, tmp_path, monkeypatch
+    teach, tmp_path, monkeypatch
 ):
     model, path, taken, augment = small(), tmp_path / "c.safetensors", [], data.augment
 
@@ -236,49 +199,13 @@ def test_a_loss_that_is_no_number_stops_with_the_step_and_keeps_the_checkpoint(
     with pytest.raises(
         TrainingError, match="the loss is nan at step 3; the last good state is in .*c.safetensors"
     ):
-        classifier_wise(
-            model,
-            train=colours(8),
-            val=colours(4),
-            recipe=RECIPE,
-            accelerator=accelerator,
-            checkpoint=path,
-        )
+        teach(model)
     assert path.read_bytes() == taken[-1] is not None
     assert all(p.isfinite().all() for p in model.parameters())
 
 
-def exit_after(losses: list[float], **recipe):
-    """Book these validation losses of one exit: its record, its rate, and the rounds that were
-    kept."""
-    exit, group, kept = {"losses": [], "stale": 0, "best": math.inf}, {"lr": 1.0}, []
-    rates = []
-    for number, loss in enumerate(losses, 1):
-        if settle(exit, loss, group, ExitRecipe(**recipe)):
-            kept.append(number)
-        rates.append(group["lr"])
-    return exit, rates, kept
-
-
-def test_the_rate_falls_to_three_fifths_once_the_patience_is_used_up():
-    exit, rates, kept = exit_after([3, 2, 2.5, 2.4, 2.3, 2.2, 2.1])
-    assert rates == pytest.approx([1, 1, 1, 1, 0.6, 0.6, 0.6]) and kept == [1, 2]
-    # five rounds without a better loss: it stops
-    assert exit["stale"] == 5 == ExitRecipe().stop and exit["best"] == 2
-
-
-def test_a_better_loss_starts_the_count_anew():
-    exit, rates, kept = exit_after([3, 3.1, 3.2, 2.9, 3, 3, 3])
-    assert rates == pytest.approx([1, 1, 1, 1, 1, 1, 0.6]) and kept == [1, 4] and exit["stale"] == 3
-
-
-def test_an_equal_loss_or_none_at_all_is_no_better():
-    exit, _, kept = exit_after([2, 2, math.nan])
-    assert exit["stale"] == 2 and exit["best"] == 2 and kept == [1]
-
-
-def test_an_exit_that_is_done_learns_no_more_while_others_go_on(accelerator, tmp_path, monkeypatch):
-    rounds, model = [], small(("mlp",), depth=2)
+def test_an_exit_that_is_done_learns_no_more_while_others_go_on(teach, monkeypatch):
+    rounds = []
 
     def losses(model, val, active, accelerator):
         rounds.append(sorted(active))
@@ -286,41 +213,19 @@ def test_an_exit_that_is_done_learns_no_more_while_others_go_on(accelerator, tmp
         return {key: 1.0 if key == (1, "mlp") else 1 / len(rounds) for key in active}
 
     monkeypatch.setattr(training, "validation_losses", losses)
-    recipe = dataclasses.replace(RECIPE, max_rounds=8, stop=5)
-    progress = classifier_wise(
-        model,
-        train=colours(8),
-        val=colours(4),
-        recipe=recipe,
-        accelerator=accelerator,
-        checkpoint=tmp_path / "c.safetensors",
-    )
-    assert (
-        len(progress["exits"]["1:mlp"]["losses"]) == 6
-        and len(progress["exits"]["2:mlp"]["losses"]) == 8
-    )
+    progress = teach(small(("mlp",), depth=2), recipe=recipe(max_rounds=8, stop=5))
+    assert len(progress["exits"]["1:mlp"]["losses"]) == 6
+    assert len(progress["exits"]["2:mlp"]["losses"]) == 8
     assert rounds[-1] == [(2, "mlp")]
 
 
-def test_training_ends_when_all_exits_are_done(accelerator, tmp_path, monkeypatch):
-    model = small(("mlp",), depth=2)
+def test_training_ends_when_all_exits_are_done(teach, monkeypatch):
     monkeypatch.setattr(
         training,
         "validation_losses",
         lambda model, val, active, accelerator: dict.fromkeys(active, 1.0),
     )
-    recipe = dataclasses.replace(RECIPE, max_rounds=50, stop=3)
-    assert (
-        classifier_wise(
-            model,
-            train=colours(8),
-            val=colours(4),
-            recipe=recipe,
-            accelerator=accelerator,
-            checkpoint=tmp_path / "c.safetensors",
-        )["round"]
-        == 4
-    )
+    assert teach(small(("mlp",), depth=2), recipe=recipe(max_rounds=50, stop=3))["round"] == 4
 
 
 def test_the_rate_is_chosen_for_each_head_by_validation(accelerator):
@@ -330,14 +235,12 @@ def test_the_rate_is_chosen_for_each_head_by_validation(accelerator):
         model,
         train=colours(8),
         val=colours(4, seed=1),
-        recipe=dataclasses.replace(RECIPE, rates=(3e-3, 1e-9), trial_steps=8),
+        recipe=recipe(rates=(3e-3, 1e-9), trial_steps=8),
         accelerator=accelerator,
     )
     assert {head: choice["rate"] for head, choice in found.items()} == {"mlp": 3e-3, "resmlp": 3e-3}
-    assert (
-        set(found["mlp"]["losses"]) == {3e-3, 1e-9}
-        and found["mlp"]["losses"][3e-3] < found["mlp"]["losses"][1e-9]
-    )
+    losses = found["mlp"]["losses"]
+    assert set(losses) == {3e-3, 1e-9} and losses[3e-3] < losses[1e-9]
     assert same(before, snapshot(model))  # a trial leaves no trace
 
 
@@ -372,33 +275,14 @@ def test_a_backbone_built_otherwise_leaves_the_heads_as_they_are(built):
     assert torch.equal(model.head_at(1, "mlp").norm.weight, vit.norm.weight)
 
 
-def test_a_training_goes_on_with_more_rounds_but_not_with_another_recipe(accelerator, tmp_path):
-    train, val, path = colours(8), colours(4, seed=1), tmp_path / "c.safetensors"
-    classifier_wise(
-        small(), train=train, val=val, recipe=RECIPE, accelerator=accelerator, checkpoint=path
-    )
-    assert (
-        classifier_wise(
-            small(),
-            train=train,
-            val=val,
-            recipe=dataclasses.replace(RECIPE, max_rounds=3),
-            accelerator=accelerator,
-            checkpoint=path,
-        )["round"]
-        == 3
-    )
+def test_a_training_goes_on_with_more_rounds_but_not_with_another_recipe(teach, tmp_path):
+    path = tmp_path / "c.safetensors"
+    teach(small())
+    assert teach(small(), recipe=recipe(max_rounds=3))["round"] == 3
     kept = path.read_bytes()
     with pytest.raises(
         CheckpointError,
         match="c.safetensors was begun with batch 12, now it is 8: go on with the old value",
     ):
-        classifier_wise(
-            small(),
-            train=train,
-            val=val,
-            recipe=dataclasses.replace(RECIPE, batch=8),
-            accelerator=accelerator,
-            checkpoint=path,
-        )
+        teach(small(), recipe=recipe(batch=8))
     assert path.read_bytes() == kept

@@ -6,13 +6,13 @@ import dataclasses
 import pytest
 import torch
 from accelerate import Accelerator
+from interruption import interrupted
 from thin import TASK
 from timm.models.vision_transformer import VisionTransformer
 from toys import colours, same, snapshot
 
 from mvit.data import labelled as data
 from mvit.models.backbone import Backbone
-from mvit.training import checkpoints
 from mvit.training.checkpoints import CheckpointError
 from mvit.training.finetune import Recipe, accuracy, fine_tune, mixed, stochastic_depth
 from mvit.training.loop import TrainingError, batch_of
@@ -22,9 +22,27 @@ TINY = dataclasses.replace(TASK, labels=("a", "b", "c"), native_px=8, input_px=3
 RECIPE = Recipe(stages=((16, 1.0), (32, 2.0)), batch=8, learning_rate=1e-3, warmup_steps=2, seed=3)
 
 
+def recipe(**changes) -> Recipe:
+    return dataclasses.replace(RECIPE, **changes)
+
+
 @pytest.fixture
 def accelerator():
     return Accelerator(cpu=True)
+
+
+@pytest.fixture
+def tune(accelerator, tmp_path):
+    """A function that fine-tunes a backbone with RECIPE on eight pictures a class, unless told
+    otherwise; it returns the progress. Its checkpoint is c.safetensors."""
+    usual = {
+        "train": colours(8),
+        "val": colours(1),
+        "recipe": RECIPE,
+        "accelerator": accelerator,
+        "checkpoint": tmp_path / "c.safetensors",
+    }
+    return lambda backbone, **given: fine_tune(backbone, TINY, **usual | given)
 
 
 def fresh(seed: int = 0) -> Backbone:
@@ -61,27 +79,12 @@ def test_the_order_depends_on_the_seed_and_the_step_alone():
     assert not torch.equal(batch_of(5, 24, 8, seed=1), batch_of(5, 24, 8, seed=2))
 
 
-def test_it_learns_and_reports_how_well(backbone, accelerator, tmp_path):
-    train, val = colours(8), colours(4, seed=1)
+def test_it_learns_and_reports_how_well(backbone, accelerator, tune):
+    val = colours(4, seed=1)
     before = accuracy(backbone, TINY, val, accelerator)
-    progress = fine_tune(
-        backbone,
-        TINY,
-        train=train,
-        val=val,
-        recipe=dataclasses.replace(RECIPE, stages=((32, 10.0),)),
-        accelerator=accelerator,
-        checkpoint=tmp_path / "c.safetensors",
-        every=5,
-    )
-    assert progress["step"] == 30 and [entry[0] for entry in progress["loss"]] == [
-        5,
-        10,
-        15,
-        20,
-        25,
-        30,
-    ]
+    progress = tune(backbone, val=val, recipe=recipe(stages=((32, 10.0),)), every=5)
+    assert progress["step"] == 30
+    assert [entry[0] for entry in progress["loss"]] == [5, 10, 15, 20, 25, 30]
     assert progress["loss"][-1][2] < 0.9 * progress["loss"][0][2]
     assert (
         progress["val_accuracy"] == accuracy(backbone, TINY, val, accelerator) >= max(0.9, before)
@@ -99,84 +102,33 @@ def test_accuracy_is_the_share_of_right_answers_at_the_tasks_size(backbone, acce
     )
 
 
-class Interrupted(Exception):
-    pass
+@pytest.mark.parametrize("changes", [{}, {"mix": 0.5, "drop_path": 0.2}])
+def test_a_resumed_run_ends_where_an_uninterrupted_one_ends(changes, tune, tmp_path, monkeypatch):
+    given = {"recipe": recipe(**changes), "every": 4}
+    whole = fresh()
+    tune(whole, **given, checkpoint=tmp_path / "whole.safetensors")
+    with interrupted(monkeypatch):
+        tune(fresh(), **given)
+    resumed = fresh(seed=9)  # a new process starts elsewhere
+    torch.manual_seed(99)
+    progress = tune(resumed, **given)
+    assert progress["step"] == 9
+    assert [entry[:2] for entry in progress["loss"]] == [[4, 32], [8, 32], [9, 32]]
+    assert all(p.isfinite().all() for p in whole.parameters())
+    assert same(snapshot(whole), snapshot(resumed))
 
 
-def test_a_resumed_run_ends_where_an_uninterrupted_one_ends(accelerator, tmp_path, monkeypatch):
-    train, val, ends = colours(8), colours(1), []
-    for name, stops in (("whole", False), ("halves", True)):
-        backbone = fresh()
-        path = tmp_path / f"{name}.safetensors"
-        if stops:
-            with monkeypatch.context() as patch, pytest.raises(Interrupted):
-                save = checkpoints.save
-
-                def save_and_stop(*args, save=save):
-                    save(*args)
-                    raise Interrupted
-
-                patch.setattr(checkpoints, "save", save_and_stop)
-                fine_tune(
-                    backbone,
-                    TINY,
-                    train=train,
-                    val=val,
-                    recipe=RECIPE,
-                    accelerator=accelerator,
-                    checkpoint=path,
-                    every=4,
-                )
-            backbone = fresh(seed=9)  # a new process starts elsewhere
-            torch.manual_seed(99)
-        progress = fine_tune(
-            backbone,
-            TINY,
-            train=train,
-            val=val,
-            recipe=RECIPE,
-            accelerator=accelerator,
-            checkpoint=path,
-            every=4,
-        )
-        assert progress["step"] == 9 and [entry[:2] for entry in progress["loss"]] == [
-            [4, 32],
-            [8, 32],
-            [9, 32],
-        ]
-        ends.append(snapshot(backbone))
-    assert same(*ends)
-
-
-def test_a_finished_run_does_no_step_again(backbone, accelerator, tmp_path, monkeypatch):
-    train, val, path = colours(8), colours(1), tmp_path / "c.safetensors"
-    first = fine_tune(
-        backbone,
-        TINY,
-        train=train,
-        val=val,
-        recipe=RECIPE,
-        accelerator=accelerator,
-        checkpoint=path,
-    )
+def test_a_finished_run_does_no_step_again(backbone, tune, monkeypatch):
+    first = tune(backbone)
     monkeypatch.setattr(data, "augment", lambda *_: pytest.fail("took a step"))
-    again = fine_tune(
-        backbone,
-        TINY,
-        train=train,
-        val=val,
-        recipe=RECIPE,
-        accelerator=accelerator,
-        checkpoint=path,
-    )
+    again = tune(backbone)
     assert all(again[name] == first[name] for name in ("step", "loss", "seconds", "val_accuracy"))
 
 
 def test_a_loss_that_is_no_number_stops_with_the_step_and_keeps_the_checkpoint(
-    backbone, accelerator, tmp_path, monkeypatch
+    backbone, tune, tmp_path, monkeypatch
 ):
-    train, val, path, seen = colours(8), colours(1), tmp_path / "c.safetensors", []
-    augment, kept = data.augment, []
+    path, seen, augment, kept = tmp_path / "c.safetensors", [], data.augment, []
 
     def spoiled(pictures, size, generator):
         seen.append(size)
@@ -189,31 +141,14 @@ def test_a_loss_that_is_no_number_stops_with_the_step_and_keeps_the_checkpoint(
     with pytest.raises(
         TrainingError, match="the loss is nan at step 6; the last good state is in .*c.safetensors"
     ):
-        fine_tune(
-            backbone,
-            TINY,
-            train=train,
-            val=val,
-            recipe=RECIPE,
-            accelerator=accelerator,
-            checkpoint=path,
-            every=4,
-        )
+        tune(backbone, every=4)
     assert path.read_bytes() == kept[0]
     assert all(p.isfinite().all() for p in backbone.parameters())
 
 
-def test_deeper_layers_move_more(backbone, accelerator, tmp_path):
+def test_deeper_layers_move_more(backbone, tune):
     before = snapshot(backbone)
-    fine_tune(
-        backbone,
-        TINY,
-        train=colours(8),
-        val=colours(1),
-        recipe=dataclasses.replace(RECIPE, layer_decay=0.1),
-        accelerator=accelerator,
-        checkpoint=tmp_path / "c.safetensors",
-    )
+    tune(backbone, recipe=recipe(layer_decay=0.1))
     moved = {
         name: (tensor - before[name]).abs().max().item()
         for name, tensor in backbone.state_dict().items()
@@ -239,28 +174,11 @@ def test_deeper_layers_move_more(backbone, accelerator, tmp_path):
         ({"seed": 4}, "begun with seed 3, now it is 4"),
     ],
 )
-def test_a_run_is_not_resumed_with_another_recipe(backbone, accelerator, tmp_path, change, words):
-    path = tmp_path / "c.safetensors"
-    fine_tune(
-        backbone,
-        TINY,
-        train=colours(8),
-        val=colours(1),
-        recipe=dataclasses.replace(RECIPE, stages=((16, 0.4),)),
-        accelerator=accelerator,
-        checkpoint=path,
-    )
-    change = {"stages": ((16, 0.4),)} | change
+def test_a_run_is_not_resumed_with_another_recipe(backbone, tune, change, words):
+    short = {"stages": ((16, 0.4),)}
+    tune(backbone, recipe=recipe(**short))
     with pytest.raises(CheckpointError, match=words):
-        fine_tune(
-            fresh(),
-            TINY,
-            train=colours(8),
-            val=colours(1),
-            recipe=dataclasses.replace(RECIPE, **change),
-            accelerator=accelerator,
-            checkpoint=path,
-        )
+        tune(fresh(), recipe=recipe(**short | change))
 
 
 def test_mixed_batches_have_soft_labels_and_their_chance(backbone):
@@ -291,64 +209,7 @@ def test_stochastic_depth_leaves_layers_out_in_training_only(backbone):
     )
 
 
-def test_strong_training_learns_and_resumes_bit_for_bit(accelerator, tmp_path, monkeypatch):
-    recipe = dataclasses.replace(RECIPE, mix=0.5, drop_path=0.2)
-    whole, halved = fresh(), fresh()
-    done = fine_tune(
-        whole,
-        TINY,
-        train=colours(8),
-        val=colours(1),
-        recipe=recipe,
-        accelerator=accelerator,
-        checkpoint=tmp_path / "a.safetensors",
-    )
-    assert done["loss"] and all(p.isfinite().all() for p in whole.parameters())
-    save = checkpoints.save
-
-    def stop(*args):
-        save(*args)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(checkpoints, "save", stop)
-    with pytest.raises(KeyboardInterrupt):
-        fine_tune(
-            halved,
-            TINY,
-            train=colours(8),
-            val=colours(1),
-            recipe=recipe,
-            accelerator=accelerator,
-            checkpoint=tmp_path / "b.safetensors",
-            every=4,
-        )
-    monkeypatch.undo()
-    again = fresh(1)
-    fine_tune(
-        again,
-        TINY,
-        train=colours(8),
-        val=colours(1),
-        recipe=recipe,
-        accelerator=accelerator,
-        checkpoint=tmp_path / "b.safetensors",
-        every=4,
-    )
-    assert all(
-        torch.equal(a, b)
-        for a, b in zip(whole.state_dict().values(), again.state_dict().values(), strict=True)
-    )
-
-
-def test_no_stages_leave_the_backbone_as_it_is(backbone, accelerator, tmp_path):
+def test_no_stages_leave_the_backbone_as_it_is(backbone, tune):
     before = snapshot(backbone)
-    progress = fine_tune(
-        backbone,
-        TINY,
-        train=colours(8),
-        val=colours(1),
-        recipe=dataclasses.replace(RECIPE, stages=()),
-        accelerator=accelerator,
-        checkpoint=tmp_path / "c.safetensors",
-    )
-    assert progress["step"] == 0 and same(before, snapshot(backbone))
+    assert tune(backbone, recipe=recipe(stages=()))["step"] == 0
+    assert same(before, snapshot(backbone))

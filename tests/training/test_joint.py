@@ -6,6 +6,7 @@ import dataclasses
 import pytest
 import torch
 from accelerate import Accelerator
+from interruption import interrupted
 from joint_toys import TINY, small
 from torch.nn import functional as F
 from toys import colours, count_blocks, same, snapshot
@@ -174,45 +175,24 @@ def test_all_exits_learn_what_can_be_told_apart(accelerator, tmp_path, train_it)
     assert len(accuracy) == 4 and min(accuracy.values()) > 0.85, accuracy
 
 
-class Interrupted(Exception):
-    pass
-
-
 @pytest.mark.parametrize(
     "train_it, stop_at", [(end_to_end, 1), (layer_wise, 1), (layer_wise, 2), (layer_wise, 4)]
 )
 def test_a_resumed_training_ends_where_an_uninterrupted_one_ends(
     accelerator, tmp_path, monkeypatch, train_it, stop_at
 ):
-    pictures, ends = colours(8), []
-    for name in ("whole", "halves"):
-        model, path = small(("mlp", "vit")), tmp_path / f"{name}.safetensors"
-        if name == "halves":
-            save, saved = checkpoints.save, []
+    def train(model, name: str) -> dict:
+        given = {"train": colours(8), "recipe": RECIPE, "accelerator": accelerator, "every": 3}
+        return train_it(model, checkpoint=tmp_path / f"{name}.safetensors", **given)
 
-            def save_and_stop(*args, save=save, saved=saved):
-                save(*args)
-                saved.append(1)
-                if len(saved) == stop_at:
-                    raise Interrupted
-
-            with monkeypatch.context() as patch, pytest.raises(Interrupted):
-                patch.setattr(checkpoints, "save", save_and_stop)
-                train_it(
-                    model,
-                    train=pictures,
-                    recipe=RECIPE,
-                    accelerator=accelerator,
-                    checkpoint=path,
-                    every=3,
-                )
-            model = small(("mlp", "vit"), seed=9)  # a new process starts elsewhere ...
-            torch.manual_seed(99)  # ... and draws other dropouts
-        progress = train_it(
-            model, train=pictures, recipe=RECIPE, accelerator=accelerator, checkpoint=path, every=3
-        )
-        ends.append((snapshot(model), progress["loss"]))
-    assert ends[0][1] == ends[1][1] and same(ends[0][0], ends[1][0])
+    heads = ("mlp", "vit")
+    whole, resumed = small(heads), small(heads, seed=9)  # a new process starts elsewhere ...
+    first = train(whole, "whole")
+    with interrupted(monkeypatch, stop_at):
+        train(small(heads), "halves")
+    torch.manual_seed(99)  # ... and draws other dropouts
+    again = train(resumed, "halves")
+    assert first["loss"] == again["loss"] and same(snapshot(whole), snapshot(resumed))
 
 
 def test_a_finished_training_does_no_step_again(accelerator, tmp_path, monkeypatch):
