@@ -31,13 +31,15 @@ def thin_model(
     return MultiExitViT.untrained(Backbone(vit), task, heads).eval().requires_grad_(False)
 
 
-def narrow(monkeypatch, **sizes: int) -> None:
-    """For one test, build every backbone of timm's with other sizes: one head of 64 channels."""
+def narrow(monkeypatch, px: int | None = None, **sizes: int) -> None:
+    """For one test, build every backbone of timm's with other sizes: one head of 64 channels. px:
+    only those for inputs of so many pixels."""
     create = Backbone.create.__func__
     sizes = {"embed_dim": 64, "num_heads": 1} | sizes
 
     def created(kind: type, *names, **options) -> Backbone:
-        return create(kind, *names, **sizes | options)
+        asked = px in (None, options.get("img_size"))
+        return create(kind, *names, **(sizes if asked else {}) | options)
 
     monkeypatch.setattr(Backbone, "create", classmethod(created))
 

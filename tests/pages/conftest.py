@@ -9,6 +9,7 @@ import pytest
 from bundles import save_bundle
 from PIL import Image
 from recorded import record
+from thin import narrow
 from visit import open_app, png
 
 from mvit.evaluation.counts import Counts, save_counts
@@ -63,10 +64,12 @@ def recorded(recorded_bundle, monkeypatch) -> dict[str, Predictions]:
 
 @pytest.fixture(scope="session")
 def counter(tmp_path_factory):
-    """A weights folder with a small untrained counter beside no other bundle, and recorded
+    """A weights folder with a narrow untrained counter beside no other bundle, and recorded
     counts."""
     folder = tmp_path_factory.mktemp("counters")
-    card = save_bundle(folder, CrowdTask("crowd"))
+    with pytest.MonkeyPatch.context() as patch:
+        narrow(patch, px=384)
+        card = save_bundle(folder, CrowdTask("crowd"))
     exits = [(e["layer"], e["head"]) for e in card["exits"]] + [(12, "final")]
     rng = np.random.default_rng(0)
     truth = rng.uniform(0, 40, (9, 6))
@@ -88,6 +91,7 @@ def lab(counter, tmp_path, monkeypatch):
     (tmp_path / "examples.json").write_text(json.dumps(entries))
     monkeypatch.setattr(pictures, "FOLDER", tmp_path)
     monkeypatch.setenv("MVIT_WEIGHTS", str(counter))
+    narrow(monkeypatch, px=384)
     return lambda **link: open_app("crowd", **link)
 
 
@@ -98,3 +102,4 @@ def with_counter(counter, tiny_bundle, tmp_path, monkeypatch) -> None:
         for task in folder.iterdir():
             (tmp_path / task.name).symlink_to(task)
     monkeypatch.setenv("MVIT_WEIGHTS", str(tmp_path))
+    narrow(monkeypatch, px=384)

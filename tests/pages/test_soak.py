@@ -75,7 +75,7 @@ def test_a_visit_keeps_a_bounded_state_however_long_it_lasts(tiny_weights):
 
     def tour(seed: int) -> dict[str, int]:
         app.segmented_control(key="example_source").set_value("Upload").run()
-        app.file_uploader[0].set_value((f"{seed}.jpg", photo(8 + seed), "image/jpeg")).run()
+        app.file_uploader[0].set_value((f"{seed}.jpg", photo(5 + seed), "image/jpeg")).run()
         app.pills(key="head").set_value(["mlp", "resmlp", "cnn_ignore"][: 1 + seed % 3]).run()
         app.button(key="run").click().run()
         for page in ("latency", "compare", "watch"):
@@ -90,7 +90,7 @@ def test_a_visit_keeps_a_bounded_state_however_long_it_lasts(tiny_weights):
 
 
 def test_a_large_photo_is_kept_small_and_looks_the_same(tiny_weights):
-    data = photo(12)
+    data = photo(6)
     whole, small = read_image(data), picking.picture_of(data, "", None, "Upload").pixels
     assert small.shape[0] * small.shape[1] <= picking.KEPT_PIXELS < whole.shape[0] * whole.shape[1]
     means = [
