@@ -26,37 +26,38 @@ def model():
     return thin_model(depth=4, heads=("mlp", "vit", "cnn_project", "mixer", "resmlp"))
 
 
-def test_onnx_runtime_gives_the_same_answer_from_the_file_alone(model, tmp_path):
+def test_onnx_runtime_gives_the_same_answers_from_the_file_alone(model, tmp_path):
     ort = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     path = tmp_path / "cut.onnx"
-    result = export(model, 3, "resmlp", path)
-    assert (
-        result["size"] == path.stat().st_size
-        and result["latency_ms"] > 0
-        and result["max_difference"] <= 1e-3
-    )
+    result = export(model, 3, "vit", path)
+    assert result["size"] == path.stat().st_size and result["latency_ms"] > 0
+    assert result["max_difference"] <= 1e-3
     assert [p.name for p in tmp_path.iterdir()] == ["cut.onnx"]  # one file, weights inside
     session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
-    for seed in range(3):
-        [exit] = model.run(picture(seed), [(3, "resmlp")])
-        [scores] = session.run(None, {"image": model.to_input(picture(seed)).numpy()})
-        assert np.abs(scores[0] - exit.scores).max() <= 1e-3
+    for x, scores in batches(model, (3, "vit")):
+        assert np.abs(session.run(None, {"image": x.numpy()})[0] - scores).max() < 1e-5
     about = json.loads(session.get_modelmeta().custom_metadata_map["mvit"])
-    assert about["labels"] == list("abcdefghij") and (about["layer"], about["head"]) == (
-        3,
-        "resmlp",
-    )
+    assert about["labels"] == list("abcdefghij")
+    assert (about["layer"], about["head"]) == (3, "vit")
 
 
-def test_pt2_gives_the_same_answer_from_the_file_alone(model, tmp_path):
+def test_pt2_gives_the_same_answers_from_the_file_alone(model, tmp_path):
+    before = {n: p.clone() for n, p in model.state_dict().items()}
     result = export(model, 2, "mixer", tmp_path / "cut.pt2", "pt2")
     assert result["max_difference"] <= 1e-3
     loaded = torch.export.load(tmp_path / "cut.pt2").module()
-    [exit] = model.run(picture(5), [(2, "mixer")])
-    assert (
-        np.abs(loaded(model.to_input(picture(5)))[0].detach().numpy() - exit.scores).max() <= 1e-3
-    )
+    for x, scores in batches(model, (2, "mixer")):
+        assert np.abs(loaded(x).detach().numpy() - scores).max() < 1e-5
+    # and the model is left as it is
+    assert all(torch.equal(before[n], p) for n, p in model.state_dict().items())
+
+
+def batches(model, exit):
+    """Batches of one and of five inputs, each with the scores of an exit of the model."""
+    for n in (1, 5):
+        x = torch.cat([model.to_input(picture(seed)) for seed in range(n)])
+        yield x, [e.scores for i in range(n) for e in model.run(x[i : i + 1], [exit])]
 
 
 @pytest.mark.parametrize(
@@ -105,8 +106,11 @@ def test_every_kind_of_backbone_is_exported_right(tmp_path, options):
     backbone = Backbone(VisionTransformer(**size | options))
     task = Task("toy", tuple("abc"), native_px=32, input_px=backbone.vit.patch_embed.img_size[0])
     model = MultiExitViT.untrained(backbone, task, ("cnn_add",), [2]).eval()
-    for e in [(2, "cnn_add"), model.final_exit]:
-        assert export(model, *e, tmp_path / "cut.pt2", "pt2")["max_difference"] < 1e-5
+    assert export(model, *model.final_exit, tmp_path / "cut.pt2", "pt2")["max_difference"] < 1e-5
+    [exit] = model.run(picture(), [(2, "cnn_add")])
+    with torch.inference_mode():
+        scores = task.scores(Truncated(model, 2, "cnn_add")(model.to_input(picture())))
+    assert np.abs(scores.numpy() - exit.scores).max() < 1e-5
 
 
 @pytest.mark.parametrize("regressor", ["token", "gap"])
@@ -116,7 +120,8 @@ def test_a_counter_of_either_kind_is_exported_right(tmp_path, regressor):
     options = {"embed_dim": 96, "depth": 2, "num_heads": 2}
     backbone = transcrowd("vit_tiny_patch16_224", regressor, 64, **options)
     model = MultiExitViT.untrained(backbone, task, ("resmlp",), [1, 2]).eval()
-    for e in [(1, "resmlp"), model.final_exit]:
+    # what a head adds is the same with either
+    for e in [(1, "resmlp"), model.final_exit] if regressor == "token" else [model.final_exit]:
         assert export(model, *e, tmp_path / "cut.onnx")["max_difference"] < 1e-3
 
 
@@ -126,19 +131,6 @@ def test_every_head_is_exported_right(tmp_path, head):
     assert export(model, 1, head, tmp_path / "cut.pt2", "pt2")["max_difference"] < 1e-4
     if head in EXTRA:  # their operations are rare; the seven's are in every model
         assert export(model, 1, head, tmp_path / "cut.onnx")["max_difference"] < 1e-4
-
-
-def test_a_batch_of_any_size_goes_through_the_file(model, tmp_path):
-    ort = pytest.importorskip("onnxruntime")
-    export(model, 2, "vit", tmp_path / "cut.onnx")
-    export(model, 2, "vit", tmp_path / "cut.pt2", "pt2")
-    session = ort.InferenceSession(tmp_path / "cut.onnx")
-    loaded = torch.export.load(tmp_path / "cut.pt2").module()
-    for n in (1, 5):
-        x = torch.cat([model.to_input(picture(seed)) for seed in range(n)])
-        single = [e.scores for i in range(n) for e in model.run(x[i : i + 1], [(2, "vit")])]
-        assert np.abs(session.run(None, {"image": x.numpy()})[0] - single).max() < 1e-5
-        assert np.abs(loaded(x).detach().numpy() - single).max() < 1e-5
 
 
 def test_a_file_that_was_there_stays_if_the_new_one_is_refused(model, tmp_path, monkeypatch):
@@ -154,12 +146,6 @@ def test_an_earlier_exit_makes_a_smaller_file(model, tmp_path):
         export(model, layer, "mlp", tmp_path / f"{layer}.pt2", "pt2")["size"] for layer in (1, 4)
     ]
     assert sizes[0] < 0.5 * sizes[1]
-
-
-def test_the_model_is_left_as_it_is(model, tmp_path):
-    before = {n: p.clone() for n, p in model.state_dict().items()}
-    export(model, 1, "mlp", tmp_path / "cut.pt2", "pt2")
-    assert all(torch.equal(before[n], p) for n, p in model.state_dict().items())
 
 
 def test_what_cannot_be_exported_is_said_in_one_sentence(model, tmp_path, monkeypatch):

@@ -27,7 +27,7 @@ def own(tmp_path, monkeypatch):
         pixels = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / "noise" / f"{i}.png")
     monkeypatch.setenv("MVIT_WEIGHTS", str(tmp_path / "weights"))
-    task = Task("mine", own_labels(tmp_path / "mine"), 16, 32)
+    task = Task("mine", own_labels(tmp_path / "mine"), native_px=16, input_px=32)
     card = save_bundle(tmp_path / "weights", task)
     folder = next((tmp_path / "weights").glob("*/*"))
     save_predictions(folder, {"val": made_up(card, 3, 0)})

@@ -79,9 +79,9 @@ def mutations(count: int, seed: int) -> Iterator[tuple[str, bytes]]:
         yield f"mutation {index} of {case.name}", mutate(rng, case.data, other.data)
 
 
-def complaint(data: bytes) -> tuple[str | None, str]:
-    """Read one file; return what broke the promise "an RGB picture or one ImageError", or None, and
-    how it ended."""
+def complaint(data: bytes) -> tuple[str | None, str, np.ndarray | str]:
+    """Read one file; return what broke the promise "an RGB picture or one ImageError", or None, how
+    it ended, and the picture or the error's sentence."""
     try:
         pixels = read_image(data)
     except ImageError as error:
@@ -89,16 +89,16 @@ def complaint(data: bytes) -> tuple[str | None, str]:
         one_sentence = (
             words.endswith(".") and "\n" not in words and len(words) < 200 and "Error" not in words
         )
-        return (None if one_sentence else f"not one sentence: {words!r}"), "refused"
+        return (None if one_sentence else f"not one sentence: {words!r}"), "refused", words
     except Exception as error:
-        return f"raised {error!r}", "raised"
+        return f"raised {error!r}", "raised", repr(error)
     whole = (
         pixels.dtype == np.uint8
         and pixels.ndim == 3
         and pixels.shape[2] == 3
         and 0 < pixels.shape[0] * pixels.shape[1] <= MAX_PIXELS
     )
-    return (None if whole else f"gave {pixels.dtype} {pixels.shape}"), "read"
+    return (None if whole else f"gave {pixels.dtype} {pixels.shape}"), "read", pixels
 
 
 class Meter:
@@ -142,8 +142,10 @@ class Disk:
 
 
 def run(count: int, seed: int) -> dict:
-    """Read the corpus and `count` mutations; return the figures as a JSON object."""
+    """Read the corpus, whose files must give what each must give, and `count` mutations; return
+    the figures as a JSON object."""
     sys.dont_write_bytecode = True  # a first import of a decoder is no file of the picture's
+    cases = {case.name: case for case in corpus()}
     files = [(case.name, case.data) for case in corpus()]
     kinds = {case.kind for case in corpus()}
     meter, disk = Meter(), Disk()
@@ -157,7 +159,7 @@ def run(count: int, seed: int) -> dict:
             # too
             for _ in range(2):
                 start = time.process_time()
-                problem, end = complaint(data)
+                problem, end, result = complaint(data)
                 seconds = time.process_time() - start
                 if seconds < CASE_SECONDS:
                     break
@@ -168,6 +170,9 @@ def run(count: int, seed: int) -> dict:
                 max(slowest, (name, seconds), key=lambda p: p[1]),
                 max(largest, (name, megabytes), key=lambda p: p[1]),
             )
+            if problem is None and name in cases and not cases[name].meets(result):
+                problem = "gave " + (result if isinstance(result, str) else str(result.shape))
+            del result
             if problem is None and seconds > CASE_SECONDS:
                 problem = f"took {seconds:.1f} s"
             if problem is None and meter.exact and megabytes > CASE_MEGABYTES:

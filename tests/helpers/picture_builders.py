@@ -29,6 +29,12 @@ class Case:
     data: bytes
     expect: Callable[[np.ndarray], bool] | str
 
+    def meets(self, result: np.ndarray | str) -> bool:
+        """Whether this picture, or the sentence of an error, is what reading must give."""
+        if isinstance(self.expect, str):
+            return isinstance(result, str) and self.expect in result
+        return not isinstance(result, str) and self.expect(result)
+
 
 def corners(
     *colors: tuple[int, int, int], size: tuple[int, int] = (48, 32), slack: int = 8

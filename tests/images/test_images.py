@@ -36,19 +36,6 @@ def test_the_corpus_is_large_and_varied():
     assert len({case.name for case in corpus()}) == len(corpus())
 
 
-def test_each_file_ends_in_the_right_picture_or_the_right_sentence():
-    wrong = []
-    for case in corpus():
-        result = outcome(case.data)
-        if isinstance(case.expect, str):
-            right = isinstance(result, str) and case.expect in result
-        else:
-            right = not isinstance(result, str) and case.expect(result)
-        if not right:
-            wrong.append(f"{case.name}: {result if isinstance(result, str) else result.shape}")
-    assert wrong == []
-
-
 @pytest.mark.parametrize("name", plain())
 def test_no_cut_of_a_picture_is_taken_for_the_whole(name):
     data = plain()[name]
@@ -169,7 +156,8 @@ def fuzz(cases: int) -> dict:
 
 
 def check(figures: dict, cases: int) -> None:
-    assert figures["failures"] == []  # each read or refused, under 2 s of CPU time and 500 MB
+    # each ends in the right picture or the right sentence, under 2 s of CPU time and 500 MB
+    assert figures["failures"] == []
     assert figures["mutations"] == cases and figures["files"] == cases + len(corpus())
     # the mutations are neither all noise nor all harmless
     assert figures["read"] > cases / 10 and figures["refused"] > cases / 10
@@ -179,12 +167,12 @@ def check(figures: dict, cases: int) -> None:
     assert 100 < figures["largest_mb"] < 500
 
 
-def test_corpus_and_100_mutations_in_bounded_time_and_memory():
+def test_corpus_and_100_mutations_end_right_in_bounded_time_and_memory():
     check(fuzz_images.run(100, seed=0), 100)
 
 
 @pytest.mark.slow
-def test_corpus_and_10_000_mutations_in_bounded_time_and_memory():
+def test_corpus_and_10_000_mutations_end_right_in_bounded_time_and_memory():
     check(fuzz(10_000), 10_000)
 
 
