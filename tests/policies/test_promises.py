@@ -26,7 +26,8 @@ def pictures(n: int, seed: int, boast: float = 0.0) -> Predictions:
 
 
 def live(scores, layer=1, head="mlp") -> Exit:
-    return Exit(layer, head, list(scores), ("a", "b", "c"), 1.0, 0.1, 1.0, 100)
+    times = {"elapsed_ms": 1.0, "head_ms": 0.1, "ms": 1.0}
+    return Exit(layer, head, scores=list(scores), labels=("a", "b", "c"), **times, macs=100)
 
 
 def test_performance_control_believes_validation_and_not_the_exit():
