@@ -66,7 +66,8 @@ def recorded_counts(folder: str, stamp: str) -> tuple | None:
 
 
 def controls(bundle: ui.Bundle) -> tuple[str, str, int]:
-    """Draw the controls above the picture: what to count, the head and the layer."""
+    """Draw the controls above the picture: what to count, the head and, but for a clip, the
+    layer."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         kind = ui.linked(
             st.segmented_control,
@@ -86,6 +87,8 @@ def controls(bundle: ui.Bundle) -> tuple[str, str, int]:
             width=180,
             help=words.head_help(bundle.heads),
         )
+        if kind == CLIP:
+            return kind, head, bundle.model.depth
         layer = ui.linked(
             st.slider,
             "Layer",

@@ -22,8 +22,9 @@ def work_finding(frames: pd.DataFrame) -> str:
     """How many frames leave early, and what that saves and costs."""
     early = int((frames["head"] != FINAL).sum())
     shown = frames[["count", "whole", "truth"]].clip(lower=0)
-    said = f"{early} of {len(frames)} frames leave before the end, at {frames.work.mean():.0%} of "
-    said += "the whole network's work on average; their counts are off "
+    work = f"{100 * frames.work.mean():.0f}\u00a0%"
+    said = f"{early} of {len(frames)} frames leave before the end, at {work} of the whole "
+    said += "network's work on average; their counts are off "
     if shown.truth.notna().all():
         own, whole = (abs(shown[c] - shown.truth).mean() for c in ("count", "whole"))
         return said + f"by {own:.0f} people, the whole network's by {whole:.0f}"
@@ -49,7 +50,7 @@ def _time(frames: pd.DataFrame) -> alt.X:
     return alt.X(
         "second:Q" if timed else "frame:Q",
         title="Seconds" if timed else "Frame",
-        axis=alt.Axis(tickMinStep=0.1 if timed else 1, format="~g"),
+        axis=alt.Axis(tickMinStep=0.1 if timed else 1, format=".1~f"),
         scale=alt.Scale(zero=False, nice=False, padding=14),
     )
 
@@ -66,7 +67,9 @@ def count_over_time(frames: pd.DataFrame, finding: str) -> alt.LayerChart:
         color=alt.Color(
             "what:N",
             scale=alt.Scale(domain=shown, range=[COLOURS[n] for n in shown]),
-            legend=alt.Legend(title=None, orient="top"),
+            legend=alt.Legend(
+                title=None, orient="top", columns=2, symbolType="square", symbolStrokeWidth=0
+            ),
         ),
         tooltip=[
             alt.Tooltip("frame:Q", title="Frame"),

@@ -76,13 +76,14 @@ class PatienceAndConfidence(Policy):
 @dataclass
 class Stability(Policy):
     """For counts: leave when `patience` exits in a row each differ by <= threshold (a share, 0.05
-    is 5 %) from the one before.
+    is 5 %) from the one before, or by fewer than `people`.
 
     An exit's `count` is read; the share is of the greater of the two, and of at least one person.
     """
 
     threshold: float = 0.05
     patience: int = 1
+    people: float = 0.0
     streak: np.ndarray | int = memory(0)
     last: np.ndarray | float | None = memory(None)
     title = "stability"
@@ -100,10 +101,10 @@ class Stability(Policy):
 
     def stop(self, exit) -> bool:
         if self.last is not None:
-            change = abs(exit.count - self.last) / np.maximum(
-                np.maximum(abs(exit.count), abs(self.last)), 1.0
-            )
-            self.streak = (self.streak + 1) * (change <= self.threshold)
+            moved = abs(exit.count - self.last)
+            share = moved / np.maximum(np.maximum(abs(exit.count), abs(self.last)), 1.0)
+            steady = (share <= self.threshold) | (moved < self.people)
+            self.streak = (self.streak + 1) * steady
         self.last = exit.count
         return self.streak >= self.patience
 

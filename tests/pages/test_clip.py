@@ -32,6 +32,7 @@ def test_another_rule_or_budget_does_not_count_again(show):
     done = app.session_state["_clip"][1]
     before = app.dataframe[0].value
     app.select_slider(key="tau").set_value(0.01)
+    app.slider(key="few").set_value(0)
     well(app.select_slider(key="work").set_value(0.5).run())
     after = app.dataframe[0].value
     assert app.session_state["_clip"][1] is done and list(after.whole) == list(before.whole)

@@ -100,6 +100,10 @@ def test_counts_leave_when_they_settle():
     assert leaves_at(Stability(0.4, 1), counts) == 1
     empty = [SimpleNamespace(count=c) for c in (0.4, 0.41, 0.0)]
     assert leaves_at(Stability(0.05), empty) == 1  # of one person at least: no division by nought
+    few = [SimpleNamespace(count=c) for c in (9.0, 4.0, 5.0, 5.0)]
+    assert leaves_at(Stability(0.05), few) == 3
+    assert leaves_at(Stability(0.05, people=2), few) == 2
+    assert leaves_at(Stability(0.05, people=1), few) == 3  # fewer than one, and not one
 
 
 def test_the_deadline_rule_leaves_before_an_exit_that_would_be_late():

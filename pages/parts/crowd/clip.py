@@ -3,6 +3,7 @@ count has settled or its budget ends."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import cv2
@@ -27,6 +28,11 @@ from pages.parts.words import percent
 DRAWN, OWN = "Drawn clip", "Your clip"
 NO_LIMIT = float("inf")
 BUDGETS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, NO_LIMIT)
+FEW = 5
+FEW_HELP = (
+    "A count has settled, too, if it changes by fewer people than this. Without it quiet frames "
+    "leave late: where five people are, one more or less is a fifth of the count."
+)
 BUDGET_HELP = (
     "The most work that a frame may cost, as a share of the whole network's; the heads on the way "
     "are counted. A frame whose count has not settled by then gives its latest count."
@@ -46,20 +52,31 @@ class Chosen(NamedTuple):
 def _choose(bundle: ui.Bundle, head: str, kept: tuple | None) -> Chosen:
     """Draw the rule's controls and the budget."""
     plan, rule = crowd_rule.choose(bundle, head, kept)
-    budget = ui.linked(
-        st.select_slider,
-        "Budget of a frame",
-        key="work",
-        options=list(BUDGETS),
-        value=NO_LIMIT,
-        width=320,
-        format_func=lambda b: "no limit" if b == NO_LIMIT else percent(b),
-        help=BUDGET_HELP,
-    )
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        few = ui.linked(
+            st.slider,
+            "Or by fewer people than",
+            key="few",
+            min_value=0,
+            max_value=50,
+            value=FEW,
+            width=220,
+            help=FEW_HELP,
+        )
+        budget = ui.linked(
+            st.select_slider,
+            "Budget of a frame",
+            key="work",
+            options=list(BUDGETS),
+            value=NO_LIMIT,
+            width=280,
+            format_func=lambda b: "no limit" if b == NO_LIMIT else percent(b),
+            help=BUDGET_HELP,
+        )
     work = costs(bundle.model, plan) / bundle.model.exit_macs(*bundle.model.final_exit)
     if budget < work[0]:
         st.caption(f"The first exit alone costs {percent(work[0])}, so every frame leaves there.")
-    return Chosen(plan, rule, work, budget)
+    return Chosen(plan, replace(rule, people=few), work, budget)
 
 
 def _table(chosen: Chosen, seen: list[Seen], truth: list[int] | None) -> pd.DataFrame:
@@ -168,6 +185,7 @@ def section(bundle: ui.Bundle, head: str, kept: tuple | None) -> None:
         "source": source,
         "p": chosen.rule.patience,
         "tau": chosen.rule.threshold,
+        "few": chosen.rule.people,
         "budget": None if chosen.budget == NO_LIMIT else chosen.budget,
     }
     ui.export("clip", rows.drop(columns="name"), bundle, settings)
