@@ -1,57 +1,126 @@
-"""What else a user could run, timed beside a model's plain pass."""
+"""What else a user could run, timed in turn with this model: each in its better number format, and
+untrained where it is another network, since only its time counts."""
 
 from __future__ import annotations
 
 import importlib.util
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import timm
 import torch
 
+from mvit.bench.engines import better, plain_ways
+from mvit.bundles.export import ExportError, export
 from mvit.clock import clock_for, rounds
-from mvit.models.multi_exit import MultiExitViT
+from mvit.inference.precision import native_formats
+from mvit.models.multi_exit import FINAL, MultiExitViT
+
+Ways = dict[str, Callable]  # by number format
 
 
-@torch.inference_mode()
+class UnavailableError(RuntimeError):
+    """A peer that cannot be timed here; the message says why."""
+
+
 def peers(model: MultiExitViT, x: torch.Tensor, head: str, n: int) -> list[dict]:
-    """What else a user could run, paired with this model's plain pass: plain ViT-Ti, and earlyon's
-    ViT-B/16 if installed.
+    """{name, ms, dtype} of each peer and of this model, or {name, skipped} with the reason.
 
-    The peers are untrained, since only their time counts. earlyon's exits lie after layers 4 and
-    10, so this model runs the same.
+    earlyon's exits lie after layers 4 and 10, so this model runs the same.
     """
-    side = model.task.input_px
-    small = (
-        timm.create_model("vit_tiny_patch16_224", num_classes=model.task.outputs, img_size=side)
-        .to(x.device, x.dtype)
-        .eval()
+    small = timm.create_model(
+        "vit_tiny_patch16_224", num_classes=model.task.outputs, img_size=model.task.input_px
     )
-    works: dict[str, Callable] = {
-        "this backbone, plain": lambda: model.backbone.vit(x),
-        "plain ViT-Ti": lambda: small(x),
+    small = small.to(x.device).eval()
+    offered: dict[str, Callable[[], Ways]] = {
+        "this backbone, plain": lambda: plain_ways(model.backbone, x),
+        "plain ViT-Ti": lambda: plain_ways(small, x.float()),
+        "this model, exits after layers 4 and 10, none taken": lambda: _same(model, x, head),
+        "this backbone in ONNX Runtime": lambda: _onnxruntime(model, x),
+        "this backbone in OpenVINO": lambda: _openvino(model, x),
+        "earlyon ViT-B/16": lambda: _earlyon(model, x),
     }
-    if {4, 10} <= {b for b, _ in model.exits(head)}:
-        same = [(4, head), (10, head), model.final_exit]
-        works["this model, exits after layers 4 and 10, none taken"] = lambda: list(
-            model.run(x, same)
-        )
-    found, note = [], None
-    if importlib.util.find_spec("earlyon") is None:
-        note = "not installed"
-    elif side != 224:
-        note = "takes 224 px only"
-    else:
-        works |= _earlyon(model, x)
-    for name, ms in rounds(works, n, clock=clock_for(x.device)).items():
-        found.append({"name": name, "ms": float(np.median(ms))})
-    return found + ([{"name": "earlyon ViT-B/16", "skipped": note}] if note else [])
+    works, skipped = {}, []
+    for name, make in offered.items():
+        try:
+            works |= {(name, dtype): work for dtype, work in make().items()}
+        except (UnavailableError, ExportError) as why:
+            skipped.append({"name": name, "skipped": str(why)})
+    with torch.inference_mode():
+        ms = rounds(works, n, clock=clock_for(x.device))
+    found = []
+    for name in dict.fromkeys(name for name, _ in works):
+        best = better(ms, [way for way in works if way[0] == name])
+        found.append({"name": name, "ms": float(np.median(ms[best])), "dtype": best[1]})
+    return found + skipped
 
 
-def _earlyon(model: MultiExitViT, x: torch.Tensor) -> dict[str, Callable]:
+def _same(model: MultiExitViT, x: torch.Tensor, head: str) -> Ways:
+    if not {4, 10} <= {layer for layer, _ in model.exits(head)}:
+        raise UnavailableError(f"has no `{head}` there")
+    plan = [(4, head), (10, head), model.final_exit]
+    return {str(model.dtype).removeprefix("torch."): lambda: list(model.run(x, plan))}
+
+
+def _need(package: str) -> None:
+    if importlib.util.find_spec(package) is None:
+        raise UnavailableError("not installed")
+
+
+def _exported(model: MultiExitViT, x: torch.Tensor, load: Callable[[Path], Ways]) -> Ways:
+    """What `load` makes of the backbone as an ONNX file."""
+    if x.device.type != "cpu":
+        raise UnavailableError("timed on processors only")
+    _need("onnxscript")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "plain.onnx"
+        export(model, model.depth, FINAL, file)
+        return load(file)
+
+
+def _onnxruntime(model: MultiExitViT, x: torch.Tensor) -> Ways:
+    _need("onnxruntime")
+    given = {"image": x.float().numpy()}
+
+    def load(file: Path) -> Ways:
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+        return {"float32": lambda: session.run(["scores"], given)}
+
+    return _exported(model, x, load)
+
+
+def _openvino(model: MultiExitViT, x: torch.Tensor) -> Ways:
+    _need("openvino")
+    given = x.float().numpy()
+
+    def load(file: Path) -> Ways:
+        import openvino
+
+        core = openvino.Core()
+        network = core.read_model(file)
+
+        def way(precision: str) -> Callable:
+            hints = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+            compiled = core.compile_model(network, "CPU", hints)
+            return lambda: compiled([given])
+
+        names = {"float32": "f32", "bfloat16": "bf16"}
+        return {name: way(names[name]) for name in native_formats("cpu")}
+
+    return _exported(model, x, load)
+
+
+def _earlyon(model: MultiExitViT, x: torch.Tensor) -> Ways:
     """earlyon's ViT-B/16 with thresholds that no confidence reaches."""
+    _need("earlyon")
+    if model.task.input_px != 224:
+        raise UnavailableError("takes 224 px only")
     from earlyon.models import vit_b_16_ee
 
-    wrapper = vit_b_16_ee(model.task.outputs, pretrained=False).to(x.device, x.dtype).eval()
+    wrapper = vit_b_16_ee(model.task.outputs, pretrained=False).to(x.device).eval()
     wrapper.config.confidence_thresholds = [1.1] * len(wrapper.config.confidence_thresholds)
-    return {"earlyon ViT-B/16, exits after layers 4 and 10, none taken": lambda: wrapper(x)}
+    return plain_ways(wrapper, x)

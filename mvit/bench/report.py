@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from mvit.bench import measures as parts
+from mvit.bench.engines import engine
 from mvit.bench.peers import peers
 from mvit.bundles import weights
 from mvit.clock import environment
@@ -25,7 +26,7 @@ from mvit.inference.precision import probe_pictures
 from mvit.models.multi_exit import MultiExitViT, PlanError
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-PARTS = ("overhead", "leaving", "exits", "threshold", "deadlines", "batches", "peers")
+PARTS = ("engine", "overhead", "leaving", "exits", "threshold", "deadlines", "batches", "peers")
 
 
 def bench(
@@ -56,6 +57,7 @@ def bench(
     inputs = [model.to_input(p) for p in pictures or probe_pictures(model.task)]
     x = inputs[0]
     measures = {
+        "engine": lambda: engine(model, x, head, n),
         "overhead": lambda: parts.overhead(model, x, head, n),
         "leaving": lambda: parts.leaving(model, x, head, n),
         "exits": lambda: parts.exits(model, x, n),
@@ -108,6 +110,22 @@ def markdown(result: dict) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _engine(r: dict):
+    for dtype, ms in r["timm_ms"].items():
+        yield f"timm's plain pass, {dtype}", f"{ms:.2f} ms"
+    library = f" by {r['library']}" if r["library"] else ""
+    yield f"engine: {r['engine']}{library}, {r['dtype']}", r["reason"]
+    for run in r["runs"]:
+        yield (
+            f"{run['name']}; / timm's {r['timm_better']}",
+            f"{run['ms']:.2f} ms; {run['ratio']:.2f}",
+        )
+    yield (
+        f"one large matrix product: {r['gflops']:.0f} Gflop/s; the network at that speed",
+        f"{r['roofline_ms']:.2f} ms",
+    )
+
+
 def _overhead(r: dict):
     yield "plain forward pass", f"{r['plain_ms']:.2f} ms"
     yield "lazy run with every exit / (plain + heads alone)", f"{r['run_ratio']:.3f}"
@@ -158,10 +176,11 @@ def _batches(rows: list[dict]):
 
 def _peers(rows: list[dict]):
     for row in rows:
-        yield row["name"], row.get("skipped") or f"{row['ms']:.2f} ms"
+        yield row["name"], row.get("skipped") or f"{row['ms']:.2f} ms ({row['dtype']})"
 
 
 ROWS = {
+    "engine": _engine,
     "overhead": _overhead,
     "leaving": _leaving,
     "threshold": _threshold,

@@ -28,6 +28,7 @@ from mvit.bundles.card import (
     write_card,
 )
 from mvit.bundles.tensors import fill, put, read_part, read_tensors, save_part
+from mvit.inference.engine import Engine
 from mvit.models.extra_heads import EVERY, build
 from mvit.models.growth import GrowthError, grow
 from mvit.models.multi_exit import MultiExitViT
@@ -164,23 +165,28 @@ def load(
     device: str = "auto",
     dtype: torch.dtype = torch.float32,
     heads: Sequence[str] | None = None,
+    engine: str = "auto",
 ) -> MultiExitViT:
     """Load a verified multi-exit model, ready to run. `heads` limits which heads are read (all by
-    default).
+    default). engine: `timm`, `packed`, or whichever is faster (see `mvit.inference.engine`).
 
     A backbone that has no bundle but can be grown from one (see `offers`) is grown, and says so in
     `grown_from`. Raises WeightsError if anything about the files is wrong, ValueError for a device
-    that is not there.
+    or an engine that is not there.
     """
-    backbone = backbone or default_backbone(task)
+    computes, backbone = Engine(engine), backbone or default_backbone(task)
     place, small = pick_device(device), source(task, backbone)
     if small is None:
-        return read(folder(task, backbone), task, dtype, heads).to(place)
-    narrow = read(folder(task, small), task, torch.float32, heads)
-    try:
-        return grow(narrow, backbone, dtype=dtype).to(place).requires_grad_(False)
-    except GrowthError as error:
-        raise WeightsError(f"{task}/{backbone} cannot be grown from {small}: {error}") from error
+        model = read(folder(task, backbone), task, dtype, heads).to(place)
+    else:
+        narrow = read(folder(task, small), task, torch.float32, heads)
+        try:
+            model = grow(narrow, backbone, dtype=dtype).to(place).requires_grad_(False)
+        except GrowthError as error:
+            why = f"{task}/{backbone} cannot be grown from {small}: {error}"
+            raise WeightsError(why) from error
+    model.engine = computes
+    return model
 
 
 def read(

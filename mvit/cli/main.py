@@ -19,7 +19,7 @@ from mvit.cli.values import natural, positive
 from mvit.data.labelled import DataError, data_root
 from mvit.evaluation.measure import evaluate
 from mvit.images.reader import ImageError
-from mvit.inference import precision
+from mvit.inference import engine, precision
 from mvit.inference.deadline import DeadlineError
 from mvit.models.heads import HEADS
 from mvit.models.multi_exit import PlanError
@@ -70,12 +70,15 @@ def run_verify(args: argparse.Namespace) -> dict:
     }
 
 
+MODULES = ("timm", "auto")  # engines of commands that work in bulk, or with timm's modules
 # Common options that a command has no use for, besides those values that it works with anyway.
 IGNORED = {
-    "train": {"head": (), "dtype": ()},
-    "table1": {"head": (), "dtype": ()},
-    "verify": {"head": (), "dtype": (), "device": ("cpu", "auto")},
-    "grow": {"dtype": ("float32",), "device": ("cpu", "auto")},
+    "evaluate": {"engine": MODULES},
+    "train": {"head": (), "dtype": (), "engine": MODULES},
+    "table1": {"head": (), "dtype": (), "engine": MODULES},
+    "verify": {"head": (), "dtype": (), "engine": MODULES, "device": ("cpu", "auto")},
+    "grow": {"dtype": ("float32",), "device": ("cpu", "auto"), "engine": MODULES},
+    "export": {"engine": MODULES},
 }
 
 
@@ -120,6 +123,12 @@ def common_options() -> Parser:
         choices=("auto", *precision.DTYPES),
         help="number format; auto: bfloat16 if a short probe finds it faster and alike "
         "(default: float32)",
+    )
+    common.add_argument(
+        "--engine",
+        choices=engine.ENGINES,
+        help="what computes on a processor: timm, packed (weights laid out once), or auto: "
+        "packed if a short probe finds it faster and alike (default: auto)",
     )
     common.add_argument(
         "--json",
@@ -193,6 +202,8 @@ def settled(args: argparse.Namespace) -> argparse.Namespace:
         if (value := getattr(args, name)) is not None and value not in harmless:
             raise ValueError(f"--{name} {value} has no effect on {args.command}; leave it out")
     args.device, args.dtype = args.device or "auto", args.dtype or "float32"
+    bulk = "engine" in IGNORED.get(args.command, {})
+    args.engine = engine.TIMM if bulk else args.engine or engine.AUTO
     if args.command != "verify":  # which checks all bundles unless some are named
         args.task = args.task or "cifar10"
         args.backbone = args.backbone or weights.default_backbone(args.task)

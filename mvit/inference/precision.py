@@ -135,6 +135,11 @@ def settled(device: str, override: str = "auto") -> Choice | None:
     return None
 
 
+def native_formats(device: str) -> list[str]:
+    """The number formats that a device computes itself, float32 first. device: `cpu` or `cuda`."""
+    return ["float32"] if settled(device) else list(DTYPES)
+
+
 @torch.inference_mode()
 def _probe(model: MultiExitViT, pictures: list[np.ndarray], n: int) -> Choice:
     full, half = model.backbone, copy.deepcopy(model.backbone).to(torch.bfloat16)

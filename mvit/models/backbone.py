@@ -9,10 +9,12 @@ from timm.models.vision_transformer import Block, VisionTransformer
 from torch import nn
 
 from mvit.models.inline_layers import (
+    Dense,
     embedding,
     encoder_layer,
     plain_embedding,
     plain_layer,
+    unpacked,
     watched,
 )
 
@@ -99,27 +101,35 @@ class Backbone(nn.Module):
         """Side of the square patch map, so that N = grid * grid."""
         return self.vit.patch_embed.grid_size[0]
 
-    def embed(self, image: torch.Tensor) -> torch.Tensor:
-        """image: (B, 3, H, W) -> tokens: (B, 1+N, D), class token first, positions added."""
+    def embed(self, image: torch.Tensor, dense: Dense = unpacked) -> torch.Tensor:
+        """image: (B, 3, H, W) -> tokens: (B, 1+N, D), class token first, positions added. dense:
+        see `block`."""
         patches = self.vit.patch_embed
         if (
             self.vit.straight
             and tuple(image.shape[2:]) == patches.img_size
             and not watched(patches)
         ):
-            return embedding(self.vit, image)
+            return embedding(self.vit, image, dense)
         return self.vit.norm_pre(self.vit._pos_embed(self.vit.patch_embed(image)))
 
-    def block(self, tokens: torch.Tensor, layer: int) -> torch.Tensor:
-        """Run encoder layer `layer` (1..L) alone. tokens: (B, 1+N, D) -> (B, 1+N, D)."""
+    def block(self, tokens: torch.Tensor, layer: int, dense: Dense = unpacked) -> torch.Tensor:
+        """Run encoder layer `layer` (1..L) alone. tokens: (B, 1+N, D) -> (B, 1+N, D).
+
+        dense: how dense layers are computed where timm's modules themselves are not needed.
+        """
         block = self.vit.blocks[layer - 1]
         if getattr(block, "straight", False) and block.attn.fused_attn and not watched(block):
-            return encoder_layer(block, tokens)
+            return encoder_layer(block, tokens, dense)
         return block(tokens)
 
-    def final(self, tokens: torch.Tensor) -> torch.Tensor:
-        """The backbone's own exit. tokens after layer L: (B, 1+N, D) -> (B, out)."""
-        return self.vit.forward_head(self.vit.norm(tokens))
+    def final(self, tokens: torch.Tensor, head: nn.Module | None = None) -> torch.Tensor:
+        """The backbone's own exit. tokens after layer L: (B, 1+N, D) -> (B, out). head: computed in
+        place of the backbone's own."""
+        vit = self.vit
+        if vit.global_pool == "token":
+            tokens = tokens[:, :1]  # the norm acts on each token by itself
+        return (head or vit.head)(vit.forward_head(vit.norm(tokens), pre_logits=True))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """The plain forward pass, exactly timm's. image: (B, 3, H, W) -> (B, out)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from mvit.models.backbone import Backbone
 from mvit.models.exit import KINDS, AnyExit, CountExit, Exit
 from mvit.models.extra_heads import build
 from mvit.models.heads import HEADS, Head
+from mvit.models.inline_layers import Engine, Packed
 from mvit.models.macs import BackboneMacs
 from mvit.tasks import Task
 
@@ -51,6 +52,8 @@ class MultiExitViT(nn.Module):
 
     # the architecture whose function this one has, if it was widened (mvit.growth)
     grown_from: str | None = None
+    # what computes the layers of a run in their modules' place (mvit.inference.engine)
+    engine: Engine | None = None
 
     def __init__(
         self,
@@ -198,21 +201,31 @@ class MultiExitViT(nn.Module):
         keep_going(layer) is asked before each block (and before each head): the run ends as soon as
         it says no.
         """
-        exits = {e: self.backbone.final if e[1] == FINAL else self.head_at(*e) for e in plan}
+        packed = self.engine.packed(self, x) if self.engine else None
+        exits = {e: self._exit(*e, packed) for e in plan}
+        dense = (packed,) if packed else ()
         start = clock.mark()
-        tokens, layer = self.backbone.embed(x), 0
+        tokens, layer = self.backbone.embed(x, *dense), 0
         for target, head in plan:
             while layer < target:
                 if not keep_going(layer + 1):
                     return
                 layer += 1
-                tokens = self.backbone.block(tokens, layer)
+                tokens = self.backbone.block(tokens, layer, *dense)
             if not keep_going(layer):
                 return
             before = clock.mark()
             logits = exits[target, head](tokens)
             yield Step(target, head, logits, (start, before, clock.mark()))
             start = clock.mark()
+
+    def _exit(
+        self, layer: int, head: str, packed: Packed | None
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
+        """What computes an exit from tokens (B, 1+N, D)."""
+        module = self.head_at(layer, head)
+        own = packed.exit(module) if packed else module
+        return partial(self.backbone.final, head=own) if head == FINAL else own
 
     def run(self, image: np.ndarray | torch.Tensor, plan: Plan) -> Iterator[AnyExit]:
         """Yield each exit of the plan as it fires. Lazy: a block runs only when its exit is asked

@@ -3,13 +3,14 @@ refused, or a task that the page is not about."""
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import streamlit as st
 
 from mvit.bundles import weights
 from mvit.bundles.weights import WeightsError
-from mvit.inference import precision
+from mvit.inference import engine, precision
 from pages.parts import link, models
 from pages.parts.models import AUTO, GROWN_HELP, JOINT, TASK_CHOSEN, TASK_NAMES, Bundle
 
@@ -18,6 +19,9 @@ the one whose exits were trained end to end; elsewhere the one with all heads.""
 DTYPE_HELP = """In which numbers the network computes. *auto* times both on this machine for a
 moment and takes bfloat16 (half as many bits) if it is faster, names the same classes, and moves no
 confidence by more than 0.02."""
+ENGINE_HELP = """What computes the network's layers. *timm* is the usual library for vision
+transformers. *packed* rearranges the weights once, as the processor likes them, instead of in every
+run. *auto* tries both for a moment and takes packed if it is faster and says the same."""
 
 
 def devices() -> list[str]:
@@ -30,8 +34,8 @@ def devices() -> list[str]:
 
 
 def choose() -> None:
-    """Draw the sidebar's task, backbone, device and number format; app.py calls it once a run. The
-    page then asks `current()`."""
+    """Draw the sidebar's task, backbone, device, number format and engine; app.py calls it once a
+    run. The page then asks `current()`."""
     st.session_state.pop("_choice", None)
     found = weights.offers()
     if not found:
@@ -62,7 +66,9 @@ def choose() -> None:
             format_func=str.upper,
         )
         dtype = _pick("Number format", [AUTO, *precision.DTYPES], "dtype", DTYPE_HELP)
-    st.session_state["_choice"] = (task, backbone, device, dtype)
+        with nullcontext() if link.hidden("sidebar") else link.folded("More", "engine"):
+            computes = _pick("Engine", list(engine.ENGINES), "engine", ENGINE_HELP)
+    st.session_state["_choice"] = (task, backbone, device, dtype, computes)
 
 
 def _remember_task() -> None:
@@ -139,6 +145,9 @@ def current(counting: bool = False, joint: bool = False) -> Bundle:
         st.warning(f"{problem} The other heads are intact and in use.", icon=":material/gpp_maybe:")
     if not link.hidden("sidebar"):
         st.sidebar.caption(f"Computes in **{bundle.choice.dtype}**: {bundle.choice.reason}.")
+        if bundle.device == "cpu":
+            named = f"{bundle.engine.name} {bundle.dtype}"
+            st.sidebar.caption(f"Engine **{named}**: {bundle.engine.reason}.")
         if bundle.grown_from:
             st.sidebar.badge(
                 f"grown from {bundle.grown_from}",

@@ -16,7 +16,7 @@ import streamlit as st
 _NOTICES, _PAGES = "_notices", "_pages"
 HIDEABLE = frozenset(
     # parts of pages, buttons, and what the link holds
-    "all sidebar nav teacher upload export run repeat take verify watch go guess "
+    "engine all sidebar nav teacher upload export run repeat take verify watch go guess "
     "task backbone device dtype example second head left right exit_head layer look compare speed "
     "deadline exits rule drop scaled cost stop whose whole budget low high pictures side seed cut "
     "split sure mbit delay faster zoom beside count people ground show p step skip points "

@@ -14,6 +14,7 @@ import streamlit as st
 from mvit.bundles import weights
 from mvit.bundles.weights import WeightsError
 from mvit.inference import precision
+from mvit.inference.engine import EngineChoice
 from mvit.inference.fallback import cpu_copy, is_device_failure
 from mvit.models.multi_exit import FINAL, MultiExitViT
 from mvit.policies.plans import best_head
@@ -53,9 +54,9 @@ class Bundle:
     runs: dict = field(default_factory=dict, compare=False)
 
     @property
-    def key(self) -> tuple[str, str, str, str]:
+    def key(self) -> tuple[str, ...]:
         """What tells the results of one model from another's, in one visit."""
-        return self.task, self.backbone, self.device, self.dtype
+        return self.task, self.backbone, self.device, self.dtype, self.engine.name
 
     @property
     def grown_from(self) -> str | None:
@@ -69,6 +70,11 @@ class Bundle:
     @property
     def dtype(self) -> str:
         return str(self.model.dtype).removeprefix("torch.")
+
+    @property
+    def engine(self) -> EngineChoice:
+        """What computes the layers at present, and why."""
+        return self.model.engine.choice
 
     @property
     def heads(self) -> list[str]:
@@ -100,7 +106,7 @@ class Bundle:
         return best_head(self.card, self.heads)
 
 
-def _make(task: str, backbone: str, device: str, dtype: str, stamp: tuple) -> Bundle:
+def _make(task: str, backbone: str, device: str, dtype: str, engine: str, stamp: tuple) -> Bundle:
     """Read, check and warm up a model. Raises WeightsError."""
     card = weights.card_of(task, backbone)
     choice = precision.settled(weights.pick_device(device).type, dtype)
@@ -110,18 +116,20 @@ def _make(task: str, backbone: str, device: str, dtype: str, stamp: tuple) -> Bu
         )
     problems: list[str] = []
     try:
-        model = weights.load(task, backbone, device, choice.torch_dtype)
+        model = weights.load(task, backbone, device, choice.torch_dtype, engine=engine)
     except WeightsError:
         names = weights.head_names(card["files"])
         intact = [name for name in names if _is_intact(task, backbone, name, problems)]
-        model = weights.load(task, backbone, device, choice.torch_dtype, intact)
+        model = weights.load(
+            task, backbone, device, choice.torch_dtype, heads=intact, engine=engine
+        )
         if not intact:
             raise WeightsError(
                 f"no head of {task}/{backbone} is intact: {'; '.join(problems)}"
             ) from None
     first = [(next(layer for layer, _ in model.exits(head)), head) for head in model.heads]
     for _ in model.run(np.zeros((8, 8, 3), np.uint8), [*first, (model.depth, FINAL)]):
-        pass  # so that the first measured run is not the slow one
+        pass  # so that the first measured run is not the slow one, and the engine is chosen
     return Bundle(task, backbone, model, card, tuple(problems), choice)
 
 
@@ -142,11 +150,11 @@ def _is_intact(task: str, backbone: str, head: str, problems: list[str]) -> bool
     return True
 
 
-def load(task: str, backbone: str, device: str, dtype: str = AUTO) -> Bundle:
+def load(task: str, backbone: str, device: str, dtype: str = AUTO, engine: str = AUTO) -> Bundle:
     """The loaded bundle, every kind of head warmed up; raises WeightsError."""
     stamps = tuple(_stamps(weights.folder(task, backbone)))
     large = weights.source(task, backbone) or sum(size for _, _, size in stamps) > LARGE
-    return (_large if large else _small)(task, backbone, device, dtype, stamps)
+    return (_large if large else _small)(task, backbone, device, dtype, engine, stamps)
 
 
 def _stamps(folder: Path) -> Iterator[tuple[str, int, int]]:

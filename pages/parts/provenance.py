@@ -90,6 +90,7 @@ def run_record(bundle: Bundle, settings: dict, rows: pd.DataFrame) -> dict:
         "backbone": bundle.backbone,
         "device": bundle.device,
         "dtype": bundle.dtype,
+        "engine": bundle.engine.name,
         "grown_from": bundle.grown_from,
         "weights_sha256": {name: about["sha256"] for name, about in bundle.card["files"].items()},
         "versions": {"python": platform.python_version()}

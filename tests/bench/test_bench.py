@@ -31,17 +31,31 @@ def result(model):
         recorded,
         n=3,
         runs=1,
-        only=PARTS[:5],
+        only=PARTS[:6],
         say=said.append,
     )
-    assert len(said) == 5
+    assert len(said) == 6
     return found
 
 
 def test_every_part_is_there_and_survives_json(result):
-    assert set(PARTS[:5]) <= result.keys()
+    assert set(PARTS[:6]) <= result.keys()
     assert json.loads(json.dumps(result))["environment"]["device"]
     assert result["memory"]["backbone_mb"] > 0 and result["memory"]["process_peak_mb"] > 50
+
+
+def test_the_engine_stands_beside_timm_and_the_roofline(result):
+    part = result["engine"]
+    assert [run["name"] for run in part["runs"]] == [
+        "final exit only",
+        "`mlp` at 12 layers",
+        "leaving after layer 4",
+    ]
+    assert all(0 < run["ms"] and 0 < run["ratio"] < 20 for run in part["runs"])
+    assert part["runs"][2]["ms"] < part["runs"][1]["ms"]
+    assert part["timm_better"] in part["timm_ms"] and part["engine"] == "timm"
+    macs = thin_model(heads=("mlp",)).exit_macs(12, FINAL)
+    assert part["roofline_ms"] == pytest.approx(2 * macs / part["gflops"] / 1e6)
 
 
 def test_the_overhead_is_a_ratio_of_real_times(result):
@@ -108,6 +122,12 @@ def test_batches_count_pictures(model):
 def test_a_peer_that_is_not_installed_is_said_so(model, monkeypatch):
     monkeypatch.setattr(peers_module.importlib.util, "find_spec", lambda name: None)
     rows = peers_module.peers(model, model.to_input(picture()), "mlp", 1)
+    assert [r["name"] for r in rows if r.get("skipped") == "not installed"] == [
+        "this backbone in ONNX Runtime",
+        "this backbone in OpenVINO",
+        "earlyon ViT-B/16",
+    ]
+    assert all(r["dtype"] == "float32" or r["ms"] for r in rows if "ms" in r)
     assert rows[-1] == {"name": "earlyon ViT-B/16", "skipped": "not installed"}
     assert {"this backbone, plain", "plain ViT-Ti"} <= {r["name"] for r in rows} and rows[0][
         "ms"

@@ -53,6 +53,16 @@ def test_trace_of_one_head_reads_and_runs_that_head_alone(own_weights, photo, co
     assert {e["head"] for e in command("trace", photo, "--head", "resmlp")["exits"]} == {"resmlp"}
 
 
+def test_every_engine_traces_and_gives_the_same_answers(tiny_weights, photo, command):
+    timm, packed = (
+        command("trace", photo, "--head", "resmlp", "--engine", engine)["exits"]
+        for engine in ("timm", "packed")
+    )
+    for a, b in zip(timm, packed, strict=True):
+        assert a["prediction"] == b["prediction"]
+        assert a["confidence"] == pytest.approx(b["confidence"], abs=1e-4)
+
+
 def test_deadline_with_time_enough(tiny_weights, photo, command):
     result = command("deadline", photo, "--ms", 60_000, "--head", "mlp")
     assert list(result) == [
@@ -148,6 +158,7 @@ def test_verify_of_the_bundles_that_are_named(tiny_weights, command, refused):
         ["train", "--data", ".", "--head", "mlp"],
         ["train", "--data", ".", "--dtype", "bfloat16"],
         ["grow", "--device", "cuda"],
+        ["verify", "--engine", "packed"],
     ],
 )
 def test_a_common_option_without_effect_is_refused(tiny_weights, refused, args):

@@ -16,11 +16,11 @@ from mvit.models.backbone import Backbone  # noqa: E402
 if not hasattr(Backbone, "ungated_block"):
     Backbone.ungated_block = Backbone.block
 
-    def block(self, tokens, layer):
+    def block(self, tokens, layer, *dense):
         until = time.monotonic() + 120
         while layer > 1 and GATE.exists() and time.monotonic() < until:
             time.sleep(0.01)
-        return self.ungated_block(tokens, layer)
+        return self.ungated_block(tokens, layer, *dense)
 
     Backbone.block = block
 

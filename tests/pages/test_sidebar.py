@@ -40,6 +40,16 @@ def test_the_number_format_is_probed_shown_and_can_be_overridden(probed, own_wei
     assert app.session_state["_once_watch"] is not before, "another number format is measured anew"
 
 
+def test_the_engine_is_said_and_can_be_chosen(tiny_weights):
+    app = well(open_app("watch", engine="timm"))
+    assert any("Engine **timm float32**: chosen by hand" in c.value for c in app.sidebar.caption)
+    before = app.dataframe[0].value
+    well(app.selectbox(key="engine").set_value("packed").run())
+    [line] = [c.value for c in app.sidebar.caption if c.value.startswith("Engine")]
+    assert "times as fast as timm's layers here" in line or "timm float32" in line
+    assert (before.confidence - app.dataframe[0].value.confidence).abs().max() < 1e-4
+
+
 def test_vit_b_is_offered_grown_and_badged_with_its_own_cost_and_the_small_one_s_answers(
     tiny_weights,
 ):
