@@ -100,6 +100,13 @@ def test_a_head_that_learns_or_is_hooked_or_lean_is_left_alone(dense):
     assert dense.exit(head.train()) is head
 
 
+def test_heads_are_packed_while_there_is_room(dense, monkeypatch):
+    monkeypatch.setattr(dense, "_room", 100_000)
+    heads = [made(EVERY["resmlp"], 64, 4, 10) for _ in range(3)]
+    assert [dense.exit(head) is head for head in heads] == [False, True, True]
+    assert dense.exit(heads[0]) is not heads[0]
+
+
 class Dying:
     """A library whose products fail."""
 
