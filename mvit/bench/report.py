@@ -17,6 +17,7 @@ import numpy as np
 
 from mvit.bench import measures as parts
 from mvit.bench.engines import engine
+from mvit.bench.interrupted import deadlines
 from mvit.bench.peers import peers
 from mvit.bundles import weights
 from mvit.clock import environment
@@ -62,7 +63,7 @@ def bench(
         "leaving": lambda: parts.leaving(model, x, head, n),
         "exits": lambda: parts.exits(model, x, n),
         "threshold": lambda: parts.threshold(model, inputs, head, recorded, n),
-        "deadlines": lambda: asdict(parts.deadlines(model, x, head, runs)),
+        "deadlines": lambda: asdict(deadlines(model, x, head, runs)),
         "batches": lambda: parts.batches(model, x),
         "peers": lambda: peers(model, x, head, n),
     }
