@@ -50,7 +50,7 @@ class EngineChoice:
 class Engine:
     """The engine of one model: `auto`, `timm` or `packed`. Raises EngineError for another word.
 
-    Decides at the first run of one picture; until then `choice` is None. A copy decides for itself.
+    Decides at the first run of one picture; timm until then. A copy decides for itself.
     """
 
     def __init__(self, asked: str = AUTO):
@@ -61,13 +61,13 @@ class Engine:
         self.asked = asked
         self._lock, self._place = threading.Lock(), None
         self._packed: Packed | None = None
-        self._choice = EngineChoice(name=TIMM, reason="chosen by hand") if asked == TIMM else None
+        self._choice = _plain("chosen by hand" if asked == TIMM else "nothing has run yet")
 
     def __reduce__(self):
         return Engine, (self.asked,)
 
     @property
-    def choice(self) -> EngineChoice | None:
+    def choice(self) -> EngineChoice:
         """What computes the layers now."""
         if self._packed is not None and self._packed.problem:
             return _plain(f"packed layers failed ({self._packed.problem})")
