@@ -87,7 +87,10 @@ def _onnxruntime(model: MultiExitViT, x: torch.Tensor) -> Ways:
     def load(file: Path) -> Ways:
         import onnxruntime
 
-        session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        # its idle threads would go on spinning while the others are timed
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
         return {"float32": lambda: session.run(["scores"], given)}
 
     return _exported(model, x, load)
