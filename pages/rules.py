@@ -37,7 +37,7 @@ def page() -> None:
     measured = recordings.times(bundle, [head])
     recorded = recordings.predictions(bundle)
     kind, drop = choice.pick_rule()
-    scaling = choice.pick_scaling(kind)
+    scaled = choice.pick_scaling(kind)
     if recorded is None or head not in {name for _, name in recorded["test"].exits}:
         recordings.times_badge(bundle, measured)
         views.without_predictions(bundle, head, kind, measured)
@@ -50,7 +50,7 @@ def page() -> None:
         exits=exits,
         kind=kind,
         drop=drop,
-        scaling=scaling,
+        scaled=scaled,
     )
     rule, test, labels = replay.rule, replay.test, bundle.model.task.labels
     threshold, best = choice.pick_threshold(replay, len(labels), bundle.model.depth), replay.best

@@ -74,7 +74,7 @@ def test_every_exit_has_a_latency(result):
         *[(b, "mlp") for b in range(1, 13)],
         (12, FINAL),
     ]
-    assert all(0 < e["head_ms"] < e["ms"] <= e["p95"] for e in result["exits"])
+    assert all(0 < e["head_ms"] < e["ms"] <= e["p95"] <= e["p99"] for e in result["exits"])
 
 
 def test_the_stop_rule_is_chosen_on_val_and_judged_on_test(model, result):
@@ -94,6 +94,9 @@ def test_the_stop_rule_is_chosen_on_val_and_judged_on_test(model, result):
     assert part["macs_saving"] == pytest.approx(
         model.backbone_macs.total / costs(model, plan)[taken].mean()
     )
+    for whose in ("", "plain_"):
+        assert part[f"{whose}p50_ms"] <= part[f"{whose}p95_ms"] <= part[f"{whose}p99_ms"]
+    assert "p50, p95, p99 of the rule" in markdown(result)
     assert result["threshold"]["live"]["n"] == 2 and result["threshold"]["live"]["speedup"] > 0
 
 

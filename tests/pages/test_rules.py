@@ -31,7 +31,7 @@ def test_first_load_shows_the_rule_that_validation_chose(recorded):
 
 
 def test_the_marked_threshold_was_chosen_on_validation_only(recorded):
-    app = well(open_app("rules", head="mlp", exits="all", drop="1.0", scaled="off"))
+    app = well(open_app("rules", head="mlp", exits="all", drop="1.0", scaled="false"))
     val = recorded["val"].of_head("mlp")
     from mvit import load
     from mvit.policies.plans import costs
@@ -203,16 +203,16 @@ def exits_that_run(app) -> str:
 @pytest.mark.parametrize(
     ("rule", "scaled"),
     [
-        ("confidence", "on"),
-        ("confidence", "off"),
-        ("product of experts", "on"),
-        ("deadline", "off"),
-        ("performance control", "on"),
+        ("confidence", "true"),
+        ("confidence", "false"),
+        ("product of experts", "true"),
+        ("deadline", "false"),
+        ("performance control", "true"),
     ],
 )
 def test_the_code_to_copy_runs_and_answers(rule, scaled, recorded, tmp_path, monkeypatch, capsys):
     app = well(open_app("rules", rule=rule, head="mlp", exits="practical", scaled=scaled))
-    assert ("Tempered" in app.code[0].value) == (scaled == "on")
+    assert ("Tempered" in app.code[0].value) == (scaled == "true")
     (tmp_path / "photo.jpg").write_bytes(png(3))
     monkeypatch.chdir(tmp_path)
     exec(app.code[0].value, {})
@@ -234,7 +234,7 @@ def frame(app, column):
 
 
 def test_engineers_see_who_leaves_where_how_long_answers_take_and_batches(recorded):
-    app = well(open_app("rules", head="mlp", exits="all", threshold="0.7", scaled="off"))
+    app = well(open_app("rules", head="mlp", exits="all", threshold="0.7"))
     test = recorded["test"].of_head("mlp")
     rows = frame(app, "agreement")
     first = test.confidence[0] >= 0.7
@@ -258,10 +258,12 @@ def test_engineers_see_who_leaves_where_how_long_answers_take_and_batches(record
 
 
 def test_scaled_confidences_are_said_and_change_what_is_shown(recorded):
-    told = {}
-    for scaled in ("on", "off", "auto"):
+    told = []
+    for scaled in ("true", "false"):
         app = well(open_app("rules", head="mlp", exits="all", threshold="0.7", scaled=scaled))
         caption = next(c.value for c in app.caption if c.value.startswith("Exits that run"))
-        told[scaled] = ("with temperatures" in caption, metric(app, "Average MACs"))
-    assert told["on"][0] and not told["off"][0] and told["on"][1] != told["off"][1]
-    assert told["auto"] in (told["on"], told["off"])
+        told.append(("with temperatures" in caption, metric(app, "Average MACs")))
+    assert told[0][0] and not told[1][0] and told[0][1] != told[1][1]
+    # what is promised on pictures that chose nothing is not scaled
+    app = well(open_app("rules", rule="guaranteed", scaled="true"))
+    assert "scaled" not in [t.key for t in app.toggle] and "Tempered" not in app.code[0].value

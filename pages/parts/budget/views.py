@@ -33,7 +33,9 @@ def show_stream(
                 "off",
                 delta_arrow="off",
                 help="Share of the pictures answered within their budget; below, answered and "
-                "right, of all pictures.",
+                "right, of all pictures. On a longer stream of this kind between "
+                f"{percent(row.low, 1)} and {percent(row.high, 1)} would be right, with 95 % "
+                "certainty (Wilson's interval).",
             )
     window = max(10, len(budgets) // 12)
     kept = np.unique(np.linspace(0, len(budgets) - 1, min(400, len(budgets))).astype(int))

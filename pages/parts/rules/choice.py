@@ -18,13 +18,12 @@ EXITS_HELP = (
     "rule is cheapest on validation; none where none pays\n"
     f"- **practical**: {words.WORDS['practical']}\n- **all**: every layer"
 )
-SCALING = ["auto", "on", "off"]
 SCALING_HELP = (
     "A network may be surer, or less sure, than it has reason to be, and each exit in its own way. "
     "Temperature scaling (Guo et al., 2017) mends that with one number an exit, found on "
     "validation pictures: its probabilities are made flatter (above 1) or sharper (below 1), and "
-    "the answer stays the same.\n- **auto**: on or off, whichever is cheaper on validation\n"
-    "- **on**, **off**: as you say"
+    "the answer stays the same. Thresholds then mean other probabilities, so validation chooses "
+    "anew."
 )
 DROP_HELP = (
     "The cheapest threshold within this much of the final exit, looked for on validation pictures "
@@ -92,18 +91,16 @@ def pick_rule() -> tuple[type[Policy], float]:
     return known[title], drop
 
 
-def pick_scaling(kind: type[Policy]) -> str:
-    """Whether confidences are scaled: one of SCALING."""
+def pick_scaling(kind: type[Policy]) -> bool:
+    """Whether confidences are scaled."""
     if kind.holdout:
-        return "off"
+        return False
     with ui.folded("Confidence that means the same at every exit", "scaled"):
         return ui.linked(
-            st.segmented_control,
+            st.toggle,
             "Scale confidence by temperature",
             key="scaled",
-            options=SCALING,
-            default="auto",
-            required=True,
+            value=False,
             help=SCALING_HELP,
         )
 

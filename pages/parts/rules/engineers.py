@@ -106,7 +106,12 @@ def _smaller(bundle: ui.Bundle, recorded: dict[str, Predictions], here: Operatin
 
 def _slow(rows: pd.DataFrame, runs: int) -> None:
     rule, plain = rows.iloc[0], rows.iloc[1]
-    slower = "longer" if rule.p99 > plain.p99 else "less long"
+    hardest = (
+        "The hardest pictures wait longer than with the plain backbone, since they run every layer "
+        "and every head on the way. "
+        if rule.p99 > plain.p99
+        else ""
+    )
     st.markdown(
         f"**Half of the answers are there after {rule.p50:.1f} ms, 99 of 100 after "
         f"{rule.p99:.1f} ms; the plain backbone needs {plain.p50:.1f} and {plain.p99:.1f} ms.**"
@@ -119,19 +124,24 @@ def _slow(rows: pd.DataFrame, runs: int) -> None:
         | {p: number(f"{p}, ms", format="%.1f", help=WAIT_HELP) for p in ("p50", "p95", "p99")},
     )
     st.caption(
-        "p50, p95, p99: by then 50, 95 and 99 of 100 answers are there. The hardest pictures wait "
-        f"{slower} than with the plain backbone: they run every layer and every head on the way. "
+        f"p50, p95, p99: by then 50, 95 and 99 of 100 answers are there. {hardest}"
         f"From {runs} measured runs of every exit, and for the rule from where each test picture "
         "leaves; of so few runs the plain backbone's p99 is nearly its slowest one."
     )
 
 
+def _saved(share: float) -> str:
+    """What is saved of the plain backbone's work, or added to it."""
+    if share < 0:
+        return f"takes {percent(-share)} more work than the plain backbone"
+    return f"saves {percent(share)} of the work"
+
+
 def _batches(rows: pd.DataFrame) -> None:
     most = rows.iloc[-1]
     st.markdown(
-        f"**Alone, a picture saves {percent(most.taken_out)} of the work on average. In batches of "
-        f"{int(most.pictures)} that wait for their last picture, {percent(most.waiting)} is "
-        "saved.**"
+        f"**On average a picture alone {_saved(most.taken_out)}; a batch of {int(most.pictures)} "
+        f"that waits for its last picture {_saved(most.waiting)}.**"
     )
     _frame(
         rows,
@@ -149,5 +159,5 @@ def _batches(rows: pd.DataFrame) -> None:
     st.caption(
         "Of the plain backbone's MACs; below zero, the heads cost more than the rule saves. "
         "Batches of random test pictures, computed from where each one leaves. "
-        "`python -m mvit bench` times batches."
+        "`python -m mvit bench` times the plain backbone in batches."
     )

@@ -25,7 +25,7 @@ class Replay:
     """A rule along a plan over recorded answers. val, test: of the plan's exits, whole: of all the
     head's exits, on test; macs, ms: (E,) cost of leaving at each; stamp tells it from others.
     temperatures: of the exits, where confidences are scaled, in the answers too. best: the
-    threshold that validation chose, if there is one; spent: its mean MACs there."""
+    threshold that validation chose, if there is one."""
 
     rule: Policy
     plan: list[tuple[int, str]]
@@ -37,7 +37,6 @@ class Replay:
     stamp: tuple
     temperatures: dict[tuple[int, str], float] = field(default_factory=dict)
     best: float | None
-    spent: float
 
     def live(self, threshold: float) -> Policy:
         """The rule for exits as they come, not yet scaled."""
@@ -59,27 +58,26 @@ def prepare(
     exits: str,
     kind: type[Policy],
     drop: float,
-    scaling: str,
+    scaled: bool,
 ) -> Replay:
-    """The plan that the controls ask for, and what a replay of it needs. Where scaling is "auto",
-    whichever is cheaper on validation."""
+    """The plan that the controls ask for, and what a replay of it needs."""
     known = set(recorded["test"].exits) & set(recorded["val"].exits)
     everything = [e for e in bundle.model.plan(head) if e in known]
     parts = {name: recorded[name].select(everything) for name in ("val", "test")}
-    own = temperature.of_card(bundle.card)
-    if missing := [e for e in everything if e not in own]:
-        own |= temperature.fitted(parts["val"].select(missing))
-    own = {e: own[e] for e in everything}
-    ways = {"on": [own], "off": [{}], "auto": [{}, own]}[scaling]
+    own = _temperatures(bundle, parts["val"]) if scaled else {}
     with st.spinner("Looking for the exits worth running …", show_time=True):
-        found = [
-            _replay(bundle, parts, trace, exits=exits, kind=kind, drop=drop, temperatures=way)
-            for way in ways
-        ]
-    best = min(found, key=lambda replay: replay.spent)
+        found = _replay(bundle, parts, trace, exits=exits, kind=kind, drop=drop, temperatures=own)
     if exits == "few":
-        _say_change(drop, best.plan, (*bundle.key, head, kind.title, scaling))
-    return best
+        _say_change(drop, found.plan, (*bundle.key, head, kind.title, scaled))
+    return found
+
+
+def _temperatures(bundle: ui.Bundle, val: Predictions) -> dict[tuple[int, str], float]:
+    """The card's, or those that the validation pictures give where it has none."""
+    own = temperature.of_card(bundle.card)
+    if missing := [e for e in val.exits if e not in own]:
+        own |= temperature.fitted(val.select(missing))
+    return {e: own[e] for e in val.exits}
 
 
 def _replay(
@@ -117,7 +115,6 @@ def _replay(
         plan = [e for e in own if e in everything]
     ms, macs, rule = finish_times(trace, plan), costs(model, plan), along(plan)
     stamp = (*stamp, tuple(plan), tuple(ms))
-    best, spent = _chosen(stamp, drop / 100, rule, chosen_on.select(plan), macs)
     return Replay(
         rule=rule,
         plan=plan,
@@ -128,8 +125,7 @@ def _replay(
         ms=ms,
         stamp=stamp,
         temperatures={e: temperatures[e] for e in plan if e in temperatures},
-        best=best,
-        spent=spent,
+        best=_chosen(stamp, drop / 100, rule, chosen_on.select(plan), macs),
     )
 
 
@@ -147,11 +143,10 @@ def _say_change(drop: float, plan: list[tuple[int, str]], key: tuple) -> None:
 @st.cache_data(max_entries=64, show_spinner=False)
 def _chosen(
     key: tuple, drop: float, _rule: Policy, _val: Predictions, _macs: np.ndarray
-) -> tuple[float | None, float]:
-    """The cheapest threshold that loses at most `drop` of accuracy on validation, if there is one,
-    and its mean MACs there; without one, those of the last exit."""
+) -> float | None:
+    """The cheapest threshold that loses at most `drop` of accuracy on validation, if there is
+    one."""
     try:
-        threshold, found = choose_threshold(_rule, _val, _macs, max_drop=drop)
-        return threshold, found.macs
+        return choose_threshold(_rule, _val, _macs, max_drop=drop)[0]
     except ValueError:
-        return None, float(_macs[-1])
+        return None
