@@ -2,17 +2,15 @@
 refused where the small one is."""
 
 import shutil
-from functools import partial
 
 import numpy as np
 import pytest
 from bundles import BACKBONE, save_bundle
-from thin import picture
+from thin import picture, thin_base
 
 import mvit
 from mvit.bundles import weights
 from mvit.bundles.weights import WeightsError
-from mvit.models import growth
 from mvit.models.multi_exit import FINAL
 from mvit.tasks import CrowdTask
 
@@ -21,13 +19,8 @@ BASE = "vit_base_patch16_224"
 
 @pytest.fixture
 def base_is_thin(monkeypatch):
-    """ViT-B/16 stands for a ViT of 384 channels here, so that these tests are fast; one in
-    tests/models/test_growth.py takes the real size."""
-    monkeypatch.setattr(growth, "backbone_for", partial(small_base, growth.backbone_for))
-
-
-def small_base(build, architecture, task):
-    return build("vit_small_patch16_224" if architecture == BASE else architecture, task)
+    """A test in tests/models/test_growth.py takes the real size."""
+    thin_base(monkeypatch)
 
 
 def test_a_bundle_of_vit_tiny_gives_vit_base_too(tiny_weights, base_is_thin):

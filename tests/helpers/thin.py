@@ -7,6 +7,7 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 
 from mvit.evaluation.predictions import Predictions
+from mvit.models import growth
 from mvit.models.backbone import Backbone
 from mvit.models.multi_exit import FINAL, MultiExitViT
 from mvit.tasks import Task
@@ -42,6 +43,16 @@ def narrow(monkeypatch, px: int | None = None, **sizes: int) -> None:
         return create(kind, *names, **(sizes if asked else {}) | options)
 
     monkeypatch.setattr(Backbone, "create", classmethod(created))
+
+
+def thin_base(monkeypatch) -> None:
+    """For one test, build a ViT of 384 channels where a network is grown to ViT-B/16."""
+    build, smaller = growth.backbone_for, {"vit_base_patch16_224": "vit_small_patch16_224"}
+
+    def built(architecture: str, task: Task) -> Backbone:
+        return build(smaller.get(architecture, architecture), task)
+
+    monkeypatch.setattr(growth, "backbone_for", built)
 
 
 def picture(seed: int = 0, side: int = 40) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import pytest
 from bundles import BACKBONE
+from thin import thin_base
 from visit import open_app, well
 
 from mvit.inference import precision
@@ -51,7 +52,7 @@ def test_the_engine_is_said_and_can_be_chosen(tiny_weights):
 
 
 def test_vit_b_is_offered_grown_and_badged_with_its_own_cost_and_the_small_one_s_answers(
-    tiny_weights,
+    own_weights,
 ):
     small = well(open_app("watch", dtype="float32", head="mlp"))
     large = well(open_app("watch", dtype="float32", head="mlp", backbone=BASE))
@@ -67,6 +68,7 @@ def test_vit_b_is_offered_grown_and_badged_with_its_own_cost_and_the_small_one_s
 @pytest.mark.parametrize(
     "page", ["compare", "latency", "rules", "budget", "paper", "lesson", "models"]
 )
-def test_every_page_takes_the_grown_network(page, tiny_weights):
+def test_every_page_takes_the_grown_network(page, tiny_weights, monkeypatch):
+    thin_base(monkeypatch)
     app = well(open_app(page, backbone=BASE, dtype="float32"))
     assert app.selectbox(key="backbone").value == BASE
