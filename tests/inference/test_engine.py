@@ -15,7 +15,11 @@ from mvit.inference import packed
 from mvit.inference.deadline import answer_by
 from mvit.inference.engine import Engine, EngineError
 from mvit.inference.explain import attribute
+from mvit.inference.precision import probe_pictures
 from mvit.models.inline_layers import unpacked
+from mvit.models.multi_exit import MultiExitViT
+from mvit.models.transcrowd import transcrowd
+from mvit.tasks import TASKS
 
 
 class Plain:
@@ -166,6 +170,23 @@ def test_a_copy_and_another_number_format_decide_for_themselves(model, library):
     half = said(twin.to(torch.bfloat16))
     assert np.allclose([s[2:] for s in half], [s[2:] for s in said(model)], atol=0.1)
     assert not model.engine.choice.reason.startswith("chosen")
+
+
+def test_all_tiles_of_a_crowd_are_counted_together(library):
+    task = TASKS["crowd"]
+    few = {"embed_dim": 64, "num_heads": 1, "depth": 2}
+    backbone = transcrowd("vit_tiny_patch16_224", img_size=task.input_px, **few)
+    model = MultiExitViT.untrained(backbone, task, ("mlp",)).eval().requires_grad_(False)
+    crowd = probe_pictures(task)[0]
+
+    def counted() -> list[list[float]]:
+        return [e.tiles for e in model.run(crowd, model.plan("mlp"))]
+
+    expected, kind, model.engine = counted(), library(Plain), Engine()
+    assert counted() == expected and model.engine.choice.name == "packed"
+    kind.calls = 0
+    counted()
+    assert kind.calls > 8
 
 
 def test_an_unknown_engine_is_named():
