@@ -125,18 +125,23 @@ def test_a_counter_of_either_kind_is_exported_right(tmp_path, regressor):
         assert export(model, *e, tmp_path / "cut.onnx")["max_difference"] < 1e-3
 
 
-@pytest.mark.parametrize("head", EVERY)
+RARE = ("fnet", "perceiver")  # a Fourier transform and attention to other tokens
+# these are exported in other tests
+ELSEWHERE = ("mlp", "vit", "mixer", "resmlp", *RARE)
+
+
+def unless_slow(heads, fast):
+    """The heads as parameters; those that are not in `fast` are for the long tests."""
+    return [h if h in fast else pytest.param(h, marks=pytest.mark.slow) for h in heads]
+
+
+@pytest.mark.parametrize("head", unless_slow(EVERY, EVERY.keys() - ELSEWHERE))
 def test_every_head_is_exported_right(tmp_path, head):
     model = thin_model(depth=1, heads=(head,))
     assert export(model, 1, head, tmp_path / "cut.pt2", "pt2")["max_difference"] < 1e-4
 
 
-RARE = ("fnet", "perceiver")  # a Fourier transform and attention to other tokens
-
-
-@pytest.mark.parametrize(
-    "head", [head if head in RARE else pytest.param(head, marks=pytest.mark.slow) for head in EXTRA]
-)
+@pytest.mark.parametrize("head", unless_slow(EXTRA, RARE))
 def test_every_extra_head_is_exported_right_as_onnx(tmp_path, head):
     model = thin_model(depth=1, heads=(head,))
     assert export(model, 1, head, tmp_path / "cut.onnx")["max_difference"] < 1e-4

@@ -213,6 +213,7 @@ def test_without_json_a_person_gets_tables(tiny_weights, photo, capsys):
     )
 
 
+@pytest.mark.slow  # .ci/fresh.py runs every command as well
 def test_a_real_process_keeps_standard_output_clean_and_its_exit_status(tiny_weights, test_split):
     start = [sys.executable, "-m", "mvit", "evaluate", "--head", "mlp", "--device", "cpu", "--json"]
     home = Path(mvit.__file__).parent.parent

@@ -106,7 +106,8 @@ def test_a_part_that_cannot_be_imported_is_said_and_tried_again(tiny_weights, mo
     works(app)
 
 
-@pytest.mark.parametrize("format", ["pt2", pytest.param("onnx", marks=pytest.mark.slow)])
+@pytest.mark.slow  # a process each
+@pytest.mark.parametrize("format", ["pt2", "onnx"])
 def test_a_disk_that_fills_up_during_export_is_one_sentence_and_leaves_no_half_file(
     format, own_weights, tmp_path
 ):

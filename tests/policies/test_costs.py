@@ -17,7 +17,7 @@ PLAN = [(2, "mlp"), (2, "vit"), (5, "cnn_ignore"), (12, FINAL)]
 
 def small(task) -> MultiExitViT:
     return MultiExitViT.untrained(
-        backbone_for("vit_tiny_patch16_224", task), task, HEADS, [2, 5]
+        backbone_for("vit_tiny_patch16_224", task, embed_dim=64, num_heads=1), task, HEADS, [2, 5]
     ).eval()
 
 
