@@ -243,8 +243,7 @@ class MultiExitViT(nn.Module):
             yield account(layer, head, scores, clock, marks)
 
     def account(self):
-        """A function that turns the marks of successive exits into Exits, keeping the sums of
-        backbone and head time."""
+        """Return a function that makes Exits of successive marks and sums up their times."""
         backbone_ms = heads_ms = 0.0
 
         def account(layer: int, head: str, scores: list[float], clock, marks: tuple) -> AnyExit:
