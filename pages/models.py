@@ -13,7 +13,7 @@ from pages import parts as ui
 from pages.parts import unlike, words
 
 SHOWN_ELSEWHERE = {"task", "architecture", "layers", "exits", "final", "files", "splits"}
-SHOWN_ELSEWHERE |= {"unusual", "before", "unlike", "coarse"}
+SHOWN_ELSEWHERE |= {"unusual", "before", "unlike", "coarse", "intervals", "elsewhere", "maps"}
 NOISE = {"losses", "seconds", "unreadable"}  # of no use to a reader
 LABELS = {
     "init": "Started from",
@@ -108,7 +108,7 @@ def show_exits(card: dict, task: str) -> None:
             f"Best early exit: **{place}**, off by {best['mae']:.1f} people on average over all "
             "test pictures."
         )
-    for name, split in card.get("splits", {}).items():
+    for name, split in (card.get("splits", {}) | card.get("elsewhere", {})).items():
         own = pd.DataFrame(split["exits"])
         best = paper.best_early(own, depth)
         finding = (
@@ -121,6 +121,23 @@ def show_exits(card: dict, task: str) -> None:
             alt=f"Error by head and layer. {finding}.",
         )
     ui.table(exits.drop(columns="ranges", errors="ignore"), "Every exit as a table")
+    if "maps" in card:
+        show_maps(card["maps"])
+
+
+def show_maps(maps: dict) -> None:
+    """How far each layer's map of people is off by itself, from the card."""
+    rows = [
+        {
+            "layer": row["layer"],
+            "pictures": words.split_name(name),
+            "off by, whole picture": row["mae"],
+            "off by, a quarter of it": row["quarter"],
+        }
+        for name, split in maps["splits"].items()
+        for row in split["layers"]
+    ]
+    ui.table(pd.DataFrame(rows).round(1), "Maps of people: how far their own sums are off")
 
 
 def show_bundle(task: str, backbone: str) -> None:

@@ -27,6 +27,7 @@ from mvit.bundles.card import (
     task_of,
     write_card,
 )
+from mvit.bundles.maps import load_maps
 from mvit.bundles.tensors import fill, put, read_part, read_tensors, save_part
 from mvit.inference.engine import Engine
 from mvit.models.extra_heads import EVERY, build
@@ -237,6 +238,7 @@ def verify(only_task: str | None = None, only_backbone: str | None = None) -> li
             continue
         try:
             load(task, backbone, device="cpu")
+            load_maps(folder(task, backbone))
             results.append({"task": task, "backbone": backbone, "ok": True, "reason": None})
         except (ValueError, KeyError, TypeError, RuntimeError) as error:
             results.append({"task": task, "backbone": backbone, "ok": False, "reason": str(error)})

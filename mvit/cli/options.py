@@ -16,16 +16,18 @@ WAYS = {
     LAYER_WISE: f"--strategy {LAYER_WISE}",
     "adding": "--add-heads",
     "distilling": "--distill",
+    "maps": "--maps",
     "crowd": "--task crowd",
     "table1": "table1",
 }
 ALL, TRAINED, TABLE = set(WAYS), {FINE, END_TO_END, LAYER_WISE}, {"table1"}
-CROWD, NOT_CROWD = {"crowd"}, ALL - {"crowd"}
+CROWD, NOT_CROWD = {"crowd"}, ALL - {"crowd", "maps"}
+WHOLE = ALL - {"maps"}  # which read --data and write a bundle
 FROZEN = {FINE, "adding", "crowd"}  # exits learn by themselves, on a frozen backbone
 TUNED = TRAINED | CROWD | TABLE  # the backbone learns
 # Every option: which ways obey it, how it is read, and its help.
 OPTIONS = {
-    "data": (ALL, {}, "folder of the data set's folder, or of your own pictures (or: MVIT_DATA)"),
+    "data": (WHOLE, {}, "folder of the data set's folder, or of your own pictures (or: MVIT_DATA)"),
     "task_name": (NOT_CROWD, {}, "a name for your own data: class folders, or train/ and test/"),
     "name": (
         ALL,
@@ -33,7 +35,7 @@ OPTIONS = {
         "the bundle's folder (default: the backbone's name, and the strategy)",
     ),
     "overwrite": (
-        ALL,
+        WHOLE,
         {"action": "store_true"},
         "replace a bundle, or a head of one, that another run made",
     ),
@@ -87,6 +89,12 @@ OPTIONS = {
         {"distilling"},
         {"action": "store_const", "const": True},
         "with --distill: only solve the dense layer of each exit, in one look at the photos",
+    ),
+    "maps": (
+        {"maps"},
+        {"nargs": "+", "metavar": "FOLDER"},
+        "only teach the counter of the bundle that is there where people are, from the crowd "
+        "pictures with points in these folders",
     ),
     "stages": (
         TRAINED,
@@ -224,6 +232,8 @@ def way_of(args: argparse.Namespace) -> str:
         way = "adding"
     elif args.distill:
         way = "distilling"
+    elif args.maps:
+        way = "maps"
     elif args.task == "crowd" and not args.task_name:
         way = "crowd"
     else:

@@ -19,6 +19,8 @@ from mvit.training.distill_study import distill
 from mvit.training.initial import architecture_of
 from mvit.training.joint import JointRecipe
 from mvit.training.kinds import kind_of
+from mvit.training.map_study import MapStudy, teach_maps
+from mvit.training.maps import MapRecipe
 from mvit.training.study import Study, own_task, train
 from mvit.training.table1 import Table1, measure
 from mvit.training.table1_lab import Budget
@@ -27,7 +29,10 @@ from mvit.training.table1_lab import Budget
 def run_train(args: argparse.Namespace) -> dict:
     """Train and measure what the options say, write the bundle and return its card, with the
     bundle's task and name under "bundle"."""
-    way, data = way_of(args), data_root(args.data)
+    way = way_of(args)
+    if way == "maps":
+        return teach(args)
+    data = data_root(args.data)
     task = task_with_bundle(args) if way == "adding" else task_of(args, data)
     if way == "crowd" and args.strategy not in (None, FINE):
         raise DataError(
@@ -44,6 +49,27 @@ def run_train(args: argparse.Namespace) -> dict:
     else:
         card = train(study)
     return card | {"bundle": f"{task.name}/{study.bundle}"}
+
+
+def teach(args: argparse.Namespace) -> dict:
+    """Teach the bundle's counter where people are and return what its card tells about the maps,
+    with the bundle's task and name under "bundle". Raises DataError, WeightsError."""
+    name = args.name or args.backbone
+    folder = weights.root() / args.task / name
+    task = weights.task_of(weights.read_card(folder))
+    if not task.counts:
+        raise DataError(f"--maps is for counters; {args.task} has classes")
+    recipe = MapRecipe(seed=args.seed)
+    study = MapStudy(
+        bundle=folder,
+        task=task,
+        folders=[data_root(folder) for folder in args.maps],
+        run=Path(args.run or Path("runs") / f"{args.task}-maps"),
+        recipe=recipe,
+        device=args.device,
+        **{k: getattr(args, k) for k in ("limit", "test_limit", "precision")},
+    )
+    return {"maps": teach_maps(study), "bundle": f"{args.task}/{name}"}
 
 
 def run_table1(args: argparse.Namespace) -> dict:
@@ -117,6 +143,8 @@ def task_with_bundle(args: argparse.Namespace) -> Task:
 def describe(card: dict) -> str:
     """Return the end of a training in a few lines: accuracy by layer, the best head, where the
     bundle is, and the command to see it."""
+    if "exits" not in card:
+        return describe_maps(card)
     key, sign = ("accuracy", 1) if "accuracy" in card["final"] else ("mae", -1)
     heads = list(dict.fromkeys(e["head"] for e in card["exits"]))
     found = {(e["layer"], e["head"]): e[key] for e in card["exits"]}
@@ -150,3 +178,15 @@ def describe(card: dict) -> str:
             "or streamlit run app.py",
         ]
     )
+
+
+def describe_maps(card: dict) -> str:
+    """Return how far the maps' sums are off, in people, by layer and set, and the command to see
+    them."""
+    splits = card["maps"]["splits"]
+    lines = [f"Mean error in people of the map's own sum, by layer: {', '.join(splits)}"]
+    for rows in zip(*(split["layers"] for split in splits.values()), strict=True):
+        cells = "".join(f"{row['mae']:>13.1f}" for row in rows)
+        lines.append(f"{rows[0]['layer']:>5}{cells}")
+    lines += [f"bundle: {weights.root() / card['bundle']}", "see it: streamlit run app.py"]
+    return "\n".join(lines)

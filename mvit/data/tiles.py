@@ -102,6 +102,13 @@ class Tiles:
     def subset(self, index: torch.Tensor) -> Tiles:
         return Tiles(self.crowds, self.index[index])
 
+    def points(self, number: int) -> np.ndarray:
+        """The points of one tile, (n, 2), in its pixels."""
+        picture, place = divmod(int(self.index[number]), 6)
+        high, wide = self.crowds.pictures[picture].shape[:2]
+        left, top, right, _ = tile_boxes(high > wide)[place]
+        return inside(self.crowds.points[picture], left, top, right - left)
+
     def whole(
         self, index: torch.Tensor, task: CrowdTask, device: torch.device
     ) -> tuple[torch.Tensor, torch.Tensor]:

@@ -195,6 +195,13 @@ def unusual(model: MultiExitViT, pictures: dict[str, np.ndarray]) -> list[dict]:
     return rows
 
 
+def blank_counts(odd: list[dict]) -> dict[str, float]:
+    """The most people that each exit counts in a picture that holds nobody and nothing, never below
+    zero: {"layer:head": people}. odd: what `unusual` gave."""
+    blank = [u["counts"] for u in odd if u["picture"].startswith(("blank", "noise"))]
+    return {at: max(0.0, *(counts[at] for counts in blank)) for at in (blank or [{}])[0]}
+
+
 def save_counts(folder: Path, splits: dict[str, Counts]) -> Path:
     """Write predictions.safetensors: `<split>.tiles` (E, N, 6) float16 and `<split>.truth` (N, 6);
     exits and names in the metadata."""

@@ -23,16 +23,25 @@ def overlay(picture: np.ndarray, heat: np.ndarray, strength: float = 0.75) -> np
         )
     if heat.ndim != 2 or not heat.size:
         raise ValueError(f"the map must be (H, W), not {heat.shape}")
-    height, width = picture.shape[:2]
-    clean = np.nan_to_num(heat.astype(np.float32), nan=0.0, posinf=1.0, neginf=0.0).clip(0, 1)
-    level = cv2.resize(clean, (width, height), interpolation=cv2.INTER_LINEAR)
-    colour = cv2.cvtColor(
-        cv2.applyColorMap(np.rint(level * 255).astype(np.uint8), cv2.COLORMAP_INFERNO),
-        cv2.COLOR_BGR2RGB,
-    )
+    level, colour = _coloured(heat, picture.shape[1::-1])
     grey = cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     share = (strength * level)[..., None]  # (H, W, 1)
     return np.rint(grey * (1 - share) + colour * share).astype(np.uint8)
+
+
+def heat_layer(heat: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The colours of `overlay` alone, to be laid over a picture: RGBA uint8 (height, width, 4),
+    transparent where nothing is. heat: (h, w) of 0..1; size: (width, height)."""
+    level, colour = _coloured(heat, size)
+    return np.dstack([colour, np.rint(level * 255).astype(np.uint8)])
+
+
+def _coloured(heat: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """A map of 0..1 in any size -> its levels (H, W) and their colours, RGB uint8 (H, W, 3)."""
+    clean = np.nan_to_num(heat.astype(np.float32), nan=0.0, posinf=1.0, neginf=0.0).clip(0, 1)
+    level = cv2.resize(clean, size, interpolation=cv2.INTER_LINEAR)
+    colour = cv2.applyColorMap(np.rint(level * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
+    return level, cv2.cvtColor(colour, cv2.COLOR_BGR2RGB)
 
 
 def count_tiles(

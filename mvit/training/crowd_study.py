@@ -82,14 +82,20 @@ def told(study: Study, train: Crowds, val: Crowds, test: Crowds) -> dict:
     return {"data": data, "understood": understood, "test_part": test.origin}
 
 
-def odd_pictures() -> dict[str, np.ndarray]:
-    """Pictures on which counters are known to fail, and rendered scenes whose count is known."""
+def blank_pictures() -> dict[str, np.ndarray]:
+    """Pictures that hold nobody and nothing, in which counters are known to find people."""
     rng = np.random.default_rng(0)
     shape = (768, 1152, 3)
     flat = {"blank white": 255, "blank grey": 128, "blank black": 0}
     pictures = {name: np.full(shape, value, np.uint8) for name, value in flat.items()}
-    pictures["noise"] = rng.integers(0, 256, shape, dtype=np.uint8)
-    return pictures | {f"rendered, {n} people": render(n, 1).picture for n in (0, 1, 20, 100, 400)}
+    return pictures | {"noise": rng.integers(0, 256, shape, dtype=np.uint8)}
+
+
+def odd_pictures() -> dict[str, np.ndarray]:
+    """Blank pictures, and rendered scenes whose count is known."""
+    return blank_pictures() | {
+        f"rendered, {n} people": render(n, 1).picture for n in (0, 1, 20, 100, 400)
+    }
 
 
 def evaluate(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mvit.data.labelled import Pictures
 from mvit.data.splits import sample, three_parts
-from mvit.evaluation import counts, predictions, temperature, unlike
+from mvit.evaluation import counts, intervals, predictions, temperature, unlike
 from mvit.models.multi_exit import MultiExitViT
 from mvit.tasks import Task
 from mvit.training import crowd_study
@@ -65,6 +65,12 @@ def unusual(model: MultiExitViT, *_) -> dict:
     return {"unusual": counts.unusual(model, crowd_study.odd_pictures())}
 
 
+def counted(model: MultiExitViT, found: dict[str, counts.Counts]) -> dict:
+    """A counter's errors on the test pictures, and how often its intervals held."""
+    test = found["test"]
+    return counts.summary(model, test) | {intervals.CARD: intervals.summary(test)}
+
+
 CLASSES = Kind(
     architecture="vit_tiny_patch16_224",
     recipe=Recipe,
@@ -97,7 +103,7 @@ COUNTS = Kind(
     },
     recorded=lambda val: val,
     record=counts.count,
-    summary=lambda model, found: counts.summary(model, found["test"]),
+    summary=counted,
     save=counts.save_counts,
     more=unusual,
 )

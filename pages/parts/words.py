@@ -28,7 +28,11 @@ WORDS = {
     "included, gives the same answer.",
 }
 
-SPLITS = {"part_A": "dense crowds (part A)", "part_B": "streets (part B)"}
+SPLITS = {
+    "part_A": "dense crowds (part A)",
+    "part_B": "streets (part B)",
+    "brt": "pictures of a bus stop that no exit learned from (Beijing-BRT)",
+}
 
 
 def split_name(name: str) -> str:

@@ -8,9 +8,12 @@ import streamlit as st
 
 from mvit.charts import crowd as charts_crowd
 from mvit.charts.crowd import people_text
+from mvit.evaluation.counts import blank_counts
 from mvit.models.multi_exit import FINAL
 from pages import parts as ui
 from pages.parts import words
+
+FEW = 3  # people that an exit may find on a blank wall
 
 
 def show_ranges(bundle: ui.Bundle, layer: int, head: str) -> None:
@@ -38,10 +41,13 @@ def show_unusual(bundle: ui.Bundle, layer: int, head: str) -> None:
     if not (odd := bundle.card.get("unusual")):
         return
     st.subheader(
-        "What it counts in unusual pictures",
+        "The blank wall test",
         anchor=False,
-        help="Counters are known to find people in empty pictures.",
+        help="Counters are known to find people in empty pictures, so every exit was asked to "
+        "count some that hold nobody, and some drawn crowds.",
     )
+    if said := blank_finding(odd, f"{layer}:{head}", f"{head} after layer {layer}"):
+        st.markdown(said)
     places = {"this exit": f"{layer}:{head}", "final exit": f"{bundle.model.depth}:{FINAL}"}
     rows = [
         {"picture": u["picture"].replace("rendered", "drawn")}
@@ -52,4 +58,17 @@ def show_unusual(bundle: ui.Bundle, layer: int, head: str) -> None:
         pd.DataFrame(rows),
         hide_index=True,
         alt="Counts of blank, noisy and drawn pictures, recorded in the card",
+    )
+
+
+def blank_finding(odd: list[dict], at: str, name: str) -> str:
+    """How many people an exit finds where nobody is, and how many exits find hardly any. odd: the
+    card's unusual pictures; at: the exit's key in their counts."""
+    most = blank_counts(odd)
+    if at not in most:
+        return ""
+    few = sum(people <= FEW for people in most.values())
+    return (
+        f"On white, grey, black and noise, {name} counts at most {people_text(most[at])} people; "
+        f"{few} of {len(most)} exits stay at {FEW} or fewer."
     )

@@ -1,0 +1,93 @@
+"""What one exit counts: the number with its interval, beside the final exit's and the truth."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from mvit.charts import crowd as charts_crowd
+from mvit.charts.crowd import people_text
+from mvit.evaluation.intervals import CARD, SHARE, SIMILAR, Errors, halves
+from mvit.models.multi_exit import FINAL
+from pages import parts as ui
+from pages.parts import words
+from pages.parts.crowd.counted import Counted
+from pages.parts.words import WORDS
+
+TRUTH_HELP = (
+    "A drawn crowd is known exactly. In the photographs the heads were counted by hand, one by "
+    "one: right to within two or three people."
+)
+
+
+def show_interval(bundle: ui.Bundle, counted: Counted, kept: tuple) -> None:
+    """Between how many people are there, by the recorded errors of similar counts."""
+    exit_ = (int(counted.own["layer"]), counted.own["head"])
+    errors = Errors.of(kept[1], exit_).pictures(halves(kept[1])[0])
+    found = errors.interval(counted.own["count"])
+    told = {(e["layer"], e["head"]): e["held"] for e in bundle.card.get(CARD, {}).get("exits", [])}
+    held = f" Checked on the others: it held for {told[exit_]:.0%}." if exit_ in told else ""
+    st.markdown(
+        f"Probably between **{found.low}** and **{found.high}**.",
+        help=f"{SHARE:.0%} of test pictures with a count like this one had that many people: "
+        f"computed from the errors of this exit on the {SIMILAR} recorded pictures with the most "
+        f"similar counts.{held} A picture of another kind than the test pictures may lie outside "
+        "more often.",
+    )
+
+
+def usual_error(bundle: ui.Bundle, layer: int, head: str) -> str:
+    """What the card says of this exit: "15 people in streets (part B), ..."."""
+    found = []
+    for name, split in bundle.card.get("splits", {}).items():
+        rows = [e for e in split["exits"] if (e["layer"], e["head"]) == (layer, head)]
+        found += [f"{rows[0]['mae']:.0f} people in {words.split_name(name)}"] if rows else []
+    return " and ".join(found)
+
+
+def show_numbers(bundle: ui.Bundle, counted: Counted, run: dict, kept: tuple | None) -> None:
+    """The count with its interval beside the final exit's and the truth, and what it cost."""
+    own, final, _, truth = counted
+    st.subheader(
+        f"{counted.exit}: {people_text(own['count'])} people",
+        anchor=False,
+        help=words.about(own["head"]),
+    )
+    if kept is not None:
+        show_interval(bundle, counted, kept)
+    quiet = {"delta_color": "off", "delta_arrow": "off"}
+    with st.container(horizontal=True):
+        off = None if truth is None else f"{max(own['count'], 0) - truth:+.0f} against the truth"
+        added = "People in all six tiles, added up."
+        st.metric("This exit", people_text(own["count"]), off, help=added, **quiet)
+        st.metric("Final exit", people_text(final["count"]), help=WORDS["final"])
+        if truth is not None:
+            st.metric("Really there", f"{truth:.0f}", help=TRUTH_HELP)
+        st.metric(
+            "This exit alone",
+            f"{own['ms']:.0f} ms",
+            f"final exit {final['ms']:.0f} ms",
+            help=WORDS["alone"],
+            **quiet,
+        )
+    ui.live_badge(bundle, run)
+    if usual := usual_error(bundle, int(own["layer"]), own["head"]):
+        st.caption(
+            f"On the test pictures this exit is off by {usual}, on average.",
+            help="Mean absolute error (MAE), from the card.",
+        )
+
+
+def show_layers(counted: Counted) -> None:
+    """The count of this head by layer, and those of all heads."""
+    own, final, rows, truth = counted
+    first, second = st.columns(2, gap="medium")
+    finding = charts_crowd.finding(own, final, truth)
+    layer = int(own["layer"])
+    with first:
+        figure = charts_crowd.count_by_layer(rows, own["head"], layer, truth, finding)
+        ui.chart(figure, alt=f"Count by layer: {finding}.")
+    at = rows[(rows["layer"] == layer) & (rows["head"] != FINAL)]["count"].clip(lower=0)
+    apart = f"After layer {layer} the heads count {at.min():.0f} to {at.max():.0f} people"
+    with second:
+        figure = charts_crowd.count_map(rows, layer, apart)
+        ui.chart(figure, alt=f"Counts of all heads and layers. {apart}.")

@@ -1,0 +1,156 @@
+"""Where they are: the map of people over the picture, and how many stand in a part of it."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import streamlit as st
+
+from mvit.bundles.card import WeightsError
+from mvit.bundles.maps import load_maps
+from mvit.charts.crowd import people_text
+from mvit.images.draw import heat_layer, overlay
+from mvit.inference import where
+from pages import parts as ui
+
+HERE = Path(__file__).resolve().parent
+HTML = """
+<div class="where">
+<div class="picture"><img class="photo" alt=""><img class="map" alt="">
+<div class="region" hidden></div><div class="box" hidden></div></div>
+<div class="told"><p class="said" role="status"></p>
+<button type="button" class="clear" hidden>Remove the rectangle</button>
+<label>Strength of the map
+<input class="strength" type="range" min="0" max="100" value="80"></label>
+</div></div>
+"""
+_component = st.components.v2.component(
+    "mvit_where",
+    html=HTML,
+    css=(HERE / "where.css").read_text(),
+    js=(HERE / "where.js").read_text(),
+)
+HINT = "Point at a place to read how many are there; drag a rectangle to count a part."
+BESIDE = (2, 6, 12)  # layers whose maps stand side by side
+QUALITY = 85  # of the photo as JPEG
+Found = dict[int, np.ndarray]  # (rows, columns) people in each patch, by layer
+Box = tuple[float, float, float, float]  # left, top, right, bottom
+
+
+def data_url(picture: np.ndarray, kind: str) -> str:
+    """An RGB or RGBA uint8 picture (H, W, 3 or 4) as a data address of a JPEG or PNG."""
+    order = cv2.COLOR_RGBA2BGRA if picture.shape[2] == 4 else cv2.COLOR_RGB2BGR
+    how = [cv2.IMWRITE_JPEG_QUALITY, QUALITY] if kind == "jpeg" else []
+    _, data = cv2.imencode(f".{kind}", cv2.cvtColor(picture, order), how)
+    return f"data:image/{kind};base64,{b64encode(data).decode()}"
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def maps_of(folder: str, stamp: str) -> Any:
+    """The maps of a bundle, None if it has none, or in a sentence why they are refused."""
+    try:
+        return load_maps(Path(folder))
+    except WeightsError as error:
+        return str(error)
+
+
+def found(bundle: ui.Bundle, maps: Any, picture: ui.Picture) -> Found:
+    """People in each patch after every layer, from one run of the backbone on this picture; nothing
+    without maps. maps: see `maps_of`."""
+    if isinstance(maps, str):
+        st.warning(maps, title="No map of the people", icon=":material/gpp_bad:")
+    if maps is None or isinstance(maps, str):
+        return {}
+
+    def make() -> Found:
+        with st.spinner("Looking where they are …", show_time=True):
+            return ui.inference(
+                bundle, lambda model: where.people_by_layer(model, maps, picture.pixels)
+            )
+
+    return ui.once("crowd_where", (*bundle.key, picture.key), make)
+
+
+def full_scale(people: np.ndarray) -> float:
+    """How many people in a patch have the brightest colour."""
+    return max(float(np.percentile(people, 99.5)), 0.02)
+
+
+def show(
+    stretched: np.ndarray, people: np.ndarray, count: float, title: str, box: Box | None = None
+) -> None:
+    """The picture with its map, scaled to `count`, and a rectangle to begin with.
+
+    people: (rows, columns) as the layer's map counts them; stretched: RGB uint8 of the same shape
+    of picture.
+    """
+    shown, total = where.scaled(people, count), people_text(count)
+    rows, columns = shown.shape
+    layer = heat_layer(people / full_scale(people), (columns * 8, rows * 8))
+    _component(
+        key="crowd_where_map",
+        data={
+            "photo": data_url(stretched, "jpeg"),
+            "map": data_url(layer, "png"),
+            "people": shown.astype(float).round(4).ravel().tolist(),
+            "rows": rows,
+            "columns": columns,
+            "total": total,
+            "alt": f"{title}; bright places are where people were found, {total} in all",
+            "hint": HINT,
+            "picture": title,
+            "box": box,
+        },
+    )
+
+
+def part(people: np.ndarray, count: float) -> Box | None:
+    """Count a part of the picture by numbers instead of a mouse: four handles and what they
+    enclose. Returns the rectangle as shares of the picture, or None for the whole."""
+    with st.expander("Count a part of the picture by numbers", icon=":material/crop:"):
+        with st.container(horizontal=True):
+            left, right = st.slider(
+                "From left to right, %", 0, 100, (0, 100), key="crowd_across", width=300
+            )
+            top, bottom = st.slider(
+                "From top to bottom, %", 0, 100, (0, 100), key="crowd_down", width=300
+            )
+        box = (left / 100, top / 100, right / 100, bottom / 100)
+        there = where.inside(where.scaled(people, count), *box)
+        st.markdown(f"**{people_text(there)}** of {people_text(count)} people are in this part.")
+    return None if box == (0.0, 0.0, 1.0, 1.0) else box
+
+
+def scaling(people: np.ndarray, count: float, layer: int) -> str:
+    """How the map was brought to the count, in a sentence."""
+    own = float(people.sum())
+    said = f"The map after layer {layer} alone adds up to {people_text(own)}"
+    if round(own) == round(max(count, 0)):
+        return f"{said}, as this exit counts."
+    return f"{said}; here it is scaled to this exit's {people_text(count)}."
+
+
+def beside(stretched: np.ndarray, maps: Found) -> None:
+    """The maps of an early, a middle and the last layer side by side, in one scale of colours."""
+    layers = [layer for layer in BESIDE if layer in maps]
+    if len(layers) < 2:
+        return
+    st.subheader(
+        "How the network finds people",
+        anchor=False,
+        help="Each map is read from the patches after that layer alone and is shown unscaled, with "
+        "the same colours for the same number of people.",
+    )
+    top = full_scale(maps[layers[-1]])
+    for place, layer in zip(st.columns(len(layers)), layers, strict=True):
+        counted = people_text(float(maps[layer].sum()))
+        place.image(
+            overlay(stretched, maps[layer] / top),
+            width="stretch",
+            caption=f"after layer {layer}: {counted} people",
+            alt=f"Where people are found after layer {layer}: {counted} in all",
+        )

@@ -1,0 +1,67 @@
+"""The Crowd page with a counter that knows where people are."""
+
+import json
+import os
+import re
+import shutil
+
+import numpy as np
+import pytest
+from visit import well
+
+from mvit.bundles.maps import save_maps
+from mvit.models.people_map import people_maps
+
+
+@pytest.fixture
+def mapped(lab, counter, tmp_path, monkeypatch):
+    """The page with maps, untrained, after every layer of the small counter."""
+    folder = shutil.copytree(counter, tmp_path / "mapped", copy_function=os.link)
+    bundle = next((folder / "crowd").iterdir())
+    card = (bundle / "card.json").read_text()
+    (bundle / "card.json").unlink()  # linked: the shared one stays as it is
+    (bundle / "card.json").write_text(card)
+    save_maps(bundle, people_maps(64, range(1, 13), 8), {})
+    monkeypatch.setenv("MVIT_WEIGHTS", str(folder))
+    return lab, bundle
+
+
+def handed(app) -> dict:
+    """What the page hands to the browser's map."""
+    [shown] = [c.proto for c in app.get("bidi_component") if "where" in c.proto.component_name]
+    return json.loads(shown.json or shown.mixed.json)
+
+
+def first_number(text: str) -> float:
+    return float(re.search(r"\d+", text)[0])
+
+
+def test_the_map_adds_up_to_the_count_and_a_part_of_it_can_be_read(mapped):
+    app = well(mapped[0](example="wide", layer="3"))
+    shown = handed(app)
+    people = np.array(shown["people"]).reshape(shown["rows"], shown["columns"])
+    count = first_number(app.subheader[0].value.split(":")[1])
+    assert people.sum() == pytest.approx(count, abs=0.6) and shown["columns"] == 72
+    assert any("alone adds up to" in c.value for c in app.caption)
+    assert any(s.value == "How the network finds people" for s in app.subheader)
+    app.slider(key="crowd_across").set_value((0, 50))
+    app = well(app.run())
+    told = next(m.value for m in app.markdown if "in this part" in m.value)
+    assert first_number(told) == pytest.approx(people[:, :36].sum(), abs=0.6)
+    assert handed(app)["box"] == [0, 0, 0.5, 1]
+
+
+def test_a_damaged_map_is_refused_by_name_and_the_count_stays(mapped):
+    open_page, bundle = mapped
+    file = bundle / "maps.safetensors"
+    file.write_bytes(file.read_bytes()[:-2])
+    app = well(open_page(example="upright", show="where"))
+    assert any("maps.safetensors refused" in w.value for w in app.warning)
+    assert app.pills(key="show").value == "tiles"
+
+
+def test_a_count_says_between_how_many_people_are_probably_there(lab):
+    app = well(lab())
+    said = next(m.value for m in app.markdown if "Probably between" in m.value)
+    low, high = map(int, re.findall(r"\d+", said))
+    assert 0 <= low <= high
