@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 from visit import well
 
-from mvit.bundles.maps import save_maps
+from mvit.bundles import weights
+from mvit.bundles.maps import load_maps, save_maps
+from mvit.evaluation.counts import blank_counts
 from mvit.models.people_map import people_maps
+from mvit.policies.plans import best_head
 
 
 @pytest.fixture
@@ -65,3 +68,17 @@ def test_a_count_says_between_how_many_people_are_probably_there(lab):
     said = next(m.value for m in app.markdown if "Probably between" in m.value)
     low, high = map(int, re.findall(r"\d+", said))
     assert 0 <= low <= high
+
+
+def test_the_first_exit_of_the_bundled_counter_keeps_its_promises():
+    """It finds hardly anybody on a blank wall, and its intervals hold for nine in ten."""
+    folder = weights.ROOT / "crowd" / "vit_tiny_patch16_384"
+    if not (folder / "card.json").exists():
+        pytest.skip("the bundled counter is not here")
+    card = weights.read_card(folder)
+    head = best_head(card, weights.head_names(card["files"]))
+    first = (max(card["layers"]) * 3 // 4, head)
+    assert blank_counts(card["unusual"])[f"{first[0]}:{head}"] <= 3
+    held = {(e["layer"], e["head"]): e["held"] for e in card["intervals"]["exits"]}
+    assert 0.87 <= held[first] <= 0.93
+    assert load_maps(folder).keys() == {str(layer) for layer in card["layers"]}
