@@ -56,7 +56,7 @@ def test_a_map_learns_how_many_stand_in_each_patch():
     own = learn_map(windows, 1, MapRecipe(hidden=16, rounds=60, batch=16, rate=1e-2))
     found = own.patches(windows.layer(1).float())
     assert found.sum().item() == pytest.approx(people.sum(), rel=0.1)
-    assert np.corrcoef(found.numpy().ravel(), people.ravel())[0, 1] > 0.95
+    assert np.corrcoef(found.numpy().ravel(), people.ravel())[0, 1] > 0.9
 
 
 def crowd_folder(root, split: str, numbers: list[int]) -> None:
