@@ -93,7 +93,7 @@ def group_name(upto: int, order: int) -> str:
 
 
 def depth_chart(rows: pd.DataFrame, finding: str) -> alt.Chart:
-    """One bar an exit, all pictures wide: how specific the answers are, the wrong ones pale. rows:
+    """One bar an exit, all pictures wide: how specific the answers are, the wrong ones faint. rows:
     see `depth_rows`."""
     order, groups = list(dict.fromkeys(rows["exit"])), list(dict.fromkeys(rows["group"]))
     colours = ["#{:02x}{:02x}{:02x}".format(*CIVIDIS[i]) for i in (5, 4, 2, 1)]
@@ -112,7 +112,9 @@ def depth_chart(rows: pd.DataFrame, finding: str) -> alt.Chart:
             color=alt.Color(
                 "group:N",
                 scale=alt.Scale(domain=groups, range=colours),
-                legend=alt.Legend(title="It is sure of", orient="bottom", columns=2),
+                legend=alt.Legend(
+                    title="It is sure of", orient="bottom", columns=2, labelLimit=300
+                ),
             ),
             opacity=alt.Opacity(
                 "verdict:N",
@@ -128,5 +130,5 @@ def depth_chart(rows: pd.DataFrame, finding: str) -> alt.Chart:
             ],
         )
     )
-    how = "Bright: right. Pale: wrong."
+    how = "Full colour: right. Faint: wrong."
     return chart.properties(height=24 * len(order), title=title(finding, how))

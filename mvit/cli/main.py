@@ -43,7 +43,7 @@ BAD_INPUT = (
 def run_evaluate(args: argparse.Namespace) -> dict:
     """Accuracy of every exit on the test split, or the errors of a counter on each of its sets."""
     card = weights.card_of(args.task, args.backbone)
-    if args.unlike or args.like or args.record:
+    if args.unlike or args.like or args.record or args.wrongly is not None:
         return unlike.evaluate(args, load(args), card)
     measure = crowd_study.evaluate if args.task == "crowd" else evaluate
     result = measure(load(args), data_root(args.data), card, limit=args.limit, seed=args.seed)

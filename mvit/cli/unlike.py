@@ -10,12 +10,12 @@ from pathlib import Path
 import torch
 
 from mvit.bundles import weights
+from mvit.cli.values import share
 from mvit.data.folders import DataError
 from mvit.data.labelled import Pictures, data_root
 from mvit.data.photos import find_photos, read_batch
 from mvit.data.splits import sample, unseen_part, validation_part
-from mvit.evaluation.predictions import load_predictions
-from mvit.evaluation.unlike import ENOUGH, Check, choose, measure
+from mvit.evaluation.unlike import ENOUGH, WARNED, Check, choose, measure
 from mvit.models.multi_exit import MultiExitViT
 from mvit.tasks import Task
 
@@ -37,24 +37,31 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
         help="with --unlike: and how often of these, which show things that it was taught",
     )
     sub.add_argument(
+        "--wrongly",
+        type=share,
+        metavar="SHARE",
+        help="with --unlike: choose the threshold anew, so that it is said of this share of the "
+        "validation pictures (a new check: 0.05)",
+    )
+    sub.add_argument(
         "--record", action="store_true", help="with --unlike: write the figures into the card"
     )
 
 
 def evaluate(args: argparse.Namespace, model: MultiExitViT, card: dict) -> dict:
-    """Measure a bundle's check on the task's test pictures and on each folder. A bundle without one
-    gets it, chosen on its validation pictures. Raises DataError, ValueError, PredictionsError."""
+    """Measure a bundle's check on the task's test pictures and on each folder. A new check, or a
+    new threshold, is chosen on its validation pictures. Raises DataError, ValueError."""
     if not args.unlike:
-        raise ValueError("--like and --record belong to --unlike FOLDER; name a folder")
+        raise ValueError("--like, --wrongly and --record belong to --unlike FOLDER; name a folder")
     if model.task.counts or args.head:
         raise ValueError("--unlike is for tasks with classes, and reads the exits that it needs")
     root, few = data_root(args.data), args.limit or ENOUGH
     check = Check.of(card, model)
     folder = weights.folder(args.task, args.backbone)
     told = card.get("unlike")
-    if check is None:
-        recorded = load_predictions(folder)["val"]
-        told = choose(model, recorded, validation_part(model.task, root, card["seed"]))
+    if check is None or args.wrongly is not None:
+        val = validation_part(model.task, root, card["seed"])
+        told = choose(model, val, WARNED if args.wrongly is None else args.wrongly)
         check = Check.of({"unlike": told}, model)
     test = sample(unseen_part(model.task, root, card.get("test_part", {})), few, args.seed)
     known = {"test pictures": test} | photos(model.task, args.like, few, args.seed)

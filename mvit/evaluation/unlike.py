@@ -17,7 +17,7 @@ import torch
 from mvit.clock import NoClock
 from mvit.data.labelled import Pictures
 from mvit.data.splits import sample
-from mvit.evaluation.predictions import Predictions, failure_auroc
+from mvit.evaluation.predictions import failure_auroc
 from mvit.models.multi_exit import MultiExitViT
 
 WARNED = 0.05  # of known pictures, wrongly
@@ -92,22 +92,26 @@ class Check:
         return self.scores(model, model.to_input(picture)).item() < self.threshold
 
 
-def late_exits(model: MultiExitViT, recorded: Predictions) -> tuple[tuple[int, str], ...]:
-    """The exits that a check reads: those of the head that was right most often, after the last
-    quarter of the layers, and the final exit."""
-    quality = recorded.quality
-    mean = {h: np.mean([quality[e] for e in model.exits(h)]) for h in model.heads}
-    late = [e for e in model.exits(max(mean, key=mean.get)) if 4 * e[0] > 3 * model.depth]
+def late_exits(model: MultiExitViT) -> tuple[tuple[int, str], ...]:
+    """The exits that a check reads: those of the cheapest head after the last quarter of the layers
+    (a dearer one tells no more apart), and the final exit."""
+    cost = {head: model.head_macs(*model.exits(head)[-1]) for head in model.heads}
+    late = [e for e in model.exits(min(cost, key=cost.get)) if 4 * e[0] > 3 * model.depth]
     return (*late, model.final_exit)
 
 
-def choose(model: MultiExitViT, recorded: Predictions, val: Pictures) -> dict:
-    """A check whose threshold is chosen on validation pictures, as a card holds it. recorded: what
-    the exits said about validation pictures."""
+def choose(model: MultiExitViT, val: Pictures, wrongly: float = WARNED) -> dict:
+    """A check as a card holds it, its threshold chosen so that this share of validation pictures is
+    warned about."""
     val = sample(val, ENOUGH)
-    check = Check(method=METHOD, exits=late_exits(model, recorded), threshold=-np.inf)
-    threshold = float(np.quantile(check.over(model, val), WARNED))
-    return {"method": METHOD, "exits": check.exits, "threshold": threshold, "chosen_on": len(val)}
+    check = Check(method=METHOD, exits=late_exits(model), threshold=-np.inf)
+    return {
+        "method": METHOD,
+        "exits": check.exits,
+        "threshold": float(np.quantile(check.over(model, val), wrongly)),
+        "wrongly": wrongly,
+        "chosen_on": len(val),
+    }
 
 
 def measure(
@@ -118,10 +122,10 @@ def measure(
     return figures(check.threshold, *scores)
 
 
-def learn(model: MultiExitViT, recorded: Predictions, val: Pictures, test: Pictures) -> dict:
+def learn(model: MultiExitViT, val: Pictures, test: Pictures) -> dict:
     """What a card says under "unlike" after a training: a check chosen on validation pictures and
     how often it warns about test pictures, which it knows."""
-    told = choose(model, recorded, val)
+    told = choose(model, val)
     known = {"test pictures": sample(test, ENOUGH)}
     return told | measure(Check.of({"unlike": told}, model), model, known, {})
 

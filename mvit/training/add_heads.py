@@ -92,7 +92,7 @@ def add_heads(study: Study, heads: Sequence[str], into: str | None = None) -> di
         # the very same backbone, and heads whose 8 bits nobody measured
         bits = card.get("storage", {}).get("bits", 16)
         own = apart(card, study.bundle, recipe) | summary(model, found)
-        own["unlike"] = unlike.learn(model, found["val"], *parts.values())
+        own["unlike"] = unlike.learn(model, *parts.values())
         card = weights.save(model, folder, own, {"bits": bits, "head_bits": 16})
         save_predictions(folder, found)
     elif accelerator.is_main_process:

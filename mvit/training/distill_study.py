@@ -75,7 +75,7 @@ def distill(study: Study, folders: Sequence[Path], closed_form: bool = False) ->
         "exit_recipe": told,
         "run": run,
         **measured,
-        "unlike": unlike.learn(model, chosen_from, val, test),
+        "unlike": unlike.learn(model, val, test),
     }
     if specific := coarse.record(model, test):
         card["coarse"] = specific

@@ -34,7 +34,7 @@ class Kind:
     the last touch to trained exits, and what the card tells about it. recorded: the validation
     pictures that are recorded. record, summary, save: measure every exit, make the card's figures
     of what was recorded of validation and test, and keep that. more: what else the card tells, of
-    (model, what was recorded of the validation pictures, these, test pictures).
+    (model, validation pictures, test pictures).
     """
 
     architecture: str

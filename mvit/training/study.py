@@ -153,7 +153,7 @@ def train(study: Study) -> dict:
         (e["layer"], e["head"]) for e in figures["exits"] if e["practical"]
     )
     card = about(study, model, accelerator) | kind.told(study, *parts) | learned
-    card |= {"run": run} | figures | kind.more(model, recorded, val, test)
+    card |= {"run": run} | figures | kind.more(model, val, test)
     if accelerator.is_main_process:
         card = weights.save(model, study.folder, card, storage)
         kind.save(study.folder, found)

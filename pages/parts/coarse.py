@@ -40,8 +40,8 @@ def show_recorded(told: dict, head: str) -> None:
     finding = many_finding(rows)
     ui.chart(depth_chart(rows, finding), alt=f"How specific the answers are. {finding}.")
     st.caption(
-        f"Recorded on test photos. An answer is the most specific thing that an exit is at least "
-        f"{told['sure']:.0%} sure of, so half of such answers might be wrong."
+        "Recorded on test photos. An answer is the most specific thing that an exit is at least "
+        f"{told['sure']:.0%} sure of, so up to half of such answers may be wrong."
     )
 
 

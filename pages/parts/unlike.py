@@ -5,12 +5,12 @@ import pandas as pd
 import streamlit as st
 
 from mvit.bundles import weights
-from mvit.evaluation.unlike import WARNED, Check
+from mvit.evaluation.unlike import Check
 from pages import parts as ui
 from pages.parts.pictures import MANY_THINGS, to_many_things
 from pages.parts.words import percent
 
-HOW = """The late exits respond to this picture more weakly than to 95 % of the known pictures that
+HOW = """The late exits respond to this picture more weakly than to nearly all known pictures that
 were tried. The Models page says how often this warning is right."""
 COLUMNS = {
     "name": "pictures",
@@ -21,9 +21,8 @@ COLUMNS = {
         format="percent",
         help="Of how many of them the app says that they look like nothing the model knows.",
     ),
-    "auroc": st.column_config.NumberColumn(
+    "auroc": st.column_config.TextColumn(
         "told apart",
-        format="%.3f",
         help="The chance that a known test picture scores higher than one of these (AUROC): 1 is "
         "always, 0.5 is guessing.",
     ),
@@ -74,13 +73,13 @@ def figures(card: dict) -> None:
     st.markdown(f"#### {finding}", anchors=False)
     st.caption(
         "It is said of a picture to which the late exits respond more weakly than to "
-        f"{percent(1 - WARNED)} of {told['chosen_on']:,} validation pictures. Nobody can tell all "
-        "things apart that a model was not taught: what resembles something known is often missed."
+        f"{percent(1 - told['wrongly'])} of {told['chosen_on']:,} validation pictures. What "
+        "resembles something known is often missed."
     )
     rows = [row | {"shows": "known things"} for row in known]
-    rows += [row | {"shows": "other things"} for row in others]
+    rows += [row | {"shows": "other things", "auroc": f"{row['auroc']:.3f}"} for row in others]
     st.dataframe(
-        pd.DataFrame(rows).reindex(columns=list(COLUMNS)),
+        pd.DataFrame(rows).reindex(columns=list(COLUMNS)).fillna(""),
         hide_index=True,
         alt="How often the model says that it does not know a picture",
         column_config=COLUMNS,

@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 from bundles import save_bundle
 from PIL import Image
-from recorded import made_up
 from thin import narrow
 from toys import colours, write_folder
 
 from mvit.data.splits import own_labels
-from mvit.evaluation.predictions import save_predictions
 from mvit.tasks import Task
 
 
@@ -28,9 +26,7 @@ def own(tmp_path, monkeypatch):
         Image.fromarray(pixels).save(tmp_path / "noise" / f"{i}.png")
     monkeypatch.setenv("MVIT_WEIGHTS", str(tmp_path / "weights"))
     task = Task("mine", own_labels(tmp_path / "mine"), native_px=16, input_px=32)
-    card = save_bundle(tmp_path / "weights", task)
-    folder = next((tmp_path / "weights").glob("*/*"))
-    save_predictions(folder, {"val": made_up(card, 3, 0)})
+    save_bundle(tmp_path / "weights", task)
     return tmp_path
 
 
@@ -53,6 +49,8 @@ def test_a_bundle_without_a_check_gets_one_and_keeps_it_if_asked(own, command):
     assert card_of(own)["unlike"]["threshold"] == kept["threshold"] == found["threshold"]
     again = command(*asked(own, "--limit", "4"))
     assert again["threshold"] == found["threshold"] and again["known"][0]["n"] == 4
+    stricter = command(*asked(own, "--wrongly", "0.5"))
+    assert stricter["threshold"] > found["threshold"] and stricter["wrongly"] == 0.5
 
 
 def test_what_cannot_be_measured_is_refused(own, refused):

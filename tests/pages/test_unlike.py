@@ -14,6 +14,7 @@ pytestmark = pytest.mark.usefixtures("examples")
 TOLD = {
     "method": "energy",
     "exits": [[8, "mlp"], [12, "final"]],
+    "wrongly": 0.05,
     "chosen_on": 1000,
     "known": [{"name": "test pictures", "n": 900, "warned": 0.048}],
     "others": [
