@@ -30,11 +30,13 @@ def leave(rule: Policy, exits: Sequence[Any], work: Sequence[float], budget: flo
     """
     last = max(1, int(np.searchsorted(work, budget * (1 + 1e-9), side="right")))
     at = leaves_at(rule, exits[:last])
+    if at == len(exits) - 1:
+        return Left(at, END)
     # asked again, since the last exit is left in any case
     rule.reset()
     if [rule.stop(exit) for exit in exits[: at + 1]][-1]:
         return Left(at, SETTLED)
-    return Left(at, END if last == len(exits) else BUDGET)
+    return Left(at, BUDGET)
 
 
 def leaving(

@@ -23,7 +23,7 @@ def counts(*found: float) -> list[SimpleNamespace]:
     [
         ((10, 10, 50, 80), np.inf, 1, SETTLED),
         ((10, 20, 40, 80), np.inf, 3, END),
-        ((10, 20, 80, 80), np.inf, 3, SETTLED),
+        ((10, 20, 80, 80), np.inf, 3, END),
         ((10, 20, 40, 80), 0.75, 2, BUDGET),
         ((10, 20, 40, 80), 0.74, 1, BUDGET),
         ((10, 10, 50, 80), 0.5, 1, SETTLED),
