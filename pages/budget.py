@@ -30,8 +30,9 @@ def page() -> None:
     ui.classes_only(bundle)
     head, name, layer = choice.pick_exits(bundle)
     times = recordings.times(bundle, [head])
+    plain_ms = ui.plain(bundle, times["plain"]).ms
     recorded = recordings.predictions(bundle)
-    budgets, known, settings = choice.pick_budgets(times["plain"])
+    budgets, known, settings = choice.pick_budgets(plain_ms)
     asked = {choice.PLANNED: known, choice.HINDSIGHT: budgets}
     plans = choice.plans(bundle, head, name, times, asked)
     plan, best = plans[name], plans.get(choice.HINDSIGHT)
@@ -72,7 +73,7 @@ def page() -> None:
 
     ways = simulate(plan)
     trace = times["trace"]
-    first = [finish_times(trace, exits)[0] for exits in (plan, [final], [cut])]
+    first = [finish_times(trace, plan)[0], plain_ms, finish_times(trace, [cut])[0]]
     with st.container(horizontal=True):
         recordings.times_badge(bundle, times)
         pictures = f"{len(test.truth):,} pictures" if test else "the card's accuracies"
@@ -96,7 +97,7 @@ def page() -> None:
         "anytime_plan": plan,
         "plan_made": name,
         "finishes_ms": finish_times(trace, plan).round(3).tolist(),
-        "static_ms": times["plain"],
+        "plain_network_ms": plain_ms,
         "cut_layer": layer,
         "cut_ms": first[2],
         "stops_when_sure": early,

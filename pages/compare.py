@@ -39,13 +39,15 @@ COLUMNS = {
 
 
 class View(NamedTuple):
-    """What the page's controls say. compare: HEADS or PICTURES; look: the way of explaining."""
+    """What the page's controls say. compare: HEADS or PICTURES; look: the way of explaining;
+    plain_network_ms: its time, to compare with."""
 
     compare: str
     left: str
     right: str
     layer: int
     look: str
+    plain_network_ms: float = 0.0
 
 
 def take_click(chart: str, heads: list[str]) -> None:
@@ -113,7 +115,14 @@ def pane(
         )
     with numbers:
         st.metric("Confidence", charts.sure_text(fired.confidence), help=WORDS["confidence"])
-        st.metric("This exit alone", f"{fired.ms:.1f} ms", help=WORDS["alone"])
+        st.metric(
+            "This exit alone",
+            f"{fired.ms:.1f} ms",
+            f"plain network {view.plain_network_ms:.1f} ms",
+            "off",
+            delta_arrow="off",
+            help=f"{WORDS['alone']} {WORDS['plain']}",
+        )
         st.metric(
             "Final exit says",
             final.answer,
@@ -133,7 +142,7 @@ def pane(
 
 
 def controls(bundle: ui.Bundle) -> View:
-    """Draw the controls above the map; the way of explaining is chosen further down."""
+    """Draw the controls below the map; the way of explaining is chosen further down."""
     best, depth = bundle.heads.index(bundle.best_head), bundle.model.depth
     heads = {"options": bundle.heads, "width": 160, "help": words.head_help(bundle.heads)}
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -187,27 +196,30 @@ def show_costs(rows: pd.DataFrame, layer: int) -> None:
 @ui.page("Compare heads")
 def page() -> None:
     st.markdown(
-        "Several kinds of **head** can read the same layer, and each makes something else of it. "
-        "Here they all answer for one picture: which knows first, how sure it is, and what it "
-        "looks at.",
+        "Several **heads** read the same layers. Which one knows first what the picture shows?",
         help=f"{WORDS['head']} {WORDS['layer']}",
     )
     bundle = ui.current()
     ui.classes_only(bundle)
-    picture = ui.pick_picture(bundle.task)
-    view = controls(bundle)
-    run = traced("compare", bundle, picture)
-    rows = run["rows"]
-    finding = charts_compare.agreement(rows)
-    if picture.truth is not None and rows.iloc[-1].label != picture.truth:
-        finding += f" (wrong: it is a {charts.plain_label(picture.truth)})"
+    stage, middle = st.container(), st.container()
+    with middle:
+        view = controls(bundle)
+        picture = ui.pick_picture(bundle.task)
+    with stage:
+        run = traced("compare", bundle, picture)
+        rows = run["rows"]
+        finding = charts_compare.agreement(rows)
+        if picture.truth is not None and rows.iloc[-1].label != picture.truth:
+            finding += f" (wrong: it is a {charts.plain_label(picture.truth)})"
+        figure = charts_compare.answer_map(rows, view.layer, finding)
+        alt = f"Answers by head and layer. {finding}."
+        clickable(figure, alt, "compare_map", bundle.heads)
+    plain = ui.plain(bundle, float(rows.iloc[-1].ms))
     with st.container(horizontal=True):
         ui.live_badge(bundle, run)
-        ui.recorded_badge(bundle, "for the rings")
-    figure = charts_compare.answer_map(rows, view.layer, finding)
-    alt = f"Answers by head and layer. {finding}."
-    clickable(figure, alt, "compare_map", bundle.heads)
+        ui.plain_badge(plain)
     unlike.note(bundle, picture)
+    st.caption(charts_compare.LEGEND)
     ui.classes_note(bundle)
     method = ui.linked(
         st.pills,
@@ -219,7 +231,7 @@ def page() -> None:
         wrap=True,
         help=LOOK_HELP,
     )
-    view = view._replace(look=method)
+    view = view._replace(look=method, plain_network_ms=plain.ms)
     second, other_rows = picture, rows
     left, right = st.columns(2, gap="medium")
     with right:

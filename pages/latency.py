@@ -9,7 +9,6 @@ import pandas as pd
 import streamlit as st
 
 from mvit.charts.latency import exit_rows, interrupted_rows, spread
-from mvit.inference.baseline import run_beside_plain
 from mvit.inference.deadline import Answer, answer_by
 from mvit.models.multi_exit import Plan
 from pages import parts as ui
@@ -133,13 +132,7 @@ def page() -> None:
                 "latency",
                 bundle,
                 tuple(plan),
-                lambda model: dict(
-                    zip(
-                        ("exits", "plain"),
-                        run_beside_plain(model, picture.pixels, plan),
-                        strict=True,
-                    )
-                ),
+                ui.beside_plain(bundle, picture.pixels, plan),
                 picture,
                 again=again,
             )
@@ -171,9 +164,11 @@ def page() -> None:
     with buttons, st.container(horizontal=True, vertical_alignment="center"):
         repeat_button(series)
         ui.live_badge(bundle, run)
+        ui.plain_badge(ui.plain(bundle, run["plain"]))
         ui.replay_badge("the handle replays that run; let go for a real one")
         if len(here) > 1:
-            st.caption(f"At {deadline:g} ms: {spread(here)}.")
+            st.caption(f"Deadline {deadline:g} ms: {spread(here)}.")
+    ui.classes_note(bundle)
     rows = exit_rows(measured.exits, measured.macs, picture.truth)
     ui.table(rows, "Every exit: with all exits before it, and alone", column_config=COLUMNS)
     real = interrupted_rows(answers)
@@ -183,7 +178,7 @@ def page() -> None:
         "head": head,
         "plan": [list(e) for e in plan],
         "deadline_ms": deadline,
-        "plain_backbone_ms": measured.plain_ms,
+        "plain_network_ms": measured.plain_ms,
         "picture": picture.title,
         "source": picture.source,
         "final": measured.exits[-1].label,

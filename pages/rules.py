@@ -61,8 +61,8 @@ def page() -> None:
     with st.container(horizontal=True):
         ui.recorded_badge(bundle, f"{len(test.truth):,} pictures")
         recordings.times_badge(bundle, measured)
-    plain = measured["plain"]
-    views.show_numbers(bundle, replay, here, chosen, drop=drop, plain=plain)
+    plain = ui.plain(bundle, measured["plain"])
+    views.show_numbers(bundle, replay, here, chosen, drop=drop, plain=plain.ms)
     curve = swept(replay.stamp, rule, test, replay.macs, replay.ms)
     left, right = st.columns([3, 2], gap="medium")
     with left:
@@ -87,7 +87,7 @@ def page() -> None:
         "validation_may_lose_points": drop,
         "temperatures": [[*e, t] for e, t in replay.temperatures.items()],
         "ms_per_exit": replay.ms.round(3).tolist(),
-        "plain_backbone_ms": plain,
+        "plain_network_ms": plain.ms,
         "overthinking_rate": overthinking(replay.whole),
     } | {name: json.loads(table.to_json(orient="records")) for name, table in found.items()}
     ui.export("rules", curve, bundle, settings)

@@ -7,7 +7,6 @@ import streamlit as st
 from mvit.charts import style as charts
 from mvit.charts.latency import exit_rows
 from mvit.evaluation import lesson
-from mvit.inference.baseline import run_beside_plain
 from mvit.models.multi_exit import FINAL, Exit, Plan
 from mvit.policies.plans import costs
 from pages import parts as ui
@@ -29,17 +28,17 @@ SPEED_HELP = "The run is too fast to see. The replay goes through the measured t
 AGAIN_HELP = "Run the network on this picture again and measure anew."
 
 
-def work(picture: ui.Picture, plan: Plan, place) -> Callable[..., dict]:
+def work(bundle: ui.Bundle, picture: ui.Picture, plan: Plan, place) -> Callable[..., dict]:
     """One real run, its lamps streamed into `place` as they light; then a few that nobody watches,
     for the times, beside plain passes."""
+    measure = ui.beside_plain(bundle, picture.pixels, plan)
 
     def runs(model) -> dict:
         seen, macs = [], costs(model, plan)
         for fired in model.run(picture.pixels, plan):
             seen.append(fired)
             lamps.stream(place, seen, plan=plan, macs=macs, truth=picture.truth)
-        exits, plain = run_beside_plain(model, picture.pixels, plan)
-        return {"exits": exits, "plain": plain}
+        return measure(model)
 
     return runs
 
@@ -57,7 +56,7 @@ def found(measured: Measured, heads: Sequence[str]) -> str:
     said = f"{charts.plain_label(final.label)} from {place_name(known.layer, known.head)}"
     if measured.truth not in (None, final.label):
         said += f" (wrong: it is a {charts.plain_label(measured.truth)})"
-    said += f", ready after {known.elapsed_ms:.1f} ms"
+    said += f", {charts.sure_text(known.confidence)} sure, ready after {known.elapsed_ms:.1f} ms"
     head = f"{heads[0]}: " if len(heads) > 1 else ""
     return f"{head}{said}; the plain network needs {measured.plain_ms:.1f} ms"
 
@@ -108,7 +107,7 @@ def page() -> None:
     with stage:
         place = st.empty()
         run = ui.measured(
-            "watch", bundle, tuple(plan), work(picture, plan, place), picture, again=again
+            "watch", bundle, tuple(plan), work(bundle, picture, plan, place), picture, again=again
         )
         measured = as_measured(run, bundle, picture.truth)
         with place.container():
@@ -122,6 +121,7 @@ def page() -> None:
         unlike.note(bundle, picture)
     with st.container(horizontal=True):
         ui.live_badge(bundle, run)
+        ui.plain_badge(ui.plain(bundle, run["plain"]))
         slow = "real time" if speed == "1x" else f"{SPEEDS[speed]}× slower"
         ui.replay_badge(f"replay of measured times, {slow}")
     st.caption(
@@ -129,6 +129,7 @@ def page() -> None:
         "A ring marks a practical exit. Times and MACs count all that was run until then.",
         help=f"{WORDS['practical']} {WORDS['confidence']} {WORDS['settled']}",
     )
+    ui.classes_note(bundle)
     coarse.show(bundle, picture, heads[0])
     rows = exit_rows(measured.exits, measured.macs, picture.truth)
     details(rows, measured, heads)
@@ -141,7 +142,7 @@ def page() -> None:
             "replay_speed": speed,
             "picture": picture.title,
             "source": picture.source,
-            "plain_backbone_ms": measured.plain_ms,
+            "plain_network_ms": measured.plain_ms,
         },
         run,
     )

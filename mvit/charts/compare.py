@@ -19,6 +19,7 @@ from mvit.charts.style import (
     macs_text,
     plain_label,
     shades,
+    sure_text,
     title,
     verdicts,
 )
@@ -27,6 +28,13 @@ from mvit.models.multi_exit import FINAL, MultiExitViT
 AGREES, DIFFERS = "the final answer", "another answer"
 # names of the chart's selection and of its field that the page reads
 CELL, PICKED = "cell", "layer"
+# of the map: pixels of a row, and whether its cells hold whole words; what its signs mean
+ROW, WIDE = 32, "width > 640"
+LEGEND = (
+    "Each cell: the exit's answer, and how many percent sure it is (brighter: surer). ● right, "
+    "✚ wrong, where the right answer is known. A dashed edge: the final exit says something else. "
+    "Hover over a cell for time and work; click it to look closer."
+)
 
 
 def comparison(model: MultiExitViT, traces: list[pd.DataFrame], truth: str | None) -> pd.DataFrame:
@@ -91,53 +99,52 @@ def _tooltips() -> list[alt.Tooltip]:
 
 def answer_map(rows: pd.DataFrame, layer: int, finding: str) -> alt.LayerChart:
     """Every head at every layer: answer and confidence, right or wrong by shape, dashed where the
-    final exit says something else; practical exits are ringed, the chosen layer is framed, and a
-    click picks a cell.
+    final exit says something else; the chosen layer is framed, and a click picks a cell.
 
-    rows: as `comparison` gives them. The answers are spelt out where the cells are wide enough,
-    else their first three letters.
+    rows: as `comparison` gives them. Cells too narrow for words show three letters and the shape.
     """
     depth, heads = int(rows.layer.max()), list(dict.fromkeys(rows["head"]))
     heads = [h for h in heads if h != FINAL] + [FINAL]
     y = alt.Y("head:N", sort=heads, title=None, axis=alt.Axis(labelLimit=90, grid=False))
-    base = alt.Chart(rows).encode(x=layer_axis(depth), y=y, tooltip=_tooltips())
+    base = alt.Chart(rows.assign(percent=rows.confidence.map(_percent)))
+    base = base.encode(x=layer_axis(depth), y=y, tooltip=_tooltips())
     pick = alt.selection_point(name=CELL, fields=[PICKED, "head"], on="click", toggle=False)
     cells = base.mark_rect(cornerRadius=3, stroke=None, cursor="pointer").encode(
         color=alt.Color("confidence:Q", scale=shades(), legend=None)
     )
-    wide = "width > 640"
-    size = alt.ExprRef(f"{wide} ? 12 : 10")
     texts = base.encode(color=INK)
-    rings = texts.transform_filter("datum.practical").mark_point(
-        size=360, strokeWidth=1.5, shape="circle", yOffset=3
+    short = alt.ExprRef(f"{WIDE} ? datum.answer : slice(datum.answer, 0, 3)")
+    answers = texts.mark_text(
+        fontSize=alt.ExprRef(f"{WIDE} ? 12 : 10"), dy=-7, text=short, limit=58
     )
-    short = alt.ExprRef(f"{wide} ? datum.answer : slice(datum.answer, 0, 3)")
-    answers = texts.mark_text(fontSize=size, dy=-15, text=short, limit=80)
-    percents = texts.transform_calculate(percent="round(100 * datum.confidence)")
-    percents = percents.mark_text(fontSize=size, dy=3).encode(text="percent:Q")
+    percents = texts.mark_text(fontSize=alt.ExprRef(f"{WIDE} ? 11 : 0"), dx=5, dy=8)
     frame = (
         alt.Chart(pd.DataFrame({"layer": [layer]}))
         .mark_rect(fill=None, stroke="#D55E00", strokeWidth=3, cornerRadius=4)
         .encode(x=layer_axis(depth))
     )
-    how = (
-        "Each cell: answer and percent sure. ● right, ✚ wrong; a dashed edge: the final exit says "
-        "something else; a ring: a practical exit. Click a cell to look closer."
-    )
-    figure = cells.add_params(pick) + rings + answers + percents + _verdicts(base) + frame
-    return figure.properties(title=title(finding, how), height=52 * len(heads))
+    figure = cells.add_params(pick) + answers + percents.encode(text="percent:N")
+    figure += _verdicts(base) + frame
+    return figure.properties(title=title(finding), height=ROW * len(heads))
+
+
+def _percent(confidence: float) -> str:
+    return sure_text(confidence).removesuffix("\u00a0%").replace("> ", ">")
 
 
 def _verdicts(base: alt.Chart) -> alt.LayerChart:
-    """Right or wrong by shape below each number, where the truth is known; a dashed edge where the
+    """Right or wrong by shape before each number, where the truth is known; a dashed edge where the
     final exit gives another answer."""
     edges = base.transform_filter("!datum.agrees").mark_rect(
         filled=False, strokeWidth=2, strokeDash=[5, 4], cornerRadius=3
     )
     stroke = alt.condition("datum.light", alt.value("#000000"), alt.value("#ffffff"))
-    size = alt.ExprRef(f"datum.verdict == '{WRONG}' ? 90 : 34")
     marks = base.transform_filter(f"datum.verdict != '{UNKNOWN}'").mark_point(
-        filled=True, size=size, yOffset=19, opacity=1
+        filled=True,
+        size=alt.ExprRef(f"datum.verdict == '{WRONG}' ? 80 : 30"),
+        xOffset=alt.ExprRef(f"{WIDE} ? -11 : 0"),
+        yOffset=8,
+        opacity=1,
     )
     shapes = alt.Scale(domain=[RIGHT, WRONG], range=["circle", "cross"])
     return edges.encode(stroke=stroke) + marks.encode(

@@ -53,16 +53,21 @@ def interrupted_rows(answers: Sequence[Answer]) -> pd.DataFrame:
 
 def spread(rows: pd.DataFrame) -> str:
     """What several real runs found: how many had an answer, mostly from where, and how late it was
-    in hand. rows: as `interrupted_rows` returns them."""
+    in hand; in sentences. rows: as `interrupted_rows` returns them."""
     ready = rows[rows.layer != NONE]
     if ready.empty:
-        found = f"In none of {len(rows)} real runs had an exit finished"
+        found = f"None of {len(rows)} real runs had an answer yet"
     else:
         usual = ready.layer.mode().iloc[0]
         where = "the final exit" if usual == FINAL else f"layer {usual}"
         found = f"{len(ready)} of {len(rows)} real runs had an answer, mostly from {where}"
     over = rows.overshoot_ms
+    if not over.any():
+        return f"{found}. Every run was over before the deadline"
+    most, usual = (
+        f"{ms:.2f}" if ms >= 0.005 else "less than 0.01" for ms in (over.max(), over.quantile(0.95))
+    )
     return (
-        f"{found}; in hand at most {over.max():.2f} ms after the deadline, "
-        f"in 95\u00a0% of runs within {over.quantile(0.95):.2f} ms"
+        f"{found}. They stopped at most {most} ms after the deadline, 95\u00a0% of them within "
+        f"{usual} ms of it"
     )

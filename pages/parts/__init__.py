@@ -31,6 +31,8 @@
     run = ui.measured("name", bundle, more, work, picture, again=False)
                                              what `work` gave, with "device" and "at", when it was;
                                              on an example anybody's latest
+    plain = ui.plain(bundle, run["plain"])   the plain network's time: plain.ms, one figure for all
+                                             pages; ui.plain_badge(plain) says where it is from
     ui.live_badge(bundle, run)  ui.recorded_badge(bundle, "10,000 pictures")  ui.replay_badge()
     ui.export("watch", table, bundle, settings={...}, run)  CSV and JSON run record buttons
     ui.chart(figure, alt="...")              an Altair chart, the same way everywhere (alt: the text
@@ -47,6 +49,7 @@ from typing import Any
 
 _NAMES = {
     "link": "folded hidden linked linked_number notice page page_link",
+    "baseline": "beside_plain plain plain_badge",
     "choice": "classes_note classes_only current",
     "models": "TASK_NAMES Bundle inference",
     "pictures": "EXAMPLE Picture examples pick_picture",

@@ -22,8 +22,8 @@ WORDS = {
     "same on every machine. M: million, G: billion.",
     "practical": "A practical exit is more accurate on the test set than every earlier exit of the "
     "same head (the paper's definition), and better than guessing.",
-    "plain": "The same backbone run the ordinary way, without exits, timed on this picture in turn "
-    "with the runs.",
+    "plain": "The plain network is the same backbone, run the ordinary way from the first layer to "
+    "the last, without early exits.",
     "settled": "An answer is settled at the first layer from which every later exit, the final one "
     "included, gives the same answer.",
 }

@@ -75,7 +75,7 @@ def test_many_real_runs_at_one_deadline(tiny_weights):
     assert len(series(app).runs) == 31 and series(app).left == 0
     assert not [b for b in app.button if b.key == "stop"]
     assert any("overshoot_ms" in d.value and len(d.value) == 31 for d in app.dataframe)
-    assert "At 100 ms: " in said(app) and "of 31 real runs had an answer" in said(app)
+    assert "Deadline 100 ms: " in said(app) and "of 31 real runs had an answer" in said(app)
 
 
 def test_a_new_deadline_or_stop_drops_the_runs_still_wanted(tiny_weights):
@@ -208,6 +208,9 @@ def test_the_spread_of_real_runs_tells_answers_from_none():
     assert rows.layer.tolist() == ["none", "3", "3"] and rows.late.tolist() == [0, 1, 0]
     found = tables.spread(rows)
     assert found.startswith(
-        "2 of 3 real runs had an answer, mostly from layer 3; in hand at most 0.25"
+        "2 of 3 real runs had an answer, mostly from layer 3. They stopped at most 0.25 ms after"
     )
-    assert tables.spread(rows[:1]).startswith("In none of 1 real runs had an exit finished")
+    assert tables.spread(rows[:1]).startswith("None of 1 real runs had an answer yet. ")
+    in_time = tables.spread(rows.assign(overshoot_ms=0.0))
+    assert in_time.endswith("layer 3. Every run was over before the deadline")
+    assert "less than 0.01 ms" in tables.spread(rows.assign(overshoot_ms=[0.0, 0.001, 0.004]))

@@ -179,7 +179,7 @@ def show_split(bundle: ui.Bundle, head: str, test: Predictions, times: dict) -> 
         help="The device runs the layers up to one exit. If that is sure, its answer counts; else "
         "a server goes on.",
     )
-    model, plain = bundle.model, times["plain"]
+    model, plain = bundle.model, ui.plain(bundle, times["plain"]).ms
     own = [e for e in model.exits(head) if e in set(test.exits)]
     layer, sure, side, mbit, delay, faster = _controls([b for b, _ in own], model.task.native_px)
     trace = times["trace"].set_index(["layer", "head"]).loc[own]

@@ -28,7 +28,7 @@ STRATEGIES = """
 
 def deadline(s: Scene) -> float:
     """A moment at which the backbone is on its way: a bit over half of its measured time, in ms."""
-    return max(0.1, round(0.55 * s.run["plain"], 1))
+    return max(0.1, round(0.55 * s.plain_ms, 1))
 
 
 def interrupted(s: Scene) -> tuple[Answer, Answer]:
@@ -55,7 +55,7 @@ def ask_clock(s: Scene) -> Question:
         return [NOTHING if fired is None else exit_name(fired.layer, fired.head)]
 
     return Question(
-        f"So far the network took its time: about {s.run['plain']:.1f} ms here. Now a clock stops "
+        f"So far the network took its time: about {s.plain_ms:.1f} ms here. Now a clock stops "
         f"it after **{deadline(s):g} ms**, wherever it is. Whatever exit has answered by then is "
         "the answer: an **anytime** network.",
         "Which exit will have answered last?",
@@ -86,6 +86,7 @@ def again() -> None:
 
 def show_clock(s: Scene, answers: list) -> None:
     ui.live_badge(s.bundle)
+    ui.plain_badge(ui.plain(s.bundle, s.run["plain"]))
     for column, one, name in zip(
         st.columns(2), interrupted(s), ("With exits", "Without exits"), strict=True
     ):
@@ -126,7 +127,7 @@ def stream(s: Scene) -> tuple[pd.DataFrame, dict]:
     """Recorded pictures under a budget that moves in bursts, and what three ways of computing make
     of them: `budget.summary`."""
     times = recordings.times(s.bundle, [s.head])
-    plain = times["plain"]
+    plain = ui.plain(s.bundle, times["plain"]).ms
     budgets = budget.series("bursts", STREAM, LEAST * plain, MOST * plain)
     plan, cut, final = s.model.practical(s.head), (s.middle, s.head), s.model.final_exit
     worth, _ = budget.chances(

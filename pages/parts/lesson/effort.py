@@ -120,18 +120,19 @@ def tell_work(s: Scene, answers: list) -> str:
     return (
         f"{macs_text(fired.macs)} MACs, {percent(answers[0] / 100)} of the full work; "
         f"{macs_text(own)} of it in the head. Measured here: {fired.ms:.1f} ms, against "
-        f"{s.run['plain']:.1f} ms for the network without exits"
+        f"{s.plain_ms:.1f} ms for the network without exits"
     )
 
 
 def show_work(s: Scene, answers: list) -> None:
     ui.live_badge(s.bundle, s.run)
+    ui.plain_badge(ui.plain(s.bundle, s.run["plain"]))
     fired = next(e for e in s.exits if e.layer == s.middle and e.head == s.head)
-    share = percent(fired.ms / s.run["plain"])
+    share = percent(fired.ms / s.plain_ms)
     told = f"After layer {s.middle}, {percent(answers[0] / 100)} of the work is done"
     ui.chart(charts.macs_by_layer(s.rows, told), alt=f"MACs by layer. {told}.")
     told = f"After layer {s.middle} it has taken {share} of the time without exits"
-    ui.chart(charts.time_by_layer(s.rows, s.run["plain"], told), alt=f"Time by layer. {told}.")
+    ui.chart(charts.time_by_layer(s.rows, s.plain_ms, told), alt=f"Time by layer. {told}.")
     ui.table(s.rows[["layer", "head", "ms", "head_ms", "macs"]])
 
 

@@ -16,7 +16,6 @@ from mvit.bundles import weights
 from mvit.charts import style as charts
 from mvit.evaluation import lesson
 from mvit.evaluation.predictions import Predictions
-from mvit.inference.baseline import run_beside_plain
 from mvit.models.multi_exit import FINAL, Exit
 from pages import parts as ui
 from pages.parts import recorded as recordings
@@ -135,15 +134,16 @@ class Scene:
 
     @cached_property
     def run(self) -> dict:
-        """{"exits": every exit of the head on the picture, "plain": ms of the backbone without
-        exits, "device"}; really run, once."""
-
-        def work(model) -> dict:
-            exits, plain = run_beside_plain(model, self.picture.pixels, self.plan)
-            return {"exits": exits, "plain": plain}
-
+        """{"exits": every exit of the head on the picture, "plain": ms of plain passes beside it,
+        "device"}; really run, once."""
+        work = ui.beside_plain(self.bundle, self.picture.pixels, self.plan)
         with st.container(), st.spinner("Running the network on this picture …", show_time=True):
             return ui.measured("lesson_run", self.bundle, self.head, work, self.picture)
+
+    @property
+    def plain_ms(self) -> float:
+        """The plain network's time, to compare the run with."""
+        return ui.plain(self.bundle, self.run["plain"]).ms
 
     @property
     def exits(self) -> list[Exit]:

@@ -44,6 +44,12 @@ def chart(measured: Measured, runs: Sequence[Interrupted]) -> str:
             for m in _mark(measured, i, height[_place(e)], x)
         ),
         *(d for r in runs for d in _dot(measured, r, height, x)),
+        # above all lines
+        *(
+            w
+            for i, e in enumerate(measured.exits)
+            for w in _words(measured, i, height[_place(e)], x)
+        ),
     ]
     return (
         f'<svg class="marks" role="img" aria-label="{escape(told)}" height="{HEIGHT}" '
@@ -76,7 +82,8 @@ def _plain(ms: float, x) -> Iterator[str]:
     yield (
         f'<svg x="{x(ms)}" overflow="visible"><rect x="-3" y="{TOP - 8}" width="6" '
         f'height="{LANE - TOP + WIDE + 8}" rx="2" fill="{QUIET}"/>'
-        f'<text x="4" y="{TOP - 12}" text-anchor="end">plain network {ms:.1f} ms</text></svg>'
+        f'<text class="wall" x="4" y="{TOP - 12}" text-anchor="end">plain network {ms:.1f} ms'
+        "</text></svg>"
     )
 
 
@@ -98,27 +105,37 @@ def one_head(measured: Measured) -> bool:
 
 
 def _mark(measured: Measured, i: int, y: float, x) -> Iterator[str]:
-    """One exit: a disc as bright as it is sure, with its layer in it and its answer before it."""
-    e, before = measured.exits[i], measured.exits[i - 1] if i else None
+    """One exit: a disc as bright as it is sure, with its layer in it."""
+    e = measured.exits[i]
     fill, ink = confidence_colour(e.confidence)
-    answer = plain_label(e.label)
-    verdict = "" if measured.truth is None else " ✓" if e.label == measured.truth else " ✗"
     name = "the final exit" if e.head == FINAL else f"{e.head} after layer {e.layer}"
-    tip = f"{name}: {answer}{verdict}, {sure_text(e.confidence)} sure, ready after "
-    changed = before is None or before.label != e.label
-    words = ""
-    if len(measured.exits) <= LABELLED or (changed and one_head(measured)):
-        words = (
-            f'<text class="says" x="-15" y="4" text-anchor="end">{escape(answer + verdict)}</text>'
-        )
+    tip = f"{name}: {_answer(measured, e)}, {sure_text(e.confidence)} sure, ready after "
     yield (
         f'<svg x="{x(e.elapsed_ms)}" y="{y:.1f}" overflow="visible">'
         f'<g class="mark" data-ms="{e.elapsed_ms:.4f}"><title>{escape(tip)}'
-        f"{e.elapsed_ms:.1f} ms</title>{words}"
+        f"{e.elapsed_ms:.1f} ms</title>"
         f'<circle r="10.5" fill="{fill}" stroke="currentColor" stroke-opacity=".5"/>'
         f'<text y="4" text-anchor="middle" font-size="11" fill="{ink}">'
         f"{'end' if e.head == FINAL else e.layer}</text></g></svg>"
     )
+
+
+def _words(measured: Measured, i: int, y: float, x) -> Iterator[str]:
+    """One exit's answer, before its disc; of many exits only where the answer changes."""
+    e, before = measured.exits[i], measured.exits[i - 1] if i else None
+    changed = before is None or before.label != e.label
+    if len(measured.exits) <= LABELLED or (changed and one_head(measured)):
+        yield (
+            f'<svg x="{x(e.elapsed_ms)}" y="{y:.1f}" overflow="visible"><text class="says" '
+            f'data-ms="{e.elapsed_ms:.4f}" x="-15" y="4" text-anchor="end">'
+            f"{escape(_answer(measured, e))}</text></svg>"
+        )
+
+
+def _answer(measured: Measured, e: Exit) -> str:
+    """What an exit says, and whether it is right where that is known."""
+    verdict = "" if measured.truth is None else " ✓" if e.label == measured.truth else " ✗"
+    return plain_label(e.label) + verdict
 
 
 def _dot(measured: Measured, run: Interrupted, height: dict, x) -> Iterator[str]:

@@ -58,10 +58,11 @@ def pick_exits(bundle: ui.Bundle, heads: Sequence[str]) -> Plan:
 
 
 def as_measured(run: dict[str, Any], bundle: ui.Bundle, truth: str | None) -> Measured:
-    """What `run_beside_plain` found, with the MACs run until each exit."""
+    """What the work of `ui.beside_plain` found, with the MACs run until each exit."""
+    plain = ui.plain(bundle, run["plain"])
     exits = run["exits"]
     macs = costs(bundle.model, [(e.layer, e.head) for e in exits]).tolist()
-    return Measured(exits=exits, macs=macs, plain_ms=run["plain"], truth=truth)
+    return Measured(exits=exits, macs=macs, plain_ms=plain.ms, truth=truth)
 
 
 def pictures_of(bundle: ui.Bundle, picture: ui.Picture) -> str:
