@@ -79,6 +79,8 @@ def page() -> None:
         pictures = f"{len(test.truth):,} pictures" if test else "the card's accuracies"
         ui.recorded_badge(bundle, pictures)
         ui.replay_badge("simulated stream of recorded answers")
+    if test is not None:
+        recordings.few_note(test)
     hindsight = ""
     if best is not None and name != choice.HINDSIGHT:
         right = percent(simulate(best)[0].right.mean(), 1)

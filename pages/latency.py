@@ -28,8 +28,9 @@ from pages.parts.words import WORDS, head_help
 REPEATS, KEPT = 30, 500  # real runs: by one click, and at most drawn
 PATIENCE_S = 0.4  # of real runs before they are drawn
 SHORTEST, LONGEST = 0.1, 2000.0  # ms; no bundled model needs as long on a CPU
-REPEAT_HELP = """The same interruption many times: how much the answer varies, and how late it comes
-at worst."""
+REPEAT_HELP = (
+    """Interrupt 30 more real runs at this moment, to see how much the answer and its delay vary."""
+)
 
 
 @dataclass
@@ -117,8 +118,8 @@ def controls(bundle: ui.Bundle) -> tuple[ui.Picture, str, Plan, bool]:
 @ui.page("Latency slider")
 def page() -> None:
     st.markdown(
-        "Drag the handle: when the clock stops, a network with exits has its **latest answer** "
-        "in hand.",
+        "Drag the handle to set when the clock stops. A network with exits then gives its "
+        "**latest answer**.",
         help=f"{WORDS['exit']} {WORDS['backbone']}",
     )
     bundle = ui.current(joint=True)
@@ -165,7 +166,7 @@ def page() -> None:
         repeat_button(series)
         ui.live_badge(bundle, run)
         ui.plain_badge(ui.plain(bundle, run["plain"]))
-        ui.replay_badge("the handle replays that run; let go for a real one")
+        ui.replay_badge("dragging replays that run; letting go interrupts a real one")
         if len(here) > 1:
             st.caption(f"Deadline {deadline:g} ms: {spread(here)}.")
     ui.classes_note(bundle)

@@ -5,6 +5,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from mvit.bundles import weights
+from mvit.evaluation.lesson import ENOUGH
 from pages import parts as ui
 from pages.parts.lesson import guess as guessing
 from pages.parts.lesson import panel as teaching
@@ -64,13 +65,20 @@ def offer_classes(bundle: ui.Bundle) -> None:
 
 def missing(bundle: ui.Bundle, step: Step, scene: Scene) -> bool:
     """Whether this step cannot be asked of this bundle; says so."""
-    if step.needs == "predictions":
-        if scene.recorded is not None:
-            return False
-        st.caption(
-            "This step needs those recorded answers. Every other step works; go on to the next one."
-        )
-        return True
+    if step.needs in ("predictions", "mistakes"):
+        if scene.recorded is None:
+            st.caption("This step needs those recorded answers. Go on to the next one.")
+            return True
+        test = scene.test
+        few, none = len(test.truth) < ENOUGH, step.needs == "mistakes" and test.correct[-1].all()
+        if few or none:
+            st.info(
+                f"This step is about many pictures, and this model has {len(test.truth)} test "
+                f"pictures{' and makes no mistake' if none else ''}: too few to say. Go on to the "
+                "next one.",
+                icon=":material/skip_next:",
+            )
+        return few or none
     lacking = {
         "accuracies": not (bundle.card.get("exits") and "accuracy" in bundle.card.get("final", {})),
         "examples": not ui.examples(bundle.task),

@@ -114,7 +114,7 @@ def show_differences(bundle: ui.Bundle) -> None:
     if strategy == "classifier-wise":
         training += (
             ": the backbone stays fixed and every exit learns by itself, so the final exit is that "
-            "of the backbone without exits"
+            "of the plain network"
         )
     pixels = f"{task.native_px} × {task.native_px} pixels enlarged to {task.input_px}"
     budget = (

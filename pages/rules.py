@@ -61,6 +61,7 @@ def page() -> None:
     with st.container(horizontal=True):
         ui.recorded_badge(bundle, f"{len(test.truth):,} pictures")
         recordings.times_badge(bundle, measured)
+    recordings.few_note(test)
     plain = ui.plain(bundle, measured["plain"])
     views.show_numbers(bundle, replay, here, chosen, drop=drop, plain=plain.ms)
     curve = swept(replay.stamp, rule, test, replay.macs, replay.ms)

@@ -95,8 +95,8 @@ def controls(bundle: ui.Bundle) -> tuple[ui.Picture, list[str], Plan, str, bool]
 @ui.page("Watch exits fire")
 def page() -> None:
     st.markdown(
-        "Behind a layer of a vision transformer an **exit** already gives an answer: "
-        "watch when it knows, how sure it is, and what the answer cost.",
+        "A network with **exits** can answer before its last layer. Watch when it knows, how sure "
+        "it is, and how much time that saves.",
         help=f"{WORDS['backbone']} {WORDS['exit']}",
     )
     bundle = ui.current(joint=True)
@@ -125,8 +125,9 @@ def page() -> None:
         slow = "real time" if speed == "1x" else f"{SPEEDS[speed]}× slower"
         ui.replay_badge(f"replay of measured times, {slow}")
     st.caption(
-        "A brighter lamp is a surer exit. ✓ right, ✗ wrong (where the right answer is known). "
-        "A ring marks a practical exit. Times and MACs count all that was run until then.",
+        "A brighter lamp is a surer exit. ✓ right, ✗ wrong, where the right answer is known. A "
+        "ring marks a practical exit. Times and MACs (multiply-accumulates, the work) count "
+        "everything that ran up to that exit.",
         help=f"{WORDS['practical']} {WORDS['confidence']} {WORDS['settled']}",
     )
     ui.classes_note(bundle)
@@ -154,14 +155,16 @@ def details(rows, measured: Measured, heads: Sequence[str]) -> None:
     rows = rows.assign(macs_text=rows.macs.map(charts.macs_text))
     left, right = st.columns(2, gap="medium")
     sure = (
-        f"{charts.plain_label(final.label)}, {charts.sure_text(final.confidence)} sure at the end"
+        f"The final exit says {charts.plain_label(final.label)}, "
+        f"{charts.sure_text(final.confidence)} sure"
     )
     with left:
         shown = charts.confidence_by_layer(rows, sure).properties(height=HIGH)
         ui.chart(shown, alt=f"Confidence by layer: {sure}.")
     cost = (
-        f"One exit alone: the settled answer costs {charts.macs_text(known.macs)} MACs, "
-        f"{100 * known.macs / final.macs:.0f}\u00a0% of the full {charts.macs_text(final.macs)}"
+        f"The settled answer, from one exit alone, costs {charts.macs_text(known.macs)} MACs: "
+        f"{100 * known.macs / final.macs:.0f}\u00a0% of the plain network's "
+        f"{charts.macs_text(final.macs)}"
     )
     with right:
         shown = charts.macs_by_layer(rows, cost).properties(height=HIGH)

@@ -154,3 +154,21 @@ def test_everything_that_the_teachers_document_hides_is_a_control_that_can_be_hi
 def test_the_readme_has_one_command_to_run_the_lab_and_one_to_test_it():
     blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
     assert sum("pip install" in block for block in blocks) == 2
+
+
+def linked_keys() -> set[str]:
+    """The key of every control of the pages that is bound to the link."""
+    calls = (
+        call
+        for file in (ROOT / "pages").rglob("*.py")
+        for call in ast.walk(ast.parse(file.read_text()))
+        if isinstance(call, ast.Call) and getattr(call.func, "attr", "").startswith("linked")
+    )
+    given = [k.value for call in calls for k in call.keywords if k.arg == "key"]
+    return {key.value for key in given if isinstance(key, ast.Constant)}
+
+
+def test_every_key_of_a_link_is_told_to_teachers():
+    text = (ROOT / "docs" / "teaching.md").read_text()
+    keys = linked_keys() | {rule.key for rule in POLICIES.values()}
+    assert len(keys) > 30 and not sorted(key for key in keys if f"`{key}`" not in text)

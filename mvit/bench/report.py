@@ -128,7 +128,7 @@ def _engine(r: dict):
 
 
 def _overhead(r: dict):
-    yield "plain forward pass", f"{r['plain_ms']:.2f} ms"
+    yield "plain network", f"{r['plain_ms']:.2f} ms"
     yield "lazy run with every exit / (plain + heads alone)", f"{r['run_ratio']:.3f}"
     yield "lazy run, instrumented / not instrumented", f"{r['instrumented_ratio']:.3f}"
 

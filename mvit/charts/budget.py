@@ -8,7 +8,7 @@ import pandas as pd
 from mvit.charts.style import HEAD_COLOURS, title
 
 BLUE, ORANGE, GREEN, GREY = (HEAD_COLOURS[h] for h in ("mlp", "vit", "cnn_add", "final"))
-NAMES = ANYTIME, STATIC, CUT = "anytime exits", "static backbone", "fixed early cut"
+NAMES = ANYTIME, STATIC, CUT = "anytime exits", "plain network", "fixed early cut"
 WAYS = alt.Scale(domain=NAMES, range=[BLUE, ORANGE, GREEN])
 DASHES = alt.Scale(domain=NAMES, range=[[1, 0], [7, 4], [2, 3]])
 MEASURES = {"answered": "answered in time", "right": "right", "wasted": "work wasted"}
@@ -45,7 +45,10 @@ def budgets(rows: pd.DataFrame, levels: pd.DataFrame, finding: str) -> alt.Layer
             ],
         )
     )
-    how = "Grey: the time for each picture. No answer where it stays below a way's line."
+    how = (
+        "Grey: the time that each picture gets. Where the grey does not reach a line, that way has "
+        "no answer."
+    )
     return alt.layer(
         area.encode(x=x, y=y, tooltip=tips), lines, title=title(finding, how), height=230
     )
@@ -162,8 +165,8 @@ def split(
     )
     across = []
     for name, ms, dash in (
-        ("device alone", device_ms, [6, 4]),
-        ("server alone", server_ms, [2, 3]),
+        ("plain network on the device", device_ms, [6, 4]),
+        ("plain network on the server", server_ms, [2, 3]),
     ):
         line = alt.Chart(pd.DataFrame({"ms": [ms], "text": [f"{name}: {ms:.1f} ms"]}))
         tip = alt.Tooltip("text:N", title="Always")
@@ -171,7 +174,8 @@ def split(
             line.mark_rule(strokeDash=dash, strokeWidth=1.6, color=GREY).encode(y=y, tooltip=tip)
         )
     how = (
-        "Ringed: the layer chosen above. Dashed: device alone, the whole backbone, "
-        f"{device_ms:.1f} ms. Dotted: server alone, every picture sent, {server_ms:.1f} ms."
+        "Ringed: the layer chosen above. Dashed: the plain network on the device, "
+        f"{device_ms:.1f} ms. Dotted: the plain network on the server, with every picture sent, "
+        f"{server_ms:.1f} ms."
     )
     return alt.layer(*across, curves, ring, title=title(finding, how), height=280)

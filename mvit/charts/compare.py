@@ -263,4 +263,7 @@ def dearest(rows: pd.DataFrame, layer: int, what: str) -> str:
     low, high = own.loc[own[column].idxmin()], own.loc[own[column].idxmax()]
     show = {"ms": lambda ms: f"{ms:.2f} ms", "macs": lambda macs: f"{macs / 1e6:.3g} M MACs"}[what]
     least, most = show(low[column]), show(high[column])
-    return f"After layer {layer} {low['head']} adds {least}, {high['head']} adds {most}"
+    return (
+        f"After layer {layer} the cheapest head, {low['head']}, adds {least}, and the dearest, "
+        f"{high['head']}, {most}"
+    )

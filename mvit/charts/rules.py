@@ -229,11 +229,11 @@ def quality(rows: pd.DataFrame, finding: str) -> alt.Chart:
     """Calibration error and failure AUROC by exit, one above the other. rows: exit, ece, auroc."""
     return _by_exit(
         rows,
-        {"auroc": "AUROC of failure", "ece": "Calibration error"},
+        {"auroc": "AUROC (right surer than wrong)", "ece": "Calibration error"},
         [BLUE, ORANGE],
         finding,
-        "AUROC 0.5: confidence says nothing about being right; 1: everything. "
-        "Calibration error: 0 is perfect.",
+        "AUROC: 0.5 means that confidence says nothing about being right, 1 that it says all. "
+        "Calibration error: how far confidence and accuracy lie apart; 0 is perfect.",
         ".3f",
         None,
     )

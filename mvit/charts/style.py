@@ -221,7 +221,7 @@ def confidence_by_layer(rows: pd.DataFrame, finding: str) -> alt.LayerChart:
         .mark_text(angle=295, align="left", dx=12, fontSize=12)
         .encode(x=x, y=y, text="label:N")
     )
-    how = "✚ is a wrong answer; a ring marks a practical exit; final is the backbone's own answer."
+    how = "✚: a wrong answer. A ring: a practical exit. final: the answer after the last layer."
     return alt.layer(line, rings, dots, words, title=title(finding, how), height=300)
 
 
@@ -235,7 +235,7 @@ def _changes(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def time_by_layer(rows: pd.DataFrame, plain_ms: float, finding: str) -> alt.LayerChart:
-    """Elapsed milliseconds when each exit fired, with the plain backbone's time as a line across.
+    """Elapsed milliseconds when each exit fired, with the plain network's time as a line across.
     rows: as confidence_by_layer."""
     depth, heads = int(rows.layer.max()), list(dict.fromkeys(rows["head"]))
     top = max(float(rows.elapsed_ms.max()), plain_ms) * 1.12
@@ -253,7 +253,7 @@ def time_by_layer(rows: pd.DataFrame, plain_ms: float, finding: str) -> alt.Laye
     rings = base.transform_filter("datum.practical").mark_point(size=220, strokeWidth=1.6)
     dots = base.mark_point(filled=True, size=70, opacity=1)
     plain = pd.DataFrame(
-        {"ms": [plain_ms], "text": [f"plain backbone, no exits: {plain_ms:.1f} ms"], "layer": [1]}
+        {"ms": [plain_ms], "text": [f"plain network: {plain_ms:.1f} ms"], "layer": [1]}
     )
     rule = (
         alt.Chart(plain)
@@ -262,7 +262,7 @@ def time_by_layer(rows: pd.DataFrame, plain_ms: float, finding: str) -> alt.Laye
     )
     text = alt.Chart(plain).mark_text(align="left", baseline="bottom", dx=-10, dy=-5, fontSize=12)
     text = text.encode(x=layer_axis(depth), y="ms:Q", text="text:N")
-    how = "Dashed: one ordinary pass of the same network."
+    how = "Dashed: the plain network, the same one run without early exits."
     return alt.layer(rule, text, line, rings, dots, title=title(finding, how), height=190)
 
 

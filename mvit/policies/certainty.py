@@ -30,7 +30,7 @@ class Entropy(Policy):
 
     threshold: float = 0.3
     title = "entropy"
-    meaning = "leave when the uncertainty over all classes, in nats, is at most this (BranchyNet)"
+    meaning = "leave when the entropy, in nats, is at most this; 0 is quite sure (BranchyNet)"
     key = measure = "entropy"
     sign = -1
 

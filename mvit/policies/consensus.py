@@ -20,7 +20,7 @@ class Patience(Policy):
     streak: np.ndarray | int = memory(0)
     last: np.ndarray | int | None = memory(None)
     title = "patience"
-    meaning = "leave when this many exits in a row say the same (PABEE)"
+    meaning = "leave when this many exits in a row say the same (PABEE's rule)"
     key = "patience"
     step, format = 1, "%d"
 
@@ -87,7 +87,7 @@ class Stability(Policy):
     streak: np.ndarray | int = memory(0)
     last: np.ndarray | float | None = memory(None)
     title = "stability"
-    meaning = "leave when the count has changed by at most this share"
+    meaning = "leave when the count differs by at most this share from the exit before"
     key = "tau"
     sign = -1
     counts = True

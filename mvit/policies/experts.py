@@ -32,12 +32,13 @@ class ProductOfExperts(Policy):
     total: np.ndarray | float = memory(0.0)
     title = "product of experts"
     meaning = (
-        "leave when the product of all exits so far gives its answer at least this probability"
+        "leave when all exits so far, multiplied together, give one answer at least this "
+        "probability"
     )
     key = "product"
     note = (
-        "Recorded is the probability of the first answer only; for this rule the rest is spread "
-        "evenly over the other classes. A live run uses every probability."
+        "The records hold the probability of each exit's first answer only; this rule spreads the "
+        "rest evenly over the other classes. A live run uses every probability."
     )
 
     @classmethod

@@ -26,7 +26,7 @@ class Deadline(Policy):
     threshold: float = 20.0
     expected: dict[tuple[int, str], float] = field(default_factory=dict)
     title = "deadline"
-    meaning = "leave when the next exit would answer after this many milliseconds (a known clock)"
+    meaning = "leave when the next exit would come too late for a clock of this many milliseconds"
     key = "ms"
     step, format = 0.1, "%.1f"
 

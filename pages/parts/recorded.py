@@ -14,6 +14,7 @@ from mvit.policies.outcomes import exit_names
 from pages import parts as ui
 
 REPEATS = 15
+FEW = 100  # test pictures, of which each is a whole point or more
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
@@ -82,6 +83,16 @@ def times(bundle: ui.Bundle, heads: list[str]) -> dict:
 
     with st.spinner("Timing every exit on this machine …", show_time=True):
         return ui.measured("exit_times", bundle, tuple(heads), measure)
+
+
+def few_note(test: Predictions) -> None:
+    """Say how rough every share is if there are few test pictures."""
+    if (n := len(test.truth)) < FEW:
+        st.info(
+            f"There are only {n} test pictures, too few to say much: one more right answer would "
+            f"change the shares on this page by {100 / n:.0f} points.",
+            icon=":material/info:",
+        )
 
 
 def times_badge(bundle: ui.Bundle, measured: dict) -> None:

@@ -24,10 +24,12 @@ def made_up(card: dict, n: int, seed: int) -> Predictions:
     )
 
 
-def record(weights: Path, backbone: str = "vit_tiny_patch16_224") -> dict[str, Predictions]:
-    """Write predictions beside the small bundle's card."""
+def record(
+    weights: Path, backbone: str = "vit_tiny_patch16_224", pictures: int = 400
+) -> dict[str, Predictions]:
+    """Write predictions of so many test pictures beside the small bundle's card."""
     folder = weights / "cifar10" / backbone
     card = json.loads((folder / "card.json").read_text())
-    splits = {"val": made_up(card, 120, 1), "test": made_up(card, 400, 2)}
+    splits = {"val": made_up(card, 120, 1), "test": made_up(card, pictures, 2)}
     save_predictions(folder, splits)
     return splits

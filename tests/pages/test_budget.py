@@ -4,7 +4,7 @@ answers."""
 import pytest
 from visit import charts, metric, open_app, well
 
-STATIC, ANYTIME = "static backbone: in time", "anytime exits: in time"
+STATIC, ANYTIME = "plain network: in time", "anytime exits: in time"
 
 
 def share(app, label: str) -> float:

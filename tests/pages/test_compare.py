@@ -137,7 +137,7 @@ def test_the_findings_count_what_the_table_says(table):
     assert str(int(exits.agrees.sum())) in finding or "No exit" in finding
     nobody = table.assign(agrees=table["head"] == FINAL)
     assert charts_compare.agreement(nobody).startswith("No exit says")
-    assert "After layer 5 mlp adds" in charts_compare.dearest(table, 5, "macs")
+    assert "After layer 5 the cheapest head, mlp, adds" in charts_compare.dearest(table, 5, "macs")
 
 
 def test_charts_are_complete_vega_with_a_click_and_a_title(table):

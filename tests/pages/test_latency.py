@@ -51,8 +51,8 @@ def test_a_long_deadline_lets_both_finish(tiny_weights):
     app = well(open_app("latency", deadline="2000"))
     with_exits, without = timeline(app)["real"]
     assert series(app).runs[0].answer.exit.head == "final"
-    assert all("from the final exit, over after" in text for text in (with_exits, without))
-    assert with_exits.endswith("as replayed") and timeline(app)["deadline"] == 2000
+    assert all("from the final exit, finished after" in text for text in (with_exits, without))
+    assert with_exits.endswith("as in the replay") and timeline(app)["deadline"] == 2000
 
 
 def test_every_real_run_stays_as_a_dot_until_the_picture_changes(tiny_weights):
@@ -180,7 +180,7 @@ def test_a_real_run_confirms_or_contradicts_the_replay():
     for answer, agrees in ((NOTHING, True), (EARLY, True), (OTHER, False)):
         one = Interrupted(1, answer)
         assert one.agrees(MEASURED) == agrees
-        assert one.told(MEASURED).endswith("as replayed" if agrees else "other than replayed")
+        assert one.told(MEASURED).endswith("as in the replay" if agrees else "unlike the replay")
     assert real_text(NOTHING) == "Real run at 2.0 ms: no answer yet, 0.25 ms late"
     assert real_text(OTHER) == "Real run at 9.0 ms: <b>dog from layer 3, 0.25 ms late"
 

@@ -6,6 +6,7 @@ import re
 
 import pytest
 from bundles import BACKBONE, HEADS, save_bundle
+from recorded import record
 from visit import metric, open_app, png, turn_to, well
 
 from mvit.evaluation import lesson
@@ -215,6 +216,14 @@ def test_without_records_a_step_is_passed_over_kindly(tiny_weights):
     well(app.button(key="next").click().run())
     well(app.button(key="next").click().run())
     assert widget(app) is not None
+
+
+@pytest.mark.parametrize("step", ["trust", "overthinking"])
+def test_a_step_about_many_pictures_says_if_there_are_too_few(step, own_weights):
+    record(own_weights, pictures=2)
+    app = at(step)
+    assert any("this model has 2 test pictures" in i.value for i in app.info)
+    assert "reveal" not in [b.key for b in app.button]
 
 
 def test_the_threshold_can_be_tried_after_the_answer(recorded):

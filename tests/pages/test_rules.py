@@ -4,6 +4,7 @@ answers."""
 import shutil
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 from bundles import BACKBONE
 from recorded import record
@@ -12,6 +13,7 @@ from visit import charts, metric, open_app, png, well
 from mvit.policies.outcomes import operate
 from mvit.policies.replay import choose_threshold
 from mvit.policies.rules import POLICIES, Confidence, Policy
+from pages.parts.rules.trust import telling
 
 
 def test_first_load_shows_the_rule_that_validation_chose(recorded):
@@ -57,6 +59,28 @@ def test_moving_the_threshold_trades_accuracy_for_work(recorded):
         float(metric(app, "Validation's choice")), abs=0.0011
     )
     assert not app.warning and "take" not in [b.key for b in app.button]
+
+
+@pytest.mark.parametrize("page", ["rules", "budget"])
+def test_too_few_test_pictures_are_said_and_no_number_is_made_of_them(page, own_weights):
+    record(own_weights, pictures=2)
+    app = well(open_app(page))
+    assert any("only 2 test pictures, too few to say much" in i.value for i in app.info)
+    told = [*app.markdown, *app.caption, *app.subheader]
+    shown = [e.value for e in told] + [f"{m.value} {m.delta}" for m in app.metric]
+    assert shown and not [text for text in shown if "nan" in text.lower().split()]
+
+
+@pytest.mark.parametrize(
+    ("right", "said"),
+    [
+        ([True, True], "All 2 answers are right: there are too few pictures to say"),
+        ([False, False], "All 2 answers are wrong: there are too few pictures to say"),
+        ([True, False], "surer than a wrong one in 100.0\u00a0% of all such pairs"),
+    ],
+)
+def test_how_well_confidence_tells_right_from_wrong(right, said):
+    assert said in telling(np.array([0.9, 0.8]), np.array(right))
 
 
 LINKS = [

@@ -26,7 +26,7 @@ LIMITS = {
     "min_value": 5,
     "max_value": 300,
     "width": 230,
-    "help": "As a share of the time that the static backbone needs on this machine.",
+    "help": "As a share of the plain network's time on this machine.",
 }
 
 
@@ -104,7 +104,7 @@ def _uploaded() -> np.ndarray | None:
 
 def pick_budgets(plain: float) -> tuple[np.ndarray, np.ndarray, dict]:
     """The controls of the budget: (T,) budgets in ms, those that a plan may be made from, and the
-    settings. Limits are shares of the static backbone's time, so that a link means the same on a
+    settings. Limits are shares of the plain network's time, so that a link means the same on a
     faster machine."""
     kind = ui.linked(
         st.pills,
@@ -136,7 +136,7 @@ def pick_budgets(plain: float) -> tuple[np.ndarray, np.ndarray, dict]:
 
 def _limits() -> tuple[int, int, int, int]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        least, most = "Least, % of the static backbone", "Most, % of the static backbone"
+        least, most = "Least, % of the plain network", "Most, % of the plain network"
         low = ui.linked(st.slider, least, key="low", value=30, **LIMITS)
         high = ui.linked(st.slider, most, key="high", value=140, **LIMITS)
         n = ui.linked(

@@ -42,15 +42,15 @@ def show_stream(
     line = pd.DataFrame({"picture": kept + 1, "ms": budgets[kept]})
     said = (
         f"Between {budgets.min():.1f} and {budgets.max():.1f} ms for a picture: enough for the "
-        f"static backbone in {percent(static.answered)} of the cases"
+        f"plain network in {percent(static.answered)} of the cases"
     )
     ui.chart(draw.budgets(line, levels, said), alt=f"The budget over time. {said}.")
     best = table.loc[table.right.idxmax()]
     left, right = st.columns(2, gap="medium")
     with left:
         told = (
-            f"Right most often over the stream: {best.way}, {percent(best.right, 1)}; static "
-            f"backbone {percent(static.right, 1)}"
+            f"Right most often over the stream: {best.way}, {percent(best.right, 1)}; plain "
+            f"network {percent(static.right, 1)}"
         )
         figure = draw.over_time(budget.over_time(ways, window), window, told)
         ui.chart(figure, alt=f"Share of right answers over time. {told}.")
@@ -98,7 +98,7 @@ def show_stream(
     return table
 
 
-SHORT = ("anytime", "static", "cut")
+SHORT = ("anytime exits", "plain network", "early cut")
 
 
 def _controls(layers: list[int], native: int) -> tuple[int, float, int, float, int, int]:
@@ -205,7 +205,7 @@ def show_split(bundle: ui.Bundle, head: str, test: Predictions, times: dict) -> 
     finding = (
         f"Exit at layer {layer}: {percent(1 - best.offloaded)} answered on the device, "
         f"{best.ms:.1f} ms on average and {percent(best.accuracy, 1)} right, sending the "
-        f"{best.sent}; device alone {plain:.1f} ms"
+        f"{best.sent}; the plain network on the device {plain:.1f} ms"
     )
     figure = draw.split(rows, device_ms=plain, server_ms=server, picked=layer, finding=finding)
     ui.chart(figure, alt=finding)

@@ -18,11 +18,11 @@ NOTHING, END = "nothing yet", "the final exit"
 STREAM, LEAST, MOST = 500, 0.3, 1.4
 WORSE, SAME, BETTER = "they get worse", "they stay exactly the same", "they get better"
 STRATEGIES = """
-- **classifier-wise** trains the exits alone. The backbone stays as it is; exits can be added at any
-  time.
-- **layer-wise** trains one exit together with the layers below it. The backbone is another one for
-  each exit.
-- **end-to-end** trains everything at once. The backbone must serve all exits and its own end.
+- **classifier-wise** trains the exits alone. The backbone stays as it is, so exits can be added at
+  any time.
+- **layer-wise** trains one exit together with the layers below it. Each exit then has a backbone of
+  its own.
+- **end-to-end** trains everything at once. One backbone must serve all exits and the final one.
 """
 
 
@@ -55,9 +55,9 @@ def ask_clock(s: Scene) -> Question:
         return [NOTHING if fired is None else exit_name(fired.layer, fired.head)]
 
     return Question(
-        f"So far the network took its time: about {s.plain_ms:.1f} ms here. Now a clock stops "
-        f"it after **{deadline(s):g} ms**, wherever it is. Whatever exit has answered by then is "
-        "the answer: an **anytime** network.",
+        f"So far the network had all the time it needs; the plain network needs {s.plain_ms:.1f} "
+        f"ms here. Now a clock stops it after **{deadline(s):g} ms**, wherever it is. The latest "
+        "exit that has answered by then gives the answer. Such a network is called **anytime**.",
         "Which exit will have answered last?",
         (*s.seen, deadline(s)),
         answer,
@@ -76,8 +76,8 @@ def tell_clock(s: Scene, answers: list) -> str:
             f"'{plain_label(got.exit.label)}', {sure_text(got.exit.confidence)} sure"
         )
     )
-    without = "nothing" if not static.ready else f"'{plain_label(static.exit.label)}'"
-    return f"When the clock stopped, {with_exits}. The same network without exits had {without}"
+    without = "no answer" if not static.ready else f"'{plain_label(static.exit.label)}'"
+    return f"When the clock stopped, {with_exits}. The plain network had {without}"
 
 
 def again() -> None:
@@ -88,7 +88,7 @@ def show_clock(s: Scene, answers: list) -> None:
     ui.live_badge(s.bundle)
     ui.plain_badge(ui.plain(s.bundle, s.run["plain"]))
     for column, one, name in zip(
-        st.columns(2), interrupted(s), ("With exits", "Without exits"), strict=True
+        st.columns(2), interrupted(s), ("With exits", "Plain network"), strict=True
     ):
         with column.container(border=True):
             st.markdown(f"**{name}**")
@@ -145,10 +145,10 @@ def stream(s: Scene) -> tuple[pd.DataFrame, dict]:
 def ask_static(s: Scene) -> Question:
     return Question(
         "On a phone or a drone the time for one answer is never the same twice. Here are "
-        f"{STREAM} pictures in a row. For most of them there is {percent(MOST)} of the time that "
-        "the backbone needs; now and then other work comes in between, and leaves about "
+        f"{STREAM} pictures in a row. Most of them get {percent(MOST)} of the time that the plain "
+        "network needs. Now and then other work takes the machine, and a picture gets only about "
         f"{percent(LEAST)}.",
-        "The plain backbone, without exits: how many pictures does it answer in time?",
+        "How many of these pictures does the plain network answer in time?",
         s.place,
         lambda: [100 * float(stream(s)[0].answered[draw.STATIC])],
         near=10,
@@ -159,9 +159,9 @@ def tell_static(s: Scene, answers: list) -> str:
     table, _ = stream(s)
     with_exits, static = table.loc[draw.ANYTIME], table.loc[draw.STATIC]
     return (
-        f"The plain backbone answers {percent(static.answered)} in time and "
+        f"The plain network answers {percent(static.answered)} in time and gets "
         f"{percent(static.right)} right; with {s.head} exits {percent(with_exits.answered)} are "
-        f"answered in time and {percent(with_exits.right)} right"
+        f"answered in time and {percent(with_exits.right)} are right"
     )
 
 
@@ -170,9 +170,9 @@ def show_static(s: Scene, answers: list) -> None:
     recordings.times_badge(s.bundle, times)
     ui.replay_badge("simulated stream of recorded answers")
     told = (
-        "With exits there is nearly always an answer"
+        "The network with exits has an answer most often"
         if table.answered.idxmax() == draw.ANYTIME
-        else "An early cut always answers"
+        else "The early cut has an answer most often"
     )
     ui.chart(
         draw.compared(table.reset_index(drop=True), told),
@@ -204,10 +204,10 @@ def ask_training(s: Scene) -> Question:
         return [SAME if abs(beside - alone) < 1e-6 else (BETTER if beside > alone else WORSE)]
 
     return Question(
-        "The exits had to be trained. The simplest way, **classifier-wise**: finish the backbone, "
-        "freeze it, and train each exit on what the frozen layers hand it. Now "
-        f"{len(s.plan) - 1} {s.head} exits sit on the backbone.",
-        "Run with all of them: what happens to the answers of the backbone itself, at its end?",
+        "Exits must be trained. The simplest way is called **classifier-wise**: train the backbone "
+        "first, then keep it fixed and train each exit on what its layer gives. Now "
+        f"{len(s.plan) - 1} {s.head} exits stand behind the layers.",
+        "When all of them run too, what happens to the answers of the final exit?",
         s.seen,
         answer,
         [WORSE, SAME, BETTER],
@@ -218,8 +218,8 @@ def tell_training(s: Scene, answers: list) -> str:
     alone, beside = ends(s)
     name = plain_label(s.exits[-1].label)
     return (
-        f"Just run both ways: '{name}' with {percent(alone, 4)} alone, and {percent(beside, 4)} "
-        f"with all exits. So {answers[0]}"
+        f"Both were just run. By itself the final exit is {percent(alone, 4)} sure of '{name}', "
+        f"with all exits on the way {percent(beside, 4)}. So {answers[0]}"
     )
 
 
@@ -228,8 +228,8 @@ def show_training(s: Scene, answers: list) -> None:
     own = s.bundle.card.get("strategy", "not recorded")
     st.markdown(f"The paper names three ways to train exits. Here it was: **{own}**.\n{STRATEGIES}")
     st.caption(
-        "Classifier-wise costs the end nothing. With the other two early answers may gain, at the "
-        "price of the backbone you had."
+        "Classifier-wise training leaves the final exit as it was. The other two ways may improve "
+        "early answers, but they change the backbone."
     )
 
 

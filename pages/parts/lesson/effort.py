@@ -75,10 +75,9 @@ def ask_easy(s: Scene) -> Question:
 def tell_easy(s: Scene, answers: list) -> str:
     at = four(s).drop_duplicates("picture").set_index("picture")["at"]
     soon, late = (
-        f"settled {'only at the end' if b > s.depth else f'from layer {b} on'}"
-        for b in (at.min(), at.max())
+        "only at the end" if b > s.depth else f"from layer {b} on" for b in (at.min(), at.max())
     )
-    return f"{' and '.join(answers)}: {soon}. {at.idxmax()}: {late}"
+    return f"Settled first: {' and '.join(answers)}, {soon}. Last: {at.idxmax()}, {late}"
 
 
 def show_easy(s: Scene, answers: list) -> None:
@@ -120,7 +119,7 @@ def tell_work(s: Scene, answers: list) -> str:
     return (
         f"{macs_text(fired.macs)} MACs, {percent(answers[0] / 100)} of the full work; "
         f"{macs_text(own)} of it in the head. Measured here: {fired.ms:.1f} ms, against "
-        f"{s.plain_ms:.1f} ms for the network without exits"
+        f"{s.plain_ms:.1f} ms for the plain network"
     )
 
 
@@ -131,7 +130,7 @@ def show_work(s: Scene, answers: list) -> None:
     share = percent(fired.ms / s.plain_ms)
     told = f"After layer {s.middle}, {percent(answers[0] / 100)} of the work is done"
     ui.chart(charts.macs_by_layer(s.rows, told), alt=f"MACs by layer. {told}.")
-    told = f"After layer {s.middle} it has taken {share} of the time without exits"
+    told = f"After layer {s.middle} it has taken {share} of the plain network's time"
     ui.chart(charts.time_by_layer(s.rows, s.plain_ms, told), alt=f"Time by layer. {told}.")
     ui.table(s.rows[["layer", "head", "ms", "head_ms", "macs"]])
 

@@ -22,9 +22,9 @@ SURE = 0.9  # the confidence that the stop rule asks for first
 def ask_trust(s: Scene) -> Question:
     found = lesson.trust(s.test, s.test.exits.index((s.middle, s.head)))
     return Question(
-        f"An exit may be sure and wrong. Take the {s.head} exit after layer {s.middle} and all "
-        f"{len(s.test.truth):,} test pictures. For {found.pictures:,} of them it is at least "
-        f"{percent(found.bar)} sure of its answer.",
+        f"An exit may be sure and wrong. The {s.head} exit after layer {s.middle} was asked about "
+        f"{len(s.test.truth):,} test pictures. It is at least {percent(found.bar)} sure of its "
+        f"answer for {found.pictures:,} of these pictures.",
         "How many of these answers are right?",
         (s.place, found.bar),
         lambda: [100 * found.right],
@@ -36,8 +36,8 @@ def tell_trust(s: Scene, answers: list) -> str:
     found = lesson.trust(s.test, s.test.exits.index((s.middle, s.head)))
     own = s.test.accuracy[s.test.exits.index((s.middle, s.head))]
     return (
-        f"{percent(found.right, 1)} of the answers of which it is at least {percent(found.bar)} "
-        f"sure are right; of all its answers only {percent(own, 1)}"
+        f"Where it is at least {percent(found.bar)} sure, {percent(found.right, 1)} of its answers "
+        f"are right; of all its answers {percent(own, 1)} are"
     )
 
 
@@ -68,9 +68,10 @@ def operate(s: Scene, sure: float) -> tuple[rules.Operating, Predictions, float]
 
 def ask_rule(s: Scene) -> Question:
     return Question(
-        "Now let every picture leave early, if it can. The **stop rule**: at a few exits, ask how "
-        f"sure it is. If it is at least {percent(SURE)} sure, that is the answer, and the rest "
-        "never runs. Else go on. Heads on the way cost too.",
+        "Now let every picture leave early, if it can. A **stop rule** asks a few exits in turn. "
+        f"The first one that is at least {percent(SURE)} sure gives the answer, and the layers "
+        "behind it never run. If none is so sure, the final exit answers. Every head that runs "
+        "costs work too.",
         f"How much work does this save, on average over {len(s.test.truth):,} test pictures?",
         s.place,
         lambda: [100 * (1 - operate(s, SURE)[2])],
@@ -82,8 +83,8 @@ def tell_rule(s: Scene, answers: list) -> str:
     here, test, share = operate(s, SURE)
     did = f"saves {percent(1 - share)}" if share <= 1 else f"costs {percent(share - 1)} more"
     return (
-        f"Leaving at {percent(SURE)} {did} of the work; {percent(here.accuracy, 1)} of the answers "
-        f"are right, against {percent(test.accuracy[-1], 1)} at the final exit"
+        f"This rule {did} of the work; {percent(here.accuracy, 1)} of its answers are right, "
+        f"against {percent(test.accuracy[-1], 1)} of the final exit's"
     )
 
 
@@ -114,7 +115,7 @@ def show_rule(s: Scene, answers: list) -> None:
             percent(share),
             f"{100 * (share - 1):+.0f} %",
             "inverse",
-            help=words.WORDS["macs"],
+            help=f"As a share of the plain network's. {words.WORDS['macs']}",
         )
         st.metric(
             "Leave early",
@@ -146,7 +147,7 @@ def tell_overthinking(s: Scene, answers: list) -> str:
     found = lesson.rescue(s.test)
     return (
         f"For {percent(found.share)} of the final exit's {found.wrong:,} mistakes an earlier exit "
-        "was right, if only one had known when to stop"
+        "was right: it would have been better to stop there"
     )
 
 
@@ -155,8 +156,8 @@ def show_overthinking(s: Scene, answers: list) -> None:
     quality = rules.quality(s.test)
     early = quality.iloc[0]
     told = (
-        f"At layer {early.layer} {percent(early.overthought, 1)} of all pictures are right and end "
-        f"wrong; {percent(early.mended)} are wrong and end right"
+        f"After layer {early.layer} {percent(early.overthought, 1)} of all pictures are right but "
+        f"end wrong; {percent(early.mended)} are wrong but end right"
     )
     ui.chart(charts_rules.overthinking(quality, told), alt=f"Overthinking by exit. {told}.")
     ui.table(quality)
@@ -194,7 +195,7 @@ STEPS = {
             tell_overthinking,
             show_overthinking,
             ("rules", "Overthinking, exit by exit"),
-            needs="predictions",
+            needs="mistakes",
         ),
     ]
 }

@@ -63,9 +63,9 @@ class Step:
     answer looks like.
 
     deeper: (file in pages/, label) of the page that goes on from here. picture: whether it is about
-    the visitor's picture. needs: "predictions" or "accuracies" of the bundle, or "examples". stage:
-    draws what there is to look at, before (False) and after (True) the answer; two views of the
-    picture if there is none.
+    the visitor's picture. needs: "predictions" of the bundle, "mistakes" among them, its
+    "accuracies", or "examples". stage: draws what there is to look at, before (False) and after
+    (True) the answer; two views of the picture if there is none.
     """
 
     name: str

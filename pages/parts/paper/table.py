@@ -51,9 +51,7 @@ def show(bundle: ui.Bundle) -> None:
             + " on average"
         )
         with second:
-            how = (
-                f"Against the plain backbone ({100 * plain:.1f} %, dashed) after as much training."
-            )
+            how = f"Against the plain network ({100 * plain:.1f} %, dashed) after as much training."
             axis = "Change of the final exit, points"
             ui.chart(
                 draw.strategies(joint, "change", axis, late, how, 0.0),
@@ -78,7 +76,7 @@ def show(bundle: ui.Bundle) -> None:
             "change": st.column_config.NumberColumn(
                 "change, points",
                 format="%+.2f",
-                help="Of the final exit against the plain backbone.",
+                help="Of the final exit against the plain network.",
             ),
             "gain": st.column_config.NumberColumn(
                 "gain, points",

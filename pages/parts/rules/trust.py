@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -21,6 +22,22 @@ GIVEN = "the answers given"
 def _quality(key: tuple, _test: Predictions) -> tuple[pd.DataFrame, float]:
     """Calibration, AUROC and overthinking of every exit, and overthinking of them all."""
     return outcomes.quality(_test), overthinking(_test)
+
+
+def telling(sure: np.ndarray, right: np.ndarray) -> str:
+    """How well confidence tells right answers from wrong ones, in one sentence. sure, right:
+    (N,)."""
+    area = failure_auroc(sure, right)
+    if np.isnan(area):
+        kind = "right" if right.all() else "wrong"
+        return (
+            f"All {len(right):,} answers are {kind}: there are too few pictures to say whether "
+            "confidence tells right from wrong"
+        )
+    return (
+        f"A right answer is surer than a wrong one in {percent(area, 1)} of all such pairs (this "
+        "share is called AUROC; 50\u00a0% is guessing)"
+    )
 
 
 def show(bundle: ui.Bundle, whole: Predictions, here: Operating, key: tuple) -> None:
@@ -55,11 +72,7 @@ def show(bundle: ui.Bundle, whole: Predictions, here: Operating, key: tuple) -> 
         ui.chart(draw.reliability(bars, said), alt=f"Reliability diagram. {said}.")
         ui.table(bars)
     with lines:
-        peak = table.iloc[table.auroc.fillna(0).idxmax()]
-        said = (
-            "Confidence tells right from wrong with AUROC "
-            f"{failure_auroc(sure, right):.3f} here; best at exit {peak.exit} ({peak.auroc:.3f})"
-        )
+        said = telling(sure, right)
         alt = f"Calibration error and failure AUROC by exit. {said}."
         ui.chart(draw.quality(table, said), alt=alt)
     with wasted:

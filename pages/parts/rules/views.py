@@ -100,14 +100,14 @@ def show_numbers(
         st.metric(
             "Average MACs",
             macs_text(here.macs),
-            f"{100 * (here.macs / full - 1):+.0f} % against the plain backbone",
+            f"{100 * (here.macs / full - 1):+.0f} % against the plain network",
             "inverse",
             help=f"{WORDS['macs']} All heads on the way are counted.",
         )
         st.metric(
             "Expected time",
             f"{here.ms:.1f} ms",
-            f"{100 * (here.ms / plain - 1):+.0f} % against the plain backbone",
+            f"{100 * (here.ms / plain - 1):+.0f} % against the plain network",
             "inverse",
             help="Mean over the test pictures, from each exit's time on this machine.",
         )

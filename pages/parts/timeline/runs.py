@@ -13,7 +13,7 @@ from mvit.models.multi_exit import FINAL, Exit
 @dataclass(frozen=True, kw_only=True)
 class Measured:
     """An uninterrupted run. exits: in the order they fired; macs: run until each of them, earlier
-    heads included; plain_ms: the same backbone without exits; truth: the right label, if known."""
+    heads included; plain_ms: of the plain network; truth: the right label, if known."""
 
     exits: Sequence[Exit]
     macs: Sequence[float]
@@ -43,7 +43,7 @@ class Interrupted:
 
     def told(self, measured: Measured) -> str:
         """The run in one sentence."""
-        said = "as replayed" if self.agrees(measured) else "other than replayed"
+        said = "as in the replay" if self.agrees(measured) else "unlike the replay"
         return f"{real_text(self.answer)}, {said}"
 
 
@@ -53,7 +53,7 @@ def real_text(a: Answer) -> str:
     if a.exit is not None:
         found = f"{plain_label(a.exit.label)} from {place_name(a.exit.layer, a.exit.head)}"
     if a.overshoot_ms == 0:
-        late = f"over after {a.answered_ms:.1f} ms"
+        late = f"finished after {a.answered_ms:.1f} ms"
     return f"Real run at {a.deadline_ms:.1f} ms: {found}, {late}"
 
 
