@@ -58,3 +58,22 @@ def test_the_page_has_the_scheme_of_the_system(visit):
     colour = """getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"""
     assert seen.page.evaluate(colour) == "rgb(255, 255, 255)"
     assert seen.look(1400, "dark").page.evaluate(colour) == "rgb(15, 22, 32)"
+
+
+SIZES = [(1400, 900), (1280, 720), (390, 844)]
+FIRST = [
+    "h4",
+    ".st-key-compare_map",
+    *(f".st-key-{k}" for k in ("compare", "left", "right", "layer")),
+]
+
+
+def test_the_map_of_heads_and_its_controls_stand_above_the_fold(visit):
+    for width, height in SIZES:
+        seen = visit(width=width)
+        seen.page.set_viewport_size({"width": width, "height": height})
+        seen.open("/compare")
+        picture = [".st-key-example"] if width > 390 else []  # a phone shows it below them
+        for part in [*FIRST, *picture]:
+            box = seen.page.locator(part).first.bounding_box()
+            assert box and box["y"] + box["height"] <= height, (part, width, box)

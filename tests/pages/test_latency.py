@@ -1,5 +1,7 @@
 """The page "Latency slider" through Streamlit's test client, and the tables behind it."""
 
+import os
+
 import pytest
 from bundles import HEADS
 from visit import open_app, png, timeline, well
@@ -95,6 +97,29 @@ def test_link_restores_the_view(tiny_weights):
     assert app.selectbox(key="exit_head").value == "resmlp"
     assert app.segmented_control(key="exits").value == "all layers" and len(run(app)["exits"]) == 13
     assert "link asks" not in said(app)
+
+
+def test_a_handle_moved_after_another_tab_changed_the_model_asks_its_own_model(tiny_weights):
+    here = well(open_app("latency", deadline="300", exit_head="resmlp"))
+    before = run(here)
+    other = well(open_app("latency", deadline="300"))
+    well(other.selectbox(key="exit_head").set_value("mlp").run())
+    well(other.button(key="run").click().run())  # measured anew, for everybody
+    here.query_params["deadline"] = "250"  # what letting the handle go does
+    well(here.run())
+    assert run(here) is before, "nothing jumps"
+    assert [r.answer.deadline_ms for r in series(here).runs] == [300, 250]
+    assert {e.head for r in series(here).runs for e in r.answer.finished} <= {"resmlp", "final"}
+    assert {e.head for r in series(other).runs for e in r.answer.finished} <= {"mlp", "final"}
+
+
+def test_a_handle_moved_after_the_weights_were_replaced_runs_the_new_ones(own_weights):
+    app = well(open_app("latency", deadline="300"))
+    card = next(own_weights.rglob("card.json"))
+    os.utime(card, (1, 1))  # another file stands there now
+    app.query_params["deadline"] = "250"
+    well(app.run())
+    assert series(app).runs[-1].answer.deadline_ms == 250 and timeline(app)["deadline"] == 250
 
 
 @pytest.mark.parametrize(
