@@ -189,7 +189,7 @@ def choice(
             alt.Chart(own).mark_point(size=420, strokeWidth=3, color=ORANGE).encode(x=x, y=y)
         )
     how = (
-        "A dot is an exit, the square is the final exit. Blue: what you may lose. Ringed: the "
-        "cheapest dot there."
+        "A dot is an exit, the square is the final exit. Blue band: close enough. Ring: the "
+        "cheapest exit in the band."
     )
     return alt.layer(*layers, title=title(finding, how), height=280)

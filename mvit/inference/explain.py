@@ -35,9 +35,9 @@ METHODS = {
     "tokens": Method(
         "tokens",
         "InputXGradient",
-        "Activation times gradient on the tokens that enter the last layer before the exit "
-        "(Shrikumar et al. 2016, arXiv:1605.01713): which patches spoke for the answer. Coarse, "
-        "steady, fast.",
+        "Which patches spoke for the answer: activation times gradient on the tokens that enter "
+        "the last layer before the exit (Shrikumar et al. 2016, arXiv:1605.01713). Coarse, "
+        "steady and fast.",
         {},
     ),
     "saliency": Method(
@@ -57,7 +57,7 @@ METHODS = {
     "integrated gradients": Method(
         "picture",
         "IntegratedGradients",
-        "The reaction summed up on the way from a grey picture to this one "
+        "The answer's reaction, summed up on the way from a grey picture to this one "
         "(Sundararajan et al. 2017, arXiv:1703.01365), in eight steps. The slowest.",
         {"n_steps": 8, "method": "gausslegendre", "internal_batch_size": 4},
     ),

@@ -28,7 +28,7 @@ class GMLPHead(Head):
     = Z1 * (W Norm(Z2) + b); global average pooling. `s` is the spatial gate: each channel of one
     half is multiplied by a mixture of the other's places."""
 
-    about = "one gated MLP layer: places gate each other."
+    about = "runs one gated MLP layer, in which patches let each other through."
     side_by_side: ClassVar = {"u": (2, 1)}  # the gate and what it gates
 
     def __init__(self, dim: int, grid: int, out: int):
@@ -62,7 +62,7 @@ class FNetHead(Head):
     P is normalised first since FNet's layers hand each other normalised tokens and a ViT's do not;
     F keeps the norm, so that both terms of U weigh the same."""
 
-    about = "one FNet layer: a Fourier transform mixes the places, without learning."
+    about = "runs one FNet layer: a Fourier transform, which needs no learning, mixes the patches."
 
     def __init__(self, dim: int, grid: int, out: int):
         super().__init__(dim, grid, out)
@@ -88,7 +88,7 @@ class PerceiverHead(Head):
     2021, section 3.1); average over the latents. Its cost grows with latents * tokens instead of
     tokens squared."""
 
-    about = "a few learned questions attend to all tokens."
+    about = "asks all tokens a few learned questions (cross-attention)."
     side_by_side: ClassVar = {"qkv": (3, 1), "kv": (2, 1)}
 
     latents, any_grid = 16, True
@@ -148,7 +148,7 @@ class LensHead(Head):
     It can be solved in closed form, so a few thousand photos without labels teach it
     (mvit.training.distill)."""
 
-    about = "guesses linearly what the final exit would read; solved, not trained."
+    about = "estimates what the last layer would give; one linear map, solved instead of trained."
     side_by_side: ClassVar = {"mlp.0": (1, 3)}
 
     any_grid = True

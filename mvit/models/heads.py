@@ -96,7 +96,7 @@ class MLPHead(Head):
 class ViTHead(Head):
     """`vit`: one transformer encoder layer on P, Norm, take p0; the heaviest head."""
 
-    about = "one more transformer encoder layer, then the class token. The dearest."
+    about = "runs one more transformer layer, then reads the class token. The most costly."
 
     any_grid = True
 
@@ -174,7 +174,7 @@ class ConvHead(Head):
 class CNNAddHead(ConvHead):
     """`cnn_add`: patches + p0."""
 
-    about = "adds the class token to every patch and looks at the map with a convolution."
+    about = "adds the class token to every patch, then runs a convolution over the map of patches."
 
     def map(self, p0: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
         return patches + p0
@@ -183,7 +183,7 @@ class CNNAddHead(ConvHead):
 class CNNProjectHead(ConvHead):
     """`cnn_project`: [patch, p0] concatenated on channels."""
 
-    about = "joins the class token to every patch on channels, then a convolution."
+    about = "puts the class token beside every patch's numbers, then runs a convolution."
 
     inputs_per_dim = 2
     side_by_side: ClassVar = {"conv": (1, 2)}
@@ -195,7 +195,7 @@ class CNNProjectHead(ConvHead):
 class CNNIgnoreHead(ConvHead):
     """`cnn_ignore`: patches alone."""
 
-    about = "a convolution over the patches alone, without the class token."
+    about = "runs a convolution over the patches alone, without the class token."
 
     def map(self, p0: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
         return patches
@@ -205,7 +205,7 @@ class MixerHead(Head):
     """`mixer`: one MLP-Mixer layer, U = X + f2(gelu(f1(Norm(X)^T)))^T ; Y = U +
     f4(gelu(f3(Norm(U)))), global average pooling."""
 
-    about = "one MLP-Mixer layer: mixes over places, then over channels."
+    about = "runs one MLP-Mixer layer, which mixes the patches, then each patch's numbers."
 
     def __init__(self, dim: int, grid: int, out: int):
         super().__init__(dim, grid, out)
@@ -248,7 +248,7 @@ class ResMLPHead(Head):
     """`resmlp`: one ResMLP layer, U = X + Aff(f1(Aff(X)^T)^T) ; Y = U + Aff(f3(gelu(f2(Aff(U))))),
     global average pooling."""
 
-    about = "one ResMLP layer: a leaner mixer, with learned scales instead of normalisation."
+    about = "runs one ResMLP layer, a simpler mixer with learned scales and no normalisation."
 
     def __init__(self, dim: int, grid: int, out: int):
         super().__init__(dim, grid, out)

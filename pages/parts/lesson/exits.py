@@ -53,15 +53,14 @@ def show_heads(s: Scene, answers: list) -> None:
     )
     ui.recorded_badge(s.bundle, "every exit")
     spread = f"{percent(here.iloc[-1])} to {percent(here.iloc[0])}"
-    told = f"After layer {layer} the head decides: {spread} right"
+    told = f"After layer {layer} the heads differ most: {spread} right"
     ui.chart(charts_lesson.bars(rows, "Right on test", told), alt=f"Accuracy of the heads. {told}.")
     ui.table(rows[["name", "value"]])
     end = [s.bundle.accuracy(last, h) for h in here.index if s.bundle.accuracy(last, h) is not None]
     if end:
         st.markdown(
-            f"After layer {last} the layers have done the work, and the head hardly matters: "
-            f"**{percent(min(end))} to {percent(max(end))}**. A strong head is worth its price "
-            "early on."
+            f"After layer {last} the head hardly matters: **{percent(min(end))} to "
+            f"{percent(max(end))}** right. A strong head is worth its cost behind an early layer."
         )
 
 
@@ -136,7 +135,7 @@ def ask_choose(s: Scene) -> Question:
 def tell_choose(s: Scene, answers: list) -> str:
     _, best = choices(s)
     if best is None:
-        return "Nothing: no early exit that is cheaper comes so close to the final one"
+        return "No cheaper exit comes so close to the final exit, so nothing can be saved"
     return (
         f"{best['head']} after layer {best.layer} saves {percent(1 - best.share)} of the work and "
         f"is right on {percent(best.accuracy, 1)}, {best.behind:.1f} points behind the final exit"
@@ -147,9 +146,9 @@ def show_choose(s: Scene, answers: list) -> None:
     exits, best = choices(s)
     ui.recorded_badge(s.bundle, "every exit")
     told = (
-        "Nothing cheap comes close enough"
+        "No cheaper exit comes close enough"
         if best is None
-        else f"The cheapest within reach: {best['head']} after layer {best.layer}"
+        else f"The cheapest exit that is close enough: {best['head']} after layer {best.layer}"
     )
     place = None if best is None else (int(best.layer), best["head"])
     ui.chart(
