@@ -106,7 +106,9 @@ def table(tiny_weights, examples) -> pd.DataFrame:
 def test_the_map_tells_right_wrong_and_differing_by_shape_and_edge_with_a_legend(table):
     assert ((table.label != table.label.iloc[-1]) == ~table.agrees).all()
     spec = str(charts_compare.answer_map(table, 6, "a finding").to_dict())
-    assert "● right, ✚ wrong; a dashed edge" in " ".join(spec.split("', '"))
+    legend = charts_compare.LEGEND
+    assert all(sign in legend for sign in ("● right", "✚ wrong", "A dashed edge"))
+    assert all(sign in spec for sign in ("circle", "cross", "strokeDash"))
     assert "≠" not in spec and "✗" not in spec
 
 
