@@ -12,10 +12,10 @@ WORDS = {
     "final": "The final exit is the backbone's own answer, after all its layers.",
     "head": "The kind of small network that an exit uses. The Models page says how the heads were "
     "trained.",
-    "confidence": "The probability that the exit gives to its own answer. A sure answer is not "
-    "always a right one.",
+    "confidence": "The probability that the exit gives to its own answer. A sure answer may still "
+    "be wrong.",
     "elapsed": "Time from the start of the run until this exit had answered: all layers and all "
-    "exits so far. The median of a few runs.",
+    "exits so far. Of a few runs, the one of middle length is shown.",
     "alone": "What this exit costs by itself: the layers up to it and its own head, without the "
     "other exits.",
     "macs": "Multiply-accumulates: one multiplication and one addition each. Their number is the "

@@ -62,7 +62,7 @@ def test_the_page_has_the_scheme_of_the_system(visit):
 
 SIZES = [(1400, 900), (1280, 720), (390, 844)]
 FIRST = [
-    "h4",
+    "[data-testid=stMain] h4",
     ".st-key-compare_map",
     *(f".st-key-{k}" for k in ("compare", "left", "right", "layer")),
 ]

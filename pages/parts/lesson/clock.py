@@ -169,10 +169,8 @@ def show_static(s: Scene, answers: list) -> None:
     table, times = stream(s)
     recordings.times_badge(s.bundle, times)
     ui.replay_badge("simulated stream of recorded answers")
-    told = (
-        "The network with exits has an answer most often"
-        if table.answered.idxmax() == draw.ANYTIME
-        else "The early cut has an answer most often"
+    told = "Answered in time: " + ", ".join(
+        f"{row.way} {percent(row.answered)}" for row in table.itertuples()
     )
     ui.chart(
         draw.compared(table.reset_index(drop=True), told),
