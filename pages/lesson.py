@@ -202,7 +202,7 @@ def page() -> None:
     bundle = ui.current()
     if bundle.model.task.counts:
         offer_classes(bundle)
-    bar, body, foot = st.container(), st.container(), st.container()
+    bar, body, below, foot = (st.container() for _ in range(4))
     panel = foot.container()
     if not ui.hidden("teacher"):
         panel = foot.expander("Jump, heads, and links for teachers", icon=":material/tune:")
@@ -212,11 +212,12 @@ def page() -> None:
     with bar:
         with st.container(horizontal=True, vertical_alignment="center"):
             turn(number, last)
+            st.progress(number / last, f"Step {number} of {last}")
             scored = st.empty()
-        st.progress(number / last, f"Step {number} of {last}")
         st.header(step.title, anchor=False)
-    with body:
+    with below:
         picture = ui.pick_picture(bundle.task) if step.picture else None
+    with body:
         scene = Scene(bundle, head, picture)
         if not missing(bundle, step, scene):
             walk(step, scene, number + 1 if number < last else None)
