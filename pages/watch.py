@@ -22,6 +22,7 @@ from pages.parts.timeline import (
 )
 from pages.parts.words import WORDS, head_help
 
+WORTH = 1.1  # times as long, and more, are told
 HIGH = 220  # pixels of each chart below the first screen
 SPEEDS = {"1x": 1, "1/10": 10, "1/100": 100}
 SPEED_HELP = "The run is too fast to see. The replay goes through the measured times, slowed down."
@@ -58,7 +59,9 @@ def found(measured: Measured, heads: Sequence[str]) -> str:
         said += f" (wrong: it is a {charts.plain_label(measured.truth)})"
     said += f", {charts.sure_text(known.confidence)} sure, ready after {known.elapsed_ms:.1f} ms"
     head = f"{heads[0]}: " if len(heads) > 1 else ""
-    return f"{head}{said}; the plain network needs {measured.plain_ms:.1f} ms"
+    said = f"{head}{said}; the plain network needs {measured.plain_ms:.1f} ms"
+    times = measured.plain_ms / known.elapsed_ms
+    return said if times < WORTH else f"{said}, {times:.1f} times as long"
 
 
 def controls(bundle: ui.Bundle) -> tuple[ui.Picture, list[str], Plan, str, bool]:
@@ -116,6 +119,7 @@ def page() -> None:
                 run="/".join(map(str, (*bundle.key, picture.key, *plan, run["at"]))),
                 picture=pictures_of(bundle, picture),
                 finding=found(measured, heads),
+                settled=settled(measured.exits, heads[0]),
                 slower=SPEEDS[speed],
             )
         unlike.note(bundle, picture)

@@ -61,6 +61,7 @@ def timeline(
     run: str,
     picture: str = "",
     finding: str = "",
+    settled: Exit | None = None,
     slower: int = 1,
     deadline: float | None = None,
     fixed: bool = False,
@@ -72,9 +73,9 @@ def timeline(
 
     run: names the measured run; a new one starts the replay anew, or forgets what was asked.
     picture: markup, see `lamps.pictures`. Without a deadline (ms) it replays, `slower` times
-    slower, and ends with the finding. With one, `on_release` is called when the handle is let go
-    (`released()` tells where) unless it is fixed; runs are drawn as dots, and `real` says what the
-    latest one found, with exits and without.
+    slower, and ends with the finding and the exit whose answer stayed, `settled`. With one,
+    `on_release` is called when the handle is let go (`released()` tells where) unless it is fixed;
+    runs are drawn as dots, and `real` says what the latest one found, with exits and without.
     """
     reach = measured.reach
     _component(
@@ -97,6 +98,7 @@ def timeline(
             "step": 0.1 if reach <= 100 else 1,
             "run": run,
             "finding": finding,
+            "settled": None if settled is None else measured.exits.index(settled),
             "slower": slower,
             "deadline": deadline,
             "fixed": fixed,

@@ -22,7 +22,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
 
   function show(ms) {
     state.ms = ms;
-    const answer = exits.findLast((exit) => exit.ms <= ms);
+    const ended = replays && ms >= last && data.finding;
+    const answer = (ended && exits[data.settled]) || exits.findLast((exit) => exit.ms <= ms);
     const over = ms >= plain;
     const waits = 'no answer yet';
     for (const [part, at] of timed) part.classList.toggle('off', at > ms);
@@ -37,7 +38,6 @@ export default function ({ data, parentElement, setTriggerValue }) {
     find('without').classList.toggle('waits', !over);
     const said = answer ? answer.said : waits;
     const other = over ? `the plain network answered at ${plain.toFixed(1)} ms` : `the plain network needs ${plain.toFixed(1)} ms`;
-    const ended = replays && ms >= last && data.finding;
     write(find('finding'), ended || `At ${ms.toFixed(1)} ms: ${said}; ${other}`);
     const edge = ms > reach ? 'beyond this axis, ' : '';
     handle.setAttribute('aria-valuenow', Math.min(ms, reach).toFixed(1));
