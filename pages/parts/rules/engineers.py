@@ -31,7 +31,7 @@ def show(
     times = dispatch.waits(
         {
             "this rule": dispatch.times_taken(here.taken, plan, runs),
-            "plain backbone": np.array([finish_times(run, plan[-1:])[0] for run in runs]),
+            "plain network": np.array([finish_times(run, plan[-1:])[0] for run in runs]),
         }
     )
     full = bundle.model.exit_macs(*bundle.model.final_exit)
@@ -107,14 +107,15 @@ def _smaller(bundle: ui.Bundle, recorded: dict[str, Predictions], here: Operatin
 def _slow(rows: pd.DataFrame, runs: int) -> None:
     rule, plain = rows.iloc[0], rows.iloc[1]
     hardest = (
-        "The hardest pictures wait longer than with the plain backbone, since they run every layer "
+        "The hardest pictures wait longer than with the plain network, since they run every layer "
         "and every head on the way. "
         if rule.p99 > plain.p99
         else ""
     )
     st.markdown(
         f"**Half of the answers are there after {rule.p50:.1f} ms, 99 of 100 after "
-        f"{rule.p99:.1f} ms; the plain backbone needs {plain.p50:.1f} and {plain.p99:.1f} ms.**"
+        f"{rule.p99:.1f} ms; in the same runs the plain network needed {plain.p50:.1f} and "
+        f"{plain.p99:.1f} ms.**"
     )
     number = st.column_config.NumberColumn
     _frame(
@@ -126,14 +127,14 @@ def _slow(rows: pd.DataFrame, runs: int) -> None:
     st.caption(
         f"p50, p95, p99: by then 50, 95 and 99 of 100 answers are there. {hardest}"
         f"From {runs} measured runs of every exit, and for the rule from where each test picture "
-        "leaves; of so few runs the plain backbone's p99 is nearly its slowest one."
+        "leaves; of so few runs the plain network's p99 is nearly its slowest one."
     )
 
 
 def _saved(share: float) -> str:
-    """What is saved of the plain backbone's work, or added to it."""
+    """What is saved of the plain network's work, or added to it."""
     if share < 0:
-        return f"takes {percent(-share)} more work than the plain backbone"
+        return f"takes {percent(-share)} more work than the plain network"
     return f"saves {percent(share)} of the work"
 
 
@@ -157,7 +158,7 @@ def _batches(rows: pd.DataFrame) -> None:
         },
     )
     st.caption(
-        "Of the plain backbone's MACs; below zero, the heads cost more than the rule saves. "
+        "Of the plain network's MACs; below zero, the heads cost more than the rule saves. "
         "Batches of random test pictures, computed from where each one leaves. "
-        "`python -m mvit bench` times the plain backbone in batches."
+        "`python -m mvit bench` times the plain network in batches."
     )

@@ -133,7 +133,7 @@ def show_numbers(
     saved = f"{_times(full, here.macs)} computing (MACs) and {_times(plain, here.ms)} time"
     change = 100 * (final - here.accuracy)
     st.markdown(
-        f"**Against the plain backbone this rule takes {saved}, and "
+        f"**Against the plain network this rule takes {saved}, and "
         f"{'loses' if change >= 0 else 'gains'} {abs(change):.2f} points on the test pictures.**"
     )
     least = replay.rule.fewest
@@ -148,7 +148,7 @@ def show_numbers(
 
 
 def _times(plain: float, own: float) -> str:
-    """How many times less, or more, than the plain backbone."""
+    """How many times less, or more, than the plain network."""
     return f"{plain / own:.2f} times less" if own <= plain else f"{own / plain:.2f} times more"
 
 
