@@ -167,7 +167,7 @@ def controls(bundle: ui.Bundle) -> View:
             min_value=1,
             max_value=depth,
             value=depth // 2,
-            width=280,
+            width=170,
             help=f"{WORDS['layer']} Both sides show this layer; a click in a chart moves it too.",
         )
     return View(versus, left, right, min(max(layer, 1), depth), "")
