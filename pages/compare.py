@@ -59,9 +59,10 @@ def take_click(chart: str, heads: list[str]) -> None:
             st.session_state["left"] = cell["head"]
 
 
-def clickable(figure, alt: str, key: str, heads: list[str]) -> None:
+def clickable(figure, alt: str, key: str, heads: list[str], **options) -> None:
     """Draw a chart in which a click picks the layer, unless the link hides that control."""
-    options = {} if ui.hidden("layer") else {"on_select": partial(take_click, key, heads)}
+    if not ui.hidden("layer"):
+        options["on_select"] = partial(take_click, key, heads)
     ui.chart(figure, alt, key, **options)
 
 
@@ -213,7 +214,7 @@ def page() -> None:
             finding += f" (wrong: it is a {charts.plain_label(picture.truth)})"
         figure = charts_compare.answer_map(rows, view.layer, finding)
         alt = f"Answers by head and layer. {finding}."
-        clickable(figure, alt, "compare_map", bundle.heads)
+        clickable(figure, alt, "compare_map", bundle.heads, picture=picture)
     plain = ui.plain(bundle, float(rows.iloc[-1].ms))
     with st.container(horizontal=True):
         ui.live_badge(bundle, run)

@@ -98,8 +98,8 @@ def controls(bundle: ui.Bundle) -> tuple[ui.Picture, list[str], Plan, str, bool]
 @ui.page("Watch exits fire")
 def page() -> None:
     st.markdown(
-        "A network with **exits** can answer before its last layer. Watch when it knows, how sure "
-        "it is, and how much time that saves.",
+        "A network with **exits** answers before its last layer. Watch when it knows, how sure it "
+        "is, and what time it saves.",
         help=f"{WORDS['backbone']} {WORDS['exit']}",
     )
     bundle = ui.current(joint=True)

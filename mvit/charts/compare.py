@@ -107,7 +107,8 @@ def answer_map(rows: pd.DataFrame, layer: int, finding: str) -> alt.LayerChart:
     heads = [h for h in heads if h != FINAL] + [FINAL]
     y = alt.Y("head:N", sort=heads, title=None, axis=alt.Axis(labelLimit=90, grid=False))
     base = alt.Chart(rows.assign(percent=rows.confidence.map(_percent)))
-    base = base.encode(x=layer_axis(depth), y=y, tooltip=_tooltips())
+    x = layer_axis(depth, named=True)
+    base = base.encode(x=x, y=y, tooltip=_tooltips())
     pick = alt.selection_point(name=CELL, fields=[PICKED, "head"], on="click", toggle=False)
     cells = base.mark_rect(cornerRadius=3, stroke=None, cursor="pointer").encode(
         color=alt.Color("confidence:Q", scale=shades(), legend=None)
@@ -121,7 +122,7 @@ def answer_map(rows: pd.DataFrame, layer: int, finding: str) -> alt.LayerChart:
     frame = (
         alt.Chart(pd.DataFrame({"layer": [layer]}))
         .mark_rect(fill=None, stroke="#D55E00", strokeWidth=3, cornerRadius=4)
-        .encode(x=layer_axis(depth))
+        .encode(x=x)
     )
     figure = cells.add_params(pick) + answers + percents.encode(text="percent:N")
     figure += _verdicts(base) + frame
@@ -255,13 +256,17 @@ _PARTS: dict[str, tuple[dict[str, Callable], Callable, str, str]] = {
 }
 
 
+def _work(macs: float) -> str:
+    return f"{macs / 1e6:.3g} M MACs" if macs >= 1e6 else f"{macs / 1e3:.3g} thousand MACs"
+
+
 def dearest(rows: pd.DataFrame, layer: int, what: str) -> str:
     """The cost chart's finding: the cheapest and the dearest head after one layer. what: "ms" or
     "macs"."""
     own = rows[(rows.layer == layer) & (rows["head"] != FINAL)]
     column = {"ms": "head_ms", "macs": "own_macs"}[what]
     low, high = own.loc[own[column].idxmin()], own.loc[own[column].idxmax()]
-    show = {"ms": lambda ms: f"{ms:.2f} ms", "macs": lambda macs: f"{macs / 1e6:.3g} M MACs"}[what]
+    show = {"ms": lambda ms: f"{ms:.2f} ms", "macs": _work}[what]
     least, most = show(low[column]), show(high[column])
     return (
         f"After layer {layer} the cheapest head, {low['head']}, adds {least}, and the dearest, "

@@ -165,13 +165,19 @@ def head_colour(heads: Sequence[str], legend: bool = True) -> alt.Color:
     )
 
 
-def layer_axis(depth: int) -> alt.X:
-    """The layers 1..depth along x."""
+def layer_axis(depth: int, named: bool = False) -> alt.X:
+    """The layers 1..depth along x; named: the first label says what they are, to save the height of
+    a title."""
+    axis = alt.Axis(labelAngle=0, grid=False)
+    if named:
+        axis = alt.Axis(
+            labelAngle=0, grid=False, labelExpr="(datum.value == 1 ? 'layer ' : '') + datum.label"
+        )
     return alt.X(
         "layer:O",
-        title="Layer",
+        title=None if named else "Layer",
         scale=alt.Scale(domain=list(range(1, depth + 1))),
-        axis=alt.Axis(labelAngle=0, grid=False),
+        axis=axis,
     )
 
 

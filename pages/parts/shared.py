@@ -76,12 +76,18 @@ def measured(
     return once(name, (*bundle.key, *where), lambda: latest() or inference(bundle, timed))
 
 
-def chart(figure: Any, alt: str, key: str | None = None, **options: Any) -> Any:
+def chart(
+    figure: Any, alt: str, key: str | None = None, *, picture: Picture | None = None, **options: Any
+) -> Any:
     """Draw an Altair chart as wide as its place, in the page's light or dark ink; its title is a
-    heading above it, which flows with the width. `alt`: the finding in words."""
+    heading above it, which flows with the width. `alt`: the finding in words; `picture`: which the
+    finding is about, shown small beside it."""
     if isinstance(figure.title, TitleParams):
         finding, how = (" ".join(lines) for lines in (figure.title.text, figure.title.subtitle))
-        st.markdown(f"#### {_MARKDOWN.sub(_BACKSLASHED, finding)}", anchors=False)
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            if picture is not None:
+                st.image(picture.thumbnail, width=48, alt=picture.title)
+            st.markdown(f"#### {_MARKDOWN.sub(_BACKSLASHED, finding)}", anchors=False)
         if how:
             st.caption(_MARKDOWN.sub(_BACKSLASHED, how))
         figure = figure.copy(deep=False)

@@ -63,6 +63,7 @@ def test_the_page_has_the_scheme_of_the_system(visit):
 SIZES = [(1400, 900), (1280, 720), (390, 844)]
 FIRST = [
     "[data-testid=stMain] h4",
+    "[data-testid=stMain] img",
     ".st-key-compare_map",
     *(f".st-key-{k}" for k in ("compare", "left", "right", "layer")),
 ]
@@ -73,7 +74,6 @@ def test_the_map_of_heads_and_its_controls_stand_above_the_fold(visit):
         seen = visit(width=width)
         seen.page.set_viewport_size({"width": width, "height": height})
         seen.open("/compare")
-        picture = [".st-key-example"] if width > 390 else []  # a phone shows it below them
-        for part in [*FIRST, *picture]:
+        for part in FIRST:
             box = seen.page.locator(part).first.bounding_box()
             assert box and box["y"] + box["height"] <= height, (part, width, box)
