@@ -166,13 +166,11 @@ def head_colour(heads: Sequence[str], legend: bool = True) -> alt.Color:
 
 
 def layer_axis(depth: int, named: bool = False) -> alt.X:
-    """The layers 1..depth along x; named: the first label says what they are, to save the height of
-    a title."""
+    """The layers 1..depth along x; named: where there is room the first label says what they are,
+    to save the height of a title."""
     axis = alt.Axis(labelAngle=0, grid=False)
     if named:
-        axis = alt.Axis(
-            labelAngle=0, grid=False, labelExpr="(datum.value == 1 ? 'layer ' : '') + datum.label"
-        )
+        axis.labelExpr = "datum.value == 1 && width > 640 ? 'layer 1' : datum.label"
     return alt.X(
         "layer:O",
         title=None if named else "Layer",

@@ -1,5 +1,5 @@
-"""The plain network: timm's own forward pass of the backbone, without exits. Its time is measured
-once, and a run with exits is held against it.
+"""The plain network: the backbone from its first layer to its own answer, without early exits, by
+the same engine. Its time is measured once, and a run with exits is held against it.
 
 A machine does other things too. So the time is that of the quietest of a few spells, and a run is
 taken in turn with plain passes that tell whether the machine is as quiet as it was then.
@@ -14,7 +14,7 @@ from statistics import median
 import numpy as np
 import torch
 
-from mvit.clock import Timing, clock_for, measure, timed
+from mvit.clock import NoClock, Timing, clock_for, measure, timed
 from mvit.models.exit import AnyExit
 from mvit.models.multi_exit import MultiExitViT, Plan
 
@@ -25,13 +25,8 @@ ALIKE = 0.15  # times that differ by no more than this share are of a machine in
 
 def plain_pass(model: MultiExitViT, image: np.ndarray | torch.Tensor) -> Callable[[], object]:
     """A function that passes one picture through the plain network."""
-    x = model.to_input(image)
-
-    @torch.inference_mode()
-    def once() -> torch.Tensor:
-        return model.backbone(x)
-
-    return once
+    x, final = model.to_input(image), [model.final_exit]
+    return lambda: list(model.steps(x, final, NoClock()))
 
 
 def plain_time(model: MultiExitViT) -> Timing:

@@ -1,5 +1,5 @@
-"""The plain network's time: measured once for each network, device and number format, and the same
-on every page."""
+"""The plain network's time: measured once for each network, device, number format and engine, and
+the same on every page."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Plain:
 
 
 @st.cache_resource(show_spinner=False)
-def _known() -> dict[tuple, Timing]:
+def known_times() -> dict[tuple, Timing]:
     """What was measured since the server started, for all visitors."""
     return {}
 
@@ -46,8 +46,8 @@ def plain(bundle: Bundle, beside_ms: float | None = None) -> Plain:
     model = bundle.model
     net, task = model.backbone, model.task
     # what is trained does not change the time: bundles of one architecture share it
-    place = (net.dim, model.depth, net.grid, task.input_px, task.tiles, bundle.device, bundle.dtype)
-    known = _known()
+    place = (net.dim, model.depth, net.grid, task.input_px, task.tiles, *bundle.key[2:])
+    known = known_times()
 
     def timed(model: Any) -> Timing:
         # asked again: who waited in line may have waited for this very measurement
@@ -55,7 +55,17 @@ def plain(bundle: Bundle, beside_ms: float | None = None) -> Plain:
         # not what the CPU did in place of a GPU that failed
         return known.setdefault(place, found) if str(model.device) == bundle.device else found
 
+    def retimed(model: Any) -> Timing:
+        found = min(plain_time(model), known[place], key=lambda timing: timing.median)
+        known[place] = found if str(model.device) == bundle.device else known[place]
+        return found
+
     usual = known.get(place) or inference(bundle, timed)
+    run = (*place, beside_ms)
+    if beside_ms and beside_ms < usual.median and not alike(beside_ms, usual.median):
+        if run not in known:  # a quieter machine than ever before: measured anew, once for each run
+            known[run] = usual
+            usual = inference(bundle, retimed)
     differs = beside_ms is not None and not alike(beside_ms, usual.median)
     return Plain(beside_ms if differs else usual.median, usual)
 
