@@ -113,7 +113,7 @@ def depth_chart(rows: pd.DataFrame, finding: str) -> alt.Chart:
                 "group:N",
                 scale=alt.Scale(domain=groups, range=colours),
                 legend=alt.Legend(
-                    title="It is sure of", orient="bottom", columns=2, labelLimit=300
+                    title="It is sure of", orient="bottom", columns=1, labelLimit=300
                 ),
             ),
             opacity=alt.Opacity(

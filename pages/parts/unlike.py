@@ -12,21 +12,6 @@ from pages.parts.words import percent
 
 HOW = """The late exits respond to this picture more weakly than to nearly all known pictures that
 were tried. The Models page says how often this warning is right."""
-COLUMNS = {
-    "name": "pictures",
-    "shows": st.column_config.TextColumn(help="Things that the model was taught, or others."),
-    "n": st.column_config.NumberColumn("how many", format="localized"),
-    "warned": st.column_config.NumberColumn(
-        "warned about",
-        format="percent",
-        help="Of how many of them the app says that they look like nothing the model knows.",
-    ),
-    "auroc": st.column_config.TextColumn(
-        "told apart",
-        help="The chance that a known test picture scores higher than one of these (AUROC): 1 is "
-        "always, 0.5 is guessing.",
-    ),
-}
 
 
 def note(bundle: ui.Bundle, picture: ui.Picture) -> None:
@@ -74,13 +59,21 @@ def figures(card: dict) -> None:
     st.caption(
         "It is said of a picture to which the late exits respond more weakly than to "
         f"{percent(1 - told['wrongly'])} of {told['chosen_on']:,} validation pictures. What "
-        "resembles something known is often missed."
+        "resembles something known is often missed. *Told apart*: how often a known test picture "
+        f"gets a stronger response than one of these (AUROC); {percent(0.5)} is guessing."
     )
-    rows = [row | {"shows": "known things"} for row in known]
-    rows += [row | {"shows": "other things", "auroc": f"{row['auroc']:.3f}"} for row in others]
-    st.dataframe(
-        pd.DataFrame(rows).reindex(columns=list(COLUMNS)).fillna(""),
+    rows = [
+        {
+            "pictures": f"{row['name']} ({row['n']:,})",
+            "of things": "known" if row in known else "unknown",
+            "warned about": percent(row["warned"]),
+            "told apart": percent(row["auroc"]) if "auroc" in row else "",
+        }
+        for row in (*known, *others)
+    ]
+    st.table(
+        pd.DataFrame(rows),
+        border="horizontal",
         hide_index=True,
         alt="How often the model says that it does not know a picture",
-        column_config=COLUMNS,
     )
