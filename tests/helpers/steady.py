@@ -86,7 +86,8 @@ def visitors(count: int) -> dict:
     from pages.parts.pictures import FOLDER, examples
 
     task, backbone = weights.bundles()[0]
-    model = weights.load(task, backbone, device="cpu")
+    # one engine for all, since two may round differently
+    model = weights.load(task, backbone, device="cpu", engine="timm")
     wishes = [*product(examples(task).items(), model.heads)]
     wishes = [wishes[i * 7 % len(wishes)] for i in range(count)]
 
@@ -108,7 +109,8 @@ def visitors(count: int) -> dict:
                 gate.wait(180)
                 began = time.monotonic()
                 visitor.ask(
-                    f"task={task}&backbone={backbone}&dtype=float32&example={name}&head={head}"
+                    f"task={task}&backbone={backbone}&dtype=float32&engine=timm"
+                    f"&example={name}&head={head}"
                 )
                 told = []
                 while not visitor.heard_the_end():
