@@ -79,8 +79,7 @@ def pick_exit(bundle: ui.Bundle, kind: str) -> tuple[str, int]:
 @ui.page("Crowd")
 def page() -> None:
     st.markdown(
-        "How many people are there, and where? An exit behind every layer of a counter answers "
-        "before the network has finished.",
+        "How many people are there, and where? Each exit answers before the network has finished.",
         help="The counter (TransCrowd) cuts the picture into six tiles and gives each a number. "
         f"{WORDS['backbone']} {WORDS['exit']} Liang et al., 2021, arXiv:2104.09116.",
     )

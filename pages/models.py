@@ -120,6 +120,8 @@ def show_exits(card: dict, task: str) -> None:
             charts_crowd.error_map(own, own.mae.min(), finding),
             alt=f"Error by head and layer. {finding}.",
         )
+        if "pictures" in split:
+            st.caption(f"Measured on {split['pictures']}.")
     ui.table(exits.drop(columns="ranges", errors="ignore"), "Every exit as a table")
     if "maps" in card:
         show_maps(card["maps"])

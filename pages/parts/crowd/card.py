@@ -68,7 +68,8 @@ def blank_finding(odd: list[dict], at: str, name: str) -> str:
     if at not in most:
         return ""
     few = sum(people <= FEW for people in most.values())
+    worst = f"at most {most[at]:.0f} people" if most[at] >= 0.5 else "nobody"
     return (
-        f"On white, grey, black and noise, {name} counts at most {people_text(most[at])} people; "
-        f"{few} of {len(most)} exits stay at {FEW} or fewer."
+        f"On white, grey, black and noise, {name} counts {worst}; {few} of {len(most)} exits stay "
+        f"at {FEW} or fewer."
     )

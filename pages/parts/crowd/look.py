@@ -58,6 +58,7 @@ def show_picture(
         options=list(shows),
         default=next(iter(shows)),
         required=True,
+        wrap=True,
         format_func=shows.get,
         help=SHOW_HELP,
     )

@@ -24,8 +24,9 @@ HTML = """
 <div class="region" hidden></div><div class="box" hidden></div></div>
 <div class="told"><p class="said" role="status"></p>
 <button type="button" class="clear" hidden>Remove the rectangle</button>
-<label>Strength of the map
-<input class="strength" type="range" min="0" max="100" value="80"></label>
+<label>Strength
+<input class="strength" type="range" min="0" max="100" value="80"
+aria-label="Strength of the map"></label>
 </div></div>
 """
 _component = st.components.v2.component(
@@ -34,7 +35,7 @@ _component = st.components.v2.component(
     css=(HERE / "where.css").read_text(),
     js=(HERE / "where.js").read_text(),
 )
-HINT = "Point at a place to read how many are there; drag a rectangle to count a part."
+HINT = "Point at a place, or drag a rectangle: how many are there?"
 BESIDE = (2, 6, 12)  # layers whose maps stand side by side
 QUALITY = 85  # of the photo as JPEG
 Found = dict[int, np.ndarray]  # (rows, columns) people in each patch, by layer
