@@ -70,6 +70,7 @@ def kept(app: AppTest) -> dict[str, int]:
     return {key: size(value) for key, value in app.session_state.items()}
 
 
+@pytest.mark.slow
 def test_a_visit_keeps_a_bounded_state_however_long_it_lasts(tiny_weights):
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
 
