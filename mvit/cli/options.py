@@ -35,9 +35,9 @@ OPTIONS = {
         "the bundle's folder (default: the backbone's name, and the strategy)",
     ),
     "overwrite": (
-        WHOLE,
+        ALL,
         {"action": "store_true"},
-        "replace a bundle, or a head of one, that another run made",
+        "replace a bundle, or a head or the maps of one, that another run made",
     ),
     "init": (
         TUNED | {"distilling"},

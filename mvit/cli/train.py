@@ -56,9 +56,12 @@ def teach(args: argparse.Namespace) -> dict:
     with the bundle's task and name under "bundle". Raises DataError, WeightsError."""
     name = args.name or args.backbone
     folder = weights.root() / args.task / name
-    task = weights.task_of(weights.read_card(folder))
+    card = weights.read_card(folder)
+    task = weights.task_of(card)
     if not task.counts:
         raise DataError(f"--maps is for counters; {args.task} has classes")
+    if "maps" in card and not args.overwrite:
+        raise DataError(f"{args.task}/{name} has maps; pass --overwrite to replace them")
     recipe = MapRecipe(seed=args.seed)
     study = MapStudy(
         bundle=folder,
