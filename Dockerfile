@@ -20,15 +20,18 @@ RUN grep -E '^torch(vision)?[<>=]' requirements.txt > /tmp/torch.txt \
     && pip install -r requirements.txt \
     && rm /tmp/torch.txt
 
-COPY app.py LICENSE README.md ./
+COPY app.py serve.py LICENSE README.md ./
 COPY .streamlit .streamlit
 COPY pages pages
 COPY mvit mvit
 COPY examples examples
 COPY weights weights
+# Nothing can be written later, so the bytecode is made now; pip has made that of the packages.
+RUN python -m compileall -q --invalidation-mode unchecked-hash app.py serve.py pages mvit
 
 USER 10001:10001
 EXPOSE 8501
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
     CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8501/_stcore/health', timeout=4)"]
-CMD ["streamlit", "run", "app.py", "--server.headless=true", "--server.address=0.0.0.0", "--server.port=8501"]
+# serve.py loads the models that pages open with before the first visitor.
+CMD ["streamlit", "run", "serve.py", "--server.headless=true", "--server.address=0.0.0.0", "--server.port=8501"]

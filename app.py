@@ -8,7 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 # light, so that they are there even if the rest cannot be imported
-from pages.parts import link
+from pages.parts import first, link, start
 from pages.parts.queue import BusyError
 
 st.set_page_config("Multi-Exit ViT Lab", "💡", layout="wide")
@@ -50,9 +50,17 @@ chosen = st.navigation(pages, position="hidden" if link.hidden("nav") else "side
 st.logo(str(LOGO), size="large")
 
 try:
-    with st.spinner("Starting the lab …", show_time=True):
-        # what every page needs, so that the time it takes is told
-        from pages.parts import choice, shared  # noqa: F401
+    if not start.over():
+        try:
+            recorded = chosen is known["watch"] and first.show()
+        finally:
+            start.begin()
+        with st.spinner("Starting the lab …", show_time=True):
+            start.wait()
+        if recorded:
+            st.rerun()
+    from pages.parts import choice
+
     wanted, rest = link.asked_page()
     if wanted in known and (known[wanted] is not chosen or "lesson" in st.query_params):
         st.switch_page(known[wanted], query_params=rest)

@@ -1,10 +1,27 @@
-"""Multi-Exit ViT Lab: early exits in Vision Transformers (Bakhtiarnia, Zhang, Iosifidis, 2021)."""
+"""Multi-Exit ViT Lab: early exits in Vision Transformers (Bakhtiarnia, Zhang, Iosifidis, 2021).
 
-from mvit import images
-from mvit.bundles.weights import load
-from mvit.inference.deadline import answer_by
-from mvit.models.heads import HEADS
-from mvit.models.multi_exit import Exit, MultiExitViT
-from mvit.tasks import TASKS, Task
+Each name is imported when it is first asked for: PyTorch takes seconds to import, and much that the
+lab shows needs none of it.
+"""
 
-__all__ = ["HEADS", "TASKS", "Exit", "MultiExitViT", "Task", "answer_by", "images", "load"]
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "HEADS": "mvit.models.heads",
+    "TASKS": "mvit.tasks",
+    "Exit": "mvit.models.exit",
+    "MultiExitViT": "mvit.models.multi_exit",
+    "Task": "mvit.tasks",
+    "answer_by": "mvit.inference.deadline",
+    "load": "mvit.bundles.weights",
+}
+__all__ = [*_HOME, "images"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "images":
+        return import_module("mvit.images")
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

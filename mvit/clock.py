@@ -12,10 +12,10 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
-import timm
 import torch
 
 
@@ -160,7 +160,7 @@ def environment(device: torch.device | str = "cpu", dtype: torch.dtype = torch.f
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,
-            "timm": timm.__version__,
+            "timm": metadata.version("timm"),
             "cuda": torch.version.cuda,
         },
         "system": f"{platform.system()} {platform.machine()}",

@@ -13,16 +13,8 @@ from mvit.inference.deadline import Answer, answer_by
 from mvit.models.multi_exit import Plan
 from pages import parts as ui
 from pages.parts import unlike
-from pages.parts.timeline import (
-    COLUMNS,
-    Interrupted,
-    as_measured,
-    pick_exits,
-    pictures_of,
-    real_text,
-    released,
-    timeline,
-)
+from pages.parts.timeline import Interrupted, real_text, released, timeline
+from pages.parts.timeline.page import COLUMNS, as_measured, pick_exits, pictures_of
 from pages.parts.words import WORDS, head_help
 
 REPEATS, KEPT = 30, 500  # real runs: by one click, and at most drawn

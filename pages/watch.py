@@ -6,23 +6,15 @@ import streamlit as st
 
 from mvit.charts import style as charts
 from mvit.charts.latency import exit_rows
-from mvit.evaluation import lesson
-from mvit.models.multi_exit import FINAL, Exit, Plan
+from mvit.models.multi_exit import Plan
 from mvit.policies.plans import costs
 from pages import parts as ui
-from pages.parts import coarse, lamps, unlike
-from pages.parts.timeline import (
-    COLUMNS,
-    Measured,
-    as_measured,
-    pick_exits,
-    pictures_of,
-    place_name,
-    timeline,
-)
+from pages.parts import coarse, first, lamps, unlike
+from pages.parts.timeline import Measured, timeline
+from pages.parts.timeline.page import COLUMNS, as_measured, pick_exits, pictures_of
+from pages.parts.timeline.runs import found, settled_exit
 from pages.parts.words import WORDS, head_help
 
-WORTH = 1.1  # times as long, and more, are told
 HIGH = 220  # pixels of each chart below the first screen
 SPEEDS = {"1x": 1, "1/10": 10, "1/100": 100}
 SPEED_HELP = "The run is too fast to see. The replay goes through the measured times, slowed down."
@@ -42,26 +34,6 @@ def work(bundle: ui.Bundle, picture: ui.Picture, plan: Plan, place) -> Callable[
         return measure(model)
 
     return runs
-
-
-def settled(exits: Sequence[Exit], head: str) -> Exit:
-    """The first exit from which this head and the final exit keep the final answer; see the word
-    `settled`."""
-    own = [e for e in exits if e.head in (head, FINAL)]
-    return own[lesson.settled([e.label for e in own])]
-
-
-def found(measured: Measured, heads: Sequence[str]) -> str:
-    """What a user would run, with exits and without, in one sentence."""
-    known, final = settled(measured.exits, heads[0]), measured.exits[-1]
-    said = f"{charts.plain_label(final.label)} from {place_name(known.layer, known.head)}"
-    if measured.truth not in (None, final.label):
-        said += f" (wrong: it is a {charts.plain_label(measured.truth)})"
-    said += f", {charts.sure_text(known.confidence)} sure, ready after {known.elapsed_ms:.1f} ms"
-    head = f"{heads[0]}: " if len(heads) > 1 else ""
-    said = f"{head}{said}; the plain network needs {measured.plain_ms:.1f} ms"
-    times = measured.plain_ms / known.elapsed_ms
-    return said if times < WORTH else f"{said}, {times:.1f} times as long"
 
 
 def controls(bundle: ui.Bundle) -> tuple[ui.Picture, list[str], Plan, str, bool]:
@@ -95,13 +67,9 @@ def controls(bundle: ui.Bundle) -> tuple[ui.Picture, list[str], Plan, str, bool]
     return picture, heads, plan, speed, again
 
 
-@ui.page("Watch exits fire")
+@ui.page(first.TITLE)
 def page() -> None:
-    st.markdown(
-        "A network with **exits** answers before its last layer. Watch when it knows, how sure it "
-        "is, and what time it saves.",
-        help=f"{WORDS['backbone']} {WORDS['exit']}",
-    )
+    first.intro()
     bundle = ui.current(joint=True)
     ui.classes_only(bundle)
     stage, below = st.container(), st.container()
@@ -119,7 +87,7 @@ def page() -> None:
                 run="/".join(map(str, (*bundle.key, picture.key, *plan, run["at"]))),
                 picture=pictures_of(bundle, picture),
                 finding=found(measured, heads),
-                settled=settled(measured.exits, heads[0]),
+                settled=settled_exit(measured.exits, heads[0]),
                 slower=SPEEDS[speed],
             )
         unlike.note(bundle, picture)
@@ -155,7 +123,7 @@ def page() -> None:
 
 def details(rows, measured: Measured, heads: Sequence[str]) -> None:
     """The run by layer, and each exit alone."""
-    known, final = settled(measured.exits, heads[0]), measured.exits[-1]
+    known, final = settled_exit(measured.exits, heads[0]), measured.exits[-1]
     rows = rows.assign(macs_text=rows.macs.map(charts.macs_text))
     left, right = st.columns(2, gap="medium")
     sure = (

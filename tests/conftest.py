@@ -24,6 +24,7 @@ from once import do_once  # noqa: E402
 
 from mvit.bundles import weights  # noqa: E402
 from mvit.tasks import CIFAR10_LABELS, Task  # noqa: E402
+from pages.parts import start  # noqa: E402
 
 do_once()
 
@@ -42,6 +43,12 @@ def tiny_bundle(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("weights")
     save_bundle(folder, Task("cifar10", CIFAR10_LABELS, native_px=32, input_px=64))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _started(monkeypatch):
+    """Tests have imported all libraries; no thread loads models beside them."""
+    monkeypatch.setattr(start, "over", lambda: True)
 
 
 @pytest.fixture(autouse=True)

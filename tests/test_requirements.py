@@ -10,13 +10,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-APP = [ROOT / "app.py", *(ROOT / "pages").rglob("*.py"), *(ROOT / "mvit").rglob("*.py")]
+APP = [
+    ROOT / "app.py",
+    ROOT / "serve.py",
+    *(ROOT / "pages").rglob("*.py"),
+    *(ROOT / "mvit").rglob("*.py"),
+]
 TESTS = [*(ROOT / "tests").rglob("*.py")]
-OWN = {"mvit", "pages", *(f.stem for f in (ROOT / "tests" / "helpers").glob("*.py"))}
+OWN = {"mvit", "pages", "serve", *(f.stem for f in (ROOT / "tests" / "helpers").glob("*.py"))}
 # Each is imported inside a function, and its absence is one sentence there; tests say so:
 # tests/bundles/test_export.py (ONNX) and tests/bench/test_bench.py (a peer that bench compares
 # with where it is installed).
-OPTIONAL = {"onnxruntime", "onnxscript", "earlyon"}
+OPTIONAL = {"onnxruntime", "onnxscript", "openvino", "earlyon"}
 
 
 def imported(source: str) -> set[str]:

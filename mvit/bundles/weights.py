@@ -10,7 +10,6 @@ the larger network's cost.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from mvit.bundles.card import (
     write_card,
 )
 from mvit.bundles.maps import load_maps
+from mvit.bundles.places import ROOT, bundles, root
 from mvit.bundles.tensors import fill, put, read_part, read_tensors, save_part
 from mvit.inference.engine import Engine
 from mvit.models.extra_heads import EVERY, build
@@ -37,6 +37,7 @@ from mvit.models.transcrowd import backbone_for
 from mvit.tasks import TASKS
 
 __all__ = [
+    "ROOT",
     "WeightsError",
     "bundles",
     "card_of",
@@ -61,19 +62,8 @@ __all__ = [
     "write_card",
 ]
 
-ROOT = Path(__file__).resolve().parents[2] / "weights"
 # offered even without a bundle: grown from the other
 GROWN = {f"vit_base_patch16_{px}": f"vit_tiny_patch16_{px}" for px in (224, 384)}
-
-
-def root() -> Path:
-    """The folder that holds all bundles: MVIT_WEIGHTS if set, else weights/ beside the package."""
-    return Path(os.environ.get("MVIT_WEIGHTS", ROOT))
-
-
-def bundles() -> list[tuple[str, str]]:
-    """Every (task, backbone) that has a card, in alphabetical order."""
-    return sorted((p.parent.parent.name, p.parent.name) for p in root().glob("*/*/card.json"))
 
 
 def offers() -> list[tuple[str, str]]:

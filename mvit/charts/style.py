@@ -12,6 +12,9 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
+from mvit.charts.text import CIVIDIS, confidence_colour, macs_text, plain_label
+from mvit.charts.text import sure_text as sure_text  # pages take all of these from here
+
 # Okabe and Ito's colour-blind-safe palette, its light tones darkened until they read on white as
 # well as on a dark page.
 HEAD_COLOURS = {
@@ -37,29 +40,8 @@ def verdicts(labels: Sequence[str], truth: str | None) -> list[str]:
     return [UNKNOWN if truth is None else RIGHT if label == truth else WRONG for label in labels]
 
 
-# cividis, which people with any colour vision read in the same order: dull blue is unsure, bright
-# yellow is sure.
-CIVIDIS = (
-    (0, 34, 78),
-    (53, 69, 109),
-    (102, 105, 112),
-    (148, 142, 119),
-    (201, 184, 102),
-    (254, 232, 56),
-)
 # readable on a cell; `light` comes from `light_cells`
 INK = alt.condition("datum.light", alt.value("#000000"), alt.value("#ffffff"))
-
-
-def confidence_colour(confidence: float) -> tuple[str, str]:
-    """Fill and readable ink, as CSS colours, for a confidence of 0..1."""
-    at = min(max(confidence, 0.0), 1.0) * (len(CIVIDIS) - 1)
-    low = min(int(at), len(CIVIDIS) - 2)
-    fill = [
-        round(a + (b - a) * (at - low)) for a, b in zip(CIVIDIS[low], CIVIDIS[low + 1], strict=True)
-    ]
-    light = 0.299 * fill[0] + 0.587 * fill[1] + 0.114 * fill[2] > 117
-    return "#{:02x}{:02x}{:02x}".format(*fill), "#000000" if light else "#ffffff"
 
 
 def shades(top: float = 1.0) -> alt.Scale:
@@ -104,21 +86,6 @@ def heat_cells(
         text=alt.Text(f"{number}:Q", format=".0f"), color=INK
     )
     return [cells, rings, numbers]
-
-
-def plain_label(label: str) -> str:
-    """A data set's label as a person writes it."""
-    return label.replace("_", " ")
-
-
-def sure_text(confidence: float) -> str:
-    """A confidence as whole percent; nothing is ever quite certain, so never a rounded 100."""
-    return "> 99\u00a0%" if 0.995 <= confidence < 1 else f"{100 * confidence:.0f}\u00a0%"
-
-
-def macs_text(macs: float) -> str:
-    """Multiply-accumulates in M or G, three figures."""
-    return f"{macs / 1e9:.2f} G" if macs >= 1e9 else f"{macs / 1e6:.0f} M"
 
 
 def title(finding: str, how_to_read: str = "", width: int = 40) -> alt.TitleParams:

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from mvit.bundles import weights
+from mvit.cli.answer import load
 from mvit.clock import NoClock
 from mvit.evaluation.predictions import FILE
 from mvit.inference.precision import probe_pictures
@@ -91,9 +92,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the random shares (default: 0)")
 
 
-def run(args: argparse.Namespace, model: MultiExitViT) -> dict:
+def run(args: argparse.Namespace) -> dict:
     """Do what the command line asks: grow the model, write it, and tell how exactly it kept its
-    function."""
+    function; always from float32 on the CPU."""
+    args.device, args.dtype = "cpu", "float32"
+    model = load(args)
     source, folder = (
         weights.folder(args.task, args.backbone),
         args.out or weights.root() / args.task / args.to,
@@ -104,9 +107,7 @@ def run(args: argparse.Namespace, model: MultiExitViT) -> dict:
         )
     if folder.exists() and any(folder.iterdir()):
         raise GrowthError(f"{folder} is not empty; name another folder with --out")
-    card = grow_bundle(
-        model.cpu(), weights.card_of(args.task, args.backbone), args.to, folder, args.seed
-    )
+    card = grow_bundle(model, weights.card_of(args.task, args.backbone), args.to, folder, args.seed)
     if (source / FILE).exists():  # recorded before growth: the same function
         shutil.copyfile(source / FILE, folder / FILE)
     files = [{"file": name, "bytes": about["bytes"]} for name, about in card["files"].items()]

@@ -1,5 +1,5 @@
 """`python -m mvit`: trace, deadline, evaluate, train, table1, verify, bench, grow, export. Exit
-status 2 and one line for bad input."""
+status 2 and one line for bad input. Libraries are imported for the command that is asked for."""
 
 from __future__ import annotations
 
@@ -8,67 +8,11 @@ import io
 import json
 import os
 import sys
+from collections.abc import Collection
+from importlib import import_module
+from types import ModuleType
 
-from mvit.bench import report as bench
-from mvit.bundles import export, weights
-from mvit.cli import answer, options, unlike
-from mvit.cli import grow as grow_command
-from mvit.cli import train as train_command
-from mvit.cli.answer import load
-from mvit.cli.values import natural, positive
-from mvit.data.labelled import DataError, data_root
-from mvit.evaluation.measure import evaluate
-from mvit.images.reader import ImageError
-from mvit.inference import engine, precision
-from mvit.inference.deadline import DeadlineError
-from mvit.models.heads import HEADS
-from mvit.models.multi_exit import PlanError
-from mvit.training import crowd_study
-from mvit.training.checkpoints import CheckpointError
-from mvit.training.loop import TrainingError
-
-BAD_INPUT = (
-    weights.WeightsError,
-    DataError,
-    ImageError,
-    PlanError,
-    DeadlineError,
-    CheckpointError,
-    TrainingError,
-    ValueError,
-    OSError,
-)
-
-
-def run_evaluate(args: argparse.Namespace) -> dict:
-    """Accuracy of every exit on the test split, or the errors of a counter on each of its sets."""
-    card = weights.card_of(args.task, args.backbone)
-    if args.unlike or args.like or args.record or args.wrongly is not None:
-        return unlike.evaluate(args, load(args), card)
-    measure = crowd_study.evaluate if args.task == "crowd" else evaluate
-    result = measure(load(args), data_root(args.data), card, limit=args.limit, seed=args.seed)
-    if args.task == "crowd":
-        return {"task": args.task, "backbone": args.backbone} | result
-    names = ("n", "split", "left_out", "final", "exits")
-    found = {"task": args.task, "backbone": args.backbone} | {k: result[k] for k in names}
-    return found | {"final": {"accuracy": found["final"]["accuracy"]}}
-
-
-def run_grow(args: argparse.Namespace) -> dict:
-    """Write a wider bundle of the same function; always from float32 on the CPU."""
-    args.device, args.dtype = "cpu", "float32"
-    return grow_command.run(args, load(args))
-
-
-def run_verify(args: argparse.Namespace) -> dict:
-    """Check every file of every bundle, or of those that are named."""
-    found = weights.verify(args.task, args.backbone)
-    return {
-        "root": weights.root().name,
-        "ok": bool(found) and all(b["ok"] for b in found),
-        "bundles": found,
-    }
-
+from mvit.bundles import places
 
 MODULES = ("timm", "auto")  # engines of commands that work in bulk, or with timm's modules
 # Common options that a command has no use for, besides those values that it works with anyway.
@@ -82,23 +26,6 @@ IGNORED = {
 }
 
 
-def deadline_arguments(sub: argparse.ArgumentParser) -> None:
-    """The options of `deadline`."""
-    sub.add_argument("image")
-    sub.add_argument("--ms", type=float, required=True, help="the deadline in milliseconds")
-
-
-def evaluate_arguments(sub: argparse.ArgumentParser) -> None:
-    """The options of `evaluate`."""
-    sub.add_argument(
-        "--data",
-        help="folder that holds the data set's folder, or that folder (default: MVIT_DATA)",
-    )
-    sub.add_argument("--limit", type=positive, help="only a seeded random N pictures")
-    sub.add_argument("--seed", type=natural, default=0)
-    unlike.add_arguments(sub)
-
-
 class Parser(argparse.ArgumentParser):
     """argparse, with one line on standard error and exit status 2 for bad arguments."""
 
@@ -108,6 +35,9 @@ class Parser(argparse.ArgumentParser):
 
 def common_options() -> Parser:
     """What every command takes; None where an option is not given."""
+    from mvit.inference import engine, precision  # late, as they bring PyTorch
+    from mvit.models.heads import HEADS
+
     common = Parser(add_help=False)
     common.add_argument("--task", help="which task's weights (default: cifar10)")
     common.add_argument(
@@ -138,61 +68,34 @@ def common_options() -> Parser:
     return common
 
 
-# name: (what runs, what it does, a function that adds its own options)
-COMMANDS = {
-    "trace": (
-        answer.trace,
-        "every exit's answer on one picture, with its time and multiply-accumulates",
-        lambda sub: sub.add_argument("image"),
-    ),
-    "deadline": (
-        answer.deadline,
-        "interrupt a real run after some milliseconds and print the latest answer",
-        deadline_arguments,
-    ),
-    "evaluate": (run_evaluate, "accuracy of every exit on the test split", evaluate_arguments),
-    "train": (
-        train_command.run_train,
-        "train a backbone and its exits, measure them, write weights/<task>/<backbone>/",
-        lambda sub: options.add_arguments(sub, options.ALL - options.TABLE),
-    ),
-    "table1": (
-        train_command.run_table1,
-        "the paper's Table I: one exit, every head, three training strategies",
-        lambda sub: options.add_arguments(sub, options.TABLE),
-    ),
-    "verify": (
-        run_verify,
-        "check sha256, names, shapes and finiteness of all weights",
-        lambda sub: None,
-    ),
-    "bench": (
-        lambda args: bench.run(args, load(args)),
-        "measure what exits cost and save on this machine",
-        bench.add_arguments,
-    ),
-    "grow": (
-        run_grow,
-        "widen a backbone and its exits to a larger one with the same function",
-        grow_command.add_arguments,
-    ),
-    "export": (
-        lambda args: export.run(args, load(args)),
-        "write the network truncated at one exit",
-        export.add_arguments,
-    ),
+COMMANDS = {  # what each does; the rest of it is the module of its name
+    "trace": "every exit's answer on one picture, with its time and multiply-accumulates",
+    "deadline": "interrupt a real run after some milliseconds and print the latest answer",
+    "evaluate": "accuracy of every exit on the test split",
+    "train": "train a backbone and its exits, measure them, write weights/<task>/<backbone>/",
+    "table1": "the paper's Table I: one exit, every head, three training strategies",
+    "verify": "check sha256, names, shapes and finiteness of all weights",
+    "bench": "measure what exits cost and save on this machine",
+    "grow": "widen a backbone and its exits to a larger one with the same function",
+    "export": "write the network truncated at one exit",
 }
 
 
-def parser() -> argparse.ArgumentParser:
-    """All commands and their options."""
+def parser(known: Collection[str] = COMMANDS) -> argparse.ArgumentParser:
+    """All commands. known: those whose options are known as well, which takes their libraries."""
     top = Parser(prog="python -m mvit", description=__doc__.split(".")[0])
     commands = top.add_subparsers(dest="command", required=True, parser_class=Parser)
-    for name, (run, text, add_arguments) in COMMANDS.items():
-        sub = commands.add_parser(name, parents=[common_options()], help=text, description=text)
-        sub.set_defaults(run_command=run)
-        add_arguments(sub)
+    for name, text in COMMANDS.items():
+        common = [common_options()] if name in known else []
+        sub = commands.add_parser(name, parents=common, help=text, description=text)
+        if name in known:
+            module_of(name).add_arguments(sub)
     return top
+
+
+def module_of(command: str) -> ModuleType:
+    """The module of a command: `add_arguments`, `run`, and perhaps `describe` for people."""
+    return import_module(f"mvit.cli.{command}")
 
 
 def settled(args: argparse.Namespace) -> argparse.Namespace:
@@ -201,12 +104,15 @@ def settled(args: argparse.Namespace) -> argparse.Namespace:
     for name, harmless in IGNORED.get(args.command, {}).items():
         if (value := getattr(args, name)) is not None and value not in harmless:
             raise ValueError(f"--{name} {value} has no effect on {args.command}; leave it out")
+    from mvit.bundles.weights import default_backbone  # late, as they bring PyTorch
+    from mvit.inference import engine
+
     args.device, args.dtype = args.device or "auto", args.dtype or "float32"
     bulk = "engine" in IGNORED.get(args.command, {})
     args.engine = engine.TIMM if bulk else args.engine or engine.AUTO
     if args.command != "verify":  # which checks all bundles unless some are named
         args.task = args.task or "cifar10"
-        args.backbone = args.backbone or weights.default_backbone(args.task)
+        args.backbone = args.backbone or default_backbone(args.task)
     return args
 
 
@@ -233,39 +139,33 @@ def cell(value) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-DESCRIBED = {
-    "train": train_command.describe,
-    "bench": bench.describe,
-    "export": export.describe,
-    "grow": grow_command.describe,
-}
-
-
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return the exit status. Of several processes (accelerate, torchrun) the
     first alone prints the result."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names of files and classes on any terminal
             stream.reconfigure(errors="backslashreplace")
-    args = parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    args = parser(argv[:1]).parse_args(argv)
+    command = module_of(args.command)
     try:
-        result = args.run_command(settled(args))
-    except BAD_INPUT as error:
+        result = command.run(settled(args))
+    except (ValueError, OSError) as error:  # mvit's own errors are ValueErrors
         print(f"python -m mvit {args.command}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     if int(os.environ.get("RANK", "0")) > 0:
         return 0
     if args.json:
         print(json.dumps(result))
-    elif args.command in DESCRIBED:
-        print(DESCRIBED[args.command](result))
+    elif hasattr(command, "describe"):
+        print(command.describe(result))
     else:
         show(result)
     if result.get("ok", True):
         return 0
     reason = next(
         (b["reason"] for b in result["bundles"] if not b["ok"]),
-        f"there are no such weights in {weights.root()}",
+        f"there are no such weights in {places.root()}",
     )
     print(f"python -m mvit {args.command}: {' '.join(reason.split())}", file=sys.stderr)
     return 2

@@ -9,6 +9,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from mvit.bundles import weights
+from mvit.cli import options
 from mvit.cli.options import FINE, way_of
 from mvit.data.labelled import DataError, data_root
 from mvit.models.heads import HEADS
@@ -26,7 +27,12 @@ from mvit.training.table1 import Table1, measure
 from mvit.training.table1_lab import Budget
 
 
-def run_train(args: argparse.Namespace) -> dict:
+def add_arguments(sub: argparse.ArgumentParser) -> None:
+    """The options of `train`."""
+    options.add_arguments(sub, options.ALL - options.TABLE)
+
+
+def run(args: argparse.Namespace) -> dict:
     """Train and measure what the options say, write the bundle and return its card, with the
     bundle's task and name under "bundle"."""
     way = way_of(args)

@@ -7,10 +7,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from tqdm import tqdm
@@ -20,6 +20,9 @@ from mvit.clock import NoClock
 from mvit.data.crowds import Crowds
 from mvit.evaluation.predictions import FILE, PredictionsError, practical
 from mvit.models.multi_exit import FINAL, MultiExitViT
+
+if TYPE_CHECKING:  # it takes half a second, and pages only read
+    from accelerate import Accelerator
 
 # people in a picture: from, and up to but not with
 RANGES = ((0, 50), (50, 100), (100, 200), (200, 500), (500, None))

@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from tqdm import tqdm
@@ -18,6 +18,9 @@ from mvit.bundles.whole import written_whole
 from mvit.clock import NoClock
 from mvit.data.labelled import Pictures
 from mvit.models.multi_exit import FINAL, MultiExitViT
+
+if TYPE_CHECKING:  # it takes half a second, and pages only read
+    from accelerate import Accelerator
 
 FILE = "predictions.safetensors"
 FIELDS = ("top1", "confidence", "entropy", "margin")

@@ -3,10 +3,13 @@ their counts."""
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from PIL import Image
 
 
 def overlay(picture: np.ndarray, heat: np.ndarray, strength: float = 0.75) -> np.ndarray:
@@ -78,3 +81,12 @@ def count_tiles(
                 cv2.LINE_AA,
             )
     return drawn
+
+
+def data_url(picture: np.ndarray, most: int = 320) -> str:
+    """The picture, RGB uint8 (H, W, 3), as the address of a small JPEG that needs no file; its
+    longer side has at most `most` pixels."""
+    small, out = Image.fromarray(picture), io.BytesIO()
+    small.thumbnail((most, most))
+    small.save(out, "JPEG", quality=85)
+    return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from typing import ClassVar
+
+FINAL = "final"  # the head name of the backbone's own exit
+Plan = Sequence[tuple[int, str]]
 
 
 @dataclass(frozen=True)
@@ -114,3 +118,14 @@ class CountExit(AnyExit):
 
 
 KINDS = {"accuracy": Exit, "mae": CountExit}  # by the task's metric
+
+
+def settled(answers: Sequence) -> int:
+    """Index of the first answer from which all later ones are the same; raises ValueError if there
+    is none at all."""
+    if not len(answers):
+        raise ValueError("there are no answers")
+    start = len(answers) - 1
+    while start > 0 and answers[start - 1] == answers[-1]:
+        start -= 1
+    return start

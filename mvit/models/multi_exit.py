@@ -14,7 +14,7 @@ from torch import nn
 
 from mvit.clock import clock_for
 from mvit.models.backbone import Backbone
-from mvit.models.exit import KINDS, AnyExit, CountExit, Exit
+from mvit.models.exit import FINAL, KINDS, AnyExit, CountExit, Exit, Plan
 from mvit.models.extra_heads import build
 from mvit.models.heads import HEADS, Head
 from mvit.models.inline_layers import Engine, Packed
@@ -22,9 +22,6 @@ from mvit.models.macs import BackboneMacs
 from mvit.tasks import Task
 
 __all__ = ["FINAL", "CountExit", "Exit", "MultiExitViT", "Plan", "PlanError", "always"]
-
-FINAL = "final"  # the head name of the backbone's own exit
-Plan = Sequence[tuple[int, str]]
 
 
 def always(layer: int) -> bool:

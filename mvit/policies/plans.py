@@ -49,6 +49,14 @@ def costs(model: MultiExitViT, plan: Plan) -> np.ndarray:
     return np.array(found)
 
 
+def accuracies(card: dict, final: tuple[int, str]) -> dict[tuple[int, str], float]:
+    """{(layer, head): recorded test accuracy} by a card, the final exit, named as a plan does,
+    included."""
+    rows = [((e["layer"], e["head"]), e) for e in card.get("exits", [])]
+    rows.append((final, card.get("final", {})))
+    return {place: e["accuracy"] for place, e in rows if "accuracy" in e}
+
+
 def best_head(card: dict, heads: Sequence[str]) -> str:
     """The head to take where none is named: the one whose exits are right most often on average, or
     miscount by least, by the card; the first of those that it says nothing about."""

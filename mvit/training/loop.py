@@ -21,7 +21,7 @@ from tqdm import tqdm
 from mvit.training import checkpoints
 
 
-class TrainingError(RuntimeError):
+class TrainingError(ValueError):
     """Training that cannot go on; the message says at which step and what is kept."""
 
 

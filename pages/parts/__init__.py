@@ -51,11 +51,12 @@ _NAMES = {
     "link": "folded hidden linked linked_number notice page page_link",
     "baseline": "beside_plain plain plain_badge",
     "choice": "classes_note classes_only current",
-    "models": "TASK_NAMES Bundle inference",
+    "models": "Bundle inference",
     "pictures": "EXAMPLE Picture examples pick_picture",
     "provenance": "export live_badge recorded_badge replay_badge run_record",
     "queue": "BusyError turn",
     "shared": "chart measured once table",
+    "usual": "TASK_NAMES",
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
 __all__ = list(_HOME)

@@ -11,8 +11,9 @@ import streamlit as st
 from mvit.bundles import weights
 from mvit.bundles.weights import WeightsError
 from mvit.inference import engine, precision
-from pages.parts import link, models
-from pages.parts.models import AUTO, GROWN_HELP, JOINT, TASK_CHOSEN, TASK_NAMES, Bundle
+from pages.parts import link, models, usual
+from pages.parts.models import GROWN_HELP, TASK_CHOSEN, Bundle
+from pages.parts.usual import AUTO, JOINT, TASK_NAMES
 
 AUTO_HELP = """*auto* takes the model that shows a page's point: where one run is watched in time,
 the one whose exits were trained end to end; elsewhere the one with all heads."""
@@ -41,13 +42,11 @@ def choose() -> None:
     if not found:
         return
     with st.sidebar:
-        tasks = list(dict.fromkeys(t for t, _ in found))
-        tasks.sort(key=lambda t: list(TASK_NAMES).index(t) if t in TASK_NAMES else 99)
         meaning = "What the model was trained to answer, and so which labels it knows."
         if "task" in st.query_params:
             _remember_task()
         named = {"format_func": lambda t: TASK_NAMES.get(t, t), "on_change": _remember_task}
-        task = _pick("Task", tasks, "task", meaning, **named)
+        task = _pick("Task", usual.tasks(found), "task", meaning, **named)
         bodies = sorted((b for t, b in found if t == task), key=lambda b: ("tiny" not in b, b))
         about = "The vision transformer (ViT) whose encoder layers carry the exits."
         if grown := [b for b in bodies if weights.source(task, b)]:
@@ -84,35 +83,48 @@ def _pick(label: str, options: list[str], key: str, help: str, **more: Any) -> s
     return link.linked(st.selectbox, label, key=key, options=options, help=help, **more)
 
 
+def counters() -> list[tuple[str, str]]:
+    """The installed bundles that count instead of classifying."""
+    return [(t, b) for t, b in weights.bundles() if weights.task_of(weights.card_of(t, b)).counts]
+
+
+def openings() -> list[tuple[str, ...]]:
+    """What pages load where the visitor has chosen nothing, the first page's first: task, backbone,
+    device, number format, engine. Raises WeightsError if a card is damaged."""
+    found = weights.offers()
+    if not found:
+        return []
+    task = usual.tasks(found)[0]
+    bodies = [(task, usual.backbone(found, task, joint)) for joint in (True, False)]
+    return [(*body, devices()[0], AUTO, AUTO) for body in dict.fromkeys([*bodies, *counters()[:1]])]
+
+
 def _counter(choice: tuple[str, ...]) -> tuple[str, ...]:
     """The sidebar's choice if it counts, else the first installed bundle that does, which is said;
     stops the page if there is none."""
-    counters = [
-        (t, b) for t, b in weights.bundles() if weights.task_of(weights.card_of(t, b)).counts
-    ]
-    if choice[0] in {t for t, _ in counters}:
+    found = counters()
+    if choice[0] in {t for t, _ in found}:
         return choice
-    if not counters:
+    if not found:
         st.info(
             "No model that counts is installed. `python -m mvit train --task crowd --data DIR` "
             "makes one.",
             icon=":material/groups:",
         )
         st.stop()
-    name = TASK_NAMES.get(counters[0][0], counters[0][0])
+    name = TASK_NAMES.get(found[0][0], found[0][0])
     st.caption(
         f"This page always uses the model for {name}: the one chosen in the sidebar names what it "
         "sees and cannot count."
     )
-    return (*counters[0], *choice[2:])
+    return (*found[0], *choice[2:])
 
 
 def _resolved(choice: tuple[str, ...], joint: bool) -> tuple[str, ...]:
     """The sidebar's choice with the backbone that *auto* means on this page, which is said."""
     if choice[1] != AUTO:
         return choice
-    bodies = sorted(b for t, b in weights.offers() if t == choice[0])
-    body = min(bodies, key=lambda b: (b.endswith(JOINT) != joint, "tiny" not in b, b))
+    body = usual.backbone(weights.offers(), choice[0], joint)
     if not link.hidden("sidebar"):
         st.sidebar.caption(f"The backbone is **{body}**.")
     return choice[0], body, *choice[2:]

@@ -5,19 +5,15 @@ The same markup serves the live run (streamed through `st.html` as exits fire) a
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
-from mvit.charts.style import confidence_colour, macs_text, plain_label, sure_text
-from mvit.models.multi_exit import FINAL, Exit, Plan
+from mvit.charts.text import confidence_colour, macs_text, plain_label, sure_text
+from mvit.models.exit import FINAL, Exit, Plan
 
 CSS = (Path(__file__).resolve().parent / "timeline" / "timeline.css").read_text()
+SEEN = "What the model sees"  # caption of the picture as it is handed to the network
 FEW = 5  # lamps so wide that their words stand beside the bulb
 DARK = '<span class="what">-</span><span class="more">-</span>'
 
@@ -78,17 +74,10 @@ def stream(place, exits: Sequence[Exit], *, plan: Plan, macs: Sequence[float], t
     place.html(f'<style>{CSS}</style><div class="lab"><p>Running now …</p>{lit}</div>')
 
 
-def pictures(shown: dict[str, np.ndarray]) -> str:
-    """Markup of small pictures, RGB uint8 (H, W, 3), by their captions."""
+def pictures(shown: dict[str, str]) -> str:
+    """Markup of small pictures, as `mvit.images.draw.data_url` writes them, by their captions."""
     return "".join(
-        f'<figure><img alt="{escape(caption)}" src="{_data_url(pixels)}">'
+        f'<figure><img alt="{escape(caption)}" src="{escape(url)}">'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
-        for caption, pixels in shown.items()
+        for caption, url in shown.items()
     )
-
-
-def _data_url(pixels: np.ndarray) -> str:
-    small, out = Image.fromarray(pixels), io.BytesIO()
-    small.thumbnail((320, 320))
-    small.save(out, "JPEG", quality=85)
-    return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"

@@ -17,23 +17,16 @@ from mvit.inference import precision
 from mvit.inference.engine import EngineChoice
 from mvit.inference.fallback import cpu_copy, is_device_failure
 from mvit.models.multi_exit import FINAL, MultiExitViT
-from mvit.policies.plans import best_head
+from mvit.policies.plans import accuracies, best_head
 from pages.parts import queue
+from pages.parts.usual import AUTO
 
 T = TypeVar("T")
-AUTO = "auto"
-JOINT = "_end_to_end"  # ends the name of a bundle whose exits were trained with their backbone
 # bytes on disk; of models above that one is kept, and a grown one is always above
 LARGE = 100_000_000
 GROWN_HELP = """Nobody trained it at this size: each channel of the small network stands here four
 times, so the answers are the small network's, and the time and the work are the large one's."""
 TASK_CHOSEN = "_task_chosen"  # in the session: the visitor, or the link, asked for a task
-TASK_NAMES = {
-    "cifar10": "CIFAR-10",
-    "cifar100": "CIFAR-100",
-    "imagenet1k": "Any photo (1,000 things)",
-    "crowd": "Crowd counting",
-}
 
 
 @dataclass(frozen=True)
@@ -89,15 +82,7 @@ class Bundle:
     @property
     def accuracies(self) -> dict[tuple[int, str], float]:
         """{(layer, head): recorded test accuracy}, the backbone's own exit included."""
-        known = {
-            (e["layer"], e["head"]): e["accuracy"]
-            for e in self.card.get("exits", [])
-            if "accuracy" in e
-        }
-        final = self.card.get("final", {})
-        return known | (
-            {(self.model.depth, "final"): final["accuracy"]} if "accuracy" in final else {}
-        )
+        return accuracies(self.card, self.model.final_exit)
 
     @property
     def best_head(self) -> str:

@@ -4,8 +4,6 @@ the examples for the whole visit, on every page; the last good one stays when a 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import threading
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,10 +18,10 @@ from streamlit.delta_generator import DeltaGenerator
 from mvit.bundles import weights
 from mvit.images.reader import ImageError, read_image
 from mvit.tasks import TASKS
-from pages.parts import link
+from pages.parts import link, shelf
 from pages.parts.models import TASK_CHOSEN
+from pages.parts.shelf import FOLDER
 
-FOLDER = Path(os.environ.get("MVIT_EXAMPLES", Path(__file__).resolve().parents[2] / "examples"))
 KEPT_PIXELS = 4_000_000  # of a visitor's picture; the models look at less than one million
 EXAMPLE, UPLOAD, CAMERA = "Example", "Upload", "Camera"
 MOST_PHOTOS = 3  # of one visitor; the oldest goes
@@ -81,18 +79,12 @@ def examples(task: str | None = None) -> dict[str, dict]:
 
     The truth of a picture is None unless it is known to be one of the task's classes, or a count.
     """
-    try:
-        entries = json.loads((FOLDER / "examples.json").read_text())
-    except (OSError, ValueError):
-        return {}
-    here = [e for e in entries if (FOLDER / e["file"]).is_file()]
-    own = [e for e in here if e.get("task") == task] or [e for e in here if "task" not in e]
     known = TASKS.get(task)
     return {
         Path(e["file"]).stem: e
         if known and (known.counts or e.get("truth") in known.labels)
         else {**e, "truth": None}
-        for e in own
+        for e in shelf.entries(FOLDER, task)
     }
 
 

@@ -12,8 +12,9 @@ import streamlit as st
 
 from mvit.bundles.card import measured_on
 from pages.parts import link
-from pages.parts.models import GROWN_HELP, TASK_NAMES, Bundle
+from pages.parts.models import GROWN_HELP, Bundle
 from pages.parts.svg import svg_button
+from pages.parts.usual import TASK_NAMES
 
 
 def live_badge(

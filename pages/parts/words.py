@@ -1,7 +1,5 @@
 """The field's words in one plain sentence each, for hover help everywhere."""
 
-from mvit.models.extra_heads import EVERY
-
 WORDS = {
     "backbone": "The vision transformer itself: it cuts the picture into patches and passes them "
     "through its encoder layers, one after another.",
@@ -42,6 +40,9 @@ def split_name(name: str) -> str:
 
 def about(head: str) -> str | None:
     """What a head is, in one line; None for the final exit."""
+    # late, because it brings PyTorch, which the words themselves do without
+    from mvit.models.extra_heads import EVERY
+
     return EVERY[head].about if head in EVERY else None
 
 

@@ -12,7 +12,8 @@ from mvit.models.multi_exit import FINAL
 from pages import parts as ui
 from pages.parts import pictures as picking
 from pages.parts.lesson.scene import Question, Scene, Step, exit_name, percent
-from pages.parts.timeline import as_measured, timeline
+from pages.parts.timeline import timeline
+from pages.parts.timeline.page import as_measured
 from pages.parts.words import about
 
 SPEEDS = {"1x": 1, "1/10": 10, "1/100": 100}

@@ -11,25 +11,13 @@ from pathlib import Path
 
 import streamlit as st
 
-from mvit.charts.style import plain_label, sure_text
-from mvit.models.multi_exit import FINAL, Exit
+from mvit.charts.text import plain_label, sure_text
+from mvit.models.exit import FINAL, Exit
 from pages.parts import lamps
 from pages.parts.timeline.chart import chart
-from pages.parts.timeline.page import COLUMNS, as_measured, pick_exits, pictures_of
 from pages.parts.timeline.runs import Interrupted, Measured, in_words, place_name, real_text
 
-__all__ = [
-    "COLUMNS",
-    "Interrupted",
-    "Measured",
-    "as_measured",
-    "pick_exits",
-    "pictures_of",
-    "place_name",
-    "real_text",
-    "released",
-    "timeline",
-]
+__all__ = ["Interrupted", "Measured", "place_name", "real_text", "released", "timeline"]
 
 HTML = """
 <div class="lab">

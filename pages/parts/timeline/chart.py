@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from itertools import pairwise
 
-from mvit.charts.style import confidence_colour, plain_label, sure_text
-from mvit.models.multi_exit import FINAL, Exit
+from mvit.charts.text import confidence_colour, plain_label, sure_text
+from mvit.models.exit import FINAL, Exit
 from pages.parts.timeline.runs import Interrupted, Measured
 
 TOP, BOTTOM, LANE, WIDE, HEIGHT = 26, 136, 150, 16, 186  # pixels; all but WIDE from above

@@ -7,10 +7,12 @@ from typing import Any
 
 import streamlit as st
 
+from mvit.images.draw import data_url
 from mvit.models.multi_exit import Plan
 from mvit.policies.plans import costs, exits_for_deadlines
 from pages import parts as ui
 from pages.parts import lamps
+from pages.parts.lamps import SEEN
 from pages.parts.timeline.runs import Measured
 from pages.parts.words import WORDS
 
@@ -72,4 +74,4 @@ def pictures_of(bundle: ui.Bundle, picture: ui.Picture) -> str:
         (bundle.task, bundle.backbone, picture.key),
         lambda: bundle.model.task.seen(picture.pixels),
     )
-    return lamps.pictures({picture.title: picture.preview, "What the model sees": seen})
+    return lamps.pictures({picture.title: data_url(picture.preview), SEEN: data_url(seen)})

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from mvit.charts.style import plain_label, sure_text
-from mvit.inference.deadline import Answer
-from mvit.models.multi_exit import FINAL, Exit
+from mvit.charts.text import plain_label, sure_text
+from mvit.models.exit import FINAL, Exit, settled
+
+if TYPE_CHECKING:
+    from mvit.inference.deadline import Answer
+
+WORTH = 1.1  # times as long, and more, are told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,3 +76,23 @@ def place_name(layer: int, head: str) -> str:
 
 def _place(e: Exit | None) -> tuple[int, str] | None:
     return e and (e.layer, e.head)
+
+
+def settled_exit(exits: Sequence[Exit], head: str) -> Exit:
+    """The first exit from which this head and the final exit keep the final answer; see the word
+    `settled`."""
+    own = [e for e in exits if e.head in (head, FINAL)]
+    return own[settled([e.label for e in own])]
+
+
+def found(measured: Measured, heads: Sequence[str]) -> str:
+    """What a user would run, with exits and without, in one sentence."""
+    known, final = settled_exit(measured.exits, heads[0]), measured.exits[-1]
+    said = f"{plain_label(final.label)} from {place_name(known.layer, known.head)}"
+    if measured.truth not in (None, final.label):
+        said += f" (wrong: it is a {plain_label(measured.truth)})"
+    said += f", {sure_text(known.confidence)} sure, ready after {known.elapsed_ms:.1f} ms"
+    head = f"{heads[0]}: " if len(heads) > 1 else ""
+    said = f"{head}{said}; the plain network needs {measured.plain_ms:.1f} ms"
+    times = measured.plain_ms / known.elapsed_ms
+    return said if times < WORTH else f"{said}, {times:.1f} times as long"

@@ -1,0 +1,89 @@
+"""A run on one picture that is kept in its bundle: what the app shows while it still starts.
+
+Nothing here needs PyTorch, since importing that is what takes the app so long. Whoever reads the
+record gets it only while the weights that made it are there, byte for byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from mvit.bundles.whole import written_whole
+from mvit.models.exit import FINAL, Exit
+
+FILE = "first_view.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstView:
+    """An uninterrupted run of one head's exits and the final one, beside the plain network.
+
+    made: the day, ISO. device: the processor's own name. picture_sha256: of the picture's file;
+    picture, seen: it and what the model saw of it, as `mvit.images.draw.data_url` writes them.
+    macs: run until each exit has answered, earlier heads included. plain_ms: of the same backbone
+    without exits. weights: {file of the bundle that had a part in it: sha256}.
+    """
+
+    made: str
+    device: str
+    dtype: str
+    head: str
+    picture_sha256: str
+    picture: str
+    seen: str
+    exits: list[Exit]
+    macs: list[int]
+    plain_ms: float
+    weights: dict[str, str]
+
+
+def sha256(file: Path) -> str:
+    """The sha256 of a file's bytes."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def fingerprint(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """{name: sha256} of those files of a bundle, as they are now."""
+    return {name: sha256(folder / name) for name in names}
+
+
+def write(folder: Path, view: FirstView) -> Path:
+    """Keep a run in its bundle's folder, in place of the one before; return the file."""
+    with written_whole(folder / FILE) as file:
+        file.write_text(json.dumps(asdict(view), indent=1) + "\n")
+    return folder / FILE
+
+
+def read(folder: Path) -> FirstView | None:
+    """Return the run that is kept in a bundle's folder; None if there is none, it cannot be read,
+    or the weights are no longer those that made it."""
+    names = {f.name for f in fields(Exit) if f.init}
+    try:
+        kept = json.loads((folder / FILE).read_text())
+        exits = [Exit(**{k: e[k] for k in names}) for e in kept["exits"]]
+        view = FirstView(**kept | {"exits": exits})
+        same = view.weights and fingerprint(folder, view.weights) == view.weights
+        return view if same and _whole(view) else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _whole(view: FirstView) -> bool:
+    """Whether everything that is drawn is there and of its kind."""
+    texts = [view.made, view.device, view.dtype, view.head, view.picture, view.seen]
+    numbers = [view.plain_ms, *view.macs]
+    for e in view.exits:
+        texts += [e.head, *e.labels]
+        numbers += [e.layer, e.elapsed_ms, *e.scores]
+    return (
+        all(isinstance(text, str) for text in texts)
+        and all(isinstance(n, int | float) and math.isfinite(n) and n >= 0 for n in numbers)
+        and len(view.macs) == len(view.exits) > 0
+        and all(len(e.scores) == len(e.labels) > 1 for e in view.exits)
+        and view.exits[-1].head == FINAL
+    )

@@ -1,0 +1,37 @@
+"""`python -m mvit deadline`: interrupt a real run and print the latest answer."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from mvit.bundles import weights
+from mvit.cli.answer import READ, load, picture_of
+from mvit.inference.deadline import answer_by
+from mvit.policies.plans import best_head
+
+
+def add_arguments(sub: argparse.ArgumentParser) -> None:
+    """The options of `deadline`."""
+    sub.add_argument("image")
+    sub.add_argument("--ms", type=float, required=True, help="the deadline in milliseconds")
+
+
+def run(args: argparse.Namespace) -> dict:
+    """Return the latest answer when the clock runs out."""
+    model, picture = load(args), picture_of(args)
+    head = args.head or best_head(weights.card_of(args.task, args.backbone), list(model.heads))
+    plan = model.practical(head)
+    for _ in model.run(picture, plan):  # warm-up
+        pass
+    answer = answer_by(model, picture, args.ms, plan)
+    if not args.json and not answer.ready:
+        print(answer.message, file=sys.stderr)
+    found, said = answer.exit, READ[model.task.metric]
+    fields = {"layer": "layer", "head": "head", "prediction": "label", said: said}
+    return {
+        "deadline_ms": answer.deadline_ms,
+        "answered_ms": answer.answered_ms,
+        **{name: None if found is None else getattr(found, of) for name, of in fields.items()},
+        "ready": answer.ready,
+    }

@@ -1,0 +1,85 @@
+"""`python -m mvit trace`: what every exit says about one picture."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from mvit.bundles import weights
+from mvit.bundles.first_view import FirstView, fingerprint, sha256, write
+from mvit.cli.answer import READ, load, picture_of
+from mvit.clock import environment
+from mvit.images.draw import data_url
+from mvit.inference.baseline import plain_time, run_beside_plain
+from mvit.models.multi_exit import MultiExitViT
+from mvit.policies.plans import accuracies, best_head, costs, exits_for_deadlines
+
+
+def add_arguments(sub: argparse.ArgumentParser) -> None:
+    """The options of `trace`."""
+    sub.add_argument("image")
+    sub.add_argument(
+        "--record",
+        action="store_true",
+        help="also keep a run of the few exits that the app shows in the bundle: what the app "
+        "opens with, until it has started, if IMAGE is its first example",
+    )
+
+
+def record(args: argparse.Namespace, model: MultiExitViT, picture: np.ndarray) -> None:
+    """Keep a measured run on the picture in the bundle's folder. Raises ValueError for a network
+    that counts or has no bundle of its own."""
+    folder, card = (
+        weights.folder(args.task, args.backbone),
+        weights.card_of(args.task, args.backbone),
+    )
+    if model.task.counts or model.grown_from:
+        raise ValueError("--record keeps runs of a bundle that names what it sees")
+    head = args.head or best_head(card, list(model.heads))
+    plan = exits_for_deadlines(model, accuracies(card, model.final_exit), head)
+    plain_ms = plain_time(model).median
+    exits, _ = run_beside_plain(model, picture, plan, usual_ms=plain_ms)
+    used = weights.parts(card["files"])
+    names = [*used["backbone"], *used[f"heads/{head}"]]
+    about = environment(model.device, model.dtype)
+    view = FirstView(
+        made=datetime.now(UTC).date().isoformat(),
+        device=about["device"],
+        dtype=about["dtype"],
+        head=head,
+        picture_sha256=sha256(Path(args.image)),
+        picture=data_url(picture),
+        seen=data_url(model.task.seen(picture)),
+        exits=exits,
+        macs=costs(model, plan).tolist(),
+        plain_ms=plain_ms,
+        weights=fingerprint(folder, names),
+    )
+    print(f"kept in {write(folder, view)}", file=sys.stderr)
+
+
+def run(args: argparse.Namespace) -> dict:
+    """Return every exit's answer on one picture; with --record also keep a run."""
+    model, picture = load(args), picture_of(args)
+    if args.record:
+        record(args, model, picture)
+    model.trace(picture)  # warm-up: the first pass sets up kernels and memory
+    table = model.trace(picture)
+    said = READ[model.task.metric]
+    rows = [
+        {
+            "layer": r["layer"],
+            "head": r["head"],
+            "prediction": r["label"],
+            said: r[said],
+            **{k: r[k] for k in ("ms", "macs", "practical")},
+        }
+        for r in table.to_dict("records")
+    ]
+    head = {"task": args.task, "backbone": args.backbone, **table.attrs}
+    final = {k: v for k, v in rows.pop().items() if k not in ("head", "practical")}
+    return head | {"exits": rows, "final": final}

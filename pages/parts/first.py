@@ -1,0 +1,76 @@
+"""What the first page shows while the server still starts: a run that was recorded with the very
+weights and the very picture that the page opens with. The live run takes its place."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from mvit.bundles import first_view, places
+from mvit.bundles.first_view import FirstView
+from pages.parts import lamps, shelf, usual
+from pages.parts.timeline import Measured, timeline
+from pages.parts.timeline.runs import found, settled_exit
+from pages.parts.words import WORDS
+
+TITLE = "Watch exits fire"
+HELP = """The lab is still starting on this server. These answers and times were measured on the
+processor and the day named, with the same weights on the same picture. A live run on this machine
+takes their place in a moment."""
+
+
+def intro() -> None:
+    """Say what the page is about."""
+    st.markdown(
+        "A network with **exits** answers before its last layer. Watch when it knows, how sure it "
+        "is, and what time it saves.",
+        help=f"{WORDS['backbone']} {WORDS['exit']}",
+    )
+
+
+def show() -> bool:
+    """Draw the recorded run; False, and nothing drawn, if none fits or the link asks for something
+    of its own."""
+    kept = None if len(st.query_params) else record()
+    if kept is None:
+        return False
+    view, example = kept
+    st.title(TITLE)
+    intro()
+    st.empty()  # where the page will say that it reads the weights; so all below stays in its place
+    truth = example.get("truth")
+    with st.container(), st.empty().container():
+        measured = Measured(
+            exits=view.exits,
+            macs=view.macs,
+            plain_ms=view.plain_ms,
+            truth=truth if truth in view.exits[0].labels else None,
+        )
+        timeline(
+            measured,
+            run=f"recorded/{view.made}",
+            picture=lamps.pictures({example["title"]: view.picture, lamps.SEEN: view.seen}),
+            finding=found(measured, [view.head]),
+            settled=settled_exit(measured.exits, view.head),
+            slower=100,
+        )
+    st.badge(
+        f"recorded on {view.device}, {view.dtype}, {view.made}",
+        icon=":material/inventory_2:",
+        color="blue",
+        help=HELP,
+    )
+    return True
+
+
+def record() -> tuple[FirstView, dict] | None:
+    """The recorded run of the model and the example that the page opens with, and that example."""
+    bundles = places.bundles()
+    if not bundles:
+        return None
+    task = usual.tasks(bundles)[0]
+    view = first_view.read(places.root() / task / usual.backbone(bundles, task, joint=True))
+    example = next(iter(shelf.entries(shelf.FOLDER, task)), None)
+    if view is None or example is None:
+        return None
+    same = first_view.sha256(shelf.FOLDER / example["file"]) == view.picture_sha256
+    return (view, example) if same else None

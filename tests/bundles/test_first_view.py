@@ -1,0 +1,67 @@
+"""The run that a bundle keeps for the app's start: whole and true, or not there."""
+
+import json
+
+import pytest
+from bundles import BACKBONE
+from visit import png
+
+from mvit.bundles import first_view, weights
+from mvit.cli.main import main
+from mvit.images import read_image
+from mvit.policies.plans import costs
+
+
+@pytest.fixture
+def kept(own_weights, tmp_path):
+    """The bundle's folder after `trace --record`, and the picture's file."""
+    picture = tmp_path / "cat.png"
+    picture.write_bytes(png(0))
+    assert main(["trace", str(picture), "--head", "mlp", "--record", "--json"]) == 0
+    return own_weights / "cifar10" / BACKBONE, picture
+
+
+def test_a_recorded_run_says_what_the_network_says_and_where_it_comes_from(kept):
+    folder, picture = kept
+    view, model = first_view.read(folder), weights.load("cifar10", BACKBONE, "cpu")
+    plan = [(e.layer, e.head) for e in view.exits]
+    live = list(model.run(read_image(picture.read_bytes()), plan))
+    assert [e.label for e in view.exits] == [e.label for e in live]
+    assert [e.confidence for e in view.exits] == pytest.approx([e.confidence for e in live])
+    assert view.exits[-1].head == "final" and view.macs == costs(model, plan).tolist()
+    assert view.head == "mlp" and view.dtype == "float32" and view.device and view.plain_ms > 0
+    assert view.picture_sha256 == first_view.sha256(picture)
+    assert view.weights.keys() == {"backbone.safetensors", "heads/mlp.safetensors"}
+
+
+@pytest.mark.parametrize("name", ["backbone.safetensors", "heads/mlp.safetensors"])
+def test_a_record_of_other_weights_is_not_read(kept, name):
+    folder, _ = kept
+    data = bytearray((folder / name).read_bytes())
+    data[-1] ^= 1
+    (folder / name).write_bytes(data)
+    assert first_view.read(folder) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"exits": []},
+        {"macs": [1]},
+        {"weights": {}},
+        {"exits": [{"layer": 1}]},
+        {"extra": 1},
+        {"plain_ms": "x"},
+        {"seen": 3},
+    ],
+)
+def test_a_record_that_is_not_whole_is_not_read(kept, change):
+    file = kept[0] / first_view.FILE
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    assert first_view.read(kept[0]) is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "null"])
+def test_a_damaged_record_is_none(kept, text):
+    (kept[0] / first_view.FILE).write_text(text)
+    assert first_view.read(kept[0]) is None
