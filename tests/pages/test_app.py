@@ -258,6 +258,6 @@ def test_auto_takes_the_model_trained_end_to_end_where_a_run_is_watched_in_time(
 def test_the_finding_of_a_chart_is_a_heading_above_it(tiny_weights):
     app = well(open_app())
     findings = [m.value for m in app.markdown if m.value.startswith("#### ")]
-    assert any("sure at the end" in text for text in findings)
+    assert any("The final exit says" in text for text in findings)
     specs = [json.loads(c.proto.spec) for c in app.get("vega_lite_chart")]
     assert len(specs) == 2 == len(findings) and not any("title" in spec for spec in specs)
