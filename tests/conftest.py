@@ -3,6 +3,7 @@ without the real weights."""
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import sys
@@ -23,6 +24,7 @@ from live import Server, disk_is_full  # noqa: E402
 from once import do_once  # noqa: E402
 
 from mvit.bundles import weights  # noqa: E402
+from mvit.inference import engine  # noqa: E402
 from mvit.tasks import CIFAR10_LABELS, Task  # noqa: E402
 from pages.parts import start  # noqa: E402
 
@@ -49,6 +51,15 @@ def tiny_bundle(tmp_path_factory) -> Path:
 def _started(monkeypatch):
     """Tests have imported all libraries; no thread loads models beside them."""
     monkeypatch.setattr(start, "over", lambda: True)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_engine():
+    """`auto` stays with timm's layers: engines round differently, and which is faster by a little
+    is chance. The tests of engines choose one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "WORTHWHILE", math.inf)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -64,6 +64,7 @@ def library(monkeypatch):
         kind.calls = 0
         monkeypatch.setattr(module, "LIBRARIES", (kind,))
         monkeypatch.setattr(module, "_timed", {})
+        monkeypatch.setattr(module, "WORTHWHILE", 1.05)
         monkeypatch.setattr(
             module,
             "rounds",
