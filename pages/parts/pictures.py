@@ -207,6 +207,7 @@ def _choose(names: list[str], key: str, added: str | None) -> str:
         "Example",
         key=key,
         options=names,
+        format_func=lambda name: name.replace("_", " "),
         required=True,
         wrap=True,
         help=PICTURES_HELP,
