@@ -19,6 +19,8 @@ from mvit.evaluation.unlike import ENOUGH, WARNED, Check, choose, measure
 from mvit.models.multi_exit import MultiExitViT
 from mvit.tasks import Task
 
+TEST = "test pictures"  # what the figures call those of the task itself
+
 
 def add_arguments(sub: argparse.ArgumentParser) -> None:
     """The options of `evaluate` that are about pictures of other things."""
@@ -55,6 +57,7 @@ def evaluate(args: argparse.Namespace, model: MultiExitViT, card: dict) -> dict:
         raise ValueError("--like, --wrongly and --record belong to --unlike FOLDER; name a folder")
     if model.task.counts or args.head:
         raise ValueError("--unlike is for tasks with classes, and reads the exits that it needs")
+    refuse_same_names(args.like, args.unlike)
     root, few = data_root(args.data), args.limit or ENOUGH
     check = Check.of(card, model)
     folder = weights.folder(args.task, args.backbone)
@@ -64,23 +67,40 @@ def evaluate(args: argparse.Namespace, model: MultiExitViT, card: dict) -> dict:
         told = choose(model, val, WARNED if args.wrongly is None else args.wrongly)
         check = Check.of({"unlike": told}, model)
     test = sample(unseen_part(model.task, root, card.get("test_part", {})), few, args.seed)
-    known = {"test pictures": test} | photos(model.task, args.like, few, args.seed)
-    others = photos(model.task, args.unlike, few, args.seed)
+    left_out = list(test.unreadable)
+    known = {TEST: test} | photos(model.task, args.like, few, args.seed, left_out)
+    others = photos(model.task, args.unlike, few, args.seed, left_out)
     told = told | measure(check, model, known, others)
     if args.record:
         weights.write_card(folder, weights.read_card(folder) | {"unlike": told})
-    return {"task": args.task, "backbone": args.backbone, **told}
+    return {"task": args.task, "backbone": args.backbone, "left_out": left_out, **told}
 
 
-def photos(task: Task, folders: Sequence[str], limit: int, seed: int) -> dict[str, Pictures]:
-    """A seeded sample of the pictures in each folder and below, by the folder's name. Raises
-    DataError."""
+def refuse_same_names(like: Sequence[str], unlike: Sequence[str]) -> None:
+    """Figures go by the folder's own name: raise ValueError if two folders would share one."""
+    for folders, taken in ((like, {TEST: f"the {TEST} of --data"}), (unlike, {})):
+        for folder in folders:
+            name = Path(folder).resolve().name
+            if name in taken:
+                raise ValueError(
+                    f"{taken[name]} and {folder} would both be called '{name}' in the figures; "
+                    "rename one folder"
+                )
+            taken[name] = folder
+
+
+def photos(
+    task: Task, folders: Sequence[str], limit: int, seed: int, left_out: list[str]
+) -> dict[str, Pictures]:
+    """A seeded sample of the pictures in each folder and below, by the folder's name; names in
+    `left_out` what cannot be read. Raises DataError."""
     found = {}
     for folder in map(Path, folders):
-        files, _ = find_photos([folder])
+        files, _ = find_photos([folder], lines=left_out)
         order = torch.randperm(len(files), generator=torch.Generator().manual_seed(seed))
         x, unreadable = read_batch([files[i] for i in order[:limit].tolist()], task)
         if not len(x):
             raise DataError(f"no picture in {folder} can be read ({unreadable[0]})")
+        left_out += unreadable
         found[folder.resolve().name] = Pictures(x, torch.zeros(len(x), dtype=int), task.labels)
     return found

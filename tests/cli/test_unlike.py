@@ -60,3 +60,14 @@ def test_what_cannot_be_measured_is_refused(own, refused):
     assert "can be read" in refused(*asked(own, "--unlike", own / "empty"))
     assert "name a folder" in refused("evaluate", "--task", "mine", "--data", own, "--record")
     assert "tasks with classes" in refused(*asked(own, "--head", "mlp"))
+
+
+def test_two_folders_of_one_name_are_refused_and_unreadable_pictures_told(own, refused, command):
+    same = own / "elsewhere" / "noise"
+    words = refused(*asked(own, same))
+    assert str(own / "noise") in words and str(same) in words
+    assert "test pictures" in refused(*asked(own, "--like", own / "test pictures"))
+    (own / "noise" / "broken.png").write_bytes(b"nothing")
+    found = command(*asked(own))
+    assert found["others"][0]["n"] == 6
+    assert len(found["left_out"]) == 1 and "broken.png" in found["left_out"][0]
