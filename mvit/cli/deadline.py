@@ -27,11 +27,12 @@ def run(args: argparse.Namespace) -> dict:
     answer = answer_by(model, picture, args.ms, plan)
     if not args.json and not answer.ready:
         print(answer.message, file=sys.stderr)
+    nothing = None if args.json else "no answer yet"
     found, said = answer.exit, READ[model.task.metric]
     fields = {"layer": "layer", "head": "head", "prediction": "label", said: said}
     return {
         "deadline_ms": answer.deadline_ms,
         "answered_ms": answer.answered_ms,
-        **{name: None if found is None else getattr(found, of) for name, of in fields.items()},
+        **{name: nothing if found is None else getattr(found, of) for name, of in fields.items()},
         "ready": answer.ready,
     }

@@ -105,6 +105,12 @@ def test_a_deadline_before_the_first_exit_is_answered_with_nulls(tiny_weights, p
     assert result["deadline_ms"] == 0.001
 
 
+def test_people_are_told_that_there_is_no_answer_yet(tiny_weights, photo, capsys):
+    assert cli.main(["deadline", str(photo), "--ms", "0.001"]) == 0
+    said = capsys.readouterr().out
+    assert "prediction: no answer yet" in said and "None" not in said
+
+
 def test_evaluate(tiny_weights, test_split, command):
     result = command("evaluate", "--data", test_split, "--head", "mlp")
     names = ["task", "backbone", "n", "split", "left_out", "final", "exits"]
