@@ -37,6 +37,9 @@ def layer_finding(frames: pd.DataFrame) -> str:
     half = len(order) // 2
     if not half:
         return f"The frame leaves after layer {order[0]:.0f}"
+    if (order == order[0]).all():
+        end = (frames["head"] == FINAL).all()
+        return "All frames go to the end" if end else f"All frames leave after layer {order[0]:.0f}"
     quiet, busy = order[:half].mean(), order[-half:].mean()
     return (
         f"The emptier half of the frames leaves after layer {quiet:.1f} on average, "

@@ -35,6 +35,9 @@ def test_the_findings_are_the_numbers_of_the_frames():
     assert work_finding(frames(truth=np.nan)).endswith("off the whole network's by 2 people")
     assert "layer 4.0 on average, the fuller half after layer 11.0" in layer_finding(frames())
     assert layer_finding(frames().head(1)) == "The frame leaves after layer 3"
+    same = frames(layer=5, head="mlp")
+    assert layer_finding(same) == "All frames leave after layer 5"
+    assert layer_finding(frames(layer=12, head="final")) == "All frames go to the end"
 
 
 @pytest.mark.parametrize("changed", [{}, {"second": None}, {"truth": np.nan}])
