@@ -12,7 +12,7 @@ from mvit.models.tree import ClassTree
 
 def coarse_rows(exits: pd.DataFrame, tree: ClassTree) -> pd.DataFrame:
     """What the exits of a run say for sure. exits: layer, head, scores (class probabilities);
-    returns exit, says, sure (text), probability, depth, exact."""
+    returns exit, says, sure (text), probability, depth, node, exact."""
     found = []
     for row in exits.itertuples():
         said = tree.say(row.scores)
@@ -23,6 +23,7 @@ def coarse_rows(exits: pd.DataFrame, tree: ClassTree) -> pd.DataFrame:
                 "sure": sure_text(said.probability),
                 "probability": said.probability,
                 "depth": said.depth,
+                "node": said.node,
                 "exact": said.exact,
             }
         )

@@ -128,6 +128,10 @@ class ClassTree:
         """Whether saying a node is right for a picture of class `truth`."""
         return node in self.path[truth]
 
+    def agree(self, one: int, other: int) -> bool:
+        """Whether two nodes can both be right: one is the other, or above it."""
+        return one in self.path[other] or other in self.path[one]
+
     def spoken(self, node: int) -> str:
         """A node as people say it, with its article unless it is a class."""
         name = self.names[node]

@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from mvit.charts.coarse import coarse_chart, coarse_rows, depth_chart, depth_rows
-from mvit.models.tree import SURE, tree_of
+from mvit.models.tree import SURE, ClassTree, tree_of
 from pages import parts as ui
 
 
@@ -21,7 +21,7 @@ def show(bundle: ui.Bundle, picture: ui.Picture, head: str) -> None:
     exits = ui.once("coarse", (*bundle.key, picture.key, head), run)
     told = [{"layer": e.layer, "head": e.head, "scores": e.scores} for e in exits]
     rows = coarse_rows(pd.DataFrame(told), tree)
-    st.subheader(finding(rows), anchor=False)
+    st.subheader(finding(rows, tree), anchor=False)
     st.caption(
         f"Each bar is the most specific thing that the exit is at least {SURE:.0%} sure of: the "
         "probabilities of all classes below it in WordNet's tree, added up. Early layers know the "
@@ -58,14 +58,21 @@ def many_finding(rows: pd.DataFrame) -> str:
     )
 
 
-def finding(rows: pd.DataFrame) -> str:
-    """The panel's heading: what was said first, and from where on the final exit's answer stays."""
-    says, last = list(rows.says), rows.says.iloc[-1]
+def finding(rows: pd.DataFrame, tree: ClassTree) -> str:
+    """The panel's heading: what was said first, and from where on the final exit's answer stays. A
+    kind to which that answer does not belong was a mistake, and is told as one."""
+    says, nodes, last = list(rows.says), list(rows.node), rows.says.iloc[-1]
     stays = len(says) - 1
     while stays and says[stays - 1] == last:
         stays -= 1
     if not stays:
         return f"Every exit is sure of {last}"
-    steps = list(dict.fromkeys([says[0], says[stays - 1]]))
     where = f"from {rows.exit[stays]} on" if stays < len(says) - 1 else "at the final exit"
-    return f"First {', then '.join(steps)}, then {last} {where}"
+    steps = {says[i]: tree.agree(nodes[i], nodes[-1]) for i in (0, stays - 1)}
+    if all(steps.values()):
+        return f"First {', then '.join(steps)}, then {last} {where}"
+    (first, right), *more = steps.items()
+    told = f"First it said {first}" if right else f"At first it took it for {first}"
+    for second, right in more:
+        told += f", then {'it said' if right else 'it took it for'} {second}"
+    return f"{told}; {where} it says {last}"

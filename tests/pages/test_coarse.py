@@ -33,17 +33,26 @@ def exits(*scores) -> pd.DataFrame:
 def test_the_heading_tells_the_first_answer_and_when_the_last_one_came():
     dogs = sure_of(0.9, "beagle", "pug", "German shepherd")
     rows = coarse_rows(exits(dogs, sure_of(0.9, "pug"), sure_of(0.9, "pug")), TREE)
-    assert finding(rows) == "First a dog, then pug from layer 2 on"
+    assert finding(rows, TREE) == "First a dog, then pug from layer 2 on"
     assert coarse_chart(rows).to_dict()["layer"]
     assert rows.sure.tolist()[0].startswith("91")
     same = coarse_rows(exits(sure_of(0.9, "pug"), sure_of(0.9, "pug")), TREE)
-    assert finding(same) == "Every exit is sure of pug"
+    assert finding(same, TREE) == "Every exit is sure of pug"
 
 
 def test_an_answer_that_is_lost_again_is_not_said_to_stay():
     pug, cat = sure_of(0.9, "pug"), sure_of(0.9, "tabby")
     rows = coarse_rows(exits(pug, cat, pug), TREE)
-    assert finding(rows) == "First pug, then tabby, then pug at the final exit"
+    said = "First it said pug, then it took it for tabby; at the final exit it says pug"
+    assert finding(rows, TREE) == said
+
+
+def test_an_early_kind_that_is_wrong_for_the_end_is_told_as_a_mistake():
+    things = sure_of(0.9, "grand piano", "teapot", "airliner")
+    pug = sure_of(0.9, "pug")
+    rows = coarse_rows(exits(things, pug, pug), TREE)
+    said = "At first it took it for something made by people; from layer 2 on it says pug"
+    assert finding(rows, TREE) == said
 
 
 @pytest.fixture
