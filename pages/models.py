@@ -136,9 +136,11 @@ def show_maps(maps: dict) -> None:
             "off by, whole picture": row["mae"],
             "off by, a quarter of it": row["quarter"],
         }
-        for name, split in maps["splits"].items()
+        for name, split in maps.get("splits", {}).items()
         for row in split["layers"]
     ]
+    if not rows:
+        return
     ui.table(pd.DataFrame(rows).round(1), "Maps of people: how far their own sums are off")
 
 
@@ -183,7 +185,8 @@ def show_bundle(task: str, backbone: str) -> None:
         megabytes = sum(f["bytes"] for f in card["files"].values()) / 1e6
         st.metric("On disk", f"{megabytes:.0f} MB", help="Backbone and all heads.")
     names = ["Exits", "Where it comes from", "Files"]
-    exits, origin, files, *more = st.tabs([*names, "Unknown things"] if "unlike" in card else names)
+    names += ["Unknown things"] if unlike.has_figures(card) else []
+    exits, origin, files, *more = st.tabs(names)
     with exits:
         show_exits(card, task)
     for tab in more:

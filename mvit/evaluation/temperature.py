@@ -112,7 +112,14 @@ def summary(model: MultiExitViT, found: Mapping[str, Predictions]) -> dict:
 
 
 def of_card(card: dict) -> dict[tuple[int, str], float]:
-    """The temperatures that a card holds, of as many exits as it has them for."""
+    """The temperatures that a card holds, of as many exits as it has them for; what is no finite
+    positive number is passed over."""
     last = {"layer": max(card.get("layers", [0]), default=0), "head": FINAL} | card.get("final", {})
     rows = [*card.get("exits", []), last]
-    return {(e["layer"], e["head"]): e["temperature"] for e in rows if "temperature" in e}
+    found = {(e["layer"], e["head"]): e.get("temperature") for e in rows}
+    return {exit: value for exit, value in found.items() if _usable(value)}
+
+
+def _usable(value: object) -> bool:
+    """Whether probabilities can be scaled by it."""
+    return type(value) in (int, float) and 0 < value < float("inf")

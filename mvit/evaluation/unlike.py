@@ -61,15 +61,18 @@ class Check:
 
     @classmethod
     def of(cls, card: dict, model: MultiExitViT) -> Check | None:
-        """The check that a card records; None if it records none, or one that reads an exit which
-        the model lacks."""
-        told = card.get("unlike")
-        if not told or told["method"] not in METHODS:
+        """The check that a card records; None if it records none, a damaged one, or one that reads
+        an exit which the model lacks."""
+        try:
+            told = card["unlike"]
+            exits = tuple((layer, head) for layer, head in told["exits"])
+            known = told["method"] in METHODS and exits and {*exits} <= {*model.plan()}
+            threshold = float(told["threshold"])
+        except (KeyError, TypeError, ValueError):
             return None
-        exits = tuple((layer, head) for layer, head in told["exits"])
-        if not {*exits} <= {*model.plan()}:
+        if not known or np.isnan(threshold):
             return None
-        return cls(method=told["method"], exits=exits, threshold=told["threshold"])
+        return cls(method=told["method"], exits=exits, threshold=threshold)
 
     @torch.inference_mode()
     def scores(self, model: MultiExitViT, x: torch.Tensor) -> torch.Tensor:

@@ -44,6 +44,13 @@ def note(bundle: ui.Bundle, picture: ui.Picture) -> None:
         )
 
 
+def has_figures(card: dict) -> bool:
+    """Whether a card holds what `figures` shows."""
+    told = card.get("unlike")
+    needed = {"known", "others", "wrongly", "chosen_on"}
+    return isinstance(told, dict) and needed <= told.keys() and bool(told["known"])
+
+
 def figures(card: dict) -> None:
     """How often a model says that it does not know a picture: wrongly of known things, and rightly
     of others."""

@@ -71,3 +71,10 @@ def test_the_card_tells_temperatures_that_mend_confidence_on_other_pictures():
     assert (
         card["final"]["accuracy"] == 0.5 and of_card({"exits": [{"layer": 1, "head": "x"}]}) == {}
     )
+
+
+@pytest.mark.parametrize("wrong", [0, -1.0, float("nan"), float("inf"), "1.5", None, True])
+def test_a_temperature_that_is_no_positive_number_is_passed_over(wrong):
+    exits = [{"layer": 1, "head": "mlp", "temperature": wrong}]
+    card = {"layers": [1, 2], "exits": exits, "final": {"temperature": 2.0}}
+    assert of_card(card) == {(2, FINAL): 2.0}

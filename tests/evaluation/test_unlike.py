@@ -67,3 +67,11 @@ def test_a_card_without_a_check_or_with_one_of_missing_exits_gives_none(learned)
     assert Check.of({"unlike": told | {"exits": [[4, "vit"], [4, FINAL]]}}, model) is None
     assert Check.of({"unlike": told | {"method": "a later one"}}, model) is None
     assert choose(model, known)["threshold"] == told["threshold"]
+
+
+def test_a_damaged_check_counts_as_none(learned):
+    model, told, _ = learned
+    changes = ({"exits": 3}, {"exits": []}, {"threshold": "low"}, {"threshold": np.nan})
+    damaged = [{"method": "energy"}, "energy", ["energy"], None]
+    damaged += [told | change for change in changes] + [told | {"method": ["energy"]}]
+    assert [Check.of({"unlike": one}, model) for one in damaged] == [None] * len(damaged)
