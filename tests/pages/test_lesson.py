@@ -12,6 +12,7 @@ from visit import metric, open_app, png, turn_to, well
 from mvit.evaluation import lesson
 from mvit.tasks import CIFAR100_LABELS, Task
 from pages.parts import models
+from pages.parts.lesson.picture import what_it_does
 from pages.parts.lesson.steps import STEPS
 from pages.parts.pictures import picture_of
 
@@ -278,3 +279,11 @@ def test_a_short_link_opens_a_step_from_the_lessons_own_address(tiny_weights):
 def test_a_short_link_opens_a_step(tiny_weights):
     app = well(open_app("watch", lesson="3"))  # it names a page too, and the lesson wins
     assert app.title[0].value == "Lesson" and app.slider(key="step").value == 3
+
+
+def test_a_head_is_told_in_whole_sentences():
+    assert what_it_does("vit") == (
+        "It runs one more transformer layer, then reads the class token. The class token is the "
+        "vector in which the network gathers what the whole picture shows."
+    )
+    assert what_it_does("lens").endswith("solved instead of trained.")

@@ -19,6 +19,9 @@ from pages.parts.words import about
 SPEEDS = {"1x": 1, "1/10": 10, "1/100": 100}
 FEW = 12  # labels that fit on a page as choices
 PICTURES = 4
+CLASS_TOKEN = (
+    "The class token is the vector in which the network gathers what the whole picture shows."
+)
 
 
 def ask_patches(s: Scene) -> Question:
@@ -80,14 +83,20 @@ def ask_first(s: Scene) -> Question:
     layer = s.plan[0][0]
     return Question(
         "Behind each layer we put a small network, an **exit**. It gives an answer before the "
-        f"later layers have run. The kind of small network is called its **head**; here every exit "
-        f"has the head `{s.head}`: {about(s.head)} The first exit has seen "
+        "later layers have run. The kind of small network is called its **head**; here every exit "
+        f"has the head `{s.head}`. {what_it_does(s.head)} The first exit has seen "
         f"the picture through {layer} of {s.depth} layers. {what}",
         f"What will the exit after layer {layer} say?",
         s.seen,
         lambda: [plain_label(s.exits[0].label)],
         [plain_label(name) for name in labels],
     )
+
+
+def what_it_does(head: str) -> str:
+    """A head in whole sentences, for somebody who has never heard of a class token."""
+    does = f"It {about(head).split('. ')[0].rstrip('.')}."
+    return f"{does} {CLASS_TOKEN}" if "class token" in does else does
 
 
 def verdict(label: str, truth: str | None) -> str:
