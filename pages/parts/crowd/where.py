@@ -152,6 +152,6 @@ def beside(stretched: np.ndarray, maps: Found) -> None:
         place.image(
             overlay(stretched, maps[layer] / top),
             width="stretch",
-            caption=f"after layer {layer}: {counted} people",
-            alt=f"Where people are found after layer {layer}: {counted} in all",
+            caption=f"after layer {layer}: the map alone adds up to {counted}",
+            alt=f"Where people are found after layer {layer}: the map alone adds up to {counted}",
         )
