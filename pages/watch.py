@@ -12,7 +12,7 @@ from pages import parts as ui
 from pages.parts import coarse, first, lamps, unlike
 from pages.parts.timeline import Measured, timeline
 from pages.parts.timeline.page import COLUMNS, as_measured, pick_exits, pictures_of
-from pages.parts.timeline.runs import found, settled_exit
+from pages.parts.timeline.runs import found, settled_exit, told_exit
 from pages.parts.words import WORDS, head_help
 
 HIGH = 220  # pixels of each chart below the first screen
@@ -87,7 +87,7 @@ def page() -> None:
                 run="/".join(map(str, (*bundle.key, picture.key, *plan, run["at"]))),
                 picture=pictures_of(bundle, picture),
                 finding=found(measured, heads),
-                settled=settled_exit(measured.exits, heads[0]),
+                settled=told_exit(measured.exits, heads[0]),
                 slower=SPEEDS[speed],
             )
         unlike.note(bundle, picture)
@@ -100,7 +100,9 @@ def page() -> None:
         "A brighter lamp is a surer exit. ✓ right, ✗ wrong, where the right answer is known. A "
         "ring marks a practical exit. Times and MACs (multiply-accumulates, the work) count "
         "everything that ran up to that exit.",
-        help=f"{WORDS['practical']} {WORDS['confidence']} {WORDS['settled']}",
+        help=f"{WORDS['practical']} {WORDS['confidence']} {WORDS['settled']} "
+        "The headline names the first settled exit that is at least 90\u00a0% sure, or, if none "
+        "is, the first of all.",
     )
     ui.classes_note(bundle)
     coarse.show(bundle, picture, heads[0])

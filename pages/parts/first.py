@@ -9,7 +9,7 @@ from mvit.bundles import first_view, places
 from mvit.bundles.first_view import FirstView
 from pages.parts import lamps, shelf, usual
 from pages.parts.timeline import Measured, timeline
-from pages.parts.timeline.runs import found, settled_exit
+from pages.parts.timeline.runs import found, told_exit
 from pages.parts.words import WORDS
 
 TITLE = "Watch exits fire"
@@ -50,7 +50,7 @@ def show() -> bool:
             run=f"recorded/{view.made}",
             picture=lamps.pictures({example["title"]: view.picture, lamps.SEEN: view.seen}),
             finding=found(measured, [view.head]),
-            settled=settled_exit(measured.exits, view.head),
+            settled=told_exit(measured.exits, view.head),
             slower=100,
         )
     st.badge(

@@ -31,7 +31,7 @@ def test_first_load_shows_a_result_without_a_click(tiny_weights):
     assert shown["deadline"] is None and "; the plain network needs " in shown["finding"]
     labels = [e.label for e in rows(app)]
     assert set(labels[shown["settled"] :]) == {labels[-1]}
-    assert labels[: shown["settled"]][-1:] != labels[-1:], "the first from which the answer stays"
+    assert labels[: shown["settled"]][-1:] != labels[-1:], "the first that stays, as none is sure"
     assert [e["ms"] for e in shown["exits"]] == [e.elapsed_ms for e in rows(app)]
     assert shown["parts"]["lamps"].count('class="lamp') == len(rows(app)) <= 5
     assert len(app.get("vega_lite_chart")) == 2 and len(app.get("bidi_component")) == 2

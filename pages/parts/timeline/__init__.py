@@ -61,7 +61,7 @@ def timeline(
 
     run: names the measured run; a new one starts the replay anew, or forgets what was asked.
     picture: markup, see `lamps.pictures`. Without a deadline (ms) it replays, `slower` times
-    slower, and ends with the finding and the exit whose answer stayed, `settled`. With one,
+    slower, and ends with the finding and the exit that it names, `settled`. With one,
     `on_release` is called when the handle is let go (`released()` tells where) unless it is fixed;
     runs are drawn as dots, and `real` says what the latest one found, with exits and without.
     """

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mvit.inference.deadline import Answer
 
 WORTH = 1.1  # times as long, and more, are told
+SURE = 0.9  # an answer that stays is better told from an exit that believes it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +86,17 @@ def settled_exit(exits: Sequence[Exit], head: str) -> Exit:
     return own[settled([e.label for e in own])]
 
 
+def told_exit(exits: Sequence[Exit], head: str) -> Exit:
+    """The exit that a headline names: of those that keep the final answer the first that is at
+    least `SURE`, or the first of all if none is."""
+    own = [e for e in exits if e.head in (head, FINAL)]
+    kept = own[settled([e.label for e in own]) :]
+    return next((e for e in kept if e.confidence >= SURE), kept[0])
+
+
 def found(measured: Measured, heads: Sequence[str]) -> str:
     """What a user would run, with exits and without, in one sentence."""
-    known, final = settled_exit(measured.exits, heads[0]), measured.exits[-1]
+    known, final = told_exit(measured.exits, heads[0]), measured.exits[-1]
     said = f"{plain_label(final.label)} from {place_name(known.layer, known.head)}"
     if measured.truth not in (None, final.label):
         said += f" (wrong: it is a {plain_label(measured.truth)})"
