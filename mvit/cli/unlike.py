@@ -63,7 +63,7 @@ def evaluate(args: argparse.Namespace, model: MultiExitViT, card: dict) -> dict:
     folder = weights.folder(args.task, args.backbone)
     told = card.get("unlike")
     if check is None or args.wrongly is not None:
-        val = validation_part(model.task, root, card["seed"])
+        val = validation_part(model.task, root, card["seed"], card.get("test_part"))
         told = choose(model, val, WARNED if args.wrongly is None else args.wrongly)
         check = Check.of({"unlike": told}, model)
     test = sample(unseen_part(model.task, root, card.get("test_part", {})), few, args.seed)

@@ -15,6 +15,7 @@ from mvit.tasks import TASKS, Task
 
 VALIDATION_SHARE, OWN_TEST_SHARE = 0.1, 0.2
 CHOSEN_ON = 3  # of listed test pictures one in so many is kept for choosing, and not measured on
+CUT = "one in so many chosen on"  # where a card's test part says that it was cut so
 # test pictures a class, classes
 OFFICIAL_TEST = {"cifar10": (1000, 10), "cifar100": (100, 100), "imagenet1k": (50, 1000)}
 
@@ -67,8 +68,11 @@ def listed_parts(pictures: Pictures) -> tuple[Pictures, Pictures]:
     return pictures.subset(chosen), pictures.subset(~chosen)
 
 
-def validation_part(task: Task, root: Path, seed: int) -> Pictures:
-    """The validation pictures that a training with this seed chose on. Raises DataError."""
+def validation_part(task: Task, root: Path, seed: int, origin: dict | None = None) -> Pictures:
+    """The validation pictures that a training with this seed chose on. origin: what the card
+    remembers of the test part. Raises DataError."""
+    if (origin or {}).get(CUT):
+        return listed_parts(measured_part(task, root, origin))[0]
     if listed := _listed(task, root):
         return listed_parts(listed)[0]
     return three_parts(task, root, seed)[1]
@@ -76,6 +80,9 @@ def validation_part(task: Task, root: Path, seed: int) -> Pictures:
 
 def unseen_part(task: Task, root: Path, origin: dict) -> Pictures:
     """The test pictures of which none was chosen on; see `measured_part`. Raises DataError."""
+    if origin.get(CUT):
+        rest = listed_parts(measured_part(task, root, origin))[1]
+        return dataclasses.replace(rest, origin=rest.origin | {CUT: origin[CUT]})
     if listed := _listed(task, root):
         return listed_parts(listed)[1]
     return measured_part(task, root, origin)
@@ -127,6 +134,9 @@ def describe(task: Task, test: Pictures) -> str:
     each, classes = OFFICIAL_TEST.get(task.name, (0, 0))
     if each and torch.bincount(test.y, minlength=classes).tolist() == [each] * classes:
         return "the official test split"
+    if test.origin.get(CUT):
+        whole = dataclasses.replace(test, origin={k: v for k, v in test.origin.items() if k != CUT})
+        return f"two thirds of {describe(task, whole)}; thresholds were chosen on the others"
     if test.origin.get("from") == "held out":
         return f"the {test.origin['share']:.0%} that training kept (seed {test.origin['seed']})"
     return f"the folder {test.origin.get('from', 'test/')}"

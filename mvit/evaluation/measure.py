@@ -6,7 +6,7 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
-from mvit.data.splits import describe, measured_part, sample
+from mvit.data.splits import CUT, describe, measured_part, sample, unseen_part
 from mvit.evaluation.predictions import predict, summary
 from mvit.evaluation.temperature import of_card, with_temperatures
 from mvit.models.multi_exit import MultiExitViT
@@ -26,7 +26,9 @@ def evaluate(
     card: of the model's bundle; it remembers which pictures of a folder training kept for testing.
     limit: a sample of that many, by the seed. Raises DataError.
     """
-    pictures = measured_part(model.task, data, (card or {}).get("test_part", {}))
+    origin = (card or {}).get("test_part", {})
+    part = unseen_part if origin.get(CUT) else measured_part
+    pictures = part(model.task, data, origin)
     accelerator = Accelerator(cpu=model.device.type == "cpu")
     found = predict(model, sample(pictures, limit, seed), accelerator)
     measured = with_temperatures(summary(model, found), of_card(card or {}), found)

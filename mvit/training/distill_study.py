@@ -11,7 +11,7 @@ from accelerate import Accelerator
 
 from mvit.bundles import weights
 from mvit.data.photos import find_photos, measured_names
-from mvit.data.splits import listed_parts, measured_part, sample
+from mvit.data.splits import CHOSEN_ON, CUT, listed_parts, measured_part, sample
 from mvit.evaluation import coarse, unlike
 from mvit.evaluation.predictions import predict, save_predictions
 from mvit.evaluation.storage import round_for_storage
@@ -25,6 +25,7 @@ from mvit.training.joint_loss import Key
 from mvit.training.study import Study, about
 
 START_ON = 3000  # photos for a first solution of heads that are then taught further
+WORDS = "a sample of labelled pictures, no official split"
 SOLVED = "ridge regression on the final exit's features"
 TAUGHT = "; then steps towards these and its softened answer"
 
@@ -70,7 +71,7 @@ def distill(study: Study, folders: Sequence[Path], closed_form: bool = False) ->
             "folders": [folder.name for folder in folders],
             "unreadable": [*scored.unreadable, *closed, *told.pop("unreadable")],
         },
-        "test_part": {"words": "a sample of labelled pictures, no official split"},
+        "test_part": scored.origin | {"words": WORDS, CUT: CHOSEN_ON},
         "distilled": True,
         "exit_recipe": told,
         "run": run,

@@ -41,6 +41,8 @@ def test_photos_without_labels_give_a_bundle_that_answers(data, start, command):
     assert card["bundle"] == "cifar10/test_vit"
     assert card["data"]["left out because they are measured on"] == 2
     assert (card["data"]["validation"], card["data"]["test"]) == (2, 4)
+    measured = command("evaluate", "--task", "cifar10", "--backbone", "test_vit", "--data", data)
+    assert measured["n"] == 4 and measured["final"]["accuracy"] == card["final"]["accuracy"]
     assert card["exit_recipe"]["photos"] == 27 and card["exit_recipe"]["kept_back"] == 1
     exits = [(e["layer"], e["head"]) for e in card["exits"]]
     assert exits == [(layer, "lens") for layer in range(1, 7)]

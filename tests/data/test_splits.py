@@ -10,7 +10,7 @@ from toys import colours, write_folder
 from mvit.data import splits
 from mvit.data.folders import DataError
 from mvit.data.labelled import Pictures
-from mvit.data.splits import describe, measured_part, three_parts
+from mvit.data.splits import CUT, describe, measured_part, three_parts, unseen_part, validation_part
 from mvit.tasks import TASKS, Task
 
 TASK = Task("mine", ("a", "b", "c"), native_px=8, input_px=32)
@@ -70,3 +70,19 @@ def test_only_the_published_set_is_called_official():
     assert describe(TASKS["cifar10"], whole.subset(torch.arange(9000))) == "the folder test/"
     assert describe(TASK, whole) == "the folder test/"
     assert splits.OFFICIAL_TEST.keys() == {n for n in TASKS if TASKS[n].metric == "accuracy"}
+
+
+@pytest.mark.parametrize("parted", [False, True])
+def test_a_card_says_that_a_third_of_the_test_part_was_chosen_on(folder, tmp_path, parted):
+    origin = {} if parted else three_parts(TASK, folder, 0)[2].origin
+    if parted:
+        folder = tmp_path / "parted"
+        for split in ("train", "test"):
+            write_folder(folder / split, colours(2))
+    origin = origin | {CUT: 3}
+    whole = measured_part(TASK, folder, origin)
+    chosen, rest = validation_part(TASK, folder, 0, origin), unseen_part(TASK, folder, origin)
+    assert (len(whole), len(chosen), len(rest)) == (6, 2, 4)
+    assert torch.equal(chosen.x, whole.x[::3])
+    name = "the folder test/" if parted else "the 20% that training kept (seed 0)"
+    assert describe(TASK, rest).startswith(f"two thirds of {name}; ")
