@@ -140,6 +140,9 @@ def linked(widget: Callable, label: str, *, key: str, part_of: str = "", **optio
     if hidden(key, part_of or key):
         return _default(options) if value is None else value
     if value is not None and _wire(value, options) != asked and key not in st.session_state:
+        if not complaint:  # legal, but spelled otherwise: Streamlit would drop it from the address
+            st.query_params[key] = _wire(value, options)
+            st.rerun()
         st.session_state[key], taken = value, True
     # session state is the one source then, else Streamlit warns of two
     if taken and ("default" in options or "value" in options):
