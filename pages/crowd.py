@@ -89,14 +89,27 @@ def page() -> None:
     kept = recorded_counts(str(folder), stamp)
     usual = kept and kept[2]
     kind = pick_kind()
-    if kind == SEVERAL:
-        head, layer = pick_exit(bundle, kind)
-        crowd_sources.several(bundle, layer, head, usual)
-        return
+    # each has a place of its own, so that what the other has drawn goes before the work begins
+    photos = st.empty() if kind == CLIP else st.container()
+    clip = st.container() if kind == CLIP else st.empty()
     if kind == CLIP:
-        head, _ = pick_exit(bundle, kind)
-        crowd_clip.section(bundle, head, kept)
+        with clip:
+            head, _ = pick_exit(bundle, kind)
+            crowd_clip.section(bundle, head, kept)
         return
+    with photos:
+        if kind == SEVERAL:
+            head, layer = pick_exit(bundle, kind)
+            crowd_sources.several(bundle, layer, head, usual)
+        else:
+            one(bundle, kind, kept)
+
+
+def one(bundle: ui.Bundle, kind: str, kept: tuple | None) -> None:
+    """Draw the counts of one picture at all exits. kept: see `recorded_counts`."""
+    usual = kept and kept[2]
+    folder = weights.folder(bundle.task, bundle.backbone)
+    stamp = str(bundle.card.get("files", ""))
     left, right = st.columns([3, 2], gap="medium")
     answer = right.container()
     with right:
