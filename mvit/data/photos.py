@@ -19,12 +19,15 @@ def find_photos(
 ) -> tuple[list[Path], list[Path]]:
     """Every file in the folders and below that may be a picture, in order: (those to learn from,
     those left out because a picture of that name is measured on). `lines` names what cannot be
-    entered. Raises DataError for a folder without pictures."""
+    entered. Raises DataError for a folder that does not exist or holds no pictures."""
     found: list[Path] = []
     for folder in folders:
+        if not folder.is_dir():
+            wrong = "is no folder" if folder.exists() else "does not exist"
+            raise DataError(f"{folder} {wrong}")
         here = sorted(walk(folder, [] if lines is None else lines))
         if not here:
-            raise DataError(f"{folder} holds no pictures to learn from")
+            raise DataError(f"{folder} holds no pictures")
         found += here
     learned = [file for file in found if file.name not in tested]
     if not learned:

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from mvit.data.folders import DataError
 from mvit.data.photos import read_batch
 from mvit.models.multi_exit import MultiExitViT
 from mvit.training import checkpoints
@@ -89,14 +90,17 @@ def solve_heads(
     photos: Sequence[Path],
     *,
     checkpoint: Path,
+    exits: Sequence[tuple[int, str]] | None = None,
     batch: int = 32,
     seed: int = 0,
 ) -> dict:
     """Solve the dense layer of these heads of a model in closed form, from photos; resumes from
     `checkpoint`. Return what the card should say: photos seen, unreadable ones, and for each head
     the ridge of each layer and how often each exit agrees with the final exit on photos kept
-    back."""
+    back. exits: solve only these, of all. Raises DataError without two photos that can be read."""
     kept_back, learned = split(photos, seed)
+    if not learned:
+        raise DataError("one photo is too few to learn from: one is kept back, so give two or more")
     model.eval().requires_grad_(False)
     first = {name: model.head_at(*model.exits(name)[0]) for name in names}
     sums = nn.ModuleDict(
@@ -122,9 +126,11 @@ def solve_heads(
                     one.add(inputs[name], features)
             if start // batch % SAVE_EVERY == SAVE_EVERY - 1:
                 checkpoints.save(checkpoint, sums, None, progress)
+        if not sums[names[0]].seen:
+            raise DataError(f"no photo to learn from can be read ({progress['unreadable'][0]})")
         checkpoints.save(checkpoint, sums, None, progress)
         told = {"photos": sums[names[0]].seen, "unreadable": progress["unreadable"]}
-        return told | choose(model, sums, kept_back, batch)
+        return told | choose(model, sums, kept_back, batch, exits or model.exits())
 
 
 def split(photos: Sequence[Path], seed: int) -> tuple[list[Path], list[Path]]:
@@ -140,14 +146,23 @@ def prepared(model: MultiExitViT, x: torch.Tensor) -> torch.Tensor:
     return model.to_input(model.task.normalise(model.task.enlarge(x)))
 
 
-def choose(model: MultiExitViT, sums: nn.ModuleDict, photos: Sequence[Path], batch: int) -> dict:
-    """Give each head the solution whose answers agree most often with the final exit's on
-    `photos`."""
-    parts = []
+def choose(
+    model: MultiExitViT,
+    sums: nn.ModuleDict,
+    photos: Sequence[Path],
+    batch: int,
+    exits: Sequence[tuple[int, str]],
+) -> dict:
+    """Give each of these exits the solution whose answers agree most often with the final exit's on
+    `photos`. Raises DataError if none of them can be read."""
+    parts, unreadable = [], []
     for start in range(0, len(photos), batch):
-        x, _ = read_batch(photos[start : start + batch], model.task)
+        x, bad = read_batch(photos[start : start + batch], model.task)
+        unreadable += bad
         if len(x):
             parts.append(read_layers(model, prepared(model, x), list(sums)))
+    if not parts:
+        raise DataError(f"no photo that was kept back to choose by can be read ({unreadable[0]})")
     classifier = model.backbone.vit.head
     final = classifier(torch.cat([t for _, t in parts])).argmax(1)
     told: dict = {"kept_back": len(final), "ridges": {}, "agreement_with_final_exit": {}}
@@ -155,6 +170,8 @@ def choose(model: MultiExitViT, sums: nn.ModuleDict, photos: Sequence[Path], bat
         inputs = torch.cat([x[name] for x, _ in parts], 1)  # (L, n, F)
         ridges, agreement = [], []
         for i, (layer, _) in enumerate(model.exits(name)):
+            if (layer, name) not in exits:
+                continue
             head, tried = model.head_at(layer, name), []
             head.mlp[1].load_state_dict(classifier.state_dict())
             for ridge in RIDGES:

@@ -108,6 +108,7 @@ def teach(
         names,
         photos if HEAD in names or closed_form else photos[:START_ON],
         checkpoint=study.run / "solved.safetensors",
+        exits=exits,
         seed=study.recipe.seed,
     )
     if later and not closed_form:

@@ -55,7 +55,11 @@ def test_a_folder_without_photos_and_other_ways_of_training_are_refused(data, st
     (data / "empty").mkdir()
     words = arguments(data, start)
     words[words.index(data / "photos")] = data / "empty"
-    assert "no pictures to learn from" in refused(*words)
+    assert "empty holds no pictures" in refused(*words)
+    (data / "empty" / "a.png").write_bytes(b"nothing")
+    assert "one photo is too few" in refused(*words)
+    words[words.index(data / "empty")] = data / "missing"
+    assert "missing does not exist" in refused(*words)
     assert "--distill" in refused(*arguments(data, start, "--mix", "0.5"))
 
 

@@ -27,7 +27,7 @@ def test_pictures_of_all_folders_are_found_but_not_those_that_are_measured_on(tm
 
 
 def test_a_folder_without_pictures_is_named(tmp_path):
-    with pytest.raises(DataError, match="no pictures to learn from"):
+    with pytest.raises(DataError, match="holds no pictures"):
         find_photos([tmp_path])
     photo(tmp_path / "1.jpg")
     with pytest.raises(DataError, match="measured on"):

@@ -7,6 +7,7 @@ from PIL import Image
 from thin import thin_model
 from toys import write_photos
 
+from mvit.data.folders import DataError
 from mvit.models.multi_exit import FINAL
 from mvit.training import distill
 from mvit.training.checkpoints import CheckpointError
@@ -73,3 +74,27 @@ def test_an_interrupted_look_at_photos_goes_on_where_it_was(photos, tmp_path, mo
         assert torch.allclose(one, other, atol=1e-5)
     with pytest.raises(CheckpointError, match="list of photos|photos"):
         solved(again, photos[:-1], tmp_path / "part.safetensors")
+
+
+def test_only_the_exits_that_are_asked_for_are_solved(photos, tmp_path):
+    model = thin_model(depth=2, heads=("lens",))
+    before = {layer: model.head_at(layer, "lens").mlp[0].weight.clone() for layer in (1, 2)}
+    told = distill.solve_heads(
+        model, ["lens"], photos, checkpoint=tmp_path / "run" / "s.safetensors", exits=[(2, "lens")]
+    )
+    assert torch.equal(model.head_at(1, "lens").mlp[0].weight, before[1])
+    assert not torch.equal(model.head_at(2, "lens").mlp[0].weight, before[2])
+    assert len(told["ridges"]["lens"]) == 1
+
+
+def test_photos_that_cannot_be_read_are_refused(photos, tmp_path):
+    model = thin_model(depth=2, heads=("lens",))
+    broken = [tmp_path / f"broken{i}.png" for i in range(2)]
+    for file in broken:
+        file.write_bytes(b"nothing")
+    with pytest.raises(DataError, match="no photo to learn from can be read .*broken"):
+        solved(model, broken, tmp_path / "run" / "a.safetensors")
+    kept, learned = distill.split(photos[:10], 0)
+    kept[0].write_bytes(b"nothing")
+    with pytest.raises(DataError, match="kept back to choose by"):
+        solved(model, photos[:10], tmp_path / "run" / "b.safetensors")
