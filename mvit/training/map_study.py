@@ -51,6 +51,8 @@ def teach_maps(study: MapStudy) -> dict:
     The validation pictures of the counter's own training stay out, as they did there. Raises
     DataError, WeightsError.
     """
+    if not any("test" in splits_in(folder) for folder in study.folders):
+        raise DataError("none of these folders has a test split to measure the maps on")
     model = weights.read(study.bundle, study.task.name, heads=[])
     accelerator = Accelerator(cpu=study.device == "cpu", mixed_precision=study.precision)
     model.to(accelerator.device)
@@ -79,11 +81,17 @@ def teach_maps(study: MapStudy) -> dict:
 
 def lessons(study: MapStudy) -> tuple[Tiles, dict]:
     """(tiles to learn from in random order, pictures of each set): some tiles of every training
-    picture, and of pictures without anyone and drawn scenes."""
+    picture, and of pictures without anyone and drawn scenes. Raises DataError if two sets have one
+    name."""
     recipe, whole, learned = study.recipe, Crowds([], [], []), {}
     rng = np.random.default_rng(recipe.seed)
     for folder in study.folders:
         for name, crowds in load_crowds(study.task, folder, "train").items():
+            if name in learned:
+                raise DataError(
+                    f"two sets to learn from are called '{name}', the second in {folder}; rename "
+                    "one folder"
+                )
             own, _ = hold_out_crowds(sample(crowds, study.limit, recipe.seed), VALIDATION_SHARE, 0)
             learned[name] = len(own)
             whole = whole + own
@@ -106,7 +114,7 @@ def blank(model: MultiExitViT, maps: nn.ModuleDict) -> dict:
 
 def measured(model: MultiExitViT, maps: nn.ModuleDict, study: MapStudy) -> dict:
     """The maps' errors on the test split of each folder that has one: {set: {"n", "layers":
-    [{layer, mae, rmse, quarter}]}}. Raises DataError if none has."""
+    [{layer, mae, rmse, quarter}]}}."""
     found = {}
     for folder in study.folders:
         if "test" not in splits_in(folder):
@@ -115,6 +123,4 @@ def measured(model: MultiExitViT, maps: nn.ModuleDict, study: MapStudy) -> dict:
             own = sample(crowds, study.test_limit, study.recipe.seed)
             counts = count_by_maps(model, maps, own)
             found[name] = {"n": len(own), "layers": counts.errors()}
-    if not found:
-        raise DataError("none of these folders has a test split to measure the maps on")
     return found

@@ -12,11 +12,12 @@ from toys import count_blocks
 from mvit.bundles import weights
 from mvit.bundles.maps import load_maps
 from mvit.data.crowds import Crowds
+from mvit.data.folders import DataError
 from mvit.models.multi_exit import MultiExitViT
 from mvit.models.transcrowd import backbone_for
 from mvit.scenes.drawing import render
 from mvit.tasks import TASKS, CrowdTask
-from mvit.training.map_study import MapStudy, teach_maps
+from mvit.training.map_study import MapStudy, lessons, teach_maps
 from mvit.training.map_tokens import Windows, gather
 from mvit.training.maps import MapRecipe, learn_map
 
@@ -92,3 +93,16 @@ def test_a_bundle_is_taught_and_its_card_tells_how_far_the_maps_are_off(
     assert [row["layer"] for row in rows] == [1, 2] and all(row["quarter"] >= 0 for row in rows)
     assert said["blank"].keys() == {"blank white", "blank grey", "blank black", "noise"}
     assert list(load_maps(folder)) == ["1", "2"] and weights.verify()[0]["ok"]
+
+
+def test_sets_of_one_name_and_folders_without_a_test_split_are_refused(tmp_path):
+    folders = [tmp_path / above / "c1" for above in ("A", "B")]
+    for folder in folders:
+        crowd_folder(folder, "train", [5, 9, 14])
+    recipe = MapRecipe(empties=0, scenes=0)
+    about = {"task": TASK, "run": tmp_path / "run", "recipe": recipe}
+    study = MapStudy(bundle=tmp_path / "none", folders=folders, **about)
+    with pytest.raises(DataError, match="no.* test split"):
+        teach_maps(study)
+    with pytest.raises(DataError, match="'c1'.*B/c1"):
+        lessons(study)
