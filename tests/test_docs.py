@@ -88,6 +88,8 @@ def keys(file: Path) -> set[str]:
         name = (
             call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
         )
+        if name == "linked_seed":
+            found.add("seed")
         if name in ("linked", "linked_number", "pick_picture"):
             found |= {
                 k.value.value

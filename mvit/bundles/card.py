@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from mvit.bundles.whole import written_whole
+from mvit.bundles.whole import write_json
 from mvit.models.growth import outline
 from mvit.models.multi_exit import FINAL, MultiExitViT
 from mvit.tasks import TASKS, CrowdTask, Task
@@ -52,8 +52,7 @@ def read_card(folder: Path) -> dict:
 
 def write_card(folder: Path, card: dict) -> None:
     """Write card.json whole or not at all."""
-    with written_whole(folder / "card.json") as file:
-        file.write_text(json.dumps(card, indent=1) + "\n")
+    write_json(folder / "card.json", card)
 
 
 def task_of(card: dict) -> Task:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from mvit.bundles.whole import written_whole
+from mvit.bundles.whole import write_json
 from mvit.models.exit import FINAL, Exit
 
 FILE = "first_view.json"
@@ -54,8 +54,7 @@ def fingerprint(folder: Path, names: Iterable[str]) -> dict[str, str]:
 
 def write(folder: Path, view: FirstView) -> Path:
     """Keep a run in its bundle's folder, in place of the one before; return the file."""
-    with written_whole(folder / FILE) as file:
-        file.write_text(json.dumps(asdict(view), indent=1) + "\n")
+    write_json(folder / FILE, asdict(view))
     return folder / FILE
 
 

@@ -72,7 +72,7 @@ def measure(table: Table1, say: Callable[[str], None] = print) -> dict:
         replace(study, recipe=Recipe(stages=((table.budget.px, 1),)), layers=(table.layer,))
     )
     train, val, test = CLASSES.parts(study)
-    start = starting_backbone(study.architecture, task, study.init, study.hub)
+    backbone = starting_backbone(study.architecture, task, study.init, study.hub)
     settings = asdict(table.budget) | {
         "layer": table.layer,
         "precision": study.precision,
@@ -80,7 +80,7 @@ def measure(table: Table1, say: Callable[[str], None] = print) -> dict:
         "test pictures": len(test),
         **origin(study.init, study.hub or study.architecture),
         "pictures and labels": identity.of_data(train, val, test),
-        "start weights": identity.of_start(study.init, start.vit),
+        "start weights": identity.of_start(study.init, backbone.vit),
     }
     settings.pop("before", None)
     file = weights.root() / task.name / (study.name or study.architecture) / FILE

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 
-from mvit.bundles.whole import written_whole
+from mvit.bundles.whole import write_json
 from mvit.data.labelled import Pictures
 from mvit.evaluation.predictions import predict
 from mvit.models.backbone import Backbone
@@ -175,7 +175,6 @@ class Lab:
 
 
 def write(file: Path, content: dict) -> None:
-    """Write JSON whole or not at all."""
+    """Write JSON whole or not at all, its folder too if there is none."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(file) as partial:
-        partial.write_text(json.dumps(content, indent=1) + "\n")
+    write_json(file, content)

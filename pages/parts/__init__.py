@@ -48,7 +48,7 @@ from importlib import import_module
 from typing import Any
 
 _NAMES = {
-    "link": "folded hidden linked linked_number notice page page_link",
+    "link": "folded hidden linked linked_number linked_seed notice page page_link",
     "baseline": "beside_plain plain plain_badge",
     "choice": "classes_note classes_only current",
     "models": "Bundle inference",

@@ -122,6 +122,13 @@ def linked_number(*, key: str, min_value: float, max_value: float, value: float)
     return value if found is None else found
 
 
+def linked_seed(help: str, value: int = 1) -> int:
+    """Draw the number that chance depends on, in the link as `?seed=`, and return it. help: what
+    another one changes."""
+    limits = {"min_value": 0, "max_value": 9999, "value": value, "step": 1}
+    return linked(st.number_input, "Seed", key="seed", width=130, help=help, **limits)
+
+
 def linked(widget: Callable, label: str, *, key: str, part_of: str = "", **options: Any) -> Any:
     """Draw a Streamlit input whose value lives in the link as `?key=value`, and return its
     value.

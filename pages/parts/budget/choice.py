@@ -148,17 +148,10 @@ def _limits() -> tuple[int, int, int, int]:
             width=200,
             help="Length of the stream: recorded test pictures in random order, one budget each.",
         )
-        seed = ui.linked(
-            st.number_input,
-            "Seed",
-            key="seed",
-            min_value=0,
-            max_value=9999,
-            value=0,
-            step=1,
-            width=130,
-            help="Another seed, another budget and another order of pictures; the same seed, "
+        seed = ui.linked_seed(
+            "Another seed, another budget and another order of pictures; the same seed, "
             "exactly the same.",
+            value=0,
         )
     return low, high, n, seed
 

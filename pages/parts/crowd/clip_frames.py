@@ -75,17 +75,7 @@ def drawn() -> Given:
             width=320,
             help="The crowd grows from nobody to so many people and shrinks again.",
         )
-        seed = ui.linked(
-            st.number_input,
-            "Seed",
-            key="seed",
-            min_value=0,
-            max_value=9999,
-            value=1,
-            step=1,
-            width=130,
-            help="Another seed is another place with other people.",
-        )
+        seed = ui.linked_seed("Another seed is another place with other people.")
     with st.spinner("Drawing the frames …", show_time=True):
         pictures, truth = _drawn_frames(people, seed)
 

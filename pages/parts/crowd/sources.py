@@ -52,16 +52,8 @@ def drawn() -> Picture:
             width=140,
             help="Where they stand.",
         )
-        seed = link.linked(
-            st.number_input,
-            "Seed",
-            key="seed",
-            min_value=0,
-            max_value=9999,
-            value=1,
-            step=1,
-            width=130,
-            help="Another seed is another scene; the same seed is the same scene on every machine.",
+        seed = link.linked_seed(
+            "Another seed is another scene; the same seed is the same scene on every machine."
         )
     with st.spinner("Drawing the crowd …", show_time=True):
         return _scene(people, seed, ground)
