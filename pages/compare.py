@@ -9,6 +9,7 @@ import streamlit as st
 
 from mvit.charts import compare as charts_compare
 from mvit.charts import style as charts
+from mvit.evaluation.unlike import Check
 from mvit.images.draw import overlay
 from mvit.inference import explain
 from pages import parts as ui
@@ -67,11 +68,15 @@ def clickable(figure, alt: str, key: str, heads: list[str], **options) -> None:
 
 
 def traced(name: str, bundle: ui.Bundle, picture: ui.Picture) -> dict:
-    """All exits of this picture as "rows"; times are medians of a few runs."""
+    """All exits of this picture as "rows"; times are medians of a few runs. Under "unlike" whether
+    the model knows nothing like it, if its card records a check."""
+    check = Check.of(bundle.card, bundle.model)
 
     def work(model) -> dict:
-        traces = [model.trace(picture.pixels) for _ in range(REPEATS)]
-        return {"rows": charts_compare.comparison(model, traces, picture.truth)}
+        seen = {}
+        traces = [model.trace(picture.pixels, seen=seen) for _ in range(REPEATS)]
+        told = {"unlike": check.unlike(seen)} if check else {}
+        return {"rows": charts_compare.comparison(model, traces, picture.truth)} | told
 
     # must not move what follows
     with st.container(), st.spinner("Running every head at every layer …", show_time=True):
@@ -219,7 +224,7 @@ def page() -> None:
     with st.container(horizontal=True):
         ui.live_badge(bundle, run)
         ui.plain_badge(plain)
-    unlike.note(bundle, picture)
+    unlike.note(bundle, run)
     st.caption(charts_compare.LEGEND)
     ui.classes_note(bundle)
     method = ui.linked(

@@ -149,7 +149,7 @@ def page() -> None:
             real=(series.runs[-1].told(measured), real_text(static)),
             on_release=let_go,
         )
-        unlike.note(bundle, picture)
+        unlike.note(bundle, run)
         for note in {series.runs[-1].answer.note, static.note} - {""}:
             st.warning(f"{note[0].upper()}{note[1:]}.", icon=":material/memory_alt:")
     answers = [r.answer for r in series.runs]

@@ -90,7 +90,7 @@ def page() -> None:
                 settled=told_exit(measured.exits, heads[0]),
                 slower=SPEEDS[speed],
             )
-        unlike.note(bundle, picture)
+        unlike.note(bundle, run)
     with st.container(horizontal=True):
         ui.live_badge(bundle, run)
         ui.plain_badge(ui.plain(bundle, run["plain"]))

@@ -18,7 +18,7 @@ from mvit.clock import NoClock
 from mvit.data.labelled import Pictures
 from mvit.data.splits import sample
 from mvit.evaluation.predictions import failure_auroc
-from mvit.models.multi_exit import MultiExitViT
+from mvit.models.multi_exit import Logits, MultiExitViT
 
 WARNED = 0.05  # of known pictures, wrongly
 ENOUGH = 1000  # known pictures to choose and to measure a threshold on
@@ -78,7 +78,10 @@ class Check:
     def scores(self, model: MultiExitViT, x: torch.Tensor) -> torch.Tensor:
         """The score of each picture of a batch x (B, 3, S, S), as the model sees it: (B,)."""
         steps = model.steps(x.to(model.dtype), list(self.exits), NoClock())
-        return METHODS[self.method](torch.stack([step.logits for step in steps]).float())
+        return self._read({(step.layer, step.head): step.logits for step in steps})
+
+    def _read(self, logits: Logits) -> torch.Tensor:
+        return METHODS[self.method](torch.stack([logits[e] for e in self.exits]).float())
 
     def over(self, model: MultiExitViT, pictures: Pictures, batch: int = 32) -> np.ndarray:
         """The scores of many pictures: (N,)."""
@@ -89,10 +92,10 @@ class Check:
                 parts.append(self.scores(model, x).cpu())
         return torch.cat(parts).numpy()
 
-    def unlike(self, model: MultiExitViT, picture: np.ndarray | torch.Tensor) -> bool:
-        """Whether an RGB uint8 picture (H, W, 3), or a prepared one, is unlike what the model
-        knows."""
-        return self.scores(model, model.to_input(picture)).item() < self.threshold
+    def unlike(self, logits: Logits) -> bool:
+        """Whether a picture is unlike what the model knows, by the logits of a run that had all
+        exits of the check."""
+        return self._read(logits).item() < self.threshold
 
 
 def late_exits(model: MultiExitViT) -> tuple[tuple[int, str], ...]:

@@ -16,7 +16,7 @@ import torch
 
 from mvit.clock import NoClock, Timing, clock_for, measure, timed
 from mvit.models.exit import AnyExit
-from mvit.models.multi_exit import MultiExitViT, Plan
+from mvit.models.multi_exit import Logits, MultiExitViT, Plan
 
 ROUNDS, SECONDS = 5, 1.0  # as many rounds as fit into the seconds, at least one
 SPELLS, FEWEST, PASSES, SPELL_S = 3, 3, 15, 0.4
@@ -48,10 +48,18 @@ def alike(a_ms: float, b_ms: float) -> bool:
 
 
 def run_beside_plain(
-    model: MultiExitViT, image: np.ndarray, plan: Plan, *, usual_ms: float
+    model: MultiExitViT,
+    image: np.ndarray,
+    plan: Plan,
+    *,
+    usual_ms: float,
+    also: Plan = (),
+    seen: Logits | None = None,
 ) -> tuple[list[AnyExit], float]:
     """(exits of an uninterrupted run, ms of the plain passes beside it): a few runs in turn with
     plain passes, after one of each to warm up.
+
+    also: further exits that the first run has too; seen: takes the logits of all that it has.
 
     Of the half of the rounds whose plain pass was nearest to its usual time, the run of middle
     length is given back whole, so that its times belong together. At most 5 rounds, and none begun
@@ -60,7 +68,7 @@ def run_beside_plain(
     x, rounds, clock = model.to_input(image), [], clock_for(model.device)
     once = plain_pass(model, x)
     once()
-    list(model.run(x, plan))
+    list(model.run(x, [*{*plan, *also}], seen))
     end = time.monotonic() + SECONDS
     while not rounds or (len(rounds) < ROUNDS and time.monotonic() < end):
         plain_ms = timed(once, clock)

@@ -23,6 +23,9 @@ from mvit.tasks import Task
 
 __all__ = ["FINAL", "CountExit", "Exit", "MultiExitViT", "Plan", "PlanError", "always"]
 
+Image = np.ndarray | torch.Tensor  # RGB uint8 (H, W, 3), or a prepared input (tiles, 3, S, S)
+Logits = dict[tuple[int, str], torch.Tensor]  # (B, out) of each exit
+
 
 def always(layer: int) -> bool:
     """Never a reason to stop."""
@@ -178,7 +181,7 @@ class MultiExitViT(nn.Module):
             self.head_at(layer, head)
         return sorted(plan, key=lambda e: (e[0], e[1] == FINAL))
 
-    def to_input(self, image: np.ndarray | torch.Tensor) -> torch.Tensor:
+    def to_input(self, image: Image) -> torch.Tensor:
         """An RGB uint8 picture (H, W, 3), or an input that is already prepared (tiles, 3, S, S), on
         the model's device and dtype."""
         x = image if isinstance(image, torch.Tensor) else self.task.prepare(image)
@@ -224,17 +227,18 @@ class MultiExitViT(nn.Module):
         own = packed.exit(module) if packed else module
         return partial(self.backbone.final, head=own) if head == FINAL else own
 
-    def run(self, image: np.ndarray | torch.Tensor, plan: Plan) -> Iterator[AnyExit]:
+    def run(self, image: Image, plan: Plan, seen: Logits | None = None) -> Iterator[AnyExit]:
         """Yield each exit of the plan as it fires. Lazy: a block runs only when its exit is asked
         for, so leaving the loop saves the rest.
 
-        Raises PlanError before anything runs if the plan names an exit that is not there.
+        seen: takes the logits of each. Raises PlanError at once for an exit that is not there.
         """
-        return self._run(self.to_input(image), self.checked(plan))
+        return self._run(self.to_input(image), self.checked(plan), {} if seen is None else seen)
 
-    def _run(self, x: torch.Tensor, plan: list[tuple[int, str]]) -> Iterator[AnyExit]:
+    def _run(self, x: torch.Tensor, plan: Plan, seen: Logits) -> Iterator[AnyExit]:
         clock, account = clock_for(x.device), self.account()
         for layer, head, logits, marks in self.steps(x, plan, clock):
+            seen[layer, head] = logits
             scores = self.task.scores(logits).tolist()
             clock.finish()
             yield account(layer, head, scores, clock, marks)
@@ -268,16 +272,13 @@ class MultiExitViT(nn.Module):
         return {e: self.exit_macs(*e) for e in self.plan()}
 
     def trace(
-        self, image: np.ndarray | torch.Tensor, heads: Sequence[str] | None = None
+        self, image: Image, heads: Sequence[str] | None = None, seen: Logits | None = None
     ) -> pd.DataFrame:
-        """Run the backbone once with every head at every layer: a table, one row an
-        exit, the final exit last.
+        """Run the backbone once with every head at every layer: a table, one row an exit, the
+        final exit last, with the `columns` of the task's kind of exit (mvit.models.exit).
 
-        Columns: layer, head, prediction (index), label, confidence, entropy, margin, ms, head_ms,
-        macs, practical; for a count: layer, head, count, label, tiles (people in each), ms,
-        head_ms, macs, practical. Nothing is waited for until all work is launched; on a GPU there
-        is one synchronisation, at the end. `table.attrs` names device and dtype. Raises PlanError
-        if `heads` names one that is not there.
+        seen: takes the logits of each. On a GPU nothing is waited for until the end. Its `attrs`
+        name device and dtype. Raises PlanError if `heads` names one that is not there.
         """
         for name in heads or ():
             if name not in self.heads:
@@ -287,6 +288,8 @@ class MultiExitViT(nn.Module):
         clock, account = clock_for(x.device), self.account()
         done = list(self.steps(x, self.checked(plan), clock))
         clock.finish()
+        if seen is not None:
+            seen |= {step[:2]: step.logits for step in done}
         rows = [
             account(layer, head, self.task.scores(logits).tolist(), clock, marks)
             for layer, head, logits, marks in done

@@ -11,6 +11,7 @@ import numpy as np
 import streamlit as st
 
 from mvit.clock import Timing
+from mvit.evaluation.unlike import Check
 from mvit.inference.baseline import alike, plain_time, run_beside_plain
 from mvit.models.multi_exit import Plan
 from pages.parts.models import Bundle, inference
@@ -71,13 +72,18 @@ def plain(bundle: Bundle, beside_ms: float | None = None) -> Plain:
 
 
 def beside_plain(bundle: Bundle, pixels: np.ndarray, plan: Plan) -> Callable[[Any], dict]:
-    """The work of one measured run on a picture: `work(model)` gives "exits", and under "plain" the
-    ms of the plain passes beside it."""
-    usual_ms = plain(bundle).ms
+    """The work of one measured run on a picture: `work(model)` gives "exits", under "plain" the ms
+    of the plain passes beside it, and under "unlike" whether the model knows nothing like it, if
+    its card records a check."""
+    usual_ms, check = plain(bundle).ms, Check.of(bundle.card, bundle.model)
 
     def work(model: Any) -> dict:
-        exits, beside_ms = run_beside_plain(model, pixels, plan, usual_ms=usual_ms)
-        return {"exits": exits, "plain": beside_ms}
+        seen, also = {}, check.exits if check else ()
+        exits, beside_ms = run_beside_plain(
+            model, pixels, plan, usual_ms=usual_ms, also=also, seen=seen
+        )
+        told = {"unlike": check.unlike(seen)} if check else {}
+        return {"exits": exits, "plain": beside_ms} | told
 
     return work
 

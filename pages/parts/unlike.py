@@ -5,7 +5,6 @@ import pandas as pd
 import streamlit as st
 
 from mvit.bundles import weights
-from mvit.evaluation.unlike import Check
 from pages import parts as ui
 from pages.parts.pictures import MANY_THINGS, to_many_things
 from pages.parts.words import percent
@@ -14,17 +13,10 @@ HOW = """The late exits respond to this picture more weakly than to nearly all k
 were tried. The Models page says how often this warning is right."""
 
 
-def note(bundle: ui.Bundle, picture: ui.Picture) -> None:
-    """Say that the model knows nothing like this picture, with the way to the one that knows 1,000
-    things; nothing if it does, or if its card records no check."""
-    check = Check.of(bundle.card, bundle.model)
-    if check is None:
-        return
-
-    def look(model) -> dict:
-        return {"unlike": check.unlike(model, picture.pixels)}
-
-    if not ui.measured("unlike", bundle, check, look, picture)["unlike"]:
+def note(bundle: ui.Bundle, run: dict) -> None:
+    """Say that the model knows nothing like the picture of a run, with the way to the one that
+    knows 1,000 things; nothing if it does, or if its card records no check."""
+    if not run.get("unlike"):
         return
     kinds = len(bundle.model.task.labels)
     said = f"This model knows {'ten' if kinds == 10 else f'{kinds:,}'} kinds of thing, and this "

@@ -1,9 +1,11 @@
 """The check that says when a picture is unlike anything that a classifier was taught."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from thin import TASK, picture, thin_model
+from thin import TASK, thin_model
 from toys import colours
 
 from mvit.evaluation.unlike import METHODS, Check, choose, figures, learn, measure
@@ -45,9 +47,17 @@ def test_one_picture_is_judged_as_many_are(learned):
     scores = check.over(model, known, batch=7)
     one = known.x[3].permute(1, 2, 0).numpy()
     assert check.scores(model, model.to_input(one)).item() == pytest.approx(scores[3], abs=1e-4)
-    assert check.unlike(model, one) == (scores[3] < check.threshold)
-    always = Check(method=check.method, exits=check.exits, threshold=np.inf)
-    assert always.unlike(model, picture())
+
+
+def test_a_run_that_was_made_already_tells_what_the_check_says(learned):
+    model, told, known = learned
+    check, image = Check.of({"unlike": told}, model), known.x[3].permute(1, 2, 0).numpy()
+    score, by_run, by_trace = check.over(model, known)[3], {}, {}
+    list(model.run(image, model.plan(), by_run))
+    model.trace(image, seen=by_trace)
+    for seen in (by_run, by_trace):
+        assert not replace(check, threshold=score - 0.01).unlike(seen)
+        assert replace(check, threshold=score + 0.01).unlike(seen)
 
 
 def test_figures_say_how_well_known_and_other_pictures_are_told_apart(learned):

@@ -20,7 +20,7 @@ def staged(monkeypatch, plain: list[float], runs: list[float]) -> tuple:
     model, order = thin_model(), []
     plain, totals = iter(plain), iter([9, *runs])
     monkeypatch.setattr(
-        model, "run", lambda x, plan: order.append("run") or [Ended(1), Ended(next(totals))]
+        model, "run", lambda x, plan, *_: order.append("run") or [Ended(1), Ended(next(totals))]
     )
     monkeypatch.setattr(baseline, "timed", lambda work, clock: order.append("plain") or next(plain))
     return model, order
@@ -39,9 +39,16 @@ def test_a_slow_model_is_run_once(monkeypatch):
     monkeypatch.setattr(baseline.time, "monotonic", lambda: next(ticks))
     model, runs = thin_model(), []
     real = model.run
-    monkeypatch.setattr(model, "run", lambda x, plan: runs.append(plan) or real(x, plan))
-    exits, ms = baseline.run_beside_plain(model, picture(), PLAN, usual_ms=1)
+    monkeypatch.setattr(
+        model, "run", lambda x, plan, *seen: runs.append(plan) or real(x, plan, *seen)
+    )
+    seen, further = {}, (3, "resmlp")
+    exits, ms = baseline.run_beside_plain(
+        model, picture(), PLAN, usual_ms=1, also=[further, model.final_exit], seen=seen
+    )
     assert len(runs) == 2 and [(e.layer, e.head) for e in exits] == PLAN and ms > 0
+    # the run that warms up tells of other exits too, so that nobody runs the network for them
+    assert seen.keys() == {*PLAN, further, model.final_exit}
 
 
 @pytest.mark.parametrize(("one_pass", "passes"), [(1, 15), (50, 8), (2000, 3)])
