@@ -7,15 +7,19 @@ import altair as alt
 import pandas as pd
 
 from mvit.charts.style import CIVIDIS, shades, sure_text, title
-from mvit.models.tree import ClassTree
+from mvit.models.tree import SURE, ClassTree
 
 
-def coarse_rows(exits: pd.DataFrame, tree: ClassTree) -> pd.DataFrame:
+def coarse_rows(exits: pd.DataFrame, tree: ClassTree, told: dict | None = None) -> pd.DataFrame:
     """What the exits of a run say for sure. exits: layer, head, scores (class probabilities);
-    returns exit, says, sure (text), probability, depth, node, exact."""
+    told: what a card says under "coarse", of how sure each must be. Returns exit, says, sure
+    (text), probability, depth, node, exact."""
+    needed = {
+        (e["layer"], e["head"]): tree.needed(e["said"]) for e in (told or {}).get("exits", ())
+    }
     found = []
     for row in exits.itertuples():
-        said = tree.say(row.scores)
+        said = tree.say(row.scores, needed.get((row.layer, row.head), SURE))
         found.append(
             {
                 "exit": "final exit" if row.head == "final" else f"layer {row.layer}",

@@ -106,8 +106,24 @@ class ClassTree:
         """Class probabilities (..., classes) -> those of all nodes (..., nodes)."""
         return np.asarray(scores, np.float32) @ self.below
 
-    def say(self, scores: Sequence[float], sure: float = SURE) -> Said:
-        """The most specific thing that class probabilities (classes,) are at least `sure` of."""
+    @cached_property
+    def left(self) -> np.ndarray:
+        """How many classes each node leaves open, those below it: (nodes,)."""
+        return self.below.sum(0)
+
+    def needed(self, groups: Sequence[dict]) -> np.ndarray:
+        """How probable each node must be to be said: (nodes,). groups: what a card tells of an
+        exit, the most specific first: {"upto": at most so many classes left, "needs": so probable,
+        None: never}."""
+        found = np.full(len(self.parents), SURE)
+        for group in reversed(groups):
+            needs = group.get("needs", SURE)
+            found[self.left <= group["upto"]] = np.inf if needs is None else needs
+        return found
+
+    def say(self, scores: Sequence[float], sure: float | np.ndarray = SURE) -> Said:
+        """The most specific thing that class probabilities (classes,) are at least `sure` of: one
+        probability, or one for each node (nodes,)."""
         nodes = self.probabilities(np.asarray(scores))
         node = int(self.surest(nodes, sure))
         return Said(
@@ -118,7 +134,7 @@ class ClassTree:
             exact=node < self.classes,
         )
 
-    def surest(self, nodes: np.ndarray, sure: float = SURE) -> np.ndarray:
+    def surest(self, nodes: np.ndarray, sure: float | np.ndarray = SURE) -> np.ndarray:
         """Of probabilities of all nodes (..., nodes) the row of the most specific one that is at
         least `sure`, the likelier of two: (...)."""
         able = (nodes >= sure) & self.said

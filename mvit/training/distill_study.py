@@ -78,7 +78,7 @@ def distill(study: Study, folders: Sequence[Path], closed_form: bool = False) ->
         **measured,
         "unlike": unlike.learn(model, val, test),
     }
-    if specific := coarse.record(model, test):
+    if specific := coarse.record(model, val, test):
         card["coarse"] = specific
     if accelerator.is_main_process:
         card = weights.save(model, study.folder, card, storage)

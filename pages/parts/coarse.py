@@ -19,8 +19,9 @@ def show(bundle: ui.Bundle, picture: ui.Picture, head: str) -> None:
         return ui.inference(bundle, lambda m: list(m.run(picture.pixels, m.plan(head))))
 
     exits = ui.once("coarse", (*bundle.key, picture.key, head), run)
-    told = [{"layer": e.layer, "head": e.head, "scores": e.scores} for e in exits]
-    rows = coarse_rows(pd.DataFrame(told), tree)
+    scores = [{"layer": e.layer, "head": e.head, "scores": e.scores} for e in exits]
+    told = bundle.card.get("coarse")
+    rows = coarse_rows(pd.DataFrame(scores), tree, told)
     st.subheader(finding(rows, tree), anchor=False)
     st.caption(
         f"Each bar is the most specific thing that the exit is at least {SURE:.0%} sure of: the "
@@ -29,7 +30,7 @@ def show(bundle: ui.Bundle, picture: ui.Picture, head: str) -> None:
     )
     lines = "; ".join(f"{r.exit}: {r.says}, {r.sure}" for r in rows.itertuples())
     ui.chart(coarse_chart(rows), f"What each exit is sure of. {lines}.")
-    if told := bundle.card.get("coarse"):
+    if told:
         with st.expander(f"The same on {told['n']:,} photos", icon=":material/bar_chart:"):
             show_recorded(told, head)
 
@@ -41,7 +42,8 @@ def show_recorded(told: dict, head: str) -> None:
     ui.chart(depth_chart(rows, finding), alt=f"How specific the answers are. {finding}.")
     st.caption(
         "Recorded on test photos. An answer is the most specific thing that an exit is at least "
-        f"{told['sure']:.0%} sure of, so up to half of such answers may be wrong."
+        f"{told['sure']:.0%} sure of, so up to half of such answers may be wrong. An exit that was "
+        "wrong more often than right when it was so specific about other photos says less."
     )
 
 

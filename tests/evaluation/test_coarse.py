@@ -3,12 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from thin import thin_model
 from timm.models.vision_transformer import VisionTransformer
 
-from mvit.charts.coarse import depth_chart, depth_rows
+from mvit.charts.coarse import coarse_rows, depth_chart, depth_rows
 from mvit.data.labelled import Pictures
 from mvit.evaluation import coarse
 from mvit.models.backbone import Backbone
@@ -34,6 +35,43 @@ def test_the_surest_of_many_pictures_is_that_of_each():
     assert nodes.tolist() == [TREE.say(one).node for one in scores]
 
 
+def named(sure: list[float], right: list[bool]) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities of all nodes of an exit that names a pug, so sure each time, and whether there
+    was one."""
+    scores = np.full((len(sure), 1000), (1 - np.array(sure))[:, None] / 999)
+    scores[:, PUG] = sure
+    return TREE.probabilities(scores), np.where(right, PUG, CAT)
+
+
+@pytest.mark.parametrize(
+    ("sure", "right", "needs"),
+    [
+        ([0.9, 0.8, 0.7, 0.6], [True, False, True, False], 0.5),
+        ([0.9, 0.8, 0.7, 0.6], [True, True, False, False], 0.5),
+        ([0.9, 0.8, 0.7, 0.6], [True, False, False, False], 0.8),
+        ([0.9, 0.8], [False, False], None),
+        ([0.3, 0.2], [False, False], 0.5),
+    ],
+    ids=["half right", "at first right", "only the surest right", "never right", "never said"],
+)
+def test_an_exit_names_things_only_as_far_as_half_its_names_were_right(sure, right, needs):
+    first, *_, last = coarse.calibrated(TREE, *named(sure, right))
+    assert first["upto"] == 1 and last == {"upto": 1000, "needs": 0.5}
+    assert first["needs"] == (needs and pytest.approx(needs))
+
+
+def test_an_exit_that_must_be_surer_of_a_name_says_the_kind_instead():
+    told = {"exits": [{"layer": 1, "head": "mlp", "said": [{"upto": 1, "needs": 0.8}]}]}
+    scores = np.full(1000, 0.3 / 999)
+    scores[PUG] = 0.7
+    exits = pd.DataFrame([{"layer": b, "head": "mlp", "scores": scores} for b in (1, 2)])
+    assert coarse_rows(exits, TREE, told).says.tolist() == ["a dog", "pug"]
+    told["exits"][0]["said"][0]["needs"] = None
+    assert coarse_rows(exits, TREE, told).says.tolist() == ["a dog", "pug"]
+    del told["exits"][0]["said"][0]["needs"]  # a card from before such bars
+    assert coarse_rows(exits, TREE, told).says.tolist() == ["pug", "pug"]
+
+
 @pytest.fixture(scope="module")
 def told() -> dict:
     """What a card says of a thin model of 1,000 classes on three pictures."""
@@ -44,11 +82,12 @@ def told() -> dict:
     task = replace(TASKS["imagenet1k"], native_px=32, input_px=32)
     model = MultiExitViT.untrained(Backbone(vit), task, ["mlp"]).eval().requires_grad_(False)
     x = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
-    return coarse.record(model, Pictures(x, torch.tensor([PUG, CAT, CAT]), task.labels), batch=2)
+    pictures = Pictures(x, torch.tensor([PUG, CAT, CAT]), task.labels)
+    return coarse.record(model, pictures.subset(torch.arange(2)), pictures)
 
 
 def test_every_exit_says_something_about_every_picture(told):
-    assert (told["n"], told["sure"]) == (3, 0.5)
+    assert (told["n"], told["sure"], told["chosen_on"]) == (3, 0.5, 2)
     assert [(row["layer"], row["head"]) for row in told["exits"]] == [
         (1, "mlp"),
         (2, "mlp"),
@@ -58,7 +97,7 @@ def test_every_exit_says_something_about_every_picture(told):
 
 
 def test_a_task_without_a_tree_records_nothing():
-    assert coarse.record(thin_model(depth=1), None) is None
+    assert coarse.record(thin_model(depth=1), None, None) is None
 
 
 def test_the_chart_splits_all_pictures_by_what_is_said_and_whether_it_is_right(told):
