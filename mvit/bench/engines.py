@@ -37,7 +37,8 @@ def engine(model: MultiExitViT, x: torch.Tensor, head: str, n: int) -> dict:
     timm's plain pass, and the time its multiply-accumulates take at the speed of one large matrix
     product; all in the same rounds.
 
-    ratio: median over the rounds of this model's time / timm's in its better number format.
+    ratio: median over the rounds of this model's time / timm's in its better number format;
+    quartiles: between what the middle half of the rounds lies.
     """
     layers = [layer for layer, _ in model.exits(head)]
     early = min(layers, key=lambda layer: abs(layer - model.depth / 3))
@@ -62,7 +63,12 @@ def engine(model: MultiExitViT, x: torch.Tensor, head: str, n: int) -> dict:
         "timm_ms": {name: float(np.median(ms[name])) for name in timm},
         "timm_better": best,
         "runs": [
-            {"name": name, "ms": float(np.median(ms[name])), "ratio": ratio(ms, name, best)}
+            {
+                "name": name,
+                "ms": float(np.median(ms[name])),
+                "ratio": ratio(ms, name, best),
+                "quartiles": np.percentile(ms[name] / ms[best], (25, 75)).tolist(),
+            }
             for name in runs
         ],
         "gflops": per_ms / 1e6,

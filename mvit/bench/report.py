@@ -117,9 +117,10 @@ def _engine(r: dict):
     library = f" by {r['library']}" if r["library"] else ""
     yield f"engine: {r['engine']}{library}, {r['dtype']}", r["reason"]
     for run in r["runs"]:
+        low, high = run["quartiles"]
         yield (
-            f"{run['name']}; / timm's {r['timm_better']}",
-            f"{run['ms']:.2f} ms; {run['ratio']:.2f}",
+            f"{run['name']}; / timm's {r['timm_better']} (middle half of the rounds)",
+            f"{run['ms']:.2f} ms; {run['ratio']:.2f} ({low:.2f} to {high:.2f})",
         )
     yield (
         f"one large matrix product: {r['gflops']:.0f} Gflop/s; the network at that speed",

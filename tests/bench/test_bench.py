@@ -52,6 +52,10 @@ def test_the_engine_stands_beside_timm_and_the_roofline(result):
         "leaving after layer 4",
     ]
     assert all(0 < run["ms"] and 0 < run["ratio"] < 20 for run in part["runs"])
+    for one in part["runs"]:
+        low, high = one["quartiles"]
+        assert low <= one["ratio"] <= high
+        assert f"{one['ratio']:.2f} ({low:.2f} to {high:.2f})" in markdown(result)
     assert part["runs"][2]["ms"] < part["runs"][1]["ms"]
     assert part["timm_better"] in part["timm_ms"] and part["engine"] == "timm"
     macs = thin_model(heads=("mlp",)).exit_macs(12, FINAL)
