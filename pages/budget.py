@@ -26,7 +26,7 @@ def page() -> None:
         "very end, or none.",
         help=f"{WORDS['exit']} {WORDS['backbone']}",
     )
-    bundle = ui.current()
+    bundle = ui.current(joint=True)
     ui.classes_only(bundle)
     head, name, layer = choice.pick_exits(bundle)
     times = recordings.times(bundle, [head])
@@ -91,6 +91,11 @@ def page() -> None:
     elif best is not None:
         hindsight = " This plan was made with hindsight: nobody knows these budgets beforehand."
     st.caption(f"Anytime exits run: {exit_list(plan)}.{hindsight}")
+    spread = sorted(finish_times(run, [final])[0] for run in times["runs"])
+    st.caption(
+        f"Each picture takes as long as one of {len(spread)} real runs, drawn at random: a whole "
+        f"pass took {spread[0]:.1f} to {spread[-1]:.1f} ms in them."
+    )
     table = views.show_stream(budgets, ways, pd.DataFrame({"way": draw.NAMES, "ms": first}))
     if test is not None:
         views.show_split(bundle, head, test, times)

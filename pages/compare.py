@@ -207,6 +207,7 @@ def page() -> None:
     )
     bundle = ui.current()
     ui.classes_only(bundle)
+    ui.heads_note(bundle)
     stage, middle = st.container(), st.container()
     with middle:
         view = controls(bundle)
@@ -214,6 +215,8 @@ def page() -> None:
     with stage:
         run = traced("compare", bundle, picture)
         rows = run["rows"]
+        if unlike_this := unlike.told(bundle, run):
+            st.warning(unlike_this, icon=":material/help:")
         finding = charts_compare.agreement(rows)
         if picture.truth is not None and rows.iloc[-1].label != picture.truth:
             finding += f" (wrong: it is a {charts.plain_label(picture.truth)})"
@@ -224,7 +227,7 @@ def page() -> None:
     with st.container(horizontal=True):
         ui.live_badge(bundle, run)
         ui.plain_badge(plain)
-    unlike.note(bundle, run)
+    unlike.way_on(bundle, run)
     st.caption(charts_compare.LEGEND)
     ui.classes_note(bundle)
     method = ui.linked(

@@ -130,7 +130,7 @@ def one(bundle: ui.Bundle, kind: str, kept: tuple | None) -> None:
         maps = crowd_where.found(bundle, crowd_where.maps_of(str(folder), stamp), picture)
         crowd_look.show_picture(bundle, picture, counted, maps)
     with answer:
-        crowd_numbers.show_numbers(bundle, counted, run, kept)
+        plain_place = crowd_numbers.show_numbers(bundle, counted, run, kept)
         if reasons := doubts(picture.pixels, rows, layer, head, usual):
             st.warning("\n\n".join(reasons), title="Doubt this count", icon=":material/help:")
     with right:
@@ -152,3 +152,6 @@ def one(bundle: ui.Bundle, kind: str, kept: tuple | None) -> None:
         "people_there": counted.truth,
     }
     ui.export("crowd", out, bundle, settings, run)
+    # last, as a counter takes some seconds to time, once
+    with plain_place:
+        ui.plain_badge(ui.plain(bundle, float(counted.final["ms"])))

@@ -13,7 +13,7 @@ from mvit.inference.deadline import Answer, answer_by
 from mvit.models.multi_exit import Plan
 from pages import parts as ui
 from pages.parts import unlike
-from pages.parts.timeline import Interrupted, real_text, released, timeline
+from pages.parts.timeline import Interrupted, against_replay, real_text, released, timeline
 from pages.parts.timeline.page import COLUMNS, as_measured, pick_exits, pictures_of
 from pages.parts.words import WORDS, head_help
 
@@ -143,13 +143,18 @@ def page() -> None:
             measured,
             run="/".join(map(str, series.where)),
             picture=pictures_of(bundle, picture),
+            unknown=unlike.told(bundle, run),
             deadline=deadline,
             fixed=ui.hidden("deadline"),
             runs=series.runs,
-            real=(series.runs[-1].told(measured), real_text(static)),
+            real=(
+                series.runs[-1].told(measured),
+                real_text(static)
+                + against_replay(static.ready - (measured.plain_ms <= static.deadline_ms)),
+            ),
             on_release=let_go,
         )
-        unlike.note(bundle, run)
+        unlike.way_on(bundle, run)
         for note in {series.runs[-1].answer.note, static.note} - {""}:
             st.warning(f"{note[0].upper()}{note[1:]}.", icon=":material/memory_alt:")
     answers = [r.answer for r in series.runs]
@@ -161,6 +166,11 @@ def page() -> None:
         ui.replay_badge("dragging replays that run; letting go interrupts a real one")
         if len(here) > 1:
             st.caption(f"Deadline {deadline:g} ms: {spread(here)}.")
+    if any(r.beyond(measured) for r in series.runs):
+        st.caption(
+            "A dot marks when a real run had its answer in hand. A hollow dot: another exit "
+            "answered than in the replay, because the machine had more or less other work."
+        )
     ui.classes_note(bundle)
     rows = exit_rows(measured.exits, measured.macs, picture.truth)
     ui.table(rows, "Every exit: with all exits before it, and alone", column_config=COLUMNS)

@@ -247,6 +247,7 @@ def page() -> None:
         help=f"{WORDS['exit']} {WORDS['head']}",
     )
     bundle = ui.current()
+    ui.heads_note(bundle)
     if bundle.model.task.counts:
         counted.show(bundle)
         return

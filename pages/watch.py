@@ -87,10 +87,11 @@ def page() -> None:
                 run="/".join(map(str, (*bundle.key, picture.key, *plan, run["at"]))),
                 picture=pictures_of(bundle, picture),
                 finding=found(measured, heads),
+                unknown=unlike.told(bundle, run),
                 settled=told_exit(measured.exits, heads[0]),
                 slower=SPEEDS[speed],
             )
-        unlike.note(bundle, run)
+        unlike.way_on(bundle, run)
     with st.container(horizontal=True):
         ui.live_badge(bundle, run)
         ui.plain_badge(ui.plain(bundle, run["plain"]))

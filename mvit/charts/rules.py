@@ -150,10 +150,13 @@ def classes(rows: pd.DataFrame, depth: int, finding: str) -> alt.LayerChart:
         alt.Tooltip("accuracy:Q", title="Right", format=".1%"),
         alt.Tooltip("pictures:Q", title="Pictures"),
     ]
-    scale = alt.Scale(domain=[0, depth + 1], nice=False)
+    # what is never right counts as right from the layer after the last
+    end = max(depth, rows[["settled", "left"]].max(axis=None))
+    scale = alt.Scale(domain=[0, end], nice=False)
+    axis = alt.Axis(values=list(range(0, depth + 1, 2)))
     base = alt.Chart(rows).encode(y=y, tooltip=tips)
     gap = base.mark_rule(color=GREY, strokeWidth=2, opacity=0.6).encode(
-        x=alt.X("settled:Q", scale=scale, title="Layer, mean"), x2="left:Q"
+        x=alt.X("settled:Q", scale=scale, axis=axis, title="Layer, mean"), x2="left:Q"
     )
     long = rows.melt(
         id_vars=["name", "accuracy", "pictures"],
@@ -170,7 +173,7 @@ def classes(rows: pd.DataFrame, depth: int, finding: str) -> alt.LayerChart:
         .mark_point(filled=True, size=95, opacity=1)
         .encode(
             y=y,
-            x=alt.X("layer:Q", scale=scale),
+            x=alt.X("layer:Q", scale=scale, axis=axis),
             color=alt.Color("what:N", scale=kinds, legend=legend),
             shape=alt.Shape("what:N", scale=shapes, legend=legend),
             tooltip=[

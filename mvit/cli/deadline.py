@@ -6,8 +6,10 @@ import argparse
 import sys
 
 from mvit.bundles import weights
+from mvit.charts.text import plain_label, sure_text
 from mvit.cli.answer import READ, load, picture_of
 from mvit.inference.deadline import answer_by
+from mvit.models.exit import FINAL
 from mvit.policies.plans import best_head
 
 
@@ -27,12 +29,28 @@ def run(args: argparse.Namespace) -> dict:
     answer = answer_by(model, picture, args.ms, plan)
     if not args.json and not answer.ready:
         print(answer.message, file=sys.stderr)
-    nothing = None if args.json else "no answer yet"
     found, said = answer.exit, READ[model.task.metric]
     fields = {"layer": "layer", "head": "head", "prediction": "label", said: said}
     return {
         "deadline_ms": answer.deadline_ms,
         "answered_ms": answer.answered_ms,
-        **{name: nothing if found is None else getattr(found, of) for name, of in fields.items()},
+        **{name: None if found is None else getattr(found, of) for name, of in fields.items()},
         "ready": answer.ready,
     }
+
+
+def describe(result: dict) -> str:
+    """The answer in hand at the deadline, from which exit, and when it was ready."""
+    deadline = f"{result['deadline_ms']:g} ms"
+    if not result["ready"]:
+        return "prediction: no answer yet"
+    if "count" in result:
+        said = f"{max(result['count'], 0):.0f} people"
+    else:
+        said = f"{plain_label(str(result['prediction']))}, {sure_text(result['confidence'])} sure"
+    where = f"the {result['head']} exit after layer {result['layer']}"
+    where = "the final exit" if result["head"] == FINAL else where
+    return (
+        f"prediction: {said}, by {where}\n"
+        f"in hand after {result['answered_ms']:.1f} ms; the deadline was {deadline}"
+    )

@@ -7,6 +7,7 @@ import argparse
 from mvit.bundles import weights
 from mvit.cli import unlike
 from mvit.cli.answer import load
+from mvit.cli.tables import by_layer, error_or_share
 from mvit.cli.values import natural, positive
 from mvit.data.labelled import data_root
 from mvit.evaluation.measure import evaluate
@@ -36,3 +37,24 @@ def run(args: argparse.Namespace) -> dict:
     names = ("n", "split", "left_out", "final", "exits")
     found = {"task": args.task, "backbone": args.backbone} | {k: result[k] for k in names}
     return found | {"final": {"accuracy": found["final"]["accuracy"]}}
+
+
+def describe(result: dict) -> str:
+    """A line for each layer and a column for each head, for each set of pictures; or how often "I
+    do not know this" is said."""
+    if "known" in result:
+        return unlike.describe(result)
+    lines = [f"Model: {result['task']}/{result['backbone']}"]
+    for name, part in result.get("splits", {"": result}).items():
+        key = "accuracy" if "accuracy" in part["final"] else "mae"
+        what = "Right answers" if key == "accuracy" else "Off by so many people, on average,"
+        where = f" ({name or part.get('split', '')})"
+        lines += [
+            f"{what} on {part['n']} test pictures{where}, by layer and head:",
+            *by_layer(part["exits"], key),
+            f"final exit: {error_or_share(part['final'][key], key)}",
+        ]
+    for name in ("understood", "left_out"):
+        if said := result.get(name):
+            lines.append("\n  ".join([f"{name.replace('_', ' ')}: {len(said)}", *said]))
+    return "\n".join(lines)

@@ -13,6 +13,7 @@ from importlib import import_module
 from types import ModuleType
 
 from mvit.bundles import places
+from mvit.cli.tables import in_words
 
 MODULES = ("timm", "auto")  # engines of commands that work in bulk, or with timm's modules
 # Common options that a command has no use for, besides those values that it works with anyway.
@@ -117,7 +118,7 @@ def settled(args: argparse.Namespace) -> argparse.Namespace:
 
 
 def show(result: dict) -> None:
-    """Print a result for people: scalars first, then each list as a table."""
+    """Print a result for people: a line for each value, a table for each list of records."""
     for key, value in result.items():
         if key == "splits":
             for name, part in value.items():
@@ -125,18 +126,14 @@ def show(result: dict) -> None:
                 show(part)
         elif isinstance(value, list) and value and isinstance(value[0], dict):
             names = [n for n, v in value[0].items() if not isinstance(v, list)]
-            print("  ".join(f"{n:>12}" for n in names))
-            for row in value:
-                print("  ".join(f"{cell(row.get(n)):>12}" for n in names))
+            rows = [names, *([in_words(row.get(n)) for n in names] for row in value)]
+            wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
+            for row in rows:
+                print("  ".join(f"{c:>{w}}" for c, w in zip(row, wide, strict=True)))
         elif isinstance(value, list) and value and isinstance(value[0], str):
-            print(f"{key}: {len(value)}", *value, sep="\n  ")
+            print(f"{key.replace('_', ' ')}: {len(value)}", *value, sep="\n  ")
         else:
-            print(f"{key}: {cell(value)}")
-
-
-def cell(value) -> str:
-    """One value, floats to four digits."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+            print(f"{key.replace('_', ' ')}: {in_words(value)}")
 
 
 def main(argv: list[str] | None = None) -> int:

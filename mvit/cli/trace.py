@@ -12,11 +12,14 @@ import numpy as np
 from mvit.bundles import weights
 from mvit.bundles.first_view import FirstView, fingerprint, sha256, write
 from mvit.cli.answer import READ, load, picture_of
+from mvit.cli.tables import answers
 from mvit.clock import environment
 from mvit.images.draw import data_url
 from mvit.inference.baseline import plain_time, run_beside_plain
 from mvit.models.multi_exit import MultiExitViT
 from mvit.policies.plans import accuracies, best_head, costs, exits_for_deadlines
+
+WHOLE = "end-to-end"  # what a card calls the training of exits together with their backbone
 
 
 def add_arguments(sub: argparse.ArgumentParser) -> None:
@@ -80,6 +83,44 @@ def run(args: argparse.Namespace) -> dict:
         }
         for r in table.to_dict("records")
     ]
-    head = {"task": args.task, "backbone": args.backbone, **table.attrs}
+    about = {"task": args.task, "backbone": args.backbone, **table.attrs}
     final = {k: v for k, v in rows.pop().items() if k not in ("head", "practical")}
-    return head | {"exits": rows, "final": final}
+    return about | {"exits": rows, "final": final}
+
+
+def describe(result: dict) -> str:
+    """The exits of one head, the best if there are several, with what the columns mean, and which
+    model it is."""
+    card = weights.card_of(result["task"], result["backbone"])
+    heads = list(dict.fromkeys(e["head"] for e in result["exits"]))
+    head = best_head(card, heads)
+    own = [e for e in result["exits"] if e["head"] == head]
+    lines = [
+        f"What the exits of head {head} say of this picture, one behind each layer:",
+        "",
+        *answers([*own, result["final"]]),
+        "",
+        "ms and MACs (multiply-accumulates): what this exit costs alone, with the layers before it "
+        f"({result['device']}, {result['dtype']}).",
+        "*: a practical exit, better on the test set than every earlier exit of its head.",
+        f"Model: {result['task']}/{result['backbone']}.{_watched(result['task'], card)}",
+    ]
+    if len(heads) > 1:
+        others = ", ".join(h for h in heads if h != head)
+        lines.append(
+            f"Head {head} is best on average; --head shows another ({others}), --json all "
+            f"{len(result['exits']) + 1} exits."
+        )
+    return "\n".join(lines)
+
+
+def _watched(task: str, card: dict) -> str:
+    """That the app's page Watch shows another model of this task, trained as a whole, if it is."""
+    for name, other in weights.bundles():
+        trained = name == task and weights.card_of(name, other).get("strategy")
+        if trained == WHOLE != card.get("strategy"):
+            return (
+                " Its exits were trained apart from the backbone; the app's page Watch shows the "
+                f"model trained as a whole: --backbone {other}"
+            )
+    return ""

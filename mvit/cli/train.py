@@ -11,6 +11,7 @@ from pathlib import Path
 from mvit.bundles import weights
 from mvit.cli import options
 from mvit.cli.options import FINE, way_of
+from mvit.cli.tables import by_layer, error_or_share
 from mvit.data.labelled import DataError, data_root
 from mvit.models.heads import HEADS
 from mvit.tasks import TASKS, Task
@@ -155,17 +156,7 @@ def describe(card: dict) -> str:
     if "exits" not in card:
         return describe_maps(card)
     key, sign = ("accuracy", 1) if "accuracy" in card["final"] else ("mae", -1)
-    heads = list(dict.fromkeys(e["head"] for e in card["exits"]))
     found = {(e["layer"], e["head"]): e[key] for e in card["exits"]}
-
-    def said(value: float | None) -> str:
-        if value is None:
-            return ""
-        return f"{value:.1%}" if key == "accuracy" else f"{value:.1f}"
-
-    def row(first: str, cells: list[str]) -> str:
-        return f"{first:>5}" + "".join(f"{cell:>13}" for cell in cells)
-
     (layer, head), best = max(found.items(), key=lambda item: sign * item[1])
     measure = "Accuracy" if key == "accuracy" else "Mean error in people"
     task, skipped = card["task"]["name"], len(card["data"].get("unreadable", ()))
@@ -174,13 +165,9 @@ def describe(card: dict) -> str:
     return "\n".join(
         [
             f"{measure} on {card['n']} test pictures, by layer and head:",
-            row("layer", heads),
-            *(
-                row(str(b), [said(found.get((b, h))) for h in heads])
-                for b in sorted({b for b, _ in found})
-            ),
-            f"final exit: {said(card['final'][key])}",
-            f"best head: {head}, {said(best)} after layer {layer}",
+            *by_layer(card["exits"], key),
+            f"final exit: {error_or_share(card['final'][key], key)}",
+            f"best head: {head}, {error_or_share(best, key)} after layer {layer}",
             *([f"left out: {skipped} (named in card.json with the reason)"] if skipped else []),
             f"bundle: {weights.root() / card['bundle']}",
             f"see it: python -m mvit trace PICTURE --task {task}{backbone}, "

@@ -104,3 +104,20 @@ def photos(
         left_out += unreadable
         found[folder.resolve().name] = Pictures(x, torch.zeros(len(x), dtype=int), task.labels)
     return found
+
+
+def describe(result: dict) -> str:
+    """How often "I do not know this" is said, a line for each set of pictures."""
+    lines = [f"'I do not know this' is said by {result['task']}/{result['backbone']} of"]
+    for what in ("known", "others"):
+        for row in result[what]:
+            apart = f", told apart {row['auroc']:.1%} (AUROC)" if "auroc" in row else ""
+            of = f"{row['n']:,} {row['name']}" + (", rightly" if what == "others" else ", wrongly")
+            lines.append(f"  {row['warned']:.1%} of {of}{apart}")
+    lines.append(
+        f"Threshold {result['threshold']:.4g}, chosen on {result['chosen_on']:,} validation "
+        f"pictures so that {result['wrongly']:.1%} of them are warned about."
+    )
+    if left := result["left_out"]:
+        lines.append("\n  ".join([f"left out: {len(left)}", *left]))
+    return "\n".join(lines)

@@ -19,3 +19,11 @@ def run(args: argparse.Namespace) -> dict:
         "ok": bool(found) and all(b["ok"] for b in found),
         "bundles": found,
     }
+
+
+def describe(result: dict) -> str:
+    """A line for each bundle: intact, or which file is not and why."""
+    return "\n".join(
+        f"{b['task']}/{b['backbone']}: {'every file is intact' if b['ok'] else b['reason']}"
+        for b in result["bundles"]
+    )

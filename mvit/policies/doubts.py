@@ -73,9 +73,9 @@ def doubts(
     apart = float(disagreement(np.array([trace["tiles"].iloc[i] for i in late(exits)])[:, None])[0])
     if usual is not None and apart > usual:
         found.append(
-            f"The exits after the last {LATE} layers differ by {apart:.0%}, tile by tile; on 95 % "
-            f"of the test pictures they differ by at most {usual:.0%}. The picture is probably "
-            "unlike the training data."
+            "The last exits do not agree on where the people are: from tile to tile they differ "
+            f"by {apart:.0%}, on 95 of 100 test pictures by at most {usual:.0%}. The picture is "
+            "probably unlike those that the counter learned from."
         )
     height, width = picture.shape[:2]
     if (most := stretch(picture)) > MOST_STRETCH:

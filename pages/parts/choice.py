@@ -15,8 +15,10 @@ from pages.parts import link, models, usual
 from pages.parts.models import GROWN_HELP, TASK_CHOSEN, Bundle
 from pages.parts.usual import AUTO, JOINT, TASK_NAMES
 
-AUTO_HELP = """*auto* takes the model that shows a page's point: where one run is watched in time,
-the one whose exits were trained end to end; elsewhere the one with all heads."""
+AUTO_HELP = """*auto* takes the model that was trained as a whole, its exits together with its
+layers (end to end). Where all heads are needed (Lesson, Compare heads, The paper), it takes the one
+that has them all."""
+WHY = {True: "it was trained as a whole, with its exits", False: "it has all heads"}
 DTYPE_HELP = """In which numbers the network computes. *auto* times both on this machine for a
 moment and takes bfloat16 (half as many bits) if it is faster, names the same classes, and moves no
 confidence by more than 0.02."""
@@ -126,7 +128,7 @@ def _resolved(choice: tuple[str, ...], joint: bool) -> tuple[str, ...]:
         return choice
     body = usual.backbone(weights.offers(), choice[0], joint)
     if not link.hidden("sidebar"):
-        st.sidebar.caption(f"The backbone is **{body}**.")
+        st.sidebar.caption(f"On this page *auto* is **{body}**: {WHY[joint]}.")
     return choice[0], body, *choice[2:]
 
 
@@ -181,6 +183,15 @@ def _offer_others(refused: tuple[str, str]) -> None:
         if others
         else "No other model is installed."
     )
+
+
+def heads_note(bundle: Bundle) -> None:
+    """Say that this page shows another model than Watch does, and why, if *auto* chose it."""
+    if st.session_state["_choice"][1] == AUTO:
+        st.caption(
+            f"This page shows the model with all {len(bundle.heads)} heads. Watch exits fire and "
+            "Latency slider show another one, which was trained as a whole, with its exits."
+        )
 
 
 def classes_only(bundle: Bundle) -> None:

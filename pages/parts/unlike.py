@@ -13,22 +13,27 @@ HOW = """The late exits respond to this picture more weakly than to nearly all k
 were tried. The Models page says how often this warning is right."""
 
 
-def note(bundle: ui.Bundle, run: dict) -> None:
-    """Say that the model knows nothing like the picture of a run, with the way to the one that
-    knows 1,000 things; nothing if it does, or if its card records no check."""
+def told(bundle: ui.Bundle, run: dict) -> str:
+    """That the model was taught nothing like the picture of a run, in words to stand beside its
+    answer; nothing if it was, or if its card records no check."""
     if not run.get("unlike"):
-        return
+        return ""
     kinds = len(bundle.model.task.labels)
-    said = f"This model knows {'ten' if kinds == 10 else f'{kinds:,}'} kinds of thing, and this "
-    said += "looks like none of them: "
-    way_on = bundle.task != MANY_THINGS and MANY_THINGS in dict(weights.bundles())
-    if not way_on or ui.hidden("sidebar", "task"):
-        st.info(said + "do not rely on its answer.", icon=":material/help:")
-        return
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.info(said + f"try **{ui.TASK_NAMES[MANY_THINGS]}**.", icon=":material/help:")
+    return (
+        f"I do not know this: it looks like none of the {'ten' if kinds == 10 else f'{kinds:,}'} "
+        "kinds of thing that I was taught. The answer is a guess."
+    )
+
+
+def way_on(bundle: ui.Bundle, run: dict) -> None:
+    """From a picture that the model does not know, the way to the model that knows 1,000 things, if
+    it is another one and is here."""
+    here = (
+        run.get("unlike") and bundle.task != MANY_THINGS and MANY_THINGS in dict(weights.bundles())
+    )
+    if here and not ui.hidden("sidebar", "task"):
         st.button(
-            "Try Any photo",
+            "Ask the model that knows 1,000 kinds of thing",
             icon=":material/arrow_forward:",
             key="know_more",
             on_click=to_many_things,

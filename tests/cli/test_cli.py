@@ -211,14 +211,6 @@ def test_export(tiny_weights, tmp_path, command):
     )
 
 
-def test_without_json_a_person_gets_tables(tiny_weights, photo, capsys):
-    assert cli.main(["trace", photo, "--head", "mlp", "--device", "cpu"]) == 0
-    out = capsys.readouterr().out
-    assert (
-        "task: cifar10" in out and len([line for line in out.splitlines() if " mlp " in line]) == 12
-    )
-
-
 @pytest.mark.slow  # .ci/fresh.py runs every command as well
 def test_a_real_process_keeps_standard_output_clean_and_its_exit_status(tiny_weights, test_split):
     start = [sys.executable, "-m", "mvit", "evaluate", "--head", "mlp", "--device", "cpu", "--json"]

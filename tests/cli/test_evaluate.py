@@ -41,7 +41,7 @@ def test_the_kept_pictures_are_measured_and_the_rest_is_named(own, capsys):
     assert [line.split(": ")[0] for line in found["left_out"]] == [f"{own}/c/IMG_日.heic"]
     assert cli.main([*EVALUATE, "--data", str(own), "--limit", "2"]) == 0
     out = capsys.readouterr().out
-    assert "n: 2\n" in out and f"left_out: 1\n  {own}/c/IMG_日.heic: " in out
+    assert "on 2 test pictures" in out and f"left out: 1\n  {own}/c/IMG_日.heic: " in out
     assert "official" not in out
 
 

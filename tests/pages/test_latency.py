@@ -33,7 +33,7 @@ def test_first_load_shows_a_measured_run_and_a_real_interruption(tiny_weights):
     shown, [real] = timeline(app), series(app).runs
     assert shown["deadline"] == real.answer.deadline_ms == pytest.approx(0.6 * shown["plain"], 0.1)
     assert [e["ms"] for e in shown["exits"]] == [e.elapsed_ms for e in run(app)["exits"]]
-    assert all(f"Real run at {shown['deadline']:.1f} ms" in text for text in shown["real"])
+    assert all(f"Real run, stopped at {shown['deadline']:.1f} ms" in text for text in shown["real"])
     assert any("live on this machine" in m.value for m in app.markdown)
 
 
@@ -54,7 +54,7 @@ def test_a_long_deadline_lets_both_finish(tiny_weights):
     with_exits, without = timeline(app)["real"]
     assert series(app).runs[0].answer.exit.head == "final"
     assert all("from the final exit, finished after" in text for text in (with_exits, without))
-    assert with_exits.endswith("as in the replay") and timeline(app)["deadline"] == 2000
+    assert with_exits.endswith("; as in the replay.") and timeline(app)["deadline"] == 2000
 
 
 def test_every_real_run_stays_as_a_dot_until_the_picture_changes(tiny_weights):
@@ -202,12 +202,17 @@ def test_the_answer_at_a_deadline_is_the_latest_finished_exit():
 
 
 def test_a_real_run_confirms_or_contradicts_the_replay():
-    for answer, agrees in ((NOTHING, True), (EARLY, True), (OTHER, False)):
+    further = interrupted(4.5, 2, 0, (12, "final"))
+    for answer, beyond, said in (
+        (NOTHING, 0, "; as in the replay."),
+        (EARLY, 0, "; as in the replay."),
+        (OTHER, -1, "less far than the replay: the machine had other work as well."),
+        (further, 1, "further than the replay: the machine had less other work."),
+    ):
         one = Interrupted(1, answer)
-        assert one.agrees(MEASURED) == agrees
-        assert one.told(MEASURED).endswith("as in the replay" if agrees else "unlike the replay")
-    assert real_text(NOTHING) == "Real run at 2.0 ms: no answer yet, 0.25 ms late"
-    assert real_text(OTHER) == "Real run at 9.0 ms: <b>dog from layer 3, 0.25 ms late"
+        assert one.beyond(MEASURED) == beyond and one.told(MEASURED).endswith(said)
+    assert real_text(NOTHING) == "Real run, stopped at 2.0 ms: no answer yet, 0.25 ms late"
+    assert real_text(OTHER) == "Real run, stopped at 9.0 ms: <b>dog from layer 3, 0.25 ms late"
 
 
 def test_the_axis_draws_exits_wall_and_real_runs_with_labels_escaped():

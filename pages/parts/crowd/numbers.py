@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from mvit.charts import crowd as charts_crowd
 from mvit.charts.crowd import people_text
@@ -44,8 +45,11 @@ def usual_error(bundle: ui.Bundle, layer: int, head: str) -> str:
     return " and ".join(found)
 
 
-def show_numbers(bundle: ui.Bundle, counted: Counted, run: dict, kept: tuple | None) -> None:
-    """The count with its interval beside the final exit's and the truth, and what it cost."""
+def show_numbers(
+    bundle: ui.Bundle, counted: Counted, run: dict, kept: tuple | None
+) -> DeltaGenerator:
+    """The count with its interval beside the final exit's and the truth, and what it cost; returns
+    the place for the plain network's time."""
     own, final, _, truth = counted
     st.subheader(
         f"{counted.exit}: {people_text(own['count'])} people",
@@ -62,19 +66,16 @@ def show_numbers(bundle: ui.Bundle, counted: Counted, run: dict, kept: tuple | N
         st.metric("Final exit", people_text(final["count"]), help=WORDS["final"])
         if truth is not None:
             st.metric("Really there", f"{truth:.0f}", help=TRUTH_HELP)
-        st.metric(
-            "This exit alone",
-            f"{own['ms']:.0f} ms",
-            f"final exit {final['ms']:.0f} ms",
-            help=WORDS["alone"],
-            **quiet,
-        )
-    ui.live_badge(bundle, run)
+        st.metric("This exit alone", f"{own['ms']:.0f} ms", help=WORDS["alone"], **quiet)
+    with st.container(horizontal=True):
+        ui.live_badge(bundle, run)
+        plain_place = st.empty()
     if usual := usual_error(bundle, int(own["layer"]), own["head"]):
         st.caption(
             f"On the test pictures this exit is off by {usual}, on average.",
             help="Mean absolute error (MAE), from the card.",
         )
+    return plain_place
 
 
 def show_layers(counted: Counted) -> None:

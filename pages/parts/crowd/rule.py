@@ -125,7 +125,7 @@ def _on_this_picture(
         st.metric(
             "Time saved",
             percent(1 - time),
-            help="Against the plain network, by the times measured on this picture.",
+            help="Against the final exit alone, by the times measured on this picture.",
         )
     st.caption(f"Exits that run: {exit_list(plan)}.")
 

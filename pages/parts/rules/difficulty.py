@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from mvit.charts import rules as draw
-from mvit.charts.style import plain_label
+from mvit.charts.style import macs_text, plain_label
 from mvit.policies import dispatch, outcomes
 from mvit.policies.outcomes import Operating
 from pages import parts as ui
@@ -17,8 +17,8 @@ from pages.parts.rules.views import HIGH, LOW, share_column, with_intervals
 from pages.parts.words import WORDS, percent
 
 GROUPS = (
-    "Right for good from the first third of the layers on (easy), the second (middling), only the "
-    "last (hard), or not at all."
+    "Easy: right for good from the first third of the layers on; middling: from the second; hard: "
+    "only from the last."
 )
 
 
@@ -74,17 +74,29 @@ def show(bundle: ui.Bundle, replay: Replay, here: Operating) -> None:
         groups = with_intervals(groups, members.where(members > 0))
         easy, wrong = percent(groups.share.iloc[0]), percent(groups.share.iloc[3], 1)
         st.markdown(f"**{easy} of the pictures are easy, {wrong} end wrong.**")
-        st.dataframe(
-            groups,
+        brief = {
+            "pictures": groups.group,
+            "share": groups.share.map(lambda share: percent(share, 1)),
+            "right": groups.accuracy.map(lambda share: percent(share, 1)),
+            "MACs": groups.macs.map(macs_text),
+        }
+        st.table(
+            pd.DataFrame(brief),
+            border="horizontal",
             hide_index=True,
             alt="Easy and hard pictures under the chosen rule",
+        )
+        st.caption(GROUPS)
+        ui.table(
+            groups,
+            "These groups, with intervals and confidence",
             column_config={
-                "group": st.column_config.TextColumn("pictures", help=GROUPS),
+                "group": "pictures",
                 "share": share_column("share", "Of all test pictures."),
                 "accuracy": share_column("right", "Right answers under the rule."),
                 "low": share_column(None, LOW),
                 "high": share_column(None, HIGH),
-                "macs": st.column_config.NumberColumn("MACs", format="compact", help=WORDS["macs"]),
+                "macs": number("MACs", format="compact", help=WORDS["macs"]),
                 "first_confidence": share_column("first sure", WORDS["confidence"]),
                 "final_confidence": share_column("final sure", WORDS["confidence"]),
             },

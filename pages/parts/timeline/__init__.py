@@ -15,13 +15,29 @@ from mvit.charts.text import plain_label, sure_text
 from mvit.models.exit import FINAL, Exit
 from pages.parts import lamps
 from pages.parts.timeline.chart import chart
-from pages.parts.timeline.runs import Interrupted, Measured, in_words, place_name, real_text
+from pages.parts.timeline.runs import (
+    Interrupted,
+    Measured,
+    against_replay,
+    in_words,
+    place_name,
+    real_text,
+)
 
-__all__ = ["Interrupted", "Measured", "place_name", "real_text", "released", "timeline"]
+__all__ = [
+    "Interrupted",
+    "Measured",
+    "against_replay",
+    "place_name",
+    "real_text",
+    "released",
+    "timeline",
+]
 
 HTML = """
 <div class="lab">
-<div class="top"><div class="picture"></div><div class="told"><h2 class="finding"></h2>
+<div class="top"><div class="picture"></div><div class="told">
+<p class="unknown" role="status"></p><h2 class="finding"></h2>
 <div class="sides">
 <section class="with"><h3>With exits</h3><p class="big answer"></p>
 <p class="small how"></p><p class="small real" role="status"></p></section>
@@ -49,6 +65,7 @@ def timeline(
     run: str,
     picture: str = "",
     finding: str = "",
+    unknown: str = "",
     settled: Exit | None = None,
     slower: int = 1,
     deadline: float | None = None,
@@ -61,7 +78,8 @@ def timeline(
 
     run: names the measured run; a new one starts the replay anew, or forgets what was asked.
     picture: markup, see `lamps.pictures`. Without a deadline (ms) it replays, `slower` times
-    slower, and ends with the finding and the exit that it names, `settled`. With one,
+    slower, and ends with the finding and the exit that it names, `settled`. unknown: why every
+    answer is a guess, if it is. With a deadline,
     `on_release` is called when the handle is let go (`released()` tells where) unless it is fixed;
     runs are drawn as dots, and `real` says what the latest one found, with exits and without.
     """
@@ -86,6 +104,7 @@ def timeline(
             "step": 0.1 if reach <= 100 else 1,
             "run": run,
             "finding": finding,
+            "unknown": unknown,
             "settled": None if settled is None else measured.exits.index(settled),
             "slower": slower,
             "deadline": deadline,

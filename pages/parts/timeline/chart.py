@@ -143,7 +143,7 @@ def _dot(measured: Measured, run: Interrupted, height: dict, x) -> Iterator[str]
     to it, and a hollow dot contradicts the replay."""
     found = run.answer.exit
     y = height[_place(found) if found else None] + (7 * run.number % 11 - 5) * 0.7
-    colour = f'fill="{HOT}"' if run.agrees(measured) else 'fill="none" stroke-width="2.5"'
+    colour = f'fill="{HOT}"' if run.beyond(measured) == 0 else 'fill="none" stroke-width="2.5"'
     yield (
         f'<line x1="{x(run.answer.deadline_ms)}" x2="{x(run.answer.answered_ms)}" y1="{y:.1f}" '
         f'y2="{y:.1f}" stroke="{HOT}" stroke-width="2"/><circle class="dot" '

@@ -43,14 +43,26 @@ class Interrupted:
     number: int
     answer: Answer
 
-    def agrees(self, measured: Measured) -> bool:
-        """Whether the exit that answered is the one that the replay names for this deadline."""
-        return _place(self.answer.exit) == _place(measured.at(self.answer.deadline_ms))
+    def beyond(self, measured: Measured) -> int:
+        """By how many exits it got further than the replay did by the same deadline; below 0 if not
+        as far."""
+        places = [None, *map(_place, measured.exits)]
+        replayed = measured.at(self.answer.deadline_ms)
+        return places.index(_place(self.answer.exit)) - places.index(_place(replayed))
 
     def told(self, measured: Measured) -> str:
-        """The run in one sentence."""
-        said = "as in the replay" if self.agrees(measured) else "unlike the replay"
-        return f"{real_text(self.answer)}, {said}"
+        """The run in one or two sentences."""
+        return real_text(self.answer) + against_replay(self.beyond(measured))
+
+
+def against_replay(beyond: int) -> str:
+    """How the end of a sentence on a real run holds it against the replay, and why they differ.
+    beyond: as of `Interrupted`."""
+    if beyond == 0:
+        return "; as in the replay."
+    if beyond > 0:
+        return ". It got further than the replay: the machine had less other work."
+    return ". It got less far than the replay: the machine had other work as well."
 
 
 def real_text(a: Answer) -> str:
@@ -60,7 +72,7 @@ def real_text(a: Answer) -> str:
         found = f"{plain_label(a.exit.label)} from {place_name(a.exit.layer, a.exit.head)}"
     if a.overshoot_ms == 0:
         late = f"finished after {a.answered_ms:.1f} ms"
-    return f"Real run at {a.deadline_ms:.1f} ms: {found}, {late}"
+    return f"Real run, stopped at {a.deadline_ms:.1f} ms: {found}, {late}"
 
 
 def in_words(e: Exit) -> str:

@@ -31,7 +31,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     now.setAttribute('x2', share(ms));
     done.setAttribute('width', share(Math.min(ms, plain)));
     handle.style.left = share(ms);
-    write(find('answer'), answer ? answer.answer : waits);
+    write(find('answer'), answer ? answer.answer + (data.unknown ? '?' : '') : waits);
     write(find('how'), answer ? answer.how : `first exit ready after ${exits[0].ms.toFixed(1)} ms`);
     write(find('plain-answer'), over ? exits[exits.length - 1].answer : waits);
     find('with').classList.toggle('waits', !answer);
@@ -70,7 +70,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     state.moved = false;
     if (replays) return;
     state.asked = Number(state.ms.toFixed(3));
-    write(find('real'), `Interrupting a real run at ${state.asked.toFixed(1)} ms …`);
+    write(find('real'), `Stopping a real run at ${state.asked.toFixed(1)} ms …`);
     write(find('plain-real'), '');
     root.dataset.real = 'running';
     setTriggerValue('release', state.asked);
@@ -115,6 +115,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   find('play').hidden = !replays;
   find('play').onclick = play;
 
+  write(find('unknown'), data.unknown);
   const version = `${data.run} ${data.slower}`;
   const fresh = state.version !== version;
   state.version = version;
