@@ -110,12 +110,14 @@ def one(bundle: ui.Bundle, kind: str, kept: tuple | None) -> None:
     usual = kept and kept[2]
     folder = weights.folder(bundle.task, bundle.backbone)
     stamp = str(bundle.card.get("files", ""))
+    headline = st.container()
     left, right = st.columns([3, 2], gap="medium")
-    answer = right.container()
+    shown, answer = left.container(), right.container()
+    with left:
+        picture = crowd_sources.drawn() if kind == DRAWN else ui.pick_picture(bundle.task)
     with right:
         head, layer = pick_exit(bundle, kind)
-        picture = crowd_sources.drawn() if kind == DRAWN else ui.pick_picture(bundle.task)
-    with left, st.spinner("Counting at every exit …", show_time=True):
+    with shown, st.spinner("Counting at every exit …", show_time=True):
         run = ui.measured(
             "crowd",
             bundle,
@@ -126,11 +128,13 @@ def one(bundle: ui.Bundle, kind: str, kept: tuple | None) -> None:
     rows = run["rows"]
     own = rows[(rows["layer"] == layer) & (rows["head"] == head)].iloc[0]
     counted = Counted(own, rows.iloc[-1], rows, known(picture))
-    with left:
+    with headline:
+        crowd_numbers.show_headline(bundle, counted, kept)
+    with shown:
         maps = crowd_where.found(bundle, crowd_where.maps_of(str(folder), stamp), picture)
         crowd_look.show_picture(bundle, picture, counted, maps)
     with answer:
-        plain_place = crowd_numbers.show_numbers(bundle, counted, run, kept)
+        plain_place = crowd_numbers.show_numbers(bundle, counted, run)
         if reasons := doubts(picture.pixels, rows, layer, head, usual):
             st.warning("\n\n".join(reasons), title="Doubt this count", icon=":material/help:")
     with right:

@@ -33,7 +33,7 @@ def plain_label(label: str) -> str:
 
 def sure_text(confidence: float) -> str:
     """A confidence as whole percent; nothing is ever quite certain, so never a rounded 100."""
-    return "> 99\u00a0%" if 0.995 <= confidence < 1 else f"{100 * confidence:.0f}\u00a0%"
+    return "> 99\u00a0%" if confidence >= 0.995 else f"{100 * confidence:.0f}\u00a0%"
 
 
 def macs_text(macs: float) -> str:

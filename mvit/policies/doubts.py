@@ -75,7 +75,8 @@ def doubts(
         found.append(
             "The last exits do not agree on where the people are: from tile to tile they differ "
             f"by {apart:.0%}, on 95 of 100 test pictures by at most {usual:.0%}. The picture is "
-            "probably unlike those that the counter learned from."
+            "probably unlike those that the counter learned from: trust the count less, even where "
+            "it is near."
         )
     height, width = picture.shape[:2]
     if (most := stretch(picture)) > MOST_STRETCH:

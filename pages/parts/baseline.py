@@ -101,8 +101,7 @@ def plain_badge(time: Plain) -> None:
         text, colour = f"plain network: {time.ms:.1f} ms", "gray"
     else:
         state = "busier" if time.ms > usual.median else "quieter"
-        text = f"plain network: {time.ms:.1f} ms during this run, usually {usual.median:.1f} ms"
-        text = f"machine {state} than usual; {text}"
+        text = f"plain network: {time.ms:.1f} ms now, usually {usual.median:.1f} ms"
         colour = "orange"
         how = (
             f"During this run the machine was {state} than when the plain network was timed, so "

@@ -115,10 +115,11 @@ def _counter(choice: tuple[str, ...]) -> tuple[str, ...]:
         )
         st.stop()
     name = TASK_NAMES.get(found[0][0], found[0][0])
-    st.caption(
-        f"This page always uses the model for {name}: the one chosen in the sidebar names what it "
-        "sees and cannot count."
-    )
+    if not link.hidden("sidebar"):
+        st.sidebar.caption(
+            f"This page always uses the model for {name}: the one chosen here names what it sees "
+            "and cannot count."
+        )
     return (*found[0], *choice[2:])
 
 

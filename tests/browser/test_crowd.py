@@ -16,7 +16,7 @@ def crowd(visit, **options):
     return seen, seen.page.locator(".where .picture")
 
 
-@pytest.mark.parametrize("size", [(1400, 900), (1280, 720)])
+@pytest.mark.parametrize("size", [(1400, 900), (1280, 720), (390, 844)])
 def test_picture_count_and_map_stand_above_the_fold(visit, size):
     seen = visit(width=size[0])
     seen.page.set_viewport_size(dict(zip(("width", "height"), size, strict=True)))

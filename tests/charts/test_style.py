@@ -74,9 +74,9 @@ def test_macs_are_written_with_three_figures():
     assert [charts.macs_text(m) for m in (561_000_000, 1_253_493_120)] == ["561 M", "1.25 G"]
 
 
-def test_only_certainty_is_called_a_hundred_percent():
+def test_nothing_is_called_a_hundred_percent_sure():
     said = [charts.sure_text(c).replace("\u00a0", " ") for c in (0.004, 0.984, 0.994, 0.996, 1.0)]
-    assert said == ["0 %", "98 %", "99 %", "> 99 %", "100 %"]
+    assert said == ["0 %", "98 %", "99 %", "> 99 %", "> 99 %"]
 
 
 def test_confidence_chart_names_each_change_of_answer_once():

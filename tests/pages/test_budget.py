@@ -1,6 +1,8 @@
 """The page on moving budgets: first load, links, good and bad traces, and a bundle without recorded
 answers."""
 
+import re
+
 import pytest
 from visit import charts, metric, open_app, well
 
@@ -21,6 +23,7 @@ def test_first_load_compares_three_ways_and_the_split(recorded):
         and "simulated stream" in said
         and "half precision" in said
     )
+    assert re.search(r"one of 15 real runs, drawn at random: a whole pass took [\d.]+ to", said)
 
 
 def test_plenty_of_time_answers_everything_and_none_answers_nothing(recorded):

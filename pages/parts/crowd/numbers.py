@@ -45,19 +45,21 @@ def usual_error(bundle: ui.Bundle, layer: int, head: str) -> str:
     return " and ".join(found)
 
 
-def show_numbers(
-    bundle: ui.Bundle, counted: Counted, run: dict, kept: tuple | None
-) -> DeltaGenerator:
-    """The count with its interval beside the final exit's and the truth, and what it cost; returns
-    the place for the plain network's time."""
-    own, final, _, truth = counted
+def show_headline(bundle: ui.Bundle, counted: Counted, kept: tuple | None) -> None:
+    """The count, and between how many people there probably are."""
     st.subheader(
-        f"{counted.exit}: {people_text(own['count'])} people",
+        f"{counted.exit}: {people_text(counted.own['count'])} people",
         anchor=False,
-        help=words.about(own["head"]),
+        help=words.about(counted.own["head"]),
     )
     if kept is not None:
         show_interval(bundle, counted, kept)
+
+
+def show_numbers(bundle: ui.Bundle, counted: Counted, run: dict) -> DeltaGenerator:
+    """The count beside the final exit's and the truth, and what it cost; returns the place for the
+    plain network's time."""
+    own, final, _, truth = counted
     quiet = {"delta_color": "off", "delta_arrow": "off"}
     with st.container(horizontal=True):
         off = None if truth is None else f"{max(own['count'], 0) - truth:+.0f} against the truth"
