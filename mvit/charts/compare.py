@@ -11,6 +11,7 @@ import pandas as pd
 from mvit.charts.style import (
     HEAD_COLOURS,
     INK,
+    OUTLINE,
     RIGHT,
     UNKNOWN,
     WRONG,
@@ -139,7 +140,6 @@ def _verdicts(base: alt.Chart) -> alt.LayerChart:
     edges = base.transform_filter("!datum.agrees").mark_rect(
         filled=False, strokeWidth=2, strokeDash=[5, 4], cornerRadius=3
     )
-    stroke = alt.condition("datum.light", alt.value("#000000"), alt.value("#ffffff"))
     marks = base.transform_filter(f"datum.verdict != '{UNKNOWN}'").mark_point(
         filled=True,
         size=alt.ExprRef(f"datum.verdict == '{WRONG}' ? 80 : 30"),
@@ -148,7 +148,7 @@ def _verdicts(base: alt.Chart) -> alt.LayerChart:
         opacity=1,
     )
     shapes = alt.Scale(domain=[RIGHT, WRONG], range=["circle", "cross"])
-    return edges.encode(stroke=stroke) + marks.encode(
+    return edges.encode(stroke=OUTLINE) + marks.encode(
         color=INK, shape=alt.Shape("verdict:N", scale=shapes, legend=None)
     )
 

@@ -41,7 +41,8 @@ def verdicts(labels: Sequence[str], truth: str | None) -> list[str]:
 
 
 # readable on a cell; `light` comes from `light_cells`
-INK = alt.condition("datum.light", alt.value("#000000"), alt.value("#ffffff"))
+_BLACK_ON_LIGHT = {"value": "#ffffff", "condition": {"test": "datum.light", "value": "#000000"}}
+INK, OUTLINE = alt.ColorValue(**_BLACK_ON_LIGHT), alt.StrokeValue(**_BLACK_ON_LIGHT)
 
 
 def shades(top: float = 1.0) -> alt.Scale:

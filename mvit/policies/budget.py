@@ -137,9 +137,12 @@ def three_ways(
     of the three ways. worth, stop: as in `chances` and `anytime`.
     """
     drawn = np.random.default_rng(seed + 2).integers(0, len(runs), len(budgets))
+    own = [
+        dict(zip(zip(run["layer"], run["head"], strict=True), run["head_ms"], strict=True))
+        for run in runs
+    ]
     found = []
     for name, exits, stops in zip(names, (plan, [final], [cut]), (stop, None, None), strict=True):
-        own = [{(r.layer, r.head): r.head_ms for r in run.itertuples()} for run in runs]
         heads = np.array([[times[e] for e in exits] for times in own])
         finishes = np.array([finish_times(run, exits) for run in runs])
         found.append(

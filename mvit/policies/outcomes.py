@@ -22,11 +22,10 @@ def finish_times(trace: pd.DataFrame, plan: Sequence[tuple[int, str]]) -> np.nda
     `MultiExitViT.trace` gives them. The backbone's share is made to grow along the plan, since on a
     busy machine a measured one need not. Raises KeyError for an exit not in the trace.
     """
-    known = {
-        (row.layer, row.head): (row.ms - row.head_ms, row.head_ms) for row in trace.itertuples()
-    }
-    backbone, own = np.array([known[tuple(e)] for e in plan], float).T
-    return np.maximum.accumulate(backbone) + np.cumsum(own)
+    at = {e: row for row, e in enumerate(zip(trace["layer"], trace["head"], strict=True))}
+    rows = [at[tuple(e)] for e in plan]
+    ms, own = (trace[name].to_numpy(float)[rows] for name in ("ms", "head_ms"))
+    return np.maximum.accumulate(ms - own) + np.cumsum(own)
 
 
 def tradeoff(

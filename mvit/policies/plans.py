@@ -94,9 +94,9 @@ def options(
 def in_ms(options: Sequence[Option], trace) -> list[Option]:
     """The same options with costs in ms from a trace (`MultiExitViT.trace`), or any table with
     layer, head, ms and head_ms."""
-    times = {
-        (row.layer, row.head): (row.ms - row.head_ms, row.head_ms) for row in trace.itertuples()
-    }
+    exits = zip(trace["layer"], trace["head"], strict=True)
+    costs_ms = zip((trace.ms - trace.head_ms).tolist(), trace.head_ms.tolist(), strict=True)
+    times = dict(zip(exits, costs_ms, strict=True))
     return [
         Option(o.layer, o.head, o.accuracy, *times[o.layer, o.head])
         for o in options

@@ -5,12 +5,14 @@ from __future__ import annotations
 import gc
 import re
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 from altair import TitleParams, Undefined
+from altair.utils import schemapi
 
 from mvit.charts import style as charts
 from mvit.models.multi_exit import MultiExitViT
@@ -22,6 +24,10 @@ from pages.parts.pictures import EXAMPLE, Picture
 # which on two cores took a third of a second, while nothing could be sent.
 gc.collect()
 gc.freeze()
+
+# Altair compares each part of a chart with Vega-Lite's schema, which takes most of the time that a
+# page needs; the charts' own tests have done that.
+schemapi.disable_debug_mode()
 
 # what would turn the name of somebody's own class into markup
 _MARKDOWN, _BACKSLASHED = re.compile(r"([\\`*_\[\]$~:<>#|])"), r"\\\1"
@@ -76,6 +82,16 @@ def measured(
     return once(name, (*bundle.key, *where), lambda: latest() or inference(bundle, timed))
 
 
+@dataclass(frozen=True)
+class _Unchecked:
+    """A chart that Streamlit takes as it is, without a look at the schema."""
+
+    figure: Any
+
+    def to_dict(self) -> dict:
+        return self.figure.to_dict(validate=False)
+
+
 def chart(
     figure: Any, alt: str, key: str | None = None, *, picture: Picture | None = None, **options: Any
 ) -> Any:
@@ -93,7 +109,7 @@ def chart(
         figure = figure.copy(deep=False)
         figure.title = Undefined
     return st.altair_chart(
-        charts.themed(figure, st.context.theme.type == "dark"),
+        _Unchecked(charts.themed(figure, st.context.theme.type == "dark")),
         width="stretch",
         alt=alt,
         key=key,
