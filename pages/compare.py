@@ -85,16 +85,14 @@ def traced(name: str, bundle: ui.Bundle, picture: ui.Picture) -> dict:
 
 def looked_at(name: str, bundle: ui.Bundle, picture: ui.Picture, view: View):
     """What the model sees with what the left exit of the view looks at laid over it."""
-    layer, head, method = view.layer, view.left, view.look
+    asked = view.layer, view.left, view.look
 
-    def make():
-        with st.container(), st.spinner("Asking what the exit looks at …", show_time=True):
-            heat = ui.inference(
-                bundle, lambda model: explain.attribute(model, picture.pixels, layer, head, method)
-            )
-        return overlay(bundle.model.task.seen(picture.pixels), heat)
+    def work(model) -> dict:
+        return {"heat": explain.attribute(model, picture.pixels, *asked)}
 
-    return ui.once(name, (*bundle.key, picture.key, head, layer, method), make)
+    with st.container(), st.spinner("Asking what the exit looks at …", show_time=True):
+        heat = ui.measured(name, bundle, asked, work, picture)["heat"]
+    return overlay(bundle.model.task.seen(picture.pixels), heat)
 
 
 def pane(

@@ -15,10 +15,10 @@ def show(bundle: ui.Bundle, picture: ui.Picture, head: str) -> None:
     if tree is None:
         return
 
-    def run():
-        return ui.inference(bundle, lambda m: list(m.run(picture.pixels, m.plan(head))))
+    def work(model) -> dict:
+        return {"exits": list(model.run(picture.pixels, model.plan(head)))}
 
-    exits = ui.once("coarse", (*bundle.key, picture.key, head), run)
+    exits = ui.measured("coarse", bundle, head, work, picture)["exits"]
     scores = [{"layer": e.layer, "head": e.head, "scores": e.scores} for e in exits]
     told = bundle.card.get("coarse")
     rows = coarse_rows(pd.DataFrame(scores), tree, told)

@@ -67,13 +67,11 @@ def found(bundle: ui.Bundle, maps: Any, picture: ui.Picture) -> Found:
     if maps is None or isinstance(maps, str):
         return {}
 
-    def make() -> Found:
-        with st.spinner("Looking where they are …", show_time=True):
-            return ui.inference(
-                bundle, lambda model: where.people_by_layer(model, maps, picture.pixels)
-            )
+    def work(model) -> dict:
+        return {"people": where.people_by_layer(model, maps, picture.pixels)}
 
-    return ui.once("crowd_where", (*bundle.key, picture.key), make)
+    with st.spinner("Looking where they are …", show_time=True):
+        return ui.measured("crowd_where", bundle, (), work, picture)["people"]
 
 
 def full_scale(people: np.ndarray) -> float:
