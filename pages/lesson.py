@@ -143,7 +143,7 @@ def walk(step: Step, scene: Scene, following: int | None) -> None:
                     name,
                     f"Go deeper: {label[0].lower()}{label[1:]}",
                     icon=":material/explore:",
-                    query_params=travel(scene),
+                    query_params=travel(step, scene),
                     help="Another page; the browser's back button returns here.",
                 )
     with right:
@@ -153,13 +153,14 @@ def walk(step: Step, scene: Scene, following: int | None) -> None:
             step.show(scene, answers)
 
 
-def travel(scene: Scene) -> dict[str, str]:
+def travel(step: Step, scene: Scene) -> dict[str, str]:
     """What a link to another page takes along."""
     name = {
         "task": ui.TASK_NAMES.get(scene.bundle.task, scene.bundle.task),
         "backbone": scene.bundle.backbone,
         "head": scene.head,
     }
+    name |= {key: str(value) for key, value in step.there(scene).items()}
     return name | ({"example": st.query_params["example"]} if "example" in st.query_params else {})
 
 

@@ -12,6 +12,7 @@ from mvit.policies import budget
 from pages import parts as ui
 from pages.parts import recorded as recordings
 from pages.parts.lesson.scene import Question, Scene, Step, exit_name, percent
+from pages.parts.timeline.page import PRACTICAL
 
 NOTHING, END = "nothing yet", "the final exit"
 # pictures, and the limits of the budget as shares of the backbone's time
@@ -27,8 +28,10 @@ STRATEGIES = """
 
 
 def deadline(s: Scene) -> float:
-    """A moment at which the backbone is on its way: a bit over half of its measured time, in ms."""
-    return max(0.1, round(0.55 * s.plain_ms, 1))
+    """A moment at which the backbone is on its way, even if the machine has become quiet: a bit
+    over half of its shortest time, in ms."""
+    usual = ui.plain(s.bundle).ms
+    return max(0.1, round(0.55 * min(s.plain_ms, usual), 1))
 
 
 def interrupted(s: Scene) -> tuple[Answer, Answer]:
@@ -242,6 +245,7 @@ STEPS = {
             show_clock,
             ("latency", "Move the deadline yourself"),
             picture=True,
+            there=lambda s: {"exit_head": s.head, "exits": PRACTICAL, "deadline": deadline(s)},
         ),
         Step(
             "static",
@@ -251,6 +255,13 @@ STEPS = {
             show_static,
             ("budget", "Other budgets and exits"),
             needs="accuracies",
+            there=lambda s: {
+                "exits": "practical",
+                "cut": s.middle,
+                "pictures": STREAM,
+                "low": round(100 * LEAST),
+                "high": round(100 * MOST),
+            },
         ),
         Step(
             "training",

@@ -103,8 +103,9 @@ def ask_work(s: Scene) -> Question:
     full = s.model.exit_macs(s.depth, FINAL)
     return Question(
         "Work is counted in **multiply-accumulates** (MACs): a multiplication and an addition. The "
-        f"whole network (its **backbone**) takes {macs_text(full)} of them for one picture. An "
-        "exit saves the layers after it, but its head costs something too.",
+        f"whole network (its **backbone**) takes {macs_text(full)} of them for one picture (M: "
+        "million, G: billion). An exit saves the layers after it, but its head costs something "
+        "too.",
         f"The {s.head} exit answers after layer {s.middle} of {s.depth}. What share of the full "
         "work has been done by then?",
         s.place,
@@ -156,6 +157,7 @@ STEPS = {
             show_work,
             ("compare", "What each head costs"),
             picture=True,
+            there=lambda s: {"left": s.head, "layer": s.middle},
         ),
     ]
 }

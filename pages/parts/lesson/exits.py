@@ -132,6 +132,12 @@ def ask_choose(s: Scene) -> Question:
     )
 
 
+def chosen(s: Scene) -> dict[str, object]:
+    """The exit that was told, as a link names it."""
+    _, best = choices(s)
+    return {} if best is None else {"head": best["head"], "layer": best.layer}
+
+
 def tell_choose(s: Scene, answers: list) -> str:
     _, best = choices(s)
     if best is None:
@@ -169,6 +175,7 @@ STEPS = {
             show_heads,
             ("compare", "Compare heads on a picture"),
             needs="accuracies",
+            there=lambda s: {"layer": at_widest(s)[0]},
         ),
         Step(
             "practical",
@@ -187,6 +194,7 @@ STEPS = {
             show_choose,
             ("paper", "Every exit in one figure"),
             needs="accuracies",
+            there=chosen,
         ),
     ]
 }

@@ -156,7 +156,7 @@ def show_overthinking(s: Scene, answers: list) -> None:
     quality = rules.quality(s.test)
     early = quality.iloc[0]
     told = (
-        f"After layer {early.layer} {percent(early.overthought, 1)} of all pictures are right but "
+        f"After layer {early.layer}, {percent(early.overthought, 1)} of all pictures are right but "
         f"end wrong; {percent(early.mended)} are wrong but end right"
     )
     ui.chart(charts_rules.overthinking(quality, told), alt=f"Overthinking by exit. {told}.")
@@ -178,6 +178,7 @@ STEPS = {
             show_trust,
             ("rules", "Can confidence be trusted?"),
             needs="predictions",
+            there=lambda s: {"whose": f"exit {s.middle}"},
         ),
         Step(
             "rule",
@@ -187,6 +188,7 @@ STEPS = {
             show_rule,
             ("rules", "Other rules and thresholds"),
             needs="predictions",
+            there=lambda s: {"rule": "confidence", "threshold": SURE},
         ),
         Step(
             "overthinking",

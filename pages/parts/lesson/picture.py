@@ -13,7 +13,7 @@ from pages import parts as ui
 from pages.parts import pictures as picking
 from pages.parts.lesson.scene import Question, Scene, Step, exit_name, percent
 from pages.parts.timeline import timeline
-from pages.parts.timeline.page import as_measured
+from pages.parts.timeline.page import ALL, as_measured
 from pages.parts.words import about
 
 SPEEDS = {"1x": 1, "1/10": 10, "1/100": 100}
@@ -275,6 +275,7 @@ STEPS = {
             show_settle,
             ("watch", "Watch it with other heads"),
             picture=True,
+            there=lambda s: {"exits": ALL},
         ),
     ]
 }

@@ -65,7 +65,8 @@ class Step:
     deeper: (file in pages/, label) of the page that goes on from here. picture: whether it is about
     the visitor's picture. needs: "predictions" of the bundle, "mistakes" among them, its
     "accuracies", or "examples". stage: draws what there is to look at, before (False) and after
-    (True) the answer; two views of the picture if there is none.
+    (True) the answer; two views of the picture if there is none. there: what the link to the other
+    page takes along, so that it opens on what was just told.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Step:
     picture: bool = False
     needs: str = ""
     stage: Callable[[Scene, bool], None] | None = None
+    there: Callable[[Scene], dict[str, object]] = lambda scene: {}
 
 
 @dataclass

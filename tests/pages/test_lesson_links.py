@@ -1,0 +1,39 @@
+"""The lesson's links to other pages open on the numbers that the step has just told."""
+
+import re
+from urllib.parse import parse_qs
+
+import pytest
+from visit import metric, open_app, well
+
+from pages.parts.lesson.steps import STEPS
+
+pytestmark = pytest.mark.usefixtures("examples")
+NUMBER = {step.name: n for n, step in enumerate(STEPS, 1)}
+
+
+def told_and_opened(step: str):
+    """What a step tells, and the page that its link opens, on which nothing was mended."""
+    lesson = well(open_app("lesson", step=str(NUMBER[step]), hide="guess"))
+    [link] = [p.proto for p in lesson.get("page_link")]
+    query = {key: values[0] for key, values in parse_qs(link.query_string).items()}
+    app = well(open_app(STEPS[NUMBER[step] - 1].deeper[0], **query))
+    assert not any("link" in i.value for i in app.info), [i.value for i in app.info]
+    return lesson.info[0].value, app
+
+
+def test_the_stop_rule_opens_with_its_accuracy(recorded):
+    told, app = told_and_opened("rule")
+    right = re.search(r"([\d.]+)\u00a0% of its answers", told)[1]
+    assert f"{float(metric(app, 'Right').split()[0]):.1f}" == right
+
+
+def test_the_moving_clock_opens_with_its_share_in_time(recorded):
+    told, app = told_and_opened("static")
+    answered = metric(app, "plain network: in time").split("\u00a0")[0]
+    assert f"answers {float(answered):.0f}\u00a0% in time" in told
+
+
+@pytest.mark.parametrize("step", ["clock", "choose", "heads", "work", "settle", "trust"])
+def test_other_links_are_legal(step, recorded):
+    told_and_opened(step)
