@@ -17,6 +17,7 @@ from mvit.bundles.whole import write_json
 from mvit.models.exit import FINAL, Exit
 
 FILE = "first_view.json"
+ODD = (ValueError, OverflowError, RecursionError)  # of text that is hardly JSON, or huge numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,23 +67,47 @@ def read(folder: Path) -> FirstView | None:
         kept = json.loads((folder / FILE).read_text())
         exits = [Exit(**{k: e[k] for k in names}) for e in kept["exits"]]
         view = FirstView(**kept | {"exits": exits})
-        same = view.weights and fingerprint(folder, view.weights) == view.weights
-        return view if same and _whole(view) else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        same = _whole(view) and fingerprint(folder, view.weights) == view.weights
+        return view if same else None
+    except (*ODD, AttributeError, LookupError, OSError, TypeError):
         return None
 
 
 def _whole(view: FirstView) -> bool:
-    """Whether everything that is drawn is there and of its kind."""
-    texts = [view.made, view.device, view.dtype, view.head, view.picture, view.seen]
-    numbers = [view.plain_ms, *view.macs]
-    for e in view.exits:
-        texts += [e.head, *e.labels]
-        numbers += [e.layer, e.elapsed_ms, *e.scores]
+    """Whether everything that is drawn is there, of its kind, and can be true."""
+    exits, words = view.exits, [view.made, view.device, view.dtype, view.head]
+    elapsed, layers = [e.elapsed_ms for e in exits], [e.layer for e in exits]
     return (
-        all(isinstance(text, str) for text in texts)
-        and all(isinstance(n, int | float) and math.isfinite(n) and n >= 0 for n in numbers)
-        and len(view.macs) == len(view.exits) > 0
-        and all(len(e.scores) == len(e.labels) > 1 for e in view.exits)
-        and view.exits[-1].head == FINAL
+        _texts([*words, view.picture, view.seen, *(e.head for e in exits)])
+        and all(url.startswith("data:image/") for url in (view.picture, view.seen))
+        and isinstance(view.weights, dict)
+        and len(view.weights) > 0
+        and isinstance(view.macs, list)
+        and len(view.macs) == len(exits) > 0
+        and exits[-1].head == FINAL
+        and view.head in [e.head for e in exits]
+        and all(isinstance(e.labels, list) and _texts(e.labels) for e in exits)
+        and all(len(e.scores) == len(exits[0].labels) == len(e.labels) > 1 for e in exits)
+        and all(isinstance(layer, int) for layer in layers)
+        and all(map(_grows, ([view.plain_ms], view.macs, elapsed, layers)))
+        and all(_shares(e.scores) for e in exits)
     )
+
+
+def _texts(values: list) -> bool:
+    return all(isinstance(text, str) and text for text in values)
+
+
+def _numbers(values: list) -> bool:
+    kinds = {type(n) for n in values}
+    return isinstance(values, list) and kinds <= {int, float} and all(map(math.isfinite, values))
+
+
+def _grows(values: list) -> bool:
+    """Whether these are numbers above zero, none smaller than the one before."""
+    return _numbers(values) and values == sorted(values) and values[0] > 0
+
+
+def _shares(values: list) -> bool:
+    """Whether these are probabilities that add up to one, but for a small float's rounding."""
+    return _numbers(values) and min(values) >= 0 and abs(sum(values) - 1) < 0.05

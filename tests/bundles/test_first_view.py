@@ -52,7 +52,16 @@ def test_a_record_of_other_weights_is_not_read(kept, name):
         {"exits": [{"layer": 1}]},
         {"extra": 1},
         {"plain_ms": "x"},
+        {"plain_ms": 0},
+        {"plain_ms": -1.0},
+        {"plain_ms": True},
+        {"plain_ms": 10**400},
+        {"plain_ms": float("nan")},
         {"seen": 3},
+        {"seen": "https://example.org/a.png"},
+        {"head": "nobody"},
+        {"weights": ["backbone.safetensors"]},
+        {"macs": {}},
     ],
 )
 def test_a_record_that_is_not_whole_is_not_read(kept, change):
@@ -61,7 +70,31 @@ def test_a_record_that_is_not_whole_is_not_read(kept, change):
     assert first_view.read(kept[0]) is None
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", "null"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"elapsed_ms": 0},
+        {"elapsed_ms": float("inf")},
+        {"elapsed_ms": [1]},
+        {"layer": -1},
+        {"layer": 1.5},
+        {"scores": [0.5]},
+        {"scores": [-0.5, 1.5] + [0] * 8},
+        {"scores": [1] * 10},
+        {"scores": [10**400] + [0] * 9},
+        {"labels": "abcdefghij"},
+        {"labels": [["cat"]] * 10},
+    ],
+)
+def test_a_record_of_an_exit_that_cannot_be_true_is_not_read(kept, change):
+    file = kept[0] / first_view.FILE
+    told = json.loads(file.read_text())
+    told["exits"][0] |= change
+    file.write_text(json.dumps(told))
+    assert first_view.read(kept[0]) is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "null", "[" * 100_000, '{"exits": 1e999}'])
 def test_a_damaged_record_is_none(kept, text):
     (kept[0] / first_view.FILE).write_text(text)
     assert first_view.read(kept[0]) is None
