@@ -171,7 +171,7 @@ def strategies(
     rows: pd.DataFrame, value: str, axis: str, finding: str, how: str, line: float | None = None
 ) -> alt.LayerChart:
     """Table I as points: one row a head, one point a training strategy. rows: strategy, head and
-    `value`, which `axis` names."""
+    `value`, which `axis` names; the accuracy has a line from its `low` to its `high`."""
     heads = list(dict.fromkeys(rows["head"]))
     form = ".1%" if value != "change" else "+.1f"
     x = alt.X(
@@ -193,6 +193,13 @@ def strategies(
         .mark_point(filled=True, size=110, opacity=0.95)
         .encode(x=x, y=y, tooltip=tips, **_strategy(rows))
     )
+    if value == "accuracy":
+        low = alt.X("low:Q", title=axis, scale=alt.Scale(zero=False, padding=12))
+        spread = alt.Chart(rows).mark_rule(size=2, opacity=0.6)
+        figure = (
+            spread.encode(x=low, x2="high:Q", y=y, color=_strategy(rows)["color"], tooltip=tips)
+            + figure
+        )
     if line is not None:
         figure = (
             alt.Chart(pd.DataFrame({value: [line]}))

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from mvit.bundles import weights
-from mvit.evaluation.predictions import practical
+from mvit.evaluation.predictions import practical, wilson
 from mvit.models.extra_heads import FUTURE_WORK
+from mvit.models.heads import HEADS
 
 BACKBONE, PARAMETERS = "ViT-B/16", 86_000_000
 TABLE1 = "table1.json"
@@ -142,7 +143,8 @@ def table1(task: str, card: dict) -> dict | None:
 
     Its "rows" become a table: strategy, head, accuracy (at the layer), final, change (of the final
     exit against the plain backbone, in points), gain (at the layer, against the same head trained
-    classifier-wise, in points; NaN where that is not known).
+    classifier-wise, in points; NaN where that is not known), low and high (the accuracy's 95 %
+    interval).
     """
     try:
         found = json.loads(
@@ -153,6 +155,7 @@ def table1(task: str, card: dict) -> dict | None:
         rows = pd.DataFrame(found["rows"])[["strategy", "head", "accuracy", "final", "change"]]
         alone = rows[rows.strategy == "classifier-wise"].set_index("head").accuracy
         rows["gain"] = 100 * (rows.accuracy - rows["head"].map(alone))
+        rows["low"], rows["high"] = wilson(rows.accuracy * found["n"], found["n"])
         return found | {"rows": rows, "plain": float(found["plain"]["accuracy"])}
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -178,6 +181,29 @@ def strategy_findings(table: dict) -> dict[str, dict[str, float]]:
                 "gain": float(own.gain.mean()),
             }
     return found
+
+
+def best_after(rows: pd.DataFrame) -> pd.DataFrame:
+    """Each strategy's row of its most accurate head, the best strategy first. rows: strategy,
+    accuracy and whatever else."""
+    best = rows.sort_values("accuracy", ascending=False, kind="stable")
+    return best.drop_duplicates("strategy", ignore_index=True)
+
+
+def trained_longer(task: str, architecture: str, layer: int) -> pd.DataFrame:
+    """The best exit after `layer` of the bundles that one network has, with the paper's heads, one
+    row a strategy: strategy, head, accuracy, final; the best first."""
+    found = []
+    for name, backbone in weights.bundles():
+        with suppress(weights.WeightsError, KeyError, AttributeError):
+            card = weights.read_card(weights.root() / name / backbone)
+            exits = exits_of(card)
+            own = exits[(exits.layer == layer) & exits["head"].isin(list(HEADS))]
+            if name == task and card["architecture"] == architecture and len(own):
+                best = own.loc[own.accuracy.idxmax(), ["head", "accuracy"]].to_dict()
+                final = card["final"]["accuracy"]
+                found.append({"strategy": card["strategy"], "final": final} | best)
+    return best_after(pd.DataFrame(found, columns=["strategy", "head", "accuracy", "final"]))
 
 
 def with_siblings(task: str, card: dict) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 is opened."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,7 @@ from visit import charts, metric, open_app, well
 
 from mvit.evaluation import paper
 from mvit.tasks import CIFAR100_LABELS, Task
+from pages.parts.paper.table import how_the_start_ended, ordered
 
 
 def card_of(weights: Path) -> dict:
@@ -160,6 +162,25 @@ def test_table_one_is_drawn_and_the_paper_s_questions_answered(own_weights):
         in words
     )
     assert words.count("differs by +5.0 points") == 2
+    assert (
+        "better when the backbone learns with it?** Yes: the best is right for 85.0\u00a0% (`mlp`, "
+        "layer-wise), 85.0\u00a0% (`mlp`, end-to-end) and 80.0\u00a0% (`mlp`, classifier-wise); a "
+        "difference of up to 1.11 points could be chance. The paper says yes." in words
+    )
+
+
+def test_bundles_that_were_trained_for_longer_answer_too(own_weights):
+    write_table1(own_weights, (-3.0, 0.0))
+    first = own_weights / "cifar10" / BACKBONE
+    joint = first.with_name(BACKBONE + "_joint")
+    shutil.copytree(first, joint)
+    card = json.loads((joint / "card.json").read_text())
+    for e in card["exits"]:
+        e["accuracy"] = 0.42 if (e["layer"], e["head"]) == (6, "mlp") else 0.1
+    (joint / "card.json").write_text(json.dumps(card | {"strategy": "end-to-end"}))
+    assert "their best exit after layer 6 is right for 42.0\u00a0% (`mlp`, end-to-end)" in text(
+        well(open_app("paper"))
+    )
 
 
 def test_a_fair_start_is_told_and_its_learning_shown(own_weights):
@@ -171,6 +192,8 @@ def test_a_fair_start_is_told_and_its_learning_shown(own_weights):
     app = well(open_app("paper"))
     words = text(app)
     assert "trained on it for 3 rounds, until they no longer got better" in words
+    table = {"start": start, "budget": {"max_rounds": 3}}
+    assert "when some still got a little better" in how_the_start_ended(table)
     assert "hardly begun" not in words and "2 of these trainings are still missing" in words
     assert charts(app) == 5
 
@@ -206,6 +229,4 @@ def test_future_work_tells_the_rank_of_each_extra_head():
 
 
 def test_the_heads_beyond_the_paper_are_ranked_in_words():
-    from pages.parts.paper.table import ordered
-
     assert ordered(pd.DataFrame({"head": ["vit", "gmlp", "mlp", "fnet"]})) == "gmlp 2nd, fnet 4th"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 import streamlit as st
 
@@ -37,7 +39,7 @@ def show(bundle: ui.Bundle) -> None:
     early = f"Best after layer {layer}: {best['head']} trained {best.strategy}, {right}"
     first, second = st.columns(2, gap="medium")
     with first:
-        how = "Each point is one training; further right is better."
+        how = "Each point is one training; its line is where the accuracy lies with 95 % certainty."
         ui.chart(
             draw.strategies(rows, "accuracy", f"Accuracy after layer {layer}", early, how),
             alt=f"{early}.",
@@ -58,7 +60,8 @@ def show(bundle: ui.Bundle) -> None:
                 alt=f"{late}.",
                 key="table1_final",
             )
-    st.markdown("\n".join(f"- {line}" for line in answers(found, noise, layer)))
+    lines = [best_exit(bundle, table), *answers(found, noise, layer)]
+    st.markdown("\n".join(f"- {line}" for line in lines if line))
     for line in told(table):
         st.caption(line)
     if curves := table.get("start", {}).get("validation"):
@@ -96,8 +99,8 @@ def told(table: dict) -> list[str]:
     if start := table.get("start"):
         lines.append(
             f"Every training began from the same backbone ({table['init']}) and from exits that "
-            f"had been trained on it for {start['rounds']} rounds, until they no longer got better."
-            f" Then each saw {seen} (layer-wise: in each part). The pictures are smaller than "
+            f"had been trained on it for {start['rounds']} rounds, {how_the_start_ended(table)}. "
+            f"Then each saw {seen} (layer-wise: in each part). The pictures are smaller than "
             "elsewhere on this page, so compare these figures with each other only."
         )
     else:
@@ -116,6 +119,14 @@ def told(table: dict) -> list[str]:
     return lines
 
 
+def how_the_start_ended(table: dict) -> str:
+    """Whether the start's exits had stopped learning, or only run out of rounds."""
+    rounds, most = table["start"]["rounds"], table["budget"].get("max_rounds", math.inf)
+    if rounds < most:
+        return "until they no longer got better"
+    return "the most that was allowed, when some still got a little better"
+
+
 def show_start(curves: dict[str, list[float]]) -> None:
     """How the exits that every training began from had learned: their validation loss a round."""
     rows = pd.DataFrame(
@@ -128,6 +139,39 @@ def show_start(curves: dict[str, list[float]]) -> None:
     with st.expander("Had the exits learned all they could? Their loss before the comparison"):
         told = "Loss on validation pictures, round by round; flat means that an exit is done"
         ui.chart(draw.learning(rows, told), alt=f"{told}.", key="table1_start")
+
+
+def best_exit(bundle: ui.Bundle, table: dict) -> str:
+    """Does the best exit get better when the backbone learns with it? From the table, and from the
+    bundles, which were trained for longer. Empty without exits of both kinds."""
+    layer, best = table["layer"], paper.best_after(table["rows"])
+    joint = best.strategy.isin(paper.JOINT)
+    if joint.all() or not joint.any():
+        return ""
+    alone = best.accuracy[~joint].max()
+    gain, noise = 100 * (best.accuracy[joint].max() - alone), paper.chance(alone, table["n"])
+    verdict = "Yes" if gain > noise else "No" if gain < -noise else "Not decided by these runs"
+    line = (
+        f"**Is the best exit after layer {layer} better when the backbone learns with it?** "
+        f"{verdict}: the best is right for {listed(best)}; a difference of up to "
+        f"{noise:.2f} points could be chance."
+    )
+    network = bundle.card.get("grown_from") or bundle.card["architecture"]
+    longer = paper.trained_longer(bundle.task, network, layer)
+    if len(longer) > 1:
+        line += (
+            " The bundles here were trained for longer, on pictures of full size: their best exit "
+            f"after layer {layer} is right for {listed(longer)}, their final exit for "
+            + " and ".join(f"{100 * r.final:.1f}\u00a0%" for r in longer.itertuples())
+            + "."
+        )
+    return line + " The paper says yes."
+
+
+def listed(rows: pd.DataFrame) -> str:
+    """Accuracy, head and strategy of each row, in words."""
+    said = [f"{100 * r.accuracy:.1f}\u00a0% (`{r.head}`, {r.strategy})" for r in rows.itertuples()]
+    return " and ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)
 
 
 def answers(found: dict, noise: float, layer: int) -> list[str]:
