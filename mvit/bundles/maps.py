@@ -6,24 +6,32 @@ from pathlib import Path
 
 import torch
 
-from mvit.bundles.card import incomplete, read_card, write_card
+from mvit.bundles.card import incomplete, parts, read_card, write_card
 from mvit.bundles.tensors import read_part, save_part
 from mvit.models.people_map import people_maps
 
 PART, BITS = "maps", 8
+FILES = (PART, "maps_again")  # new maps take the name that the old ones do not have
 
 
 def save_maps(folder: Path, maps: torch.nn.ModuleDict, about: dict) -> dict:
     """Write the maps into a bundle's folder and name them in its card, which is returned.
 
-    about: what the card tells of them under "maps", beside their sizes. No other file changes.
+    about: what the card tells of them under "maps", beside their sizes. No other file changes. Old
+    maps stay in force, whole, until the card names the new ones.
     """
     first = next(iter(maps.values()))
     sizes = {"dim": first.dim, "hidden": first.hidden, "layers": [int(b) for b in maps]}
     card = read_card(folder)
-    card["files"] |= save_part(maps, folder, PART, BITS)
-    card["maps"] = sizes | about
+    before = {part: files for part, files in parts(card["files"]).items() if part in FILES}
+    old = [name for files in before.values() for name in files]
+    free = next(part for part in FILES if part not in before)
+    kept = {name: about for name, about in card["files"].items() if name not in old}
+    card["files"] = kept | save_part(maps, folder, free, BITS)
+    card[PART] = sizes | about
     write_card(folder, card)
+    for name in old:
+        (folder / name).unlink(missing_ok=True)
     return card
 
 
@@ -41,5 +49,5 @@ def load_maps(folder: Path) -> torch.nn.ModuleDict | None:
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise incomplete(folder / "card.json", error) from error
     maps.to_empty(device="cpu")
-    read_part(maps, folder, PART, sums)
+    read_part(maps, folder, next((p for p in parts(sums) if p in FILES), PART), sums)
     return maps.eval().requires_grad_(False)

@@ -15,6 +15,7 @@ from mvit.data.folders import DataError
 from mvit.data.labelled import Pictures, data_root
 from mvit.data.photos import find_photos, read_batch
 from mvit.data.splits import sample, unseen_part, validation_part
+from mvit.evaluation.measure import test_part_of
 from mvit.evaluation.unlike import ENOUGH, WARNED, Check, choose, measure
 from mvit.models.multi_exit import MultiExitViT
 from mvit.tasks import Task
@@ -58,15 +59,15 @@ def evaluate(args: argparse.Namespace, model: MultiExitViT, card: dict) -> dict:
     if model.task.counts or args.head:
         raise ValueError("--unlike is for tasks with classes, and reads the exits that it needs")
     refuse_same_names(args.like, args.unlike)
-    root, few = data_root(args.data), args.limit or ENOUGH
+    root, few, part = data_root(args.data), args.limit or ENOUGH, test_part_of(card)
     check = Check.of(card, model)
     folder = weights.folder(args.task, args.backbone)
     told = card.get("unlike")
     if check is None or args.wrongly is not None:
-        val = validation_part(model.task, root, card["seed"], card.get("test_part"))
+        val = validation_part(model.task, root, card["seed"], part)
         told = choose(model, val, WARNED if args.wrongly is None else args.wrongly)
         check = Check.of({"unlike": told}, model)
-    test = sample(unseen_part(model.task, root, card.get("test_part", {})), few, args.seed)
+    test = sample(unseen_part(model.task, root, part), few, args.seed)
     left_out = list(test.unreadable)
     known = {TEST: test} | photos(model.task, args.like, few, args.seed, left_out)
     others = photos(model.task, args.unlike, few, args.seed, left_out)

@@ -27,6 +27,7 @@ from mvit.training.map_tokens import gather
 from mvit.training.maps import MapRecipe, learn_map
 
 BITS = 8
+EMPTY, RENDERED = "empty", "rendered"  # sets that are added to those of the folders
 
 
 @dataclass(kw_only=True)
@@ -87,6 +88,11 @@ def lessons(study: MapStudy) -> tuple[Tiles, dict]:
     rng = np.random.default_rng(recipe.seed)
     for folder in study.folders:
         for name, crowds in load_crowds(study.task, folder, "train").items():
+            if name in (EMPTY, RENDERED):
+                raise DataError(
+                    f"a set to learn from is called '{name}', in {folder}, like the pictures that "
+                    "the lab adds itself; rename that folder"
+                )
             if name in learned:
                 raise DataError(
                     f"two sets to learn from are called '{name}', the second in {folder}; rename "
@@ -95,8 +101,8 @@ def lessons(study: MapStudy) -> tuple[Tiles, dict]:
             own, _ = hold_out_crowds(sample(crowds, study.limit, recipe.seed), VALIDATION_SHARE, 0)
             learned[name] = len(own)
             whole = whole + own
-    extra = {"empty": empty_pictures(recipe.empties, recipe.seed)} if recipe.empties else {}
-    extra |= {"rendered": rendered(recipe.scenes, 10_000)} if recipe.scenes else {}
+    extra = {EMPTY: empty_pictures(recipe.empties, recipe.seed)} if recipe.empties else {}
+    extra |= {RENDERED: rendered(recipe.scenes, 10_000)} if recipe.scenes else {}
     for name, crowds in extra.items():
         learned[name] = len(crowds)
         whole = whole + crowds

@@ -5,6 +5,7 @@ import torch
 from bundles import BACKBONE, save_bundle
 from thin import narrow
 
+from mvit.bundles import maps as bundled_maps
 from mvit.bundles.maps import load_maps, save_maps
 from mvit.bundles.weights import WeightsError, verify
 from mvit.models.people_map import people_maps
@@ -30,6 +31,23 @@ def test_maps_join_a_bundle_and_change_no_other_file(folder):
     for layer, own in load_maps(folder).items():
         assert torch.allclose(own(tokens), maps[layer](tokens), atol=0.02)
     assert verify()[0]["ok"]
+
+
+def test_an_interruption_before_the_card_leaves_the_old_maps_whole(folder, monkeypatch):
+    old, new = people_maps(64, (2,)), people_maps(64, (2, 6))
+    save_maps(folder, old, {})
+    with monkeypatch.context() as fault:
+        fault.setattr(bundled_maps, "write_card", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            save_maps(folder, new, {})
+    assert list(load_maps(folder)) == ["2"] and verify()[0]["ok"]
+    for _ in range(2):
+        save_maps(folder, new, {})
+        assert list(load_maps(folder)) == ["2", "6"] and len(list(folder.glob("maps*"))) == 1
+
+
+def stopped(*_):
+    raise KeyboardInterrupt
 
 
 def test_altered_maps_are_refused_by_name(folder):

@@ -95,7 +95,7 @@ def test_a_bundle_is_taught_and_its_card_tells_how_far_the_maps_are_off(
     assert list(load_maps(folder)) == ["1", "2"] and weights.verify()[0]["ok"]
 
 
-def test_sets_of_one_name_and_folders_without_a_test_split_are_refused(tmp_path):
+def test_sets_of_one_name_or_ours_and_folders_without_a_test_split_are_refused(tmp_path):
     folders = [tmp_path / above / "c1" for above in ("A", "B")]
     for folder in folders:
         crowd_folder(folder, "train", [5, 9, 14])
@@ -105,4 +105,8 @@ def test_sets_of_one_name_and_folders_without_a_test_split_are_refused(tmp_path)
     with pytest.raises(DataError, match="no.* test split"):
         teach_maps(study)
     with pytest.raises(DataError, match="'c1'.*B/c1"):
+        lessons(study)
+    crowd_folder(tmp_path / "rendered", "train", [5, 9, 14])
+    study = MapStudy(bundle=tmp_path / "none", folders=[tmp_path / "rendered"], **about)
+    with pytest.raises(DataError, match="called 'rendered'.*rename that folder"):
         lessons(study)
