@@ -1,6 +1,7 @@
 """Fixtures that several test files share: a small bundle with untrained exits, so that tests run
 without the real weights."""
 
+import gc
 import hashlib
 import json
 import math
@@ -13,6 +14,8 @@ from pathlib import Path
 import pytest
 from streamlit.runtime.pages_manager import PagesManager
 
+# what the libraries hold, half a million objects, never becomes garbage: nobody looks there
+gc.disable()
 # processes that share the cores do not each start a thread for every core; before torch is imported
 if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(workers))))
@@ -22,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from bundles import save_bundle  # noqa: E402
 from live import Server, disk_is_full  # noqa: E402
 from once import do_once  # noqa: E402
+from thin import narrow  # noqa: E402
 
 from mvit.bundles import weights  # noqa: E402
 from mvit.inference import engine  # noqa: E402
@@ -38,9 +42,23 @@ def pytest_xdist_auto_num_workers(config) -> int | None:
     return None if default and not config.option.file_or_dir else 0
 
 
+def pytest_collection_finish() -> None:
+    """All is imported."""
+    gc.freeze()
+    gc.enable()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _narrow():
+    """Every network for inputs of 64 px, the small bundle's among them, is a narrow one."""
+    with pytest.MonkeyPatch.context() as patch:
+        narrow(patch, px=64)
+        yield
+
+
 @pytest.fixture(scope="session")
-def tiny_bundle(tmp_path_factory) -> Path:
-    """A weights folder with a small untrained CIFAR-10 bundle (64 px input); read only, see
+def tiny_bundle(tmp_path_factory, _narrow) -> Path:
+    """A weights folder with a small untrained CIFAR-10 bundle (64 px input, narrow); read only, see
     tiny_weights and own_weights."""
     folder = tmp_path_factory.mktemp("weights")
     save_bundle(folder, Task("cifar10", CIFAR10_LABELS, native_px=32, input_px=64))

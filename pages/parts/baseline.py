@@ -57,8 +57,9 @@ def plain(bundle: Bundle, beside_ms: float | None = None) -> Plain:
         return known.setdefault(place, found) if str(model.device) == bundle.device else found
 
     def retimed(model: Any) -> Timing:
-        found = min(plain_time(model), known[place], key=lambda timing: timing.median)
-        known[place] = found if str(model.device) == bundle.device else known[place]
+        found = min(plain_time(model), usual, key=lambda timing: timing.median)
+        if str(model.device) == bundle.device:
+            known[place] = found
         return found
 
     usual = known.get(place) or inference(bundle, timed)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +140,16 @@ def test_a_peer_that_is_not_installed_is_said_so(model, monkeypatch):
     assert {"this backbone, plain", "plain ViT-Ti"} <= {r["name"] for r in rows} and rows[0][
         "ms"
     ] > 0
+
+
+def test_other_runtimes_are_timed_on_the_same_backbone():
+    pytest.importorskip("onnxscript")
+    small = thin_model(depth=1, heads=("mlp",))
+    rows = peers_module.peers(small, small.to_input(picture()), "mlp", 1)
+    for package, name in (("onnxruntime", "ONNX Runtime"), ("openvino", "OpenVINO")):
+        [row] = [row for row in rows if row["name"] == f"this backbone in {name}"]
+        there = find_spec(package) is not None
+        assert row["ms"] > 0 if there else row["skipped"] == "not installed"
 
 
 def test_the_table_is_markdown_with_the_context_first(result):

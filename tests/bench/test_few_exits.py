@@ -4,7 +4,7 @@ import pytest
 import torch
 from thin import picture, records, thin_model
 
-from mvit.bench import measures
+from mvit.bench import measures, peers
 from mvit.bench.report import bench, markdown
 from mvit.models.multi_exit import FINAL, MultiExitViT, PlanError
 
@@ -17,7 +17,8 @@ def few() -> MultiExitViT:
     return MultiExitViT(whole.backbone, whole.task, {"resmlp": kept})
 
 
-def test_every_part_measures_the_exits_that_exist(few):
+def test_every_part_measures_the_exits_that_exist(few, monkeypatch):
+    monkeypatch.setattr(peers.importlib.util, "find_spec", lambda name: None)
     recorded = {split: records(few, seed, "resmlp") for seed, split in enumerate(("val", "test"))}
     result = bench(few, pictures=[picture()], recorded=recorded, n=1, runs=1)
     assert (result["head"], result["layers"]) == ("resmlp", [6, 9, 12])
@@ -25,6 +26,7 @@ def test_every_part_measures_the_exits_that_exist(few):
     assert [e["layer"] for e in result["exits"]] == [6, 9, 12, 12]
     assert result["threshold"]["plan"][-1] == (12, FINAL)
     assert result["deadlines"]["late_answers"] == 0
+    assert {"skipped": "has no `resmlp` there"}.items() <= result["peers"][2].items()
     assert "head `resmlp` after layers 6, 9, 12" in markdown(result)
     with pytest.raises(PlanError, match="no head 'mlp'; there are: resmlp"):
         bench(few, "mlp")

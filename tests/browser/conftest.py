@@ -54,10 +54,23 @@ def chromium():
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def small_server(tiny_bundle):
+    """The address of a running app with the small untrained bundle, ready sooner; its gate stays
+    open."""
+    script = ROOT / "tests" / "helpers" / "gated_app.py"
+    variables = {"MVIT_WEIGHTS": str(tiny_bundle), "MVIT_TEST_GATE": str(tiny_bundle / "none")}
+    with Server(script, **variables) as server:
+        yield server.address
+
+
 @pytest.fixture
-def visit(chromium, server):
-    """A function (width, scheme) -> Visit, each in a fresh browser profile."""
-    with visits(chromium, server) as start:
+def visit(chromium, request):
+    """A function (width, scheme) -> Visit, each in a fresh browser profile. The visits that every
+    run of the tests makes are to the small bundle."""
+    bundled = request.node.get_closest_marker("browser")
+    address = request.getfixturevalue("server" if bundled else "small_server")
+    with visits(chromium, address) as start:
         yield start
 
 

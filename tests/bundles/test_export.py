@@ -117,9 +117,9 @@ def test_every_kind_of_backbone_is_exported_right(tmp_path, options):
 def test_a_counter_of_either_kind_is_exported_right(tmp_path, regressor):
     torch.manual_seed(0)
     task = CrowdTask("toy", input_px=64, regressor=regressor)
-    options = {"embed_dim": 96, "depth": 2, "num_heads": 2}
+    options = {"embed_dim": 96, "depth": 1, "num_heads": 2}
     backbone = transcrowd("vit_tiny_patch16_224", regressor, 64, **options)
-    model = MultiExitViT.untrained(backbone, task, ("resmlp",), [1, 2]).eval()
+    model = MultiExitViT.untrained(backbone, task, ("resmlp",), [1]).eval()
     # what a head adds is the same with either
     for e in [(1, "resmlp"), model.final_exit] if regressor == "token" else [model.final_exit]:
         assert export(model, *e, tmp_path / "cut.onnx")["max_difference"] < 1e-3

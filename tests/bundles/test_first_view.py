@@ -1,6 +1,7 @@
 """The run that a bundle keeps for the app's start: whole and true, or not there."""
 
 import json
+import shutil
 
 import pytest
 from bundles import BACKBONE
@@ -12,13 +13,25 @@ from mvit.images import read_image
 from mvit.policies.plans import costs
 
 
-@pytest.fixture
-def kept(own_weights, tmp_path):
-    """The bundle's folder after `trace --record`, and the picture's file."""
-    picture = tmp_path / "cat.png"
+@pytest.fixture(scope="module")
+def recorded(tiny_bundle, tmp_path_factory):
+    """A weights folder after `trace --record`, and the picture's file beside it."""
+    folder = tmp_path_factory.mktemp("kept") / "weights"
+    shutil.copytree(tiny_bundle, folder)
+    picture = folder.with_name("cat.png")
     picture.write_bytes(png(0))
-    assert main(["trace", str(picture), "--head", "mlp", "--record", "--json"]) == 0
-    return own_weights / "cifar10" / BACKBONE, picture
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MVIT_WEIGHTS", str(folder))
+        assert main(["trace", str(picture), "--head", "mlp", "--record", "--json"]) == 0
+    return folder, picture
+
+
+@pytest.fixture
+def kept(recorded, tmp_path, monkeypatch):
+    """This test's own copy of the bundle's folder in there, which is in force, and the picture."""
+    folder = shutil.copytree(recorded[0], tmp_path / "weights")
+    monkeypatch.setenv("MVIT_WEIGHTS", str(folder))
+    return folder / "cifar10" / BACKBONE, recorded[1]
 
 
 def test_a_recorded_run_says_what_the_network_says_and_where_it_comes_from(kept):

@@ -6,11 +6,14 @@ from functools import cache, wraps
 
 from altair.utils import schemapi
 from streamlit.components.v2 import manifest_scanner
+from streamlit.testing.v1 import local_script_runner
 
 
 def do_once() -> None:
     """Search the installed packages for components once, and check a chart against Vega-Lite's
-    schema unless an equal one has passed: half of what a page costs."""
+    schema unless an equal one has passed: half of what a page costs. Wait for a page without
+    looking every three milliseconds whether it is done."""
+    local_script_runner.require_widgets_deltas = ended
     manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
     check, passed = schemapi.validate_jsonschema, set()
 
@@ -24,3 +27,10 @@ def do_once() -> None:
         return wrong
 
     schemapi.validate_jsonschema = check_once
+
+
+def ended(runner, timeout: float) -> None:
+    """Wait for a run of a page to end."""
+    runner._script_thread.join(timeout)
+    if not runner.script_stopped():
+        raise RuntimeError(f"the page was not done after {timeout} s")

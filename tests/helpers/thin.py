@@ -33,14 +33,16 @@ def thin_model(
 
 
 def narrow(monkeypatch, px: int | None = None, **sizes: int) -> None:
-    """For one test, build every backbone of timm's with other sizes: one head of 64 channels. px:
-    only those for inputs of so many pixels."""
+    """Until it is undone, build every backbone of timm's a third as wide: ViT-Ti with one head of
+    64 channels, others in proportion. px: only those for inputs of so many pixels."""
     create = Backbone.create.__func__
-    sizes = {"embed_dim": 64, "num_heads": 1} | sizes
 
-    def created(kind: type, *names, **options) -> Backbone:
-        asked = px in (None, options.get("img_size"))
-        return create(kind, *names, **(sizes if asked else {}) | options)
+    def created(kind: type, name: str, *more, **options) -> Backbone:
+        if px not in (None, options.get("img_size")):
+            return create(kind, name, *more, **options)
+        heads = 4 if "_base_" in name else 2 if "_small_" in name else 1
+        narrower = {"embed_dim": 64 * heads, "num_heads": heads} | sizes
+        return create(kind, name, *more, **narrower | options)
 
     monkeypatch.setattr(Backbone, "create", classmethod(created))
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from thin import narrow
 
 from mvit.bundles import weights
 from mvit.inference.deadline import answer_by
@@ -167,6 +168,7 @@ def test_all_tiles_go_through_as_one_batch(counter, monkeypatch):
 
 def test_a_bundle_comes_back_as_a_counter(counter, tmp_path, monkeypatch):
     monkeypatch.setenv("MVIT_WEIGHTS", str(tmp_path))
+    narrow(monkeypatch)
     torch.manual_seed(0)
     model = (
         MultiExitViT.untrained(

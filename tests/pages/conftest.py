@@ -14,9 +14,11 @@ from visit import open_app, png
 
 from mvit.evaluation.counts import Counts, save_counts
 from mvit.evaluation.predictions import Predictions
+from mvit.inference import baseline
 from mvit.scenes.drawing import render
 from mvit.tasks import CrowdTask
 from pages.parts import models, pictures
+from pages.parts import recorded as recorded_parts
 
 
 @pytest.fixture
@@ -30,6 +32,14 @@ def examples(tmp_path_factory, monkeypatch):
     (folder / "examples.json").write_text(json.dumps(entries))
     monkeypatch.setattr(pictures, "FOLDER", folder)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _measured_briefly(monkeypatch):
+    """A few runs are enough where nobody looks at how steady a time is."""
+    monkeypatch.setattr(baseline, "ROUNDS", 2)
+    monkeypatch.setattr(baseline, "PASSES", 3)
+    monkeypatch.setattr(recorded_parts, "REPEATS", 3)
 
 
 @pytest.fixture(autouse=True)
