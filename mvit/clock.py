@@ -11,7 +11,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -83,6 +83,7 @@ class Timing:
     n: int
     median: float
     q1: float
+    _: KW_ONLY
     q3: float
     p95: float
 
@@ -109,7 +110,7 @@ def timed(work: Callable[[], object], clock) -> float:
 
 def measure(work: Callable[[], object], n: int = 30, warmup: int = 3, clock=None) -> Timing:
     """Time n calls after some that do not count."""
-    return paired({"": work}, n, warmup, clock)[""]
+    return paired({"": work}, n, warmup, clock=clock)[""]
 
 
 def paired(
@@ -117,7 +118,7 @@ def paired(
 ) -> dict[str, Timing]:
     """Time several calls in turn, A B A B ..., so that a slow spell of the machine falls on all
     alike."""
-    return {name: Timing.of(ms) for name, ms in rounds(works, n, warmup, clock).items()}
+    return {name: Timing.of(ms) for name, ms in rounds(works, n, warmup, clock=clock).items()}
 
 
 def rounds(

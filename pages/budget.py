@@ -34,7 +34,7 @@ def page() -> None:
     recorded = recordings.predictions(bundle)
     budgets, known, settings = choice.pick_budgets(plain_ms)
     asked = {choice.PLANNED: known, choice.HINDSIGHT: budgets}
-    plans = choice.plans(bundle, head, name, times, asked)
+    plans = choice.plans(bundle, head, name, times=times, budgets=asked)
     plan, best = plans[name], plans.get(choice.HINDSIGHT)
     cut, final = (layer, head), bundle.model.final_exit
     exits = {*plan, *(best or ()), cut, final}
@@ -98,7 +98,7 @@ def page() -> None:
     )
     table = views.show_stream(budgets, ways, pd.DataFrame({"way": draw.NAMES, "ms": first}))
     if test is not None:
-        views.show_split(bundle, head, test, times)
+        views.show_split(bundle, head, test, times=times)
     settings |= {
         "head": head,
         "anytime_plan": plan,
@@ -110,4 +110,4 @@ def page() -> None:
         "stops_when_sure": early,
         "single_runs": len(times["runs"]),
     }
-    ui.export("budget", table, bundle, settings)
+    ui.export("budget", table, bundle, settings=settings)

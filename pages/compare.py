@@ -80,7 +80,7 @@ def traced(name: str, bundle: ui.Bundle, picture: ui.Picture) -> dict:
 
     # must not move what follows
     with st.container(), st.spinner("Running every head at every layer …", show_time=True):
-        return ui.measured(name, bundle, tuple(bundle.heads), work, picture)
+        return ui.measured(name, bundle, tuple(bundle.heads), work=work, picture=picture)
 
 
 def looked_at(name: str, bundle: ui.Bundle, picture: ui.Picture, view: View):
@@ -91,7 +91,7 @@ def looked_at(name: str, bundle: ui.Bundle, picture: ui.Picture, view: View):
         return {"heat": explain.attribute(model, picture.pixels, *asked)}
 
     with st.container(), st.spinner("Asking what the exit looks at …", show_time=True):
-        heat = ui.measured(name, bundle, asked, work, picture)["heat"]
+        heat = ui.measured(name, bundle, asked, work=work, picture=picture)["heat"]
     return overlay(bundle.model.task.seen(picture.pixels), heat)
 
 
@@ -112,7 +112,7 @@ def pane(
     look, numbers = st.columns([3, 2], gap="small")
     with look:
         st.image(
-            looked_at(name, bundle, picture, view),
+            looked_at(name, bundle, picture, view=view),
             width=224,
             caption=f"{picture.title}: the bright places spoke for '{fired.answer}'",
             alt=f"{picture.title}: what {head} after layer {layer} looks at for '{fired.answer}'",
@@ -141,8 +141,8 @@ def pane(
         if since
         else f"{head} does not end with the final answer"
     )
-    figure = charts_compare.pane_line(rows, head, layer, finding)
-    clickable(figure, f"Confidence by layer: {finding}.", f"{name}_line", bundle.heads)
+    figure = charts_compare.pane_line(rows, head, layer, finding=finding)
+    clickable(figure, f"Confidence by layer: {finding}.", f"{name}_line", heads=bundle.heads)
 
 
 def controls(bundle: ui.Bundle) -> View:
@@ -174,7 +174,7 @@ def controls(bundle: ui.Bundle) -> View:
             width=170,
             help=f"{WORDS['layer']} Both sides show this layer; a click in a chart moves it too.",
         )
-    return View(versus, left, right, min(max(layer, 1), depth), "")
+    return View(versus, left, right, layer=min(max(layer, 1), depth), look="")
 
 
 def second_picture(bundle: ui.Bundle) -> ui.Picture:
@@ -193,7 +193,7 @@ def show_costs(rows: pd.DataFrame, layer: int) -> None:
     for column, what, name in places:
         said = charts_compare.dearest(rows, layer, what)
         with column:
-            figure = charts_compare.cost_bars(rows, layer, what, said)
+            figure = charts_compare.cost_bars(rows, layer, what, finding=said)
             ui.chart(figure, alt=f"{name} of each head: {said}.", key=f"cost_{what}")
 
 
@@ -220,7 +220,7 @@ def page() -> None:
             finding += f" (wrong: it is a {charts.plain_label(picture.truth)})"
         figure = charts_compare.answer_map(rows, view.layer, finding)
         alt = f"Answers by head and layer. {finding}."
-        clickable(figure, alt, "compare_map", bundle.heads, picture=picture)
+        clickable(figure, alt, "compare_map", heads=bundle.heads, picture=picture)
     plain = ui.plain(bundle, float(rows.iloc[-1].ms))
     with st.container(horizontal=True):
         ui.live_badge(bundle, run)
@@ -259,4 +259,4 @@ def page() -> None:
         "second": second.title,
         "source": picture.source,
     }
-    ui.export("compare", out, bundle, settings, run)
+    ui.export("compare", out, bundle, settings=settings, run=run)

@@ -100,7 +100,7 @@ def page() -> None:
     with photos:
         if kind == SEVERAL:
             head, layer = pick_exit(bundle, kind)
-            crowd_sources.several(bundle, layer, head, usual)
+            crowd_sources.several(bundle, layer, head, usual=usual)
         else:
             one(bundle, kind, kept)
 
@@ -122,27 +122,27 @@ def one(bundle: ui.Bundle, kind: str, kept: tuple | None) -> None:
             "crowd",
             bundle,
             tuple(bundle.heads),
-            lambda model: {"rows": model.trace(picture.pixels)},
-            picture,
+            work=lambda model: {"rows": model.trace(picture.pixels)},
+            picture=picture,
         )
     rows = run["rows"]
     own = rows[(rows["layer"] == layer) & (rows["head"] == head)].iloc[0]
-    counted = Counted(own, rows.iloc[-1], rows, known(picture))
+    counted = Counted(own, rows.iloc[-1], rows, truth=known(picture))
     with headline:
         crowd_numbers.show_headline(bundle, counted, kept)
     with shown:
         maps = crowd_where.found(bundle, crowd_where.maps_of(str(folder), stamp), picture)
-        crowd_look.show_picture(bundle, picture, counted, maps)
+        crowd_look.show_picture(bundle, picture, counted, maps=maps)
     with answer:
         plain_place = crowd_numbers.show_numbers(bundle, counted, run)
-        if reasons := doubts(picture.pixels, rows, layer, head, usual):
+        if reasons := doubts(picture.pixels, rows, layer, head=head, usual=usual):
             st.warning("\n\n".join(reasons), title="Doubt this count", icon=":material/help:")
     with right:
         crowd_look.show_fit(picture)
     if maps:
         crowd_where.beside(bundle.model.task.stretch(picture.pixels), maps)
     crowd_numbers.show_layers(counted)
-    crowd_rule.section(bundle, rows, head, kept)
+    crowd_rule.section(bundle, rows, head, kept=kept)
     crowd_card.show_ranges(bundle, layer, head)
     crowd_card.show_unusual(bundle, layer, head)
     out = rows.drop(columns=["tiles", "label"])
@@ -155,7 +155,7 @@ def one(bundle: ui.Bundle, kind: str, kept: tuple | None) -> None:
         "source": picture.source,
         "people_there": counted.truth,
     }
-    ui.export("crowd", out, bundle, settings, run)
+    ui.export("crowd", out, bundle, settings=settings, run=run)
     # last, as a counter takes some seconds to time, once
     with plain_place:
         ui.plain_badge(ui.plain(bundle, float(counted.final["ms"])))

@@ -3,7 +3,7 @@ real, by interrupting the network, when it is let go."""
 
 import time
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 
 import pandas as pd
 import streamlit as st
@@ -33,6 +33,7 @@ class Series:
     where: Hashable
     deadline: float = 0.0
     left: int = 0
+    _: KW_ONLY
     number: int = 0
     runs: list[Interrupted] = field(default_factory=list)
 
@@ -66,7 +67,7 @@ def go_on(series: Series, bundle: ui.Bundle, picture: ui.Picture, plan: Plan) ->
     end = time.monotonic() + PATIENCE_S
     while series.left > 0 and time.monotonic() < end:
         answer = ui.inference(
-            bundle, lambda model: answer_by(model, picture.pixels, series.deadline, plan)
+            bundle, lambda model: answer_by(model, picture.pixels, series.deadline, plan=plan)
         )
         series.left, series.number = series.left - 1, series.number + 1
         series.runs = [*series.runs, Interrupted(series.number, answer)][-KEPT:]
@@ -78,7 +79,8 @@ def plain_side(bundle: ui.Bundle, picture: ui.Picture, deadline: float) -> Answe
         "latency_plain",
         (*bundle.key, picture.key, deadline),
         lambda: ui.inference(
-            bundle, lambda model: answer_by(model, picture.pixels, deadline, [model.final_exit])
+            bundle,
+            lambda model: answer_by(model, picture.pixels, deadline, plan=[model.final_exit]),
         ),
     )
 
@@ -125,8 +127,8 @@ def page() -> None:
                 "latency",
                 bundle,
                 tuple(plan),
-                ui.beside_plain(bundle, picture.pixels, plan),
-                picture,
+                work=ui.beside_plain(bundle, picture.pixels, plan),
+                picture=picture,
                 again=again,
             )
         measured = as_measured(run, bundle, picture.truth)
@@ -137,7 +139,7 @@ def page() -> None:
             value=min(max(round(0.6 * measured.plain_ms, 1), SHORTEST), LONGEST),
         )
         series = series_at((*bundle.key, picture.key, tuple(plan), run["at"]), deadline)
-        go_on(series, bundle, picture, plan)
+        go_on(series, bundle, picture, plan=plan)
         static = plain_side(bundle, picture, deadline)
         timeline(
             measured,
@@ -186,7 +188,7 @@ def page() -> None:
         "source": picture.source,
         "final": measured.exits[-1].label,
     }
-    ui.export("latency", pd.concat(kinds, ignore_index=True), bundle, settings, run)
+    ui.export("latency", pd.concat(kinds, ignore_index=True), bundle, settings=settings, run=run)
     if series.left > 0:
         st.rerun()
 

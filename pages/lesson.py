@@ -131,7 +131,7 @@ def walk(step: Step, scene: Scene, following: int | None) -> None:
         guess = guessing.made(step, question)
         answers = None
         if guess is not None or ui.hidden("guess"):
-            answers = guessing.reveal(step, question, scene, guess)
+            answers = guessing.reveal(step, question, scene, guess=guess)
         else:
             guessing.ask(step, question)
         if answers is not None:
@@ -238,4 +238,4 @@ def page() -> None:
             )
         if of:
             about = {"step": number, "head": head, "right": guessing.score()[0], "guesses": of}
-            ui.export("lesson", guessing.table(steps), bundle, about)
+            ui.export("lesson", guessing.table(steps), bundle, settings=about)

@@ -272,18 +272,18 @@ def page() -> None:
     said = finding(near, final)
     lines = reported(bundle.task).iloc[: None if beside else 0]
     ui.chart(
-        draw.accuracy_by_macs(exits, final, lines, (layer, head), said, zoom),
+        draw.accuracy_by_macs(exits, final, lines, picked=(layer, head), finding=said, zoom=zoom),
         alt=f"Accuracy against total MACs of every exit. {said}.",
         key=CHART,
         on_select=follow_click,
         selection_mode=draw.CLICK,
     )
     ui.table(exits, "Every point as a table", column_config=COLUMNS)
-    show_exit(bundle, exits, layer, head)
+    show_exit(bundle, exits, layer, head=head)
     show_beside(bundle.task, bundle.card)
     show_heads(exits)
     paper_table.show_future_work(bundle)
     paper_table.show(bundle)
     show_differences(bundle)
     about = {"head": head, "layer": layer, "strategy": bundle.card.get("strategy")}
-    ui.export("paper", exits, bundle, about | {"final": final})
+    ui.export("paper", exits, bundle, settings=about | {"final": final})

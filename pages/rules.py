@@ -19,7 +19,7 @@ from pages.parts.words import WORDS
 @st.cache_data(max_entries=64, show_spinner=False)
 def swept(key: tuple, _rule: Policy, _test, _macs: np.ndarray, _ms: np.ndarray) -> pd.DataFrame:
     """The rule's whole curve on test; `key` tells rule, bundle, plan and times apart."""
-    return outcomes.tradeoff(_rule, _test, _macs, _ms)
+    return outcomes.tradeoff(_rule, _test, _macs, ms=_ms)
 
 
 @ui.page("Stop rules")
@@ -40,7 +40,7 @@ def page() -> None:
     scaled = choice.pick_scaling(kind)
     if recorded is None or head not in {name for _, name in recorded["test"].exits}:
         recordings.times_badge(bundle, measured)
-        views.without_predictions(bundle, head, kind, measured)
+        views.without_predictions(bundle, head, kind, measured=measured)
         return
     replay = prepared.prepare(
         bundle,
@@ -54,28 +54,28 @@ def page() -> None:
     )
     rule, test, labels = replay.rule, replay.test, bundle.model.task.labels
     threshold, best = choice.pick_threshold(replay, len(labels), bundle.model.depth), replay.best
-    here = outcomes.operate(rule.at(threshold), test, replay.macs, replay.ms)
+    here = outcomes.operate(rule.at(threshold), test, replay.macs, ms=replay.ms)
     chosen = None
     if best is not None:
-        chosen = outcomes.operate(rule.at(best), test, replay.macs, replay.ms)
+        chosen = outcomes.operate(rule.at(best), test, replay.macs, ms=replay.ms)
     with st.container(horizontal=True):
         ui.recorded_badge(bundle, f"{len(test.truth):,} pictures")
         recordings.times_badge(bundle, measured)
     recordings.few_note(test)
     plain = ui.plain(bundle, measured["plain"])
-    views.show_numbers(bundle, replay, here, chosen, drop=drop, plain=plain.ms)
-    curve = swept(replay.stamp, rule, test, replay.macs, replay.ms)
+    views.show_numbers(bundle, replay, here, chosen=chosen, drop=drop, plain=plain.ms)
+    curve = swept(replay.stamp, rule, test, _macs=replay.macs, _ms=replay.ms)
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        fixed = recordings.fixed_exits(bundle, head, measured["trace"], replay.whole)
-        views.show_tradeoff(replay, curve, fixed, here, chosen, cost)
+        fixed = recordings.fixed_exits(bundle, head, measured["trace"], test=replay.whole)
+        views.show_tradeoff(replay, curve, fixed, here=here, chosen=chosen, cost=cost)
     with right:
         views.show_leaving(here)
-    views.show_photos(bundle, replay, here, head)
+    views.show_photos(bundle, replay, here, head=head)
     views.show_code(bundle, replay, threshold)
-    found = engineers.show(bundle, recorded, replay, here, measured["runs"])
+    found = engineers.show(bundle, recorded, replay, here=here, runs=measured["runs"])
     difficulty.show(bundle, replay, here)
-    trust.show(bundle, replay.whole, here, (replay.stamp, len(replay.whole.exits)))
+    trust.show(bundle, replay.whole, here, key=(replay.stamp, len(replay.whole.exits)))
     settings = {
         "head": head,
         "exits": replay.plan,
@@ -91,4 +91,4 @@ def page() -> None:
         "plain_network_ms": plain.ms,
         "overthinking_rate": overthinking(replay.whole),
     } | {name: json.loads(table.to_json(orient="records")) for name, table in found.items()}
-    ui.export("rules", curve, bundle, settings)
+    ui.export("rules", curve, bundle, settings=settings)

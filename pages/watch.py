@@ -78,7 +78,12 @@ def page() -> None:
     with stage:
         place = st.empty()
         run = ui.measured(
-            "watch", bundle, tuple(plan), work(bundle, picture, plan, place), picture, again=again
+            "watch",
+            bundle,
+            tuple(plan),
+            work=work(bundle, picture, plan, place=place),
+            picture=picture,
+            again=again,
         )
         measured = as_measured(run, bundle, picture.truth)
         with place.container():
@@ -113,14 +118,14 @@ def page() -> None:
         "watch",
         rows,
         bundle,
-        {
+        settings={
             "heads": heads,
             "replay_speed": speed,
             "picture": picture.title,
             "source": picture.source,
             "plain_network_ms": measured.plain_ms,
         },
-        run,
+        run=run,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ class Deadlines:
     runs: int
     late_answers: int
     median_ms: float
+    _: KW_ONLY
     p99_ms: float
     worst_ms: float
     wasted_blocks: float
@@ -31,12 +32,12 @@ def deadlines(
     """Really interrupt `runs` runs at each of several deadlines, from a twentieth of the whole
     run's time to a tenth beyond it."""
     plan = model.plan(head)
-    whole = float(np.median([answer_by(model, x, 60_000, plan).answered_ms for _ in range(5)]))
+    whole = float(np.median([answer_by(model, x, 60_000, plan=plan).answered_ms for _ in range(5)]))
     overshoot, wasted, late, rows = [], [], 0, []
     for budget in np.linspace(0.05 * whole, 1.1 * whole, budgets):
         layers = []
         for _ in range(runs):
-            answer = answer_by(model, x, float(budget), plan)
+            answer = answer_by(model, x, float(budget), plan=plan)
             settle()  # so that one run's last block does not weigh on the next
             overshoot.append(answer.overshoot_ms)
             wasted.append(answer.wasted_blocks)
@@ -51,5 +52,11 @@ def deadlines(
         )
     median, p99 = np.percentile(overshoot, (50, 99)).tolist()
     return Deadlines(
-        len(overshoot), late, median, p99, max(overshoot), float(np.mean(wasted)), rows
+        len(overshoot),
+        late,
+        median,
+        p99_ms=p99,
+        worst_ms=max(overshoot),
+        wasted_blocks=float(np.mean(wasted)),
+        by_budget=rows,
     )

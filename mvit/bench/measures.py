@@ -150,7 +150,7 @@ def threshold(
         limit, _ = choose_threshold(Confidence(), val, macs, max_drop=MAX_DROP, n=TRIED)
         taken = replay(Confidence(limit), test)
         judged = score(taken, test, macs)
-        finish, plain = _finishing_times(model, inputs[0], plan, n)
+        finish, plain = _finishing_times(model, inputs[0], plan, n=n)
         expected, plain_ms = float(np.median(finish, axis=0)[taken].mean()), float(np.median(plain))
         found["recorded"] = {
             "threshold": limit,
@@ -166,7 +166,7 @@ def threshold(
             **{f"{name}_ms": ms for name, ms in _slow(finish[:, taken]).items()},
             **{f"plain_{name}_ms": ms for name, ms in _slow(plain).items()},
         }
-    found["live"] = _live(model, inputs, plan, Confidence(limit), max(1, n // 10))
+    found["live"] = _live(model, inputs, plan, rule=Confidence(limit), n=max(1, n // 10))
     return found
 
 
@@ -179,7 +179,7 @@ def _finishing_times(
     finish, plain = [], []
     for _ in range(n):
         finish.append([e.elapsed_ms for e in model.run(x, plan)])
-        plain.append(measure(lambda: model.backbone.vit(x), 1, 0, clock_for(x.device)).median)
+        plain.append(measure(lambda: model.backbone.vit(x), 1, 0, clock=clock_for(x.device)).median)
     return np.array(finish), np.array(plain)
 
 
@@ -213,7 +213,7 @@ def _live(
         for x in inputs:
             model.backbone.vit(x)[0].float().softmax(0).tolist()
 
-    ms = rounds({"plain": plain, "early": early}, n, 1, clock_for(inputs[0].device))
+    ms = rounds({"plain": plain, "early": early}, n, 1, clock=clock_for(inputs[0].device))
     medians = {f"{name}_ms": float(np.median(times)) / len(inputs) for name, times in ms.items()}
     found = {"n": len(inputs), "threshold": rule.threshold, "mean_layer": float(np.mean(layers))}
     return found | medians | {"speedup": ratio(ms, "plain", "early")}
@@ -229,7 +229,7 @@ def batches(
     for size in (s for s in sizes if s * len(x) <= max(sizes)):
         several = x.repeat(size, 1, 1, 1)
         timing = measure(
-            lambda several=several: model.backbone.vit(several), n, 1, clock_for(x.device)
+            lambda several=several: model.backbone.vit(several), n, 1, clock=clock_for(x.device)
         )
         found.append(
             {"batch": size, "ms": timing.median, "pictures_per_s": 1000 * size / timing.median}

@@ -76,7 +76,7 @@ def _exported(model: MultiExitViT, x: torch.Tensor, load: Callable[[Path], Ways]
     _need("onnxscript")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "plain.onnx"
-        export(model, model.depth, FINAL, file)
+        export(model, model.depth, FINAL, path=file)
         return load(file)
 
 

@@ -58,14 +58,14 @@ def bench(
     inputs = [model.to_input(p) for p in pictures or probe_pictures(model.task)]
     x = inputs[0]
     measures = {
-        "engine": lambda: engine(model, x, head, n),
-        "overhead": lambda: parts.overhead(model, x, head, n),
-        "leaving": lambda: parts.leaving(model, x, head, n),
+        "engine": lambda: engine(model, x, head, n=n),
+        "overhead": lambda: parts.overhead(model, x, head, n=n),
+        "leaving": lambda: parts.leaving(model, x, head, n=n),
         "exits": lambda: parts.exits(model, x, n),
-        "threshold": lambda: parts.threshold(model, inputs, head, recorded, n),
-        "deadlines": lambda: asdict(deadlines(model, x, head, runs)),
+        "threshold": lambda: parts.threshold(model, inputs, head, recorded=recorded, n=n),
+        "deadlines": lambda: asdict(deadlines(model, x, head, runs=runs)),
         "batches": lambda: parts.batches(model, x),
-        "peers": lambda: peers(model, x, head, n),
+        "peers": lambda: peers(model, x, head, n=n),
     }
     result = {
         "task": model.task.name,
@@ -227,7 +227,7 @@ def run(args: argparse.Namespace, model: MultiExitViT) -> dict:
         model,
         args.head,
         pictures,
-        recorded,
+        recorded=recorded,
         n=args.rounds,
         runs=args.runs,
         only=tuple(args.only),

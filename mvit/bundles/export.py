@@ -80,7 +80,7 @@ def export(
     try:
         with written_whole(path) as partial:
             write = _write_onnx if format == "onnx" else _write_pt2
-            runtime, answer = write(cut, images[0], partial, about)
+            runtime, answer = write(cut, images[0], partial, about=about)
             difference = max(off(answer, image) for image in images)
             if not difference <= TOLERANCE:
                 raise ExportError(
@@ -167,7 +167,7 @@ def run(args: argparse.Namespace, model: MultiExitViT) -> dict:
     and --backbone."""
     head = args.head or FINAL
     path = args.out or Path(f"{args.task}-{args.backbone}-{head}-{args.exit}.{args.format}")
-    return export(model, args.exit, head, path, args.format)
+    return export(model, args.exit, head, path=path, format=args.format)
 
 
 def describe(result: dict) -> str:

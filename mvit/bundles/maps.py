@@ -27,7 +27,7 @@ def save_maps(folder: Path, maps: torch.nn.ModuleDict, about: dict) -> dict:
     old = [name for files in before.values() for name in files]
     free = next(part for part in FILES if part not in before)
     kept = {name: about for name, about in card["files"].items() if name not in old}
-    card["files"] = kept | save_part(maps, folder, free, BITS)
+    card["files"] = kept | save_part(maps, folder, free, bits=BITS)
     card[PART] = sizes | about
     write_card(folder, card)
     for name in old:
@@ -49,5 +49,5 @@ def load_maps(folder: Path) -> torch.nn.ModuleDict | None:
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise incomplete(folder / "card.json", error) from error
     maps.to_empty(device="cpu")
-    read_part(maps, folder, next((p for p in parts(sums) if p in FILES), PART), sums)
+    read_part(maps, folder, next((p for p in parts(sums) if p in FILES), PART), sums=sums)
     return maps.eval().requires_grad_(False)

@@ -117,9 +117,9 @@ def save(model: MultiExitViT, folder: Path, card: dict, storage: dict | None = N
     """
     bits = storage["bits"] if storage else 16
     head_bits = (storage or {}).get("head_bits", bits)
-    files = save_part(model.backbone.vit, folder, "backbone", bits)
+    files = save_part(model.backbone.vit, folder, "backbone", bits=bits)
     for name, at in model.heads.items():
-        files |= save_part(at, folder, f"heads/{name}", head_bits)
+        files |= save_part(at, folder, f"heads/{name}", bits=head_bits)
     # how another bundle was stored, from whose card this one was made, is not said of this one
     card = {k: v for k, v in card.items() if k != "storage"} | {"files": files}
     card |= {"storage": storage} if storage else {}
@@ -168,9 +168,9 @@ def load(
     computes, backbone = Engine(engine), backbone or default_backbone(task)
     place, small = pick_device(device), source(task, backbone)
     if small is None:
-        model = read(folder(task, backbone), task, dtype, heads).to(place)
+        model = read(folder(task, backbone), task, dtype, heads=heads).to(place)
     else:
-        narrow = read(folder(task, small), task, torch.float32, heads)
+        narrow = read(folder(task, small), task, torch.float32, heads=heads)
         try:
             model = grow(narrow, backbone, dtype=dtype).to(place).requires_grad_(False)
         except GrowthError as error:
@@ -198,7 +198,7 @@ def read(
             where / "card.json", f"it is the card of task '{question.name}', not '{task}'"
         )
     body.to(dtype).to_empty(device="cpu")
-    read_part(body.vit, where, "backbone", sums)
+    read_part(body.vit, where, "backbone", sums=sums)
     own, modules = head_names(sums), {}
     size = {"dim": body.dim, "grid": body.grid, "out": question.outputs}
     distilled = bool(card.get("distilled"))
@@ -212,9 +212,9 @@ def read(
                 {str(b): build(name, **size, distilled=distilled) for b in layers}
             )
         at.to(dtype).to_empty(device="cpu")
-        read_part(at, where, f"heads/{name}", sums)
+        read_part(at, where, f"heads/{name}", sums=sums)
         modules[name] = {int(b): module for b, module in at.items()}
-    model = MultiExitViT(body, question, modules, practical).eval().requires_grad_(False)
+    model = MultiExitViT(body, question, modules, practical=practical).eval().requires_grad_(False)
     model.grown_from = card.get("grown_from")
     return model
 

@@ -125,7 +125,7 @@ def count_map(rows: pd.DataFrame, layer: int, finding: str) -> alt.LayerChart:
     # a few wild early exits must not darken all others
     top = max(float(rows["count"].quantile(0.9)), 1.0)
     data = _shown(rows)
-    cells, _, numbers = heat_cells(data, "count", "count", _tooltips(), top)
+    cells, _, numbers = heat_cells(data, "count", "count", tips=_tooltips(), top=top)
     column = cells.transform_filter(f"datum.layer == {layer}").mark_rect(
         cornerRadius=3, filled=False, strokeWidth=2.2, stroke="#D55E00"
     )
@@ -150,7 +150,7 @@ def error_map(exits: pd.DataFrame, best: float, finding: str) -> alt.LayerChart:
         alt.Tooltip("practical:N", title="Practical exit"),
     ]
     how = "People off on average; brighter is more exact; a ring marks a practical exit."
-    cells = heat_cells(rows, "exact", "mae", tips)
+    cells = heat_cells(rows, "exact", "mae", tips=tips)
     return alt.layer(*cells, title=title(finding, how), height=32 * rows["head"].nunique())
 
 

@@ -234,11 +234,11 @@ def quality(rows: pd.DataFrame, finding: str) -> alt.Chart:
         rows,
         {"auroc": "AUROC (right surer than wrong)", "ece": "Calibration error"},
         [BLUE, ORANGE],
-        finding,
-        "AUROC: 0.5 means that confidence says nothing about being right, 1 that it says all. "
+        finding=finding,
+        how="AUROC: 0.5 means that confidence says nothing about being right, 1 that it says all. "
         "Calibration error: how far confidence and accuracy lie apart; 0 is perfect.",
-        ".3f",
-        None,
+        shown=".3f",
+        axis=None,
     )
 
 
@@ -249,10 +249,10 @@ def overthinking(rows: pd.DataFrame, finding: str) -> alt.Chart:
         rows,
         {"mended": "wrong here, right at the end", "overthought": "right here, wrong at the end"},
         [GREEN, PINK],
-        finding,
-        "What running to the end would change, exit by exit.",
-        ".2%",
-        ".0%",
+        finding=finding,
+        how="What running to the end would change, exit by exit.",
+        shown=".2%",
+        axis=".0%",
     )
 
 

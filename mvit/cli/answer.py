@@ -22,7 +22,9 @@ def load(args: argparse.Namespace) -> MultiExitViT:
         raise PlanError(f"unknown head '{args.head}'; there are: {', '.join(EVERY)}")
     dtype = precision.DTYPES.get(args.dtype, precision.DTYPES["float32"])
     heads = None if args.head is None else [args.head]
-    model = weights.load(args.task, args.backbone, args.device, dtype, heads, engine=args.engine)
+    model = weights.load(
+        args.task, args.backbone, args.device, dtype=dtype, heads=heads, engine=args.engine
+    )
     if args.dtype == "auto":
         choice = precision.choose(model)
         print(f"{choice.dtype}: {choice.reason}", file=sys.stderr)

@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> dict:
     plan = model.practical(head)
     for _ in model.run(picture, plan):  # warm-up
         pass
-    answer = answer_by(model, picture, args.ms, plan)
+    answer = answer_by(model, picture, args.ms, plan=plan)
     if not args.json and not answer.ready:
         print(answer.message, file=sys.stderr)
     found, said = answer.exit, READ[model.task.metric]

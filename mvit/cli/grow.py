@@ -107,7 +107,9 @@ def run(args: argparse.Namespace) -> dict:
         )
     if folder.exists() and any(folder.iterdir()):
         raise GrowthError(f"{folder} is not empty; name another folder with --out")
-    card = grow_bundle(model, weights.card_of(args.task, args.backbone), args.to, folder, args.seed)
+    card = grow_bundle(
+        model, weights.card_of(args.task, args.backbone), args.to, folder=folder, seed=args.seed
+    )
     if (source / FILE).exists():  # recorded before growth: the same function
         shutil.copyfile(source / FILE, folder / FILE)
     files = [{"file": name, "bytes": about["bytes"]} for name, about in card["files"].items()]

@@ -64,14 +64,14 @@ def evaluate(args: argparse.Namespace, model: MultiExitViT, card: dict) -> dict:
     folder = weights.folder(args.task, args.backbone)
     told = card.get("unlike")
     if check is None or args.wrongly is not None:
-        val = validation_part(model.task, root, card["seed"], part)
+        val = validation_part(model.task, root, card["seed"], origin=part)
         told = choose(model, val, WARNED if args.wrongly is None else args.wrongly)
         check = Check.of({"unlike": told}, model)
     test = sample(unseen_part(model.task, root, part), few, args.seed)
     left_out = list(test.unreadable)
-    known = {TEST: test} | photos(model.task, args.like, few, args.seed, left_out)
-    others = photos(model.task, args.unlike, few, args.seed, left_out)
-    told = told | measure(check, model, known, others)
+    known = {TEST: test} | photos(model.task, args.like, few, seed=args.seed, left_out=left_out)
+    others = photos(model.task, args.unlike, few, seed=args.seed, left_out=left_out)
+    told = told | measure(check, model, known, others=others)
     if args.record:
         weights.write_card(folder, weights.read_card(folder) | {"unlike": told})
     return {"task": args.task, "backbone": args.backbone, "left_out": left_out, **told}

@@ -39,17 +39,17 @@ def tile_stages(text: str) -> tuple[tuple[int, int, int], ...]:
 
 def rates(text: str) -> tuple[float, ...]:
     """Read `1e-3,1e-4` as (0.001, 0.0001)."""
-    return _numbers(text, float, "learning rates", lambda r: 0 < r < 1e3)
+    return _numbers(text, float, "learning rates", legal=lambda r: 0 < r < 1e3)
 
 
 def rate(text: str) -> float:
     """Read one learning rate."""
-    return _numbers(text, float, "learning rates", lambda r: 0 < r < 1e3, 1)[0]
+    return _numbers(text, float, "learning rates", legal=lambda r: 0 < r < 1e3, at_most=1)[0]
 
 
 def layers(text: str) -> tuple[int, ...]:
     """Read `3,6` as (3, 6)."""
-    return tuple(sorted(set(_numbers(text, int, "layers", lambda b: b > 0))))
+    return tuple(sorted(set(_numbers(text, int, "layers", legal=lambda b: b > 0))))
 
 
 def exit_weights(text: str) -> str | tuple[float, ...]:
@@ -57,13 +57,13 @@ def exit_weights(text: str) -> str | tuple[float, ...]:
     return (
         text
         if text in ("half", "depth")
-        else _numbers(text, float, "weights, nor 'half' or 'depth'", lambda w: w >= 0)
+        else _numbers(text, float, "weights, nor 'half' or 'depth'", legal=lambda w: w >= 0)
     )
 
 
 def share(text: str) -> float:
     """A number from 0 to 1."""
-    return _numbers(text, float, "numbers from 0 to 1", lambda s: 0 <= s <= 1, 1)[0]
+    return _numbers(text, float, "numbers from 0 to 1", legal=lambda s: 0 <= s <= 1, at_most=1)[0]
 
 
 def _numbers(text: str, kind: type, what: str, legal, at_most: int = 1000) -> tuple:

@@ -75,7 +75,8 @@ def load_crowds(task: CrowdTask, root: Path, split: str) -> dict[str, Crowds]:
         sets.get(sample.set, next(iter(sets.values()))).append(sample)
     unused = splits["val"] if split == "train" else 0
     return {
-        name: read_crowds(task, own, root, f"{name} {split}", unused) for name, own in sets.items()
+        name: read_crowds(task, own, root, show=f"{name} {split}", unused=unused)
+        for name, own in sets.items()
     }
 
 
@@ -142,7 +143,7 @@ def read_sample(sample: Sample) -> tuple[np.ndarray, np.ndarray, str]:
     place = os.path.relpath(file.parent, sample.picture.parent)
     pattern = file.name.replace(sample.picture.stem, "*")
     where = pattern if place == "." else f"{place}/{pattern}"
-    points, turn = fitted(points, data, width, height)
+    points, turn = fitted(points, data, width, height=height)
     return picture, points, f"{where} ({how}{turn})"
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +43,7 @@ class Pictures:
     x: torch.Tensor
     y: torch.Tensor
     labels: tuple[str, ...]
+    _: KW_ONLY
     unreadable: tuple[str, ...] = ()
     ids: torch.Tensor | None = None
     origin: dict = field(default_factory=lambda: {"from": "test/"})
@@ -162,7 +163,14 @@ def read_folder(task: Task, folder: Path, left_out: tuple[str, ...] = ()) -> Pic
         )
     x = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
     origin = {"from": f"{shown(folder.name)}/"}
-    return Pictures(x, torch.tensor(ys), labels, tuple(sorted(lines)), torch.tensor(ids), origin)
+    return Pictures(
+        x,
+        torch.tensor(ys),
+        labels,
+        unreadable=tuple(sorted(lines)),
+        ids=torch.tensor(ids),
+        origin=origin,
+    )
 
 
 def _read_torchvision(task: Task, folder: Path, split: str) -> Pictures:

@@ -7,7 +7,7 @@ import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 from mvit.data.folders import PICTURE_SUFFIXES, is_hidden, shown
@@ -34,6 +34,7 @@ class Sample:
     picture: Path
     name: str
     split: str | None
+    _: KW_ONLY
     points: tuple[Path, ...]
     problem: str | None = None
 
@@ -79,8 +80,8 @@ def samples(root: Path) -> list[Sample]:
                 picture,
                 name_of(picture, root),
                 split_of(picture.parent, root),
-                tuple(files),
-                problem,
+                points=tuple(files),
+                problem=problem,
             )
         )
     return made

@@ -88,4 +88,4 @@ def read_listed(task: Task, folder: Path, listed: Path) -> Pictures:
     bad = {line.split(": ")[0] for line in unreadable}
     y = torch.tensor([truth[file.name] for file in known if str(file) not in bad])
     unlisted = [f"{file}: not in {listed.name}" for file in files if file.name not in truth]
-    return Pictures(x.contiguous(), y, task.labels, (*unreadable, *unlisted, *closed))
+    return Pictures(x.contiguous(), y, task.labels, unreadable=(*unreadable, *unlisted, *closed))

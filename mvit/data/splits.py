@@ -40,7 +40,7 @@ def three_parts(
         if find_split(task, root, "test") and find_split(task, root, "val"):
             val = load_split(task, root, "val")
     else:
-        train, test = held_out(task, root, OWN_TEST_SHARE, seed)
+        train, test = held_out(task, root, OWN_TEST_SHARE, seed=seed)
     train = sample(train, limit, seed)
     if val is None:
         train, val = hold_out(train, VALIDATION_SHARE, seed)
@@ -120,7 +120,7 @@ def measured_part(task: Task, root: Path, origin: dict) -> Pictures:
             f"{shown(root)} has no test split, and {task.name} was not trained on a part of such "
             f"a folder; {way_out}"
         )
-    _, test = held_out(task, root, origin["share"], origin["seed"])
+    _, test = held_out(task, root, origin["share"], seed=origin["seed"])
     if test.origin["sha256"] != origin["sha256"]:
         raise DataError(
             f"the pictures in {shown(root)} are not those that {task.name} was trained on, so its "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -26,6 +26,7 @@ class Crowds:
     pictures: list[np.ndarray]
     points: list[np.ndarray]
     names: list[str]
+    _: KW_ONLY
     left_out: tuple[str, ...] = ()
     understood: tuple[str, ...] = ()
     origin: dict = field(default_factory=dict)
@@ -45,9 +46,9 @@ class Crowds:
             self.pictures + other.pictures,
             self.points + other.points,
             self.names + other.names,
-            self.left_out + other.left_out,
-            self.understood + other.understood,
-            self.origin or other.origin,
+            left_out=self.left_out + other.left_out,
+            understood=self.understood + other.understood,
+            origin=self.origin or other.origin,
         )
 
     @property
@@ -69,7 +70,7 @@ class Crowds:
         picture, points = self.pictures[number], self.points[number]
         boxes = tile_boxes(picture.shape[0] > picture.shape[1])
         return np.array(
-            [len(inside(points, left, top, right - left)) for left, top, right, _ in boxes]
+            [len(inside(points, left, top, side=right - left)) for left, top, right, _ in boxes]
         )
 
     def tiles(self) -> Tiles:
@@ -107,7 +108,7 @@ class Tiles:
         picture, place = divmod(int(self.index[number]), 6)
         high, wide = self.crowds.pictures[picture].shape[:2]
         left, top, right, _ = tile_boxes(high > wide)[place]
-        return inside(self.crowds.points[picture], left, top, right - left)
+        return inside(self.crowds.points[picture], left, top, side=right - left)
 
     def whole(
         self, index: torch.Tensor, task: CrowdTask, device: torch.device
@@ -143,7 +144,7 @@ class Tiles:
         (n, 2) each, in pixels of the square."""
         draws = torch.rand(len(index), 8, generator=generator).tolist()
         made = [
-            random_square(self.crowds.pictures[i // 6], self.crowds.points[i // 6], size, d)
+            random_square(self.crowds.pictures[i // 6], self.crowds.points[i // 6], size, draw=d)
             for i, d in zip(self.index[index].tolist(), draws, strict=True)
         ]
         return torch.from_numpy(np.stack([m[0] for m in made])).permute(0, 3, 1, 2), [
@@ -167,7 +168,7 @@ def random_square(
     square = cv2.warpAffine(
         picture, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
-    own = inside(points, left, top, side) * scale
+    own = inside(points, left, top, side=side) * scale
     if flip < 0.5:
         square, own = square[:, ::-1], np.column_stack([size - 1e-3 - own[:, 0], own[:, 1]])
     if grey < 0.1:

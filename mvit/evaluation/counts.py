@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +55,7 @@ class Counts:
     exits: list[tuple[int, str]]
     tiles: np.ndarray
     truth: np.ndarray
+    _: KW_ONLY
     names: list[str]
 
     @property
@@ -93,13 +94,16 @@ class Counts:
     def pictures(self, index: np.ndarray) -> Counts:
         """Some of the pictures."""
         return Counts(
-            self.exits, self.tiles[:, index], self.truth[index], [self.names[i] for i in index]
+            self.exits,
+            self.tiles[:, index],
+            self.truth[index],
+            names=[self.names[i] for i in index],
         )
 
     def of_head(self, head: str) -> Counts:
         """One head's exits by layer, then the final exit."""
         rows = [i for i, e in enumerate(self.exits) if e[1] in (head, FINAL)]
-        return Counts([self.exits[r] for r in rows], self.tiles[rows], self.truth, self.names)
+        return Counts([self.exits[r] for r in rows], self.tiles[rows], self.truth, names=self.names)
 
 
 @torch.inference_mode()
@@ -129,7 +133,7 @@ def count(
         exits,
         torch.cat(found, 1).unflatten(1, (-1, 6)).numpy(),
         tiles.y.view(-1, 6).numpy(),
-        crowds.names,
+        names=crowds.names,
     )
 
 
@@ -238,7 +242,7 @@ def load_counts(folder: Path) -> dict[str, Counts]:
                     or truth.shape != tiles.shape[1:]
                 ):
                     raise ValueError(f"the shapes of '{split}' do not fit its exits and names")
-                found[split] = Counts(list(exits), tiles, truth, list(about["names"]))
+                found[split] = Counts(list(exits), tiles, truth, names=list(about["names"]))
         return found
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as problem:
         raise PredictionsError(

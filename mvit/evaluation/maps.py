@@ -3,7 +3,7 @@ picture."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ class MapCounts:
     layers: list[int]
     found: np.ndarray
     there: np.ndarray
+    _: KW_ONLY
     names: list[str]
 
     def errors(self) -> list[dict]:
@@ -58,4 +59,4 @@ def count_by_maps(model: MultiExitViT, maps: torch.nn.ModuleDict, crowds: Crowds
         points_in_quarters(points, *picture.shape[:2])
         for points, picture in zip(crowds.points, crowds.pictures, strict=True)
     ]
-    return MapCounts(layers, np.array(found).swapaxes(0, 1), np.array(there), crowds.names)
+    return MapCounts(layers, np.array(found).swapaxes(0, 1), np.array(there), names=crowds.names)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import pandas as pd
 
@@ -31,6 +31,7 @@ class Reported:
     what: str
     value: float
     unit: str = "accuracy"
+    _: KW_ONLY
     layer: int | None = None
     head: str | None = None
     strategy: str | None = None

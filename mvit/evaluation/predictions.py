@@ -4,7 +4,7 @@ computed from them."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,7 @@ class Predictions:
     exits: list[tuple[int, str]]
     top1: np.ndarray
     confidence: np.ndarray
+    _: KW_ONLY
     entropy: np.ndarray
     margin: np.ndarray
     truth: np.ndarray
@@ -110,7 +111,12 @@ def predict(
         found = _gather(found, len(pictures), accelerator)
     top1, confidence, entropy, margin = found.numpy()
     return Predictions(
-        exits, top1.astype(np.int64), confidence, entropy, margin, pictures.y.numpy()
+        exits,
+        top1.astype(np.int64),
+        confidence,
+        entropy=entropy,
+        margin=margin,
+        truth=pictures.y.numpy(),
     )
 
 
@@ -236,13 +242,9 @@ def load_predictions(folder: Path) -> dict[str, Predictions]:
         found = {}
         for split, text in names.items():
             exits = [(int(e.split(":")[0]), e.split(":")[1]) for e in text.split(",")]
-            values = [tensors[f"{split}.{f}"] for f in FIELDS]
-            found[split] = Predictions(
-                exits,
-                values[0].astype(np.int64),
-                *(v.astype(np.float32) for v in values[1:]),
-                tensors[f"{split}.truth"].astype(np.int64),
-            )
+            floats = {f: tensors[f"{split}.{f}"].astype(np.float32) for f in FIELDS[1:]}
+            top1, truth = (tensors[f"{split}.{f}"].astype(np.int64) for f in ("top1", "truth"))
+            found[split] = Predictions(exits=exits, top1=top1, truth=truth, **floats)
         return found
     except (OSError, SafetensorError, KeyError, ValueError, IndexError) as error:
         raise PredictionsError(

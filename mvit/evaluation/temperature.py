@@ -10,6 +10,7 @@ come to together is known, and how it scales is worked out of their entropy.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy.special import xlogy
@@ -36,11 +37,11 @@ def of_records(seen: Predictions, temperatures: Mapping[tuple[int, str], float])
     first, second, rest, spread = _scaled(_shares(seen), chosen)
     entropy = rest * spread - sum(xlogy(p, p) for p in (first, second, rest))
     # what is not scaled stays as it was recorded, bit for bit
-    columns = (
-        np.where(chosen == 1, getattr(seen, field), new)
+    columns = {
+        field: np.where(chosen == 1, getattr(seen, field), new)
         for field, new in zip(FIELDS[1:], (first, entropy, first - second), strict=True)
-    )
-    return Predictions(seen.exits, seen.top1, *columns, seen.truth)
+    }
+    return replace(seen, **columns)
 
 
 def _shares(seen: Predictions) -> tuple[np.ndarray, ...]:

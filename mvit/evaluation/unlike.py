@@ -133,7 +133,7 @@ def learn(model: MultiExitViT, val: Pictures, test: Pictures) -> dict:
     how often it warns about test pictures, which it knows."""
     told = choose(model, val)
     known = {"test pictures": sample(test, ENOUGH)}
-    return told | measure(Check.of({"unlike": told}, model), model, known, {})
+    return told | measure(Check.of({"unlike": told}, model), model, known, others={})
 
 
 def figures(threshold: float, known: dict[str, np.ndarray], others: dict[str, np.ndarray]) -> dict:

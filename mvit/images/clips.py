@@ -96,13 +96,13 @@ def _pictures(files: list[tuple[str, bytes]]) -> Clip:
                 pixels, remark = read_image(data), ""
             except ImageError as error:
                 named = name.lower().endswith(VIDEO_NAMES)
-                yield Frame(name, None, None, NO_VIDEO if named else str(error))
+                yield Frame(name, None, None, remark=NO_VIDEO if named else str(error))
                 continue
             size = pixels.shape[1::-1]
             first = first or size
             if size != first:
                 remark = "Its size, {} × {}, is not the first one's, {} × {}.".format(*size, *first)
-            yield Frame(name, None, pixels, remark)
+            yield Frame(name, None, pixels, remark=remark)
 
     return Clip(len(chosen), frames, remarks)
 
@@ -157,7 +157,7 @@ def _video(data: bytes) -> Clip:
                 if good:
                     yield Frame(name, moment, cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
                 else:
-                    yield Frame(name, moment, None, "This frame cannot be decoded.")
+                    yield Frame(name, moment, None, remark="This frame cannot be decoded.")
 
     return Clip(len(chosen), frames, remarks)
 

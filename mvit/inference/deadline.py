@@ -176,7 +176,7 @@ class InterruptibleRun:
         try:
             account = self.model.account()
             for layer, head, logits, marks in self.model.steps(
-                x, self.plan, self.clock, self._keep_going
+                x, self.plan, self.clock, keep_going=self._keep_going
             ):
                 # pinned if it comes from a GPU
                 scores = self.model.task.scores(logits).to("cpu", non_blocking=True)
@@ -209,7 +209,7 @@ class InterruptibleRun:
     def _publish(self) -> None:
         while self._pending and self.clock.done(self._pending[0][-1]):
             account, layer, head, scores, marks, _ = self._pending.popleft()
-            found = account(layer, head, scores.tolist(), self.clock, marks)
+            found = account(layer, head, scores.tolist(), clock=self.clock, marks=marks)
             found = replace(found, elapsed_ms=self.elapsed_ms())
             with self._news:
                 self.finished.append(found)
@@ -230,12 +230,15 @@ def answer_by(
     """
     deadline_ms, x = checked_deadline(deadline_ms), model.to_input(image)
     try:
-        return _answer_by(model, x, deadline_ms, plan, look_ahead)
+        return _answer_by(model, x, deadline_ms, plan=plan, look_ahead=look_ahead)
     except RuntimeError as error:
         if not is_device_failure(error):
             raise
         substitute, note = cpu_copy(model, error)
-        return replace(_answer_by(substitute, x.cpu(), deadline_ms, plan, look_ahead), note=note)
+        return replace(
+            _answer_by(substitute, x.cpu(), deadline_ms, plan=plan, look_ahead=look_ahead),
+            note=note,
+        )
 
 
 def _answer_by(
@@ -243,7 +246,7 @@ def _answer_by(
 ) -> Answer:
     first_ms = warm_up(model, x, plan)
     settle()
-    run = InterruptibleRun(model, x, plan, look_ahead)
+    run = InterruptibleRun(model, x, plan, look_ahead=look_ahead)
     try:
         with _prompt:
             run.wait(max(0.0, deadline_ms - run.elapsed_ms()) / 1000)

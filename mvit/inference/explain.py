@@ -9,7 +9,7 @@ a page.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ class Method:
     on: str
     captum: str
     about: str
+    _: KW_ONLY
     options: dict
 
 
@@ -38,28 +39,28 @@ METHODS = {
         "Which patches spoke for the answer: activation times gradient on the tokens that enter "
         "the last layer before the exit (Shrikumar et al. 2016, arXiv:1605.01713). Coarse, "
         "steady and fast.",
-        {},
+        options={},
     ),
     "saliency": Method(
         "picture",
         "Saliency",
         "How strongly the answer would react to a small change of each pixel (Simonyan et al. "
         "2013, arXiv:1312.6034). Fine, but noisy.",
-        {},
+        options={},
     ),
     "input x gradient": Method(
         "picture",
         "InputXGradient",
         "Each pixel's value times the answer's reaction to it (Shrikumar et al. 2016, "
         "arXiv:1605.01713).",
-        {},
+        options={},
     ),
     "integrated gradients": Method(
         "picture",
         "IntegratedGradients",
         "The answer's reaction, summed up on the way from a grey picture to this one "
         "(Sundararajan et al. 2017, arXiv:1703.01365), in eight steps. The slowest.",
-        {"n_steps": 8, "method": "gausslegendre", "internal_batch_size": 4},
+        options={"n_steps": 8, "method": "gausslegendre", "internal_batch_size": 4},
     ),
 }
 

@@ -110,7 +110,7 @@ class Packed:
         alone = rows == 1 and x.dtype == torch.float32
         if not self.problem and not alone:
             try:
-                return self.library.product(x, self._layout(layer, rows), layer, gelu, add)
+                return self.library.product(x, self._layout(layer, rows), layer, gelu=gelu, add=add)
             except (RuntimeError, TypeError) as error:
                 self.problem = (str(error).splitlines() or [type(error).__name__])[0]
                 self._layouts.clear()

@@ -81,7 +81,7 @@ def widen(narrow: nn.Module, wide: nn.Module, seed: int = 0) -> None:
         for key, value in module.named_parameters(recurse=False):
             target = getattr(large[name], key)
             if key == "weight" and value.ndim > 1:
-                _split(value, target, outputs, inputs, generator)
+                _split(value, target, outputs, inputs=inputs, generator=generator)
             else:
                 target.copy_(_repeat(value, target.shape, outputs))
 
@@ -126,18 +126,18 @@ def grow(
     vit, sizes = model.backbone.vit, (1 + body.grid**2, model.backbone.dim, body.dim)
     if unknown := [name for name in heads or () if name not in model.heads]:
         raise GrowthError(f"the model has no head '{unknown[0]}'; it has: {', '.join(model.heads)}")
-    _checked(FINAL, vit.head, copy.deepcopy(body.vit.head), sizes, seed)
+    _checked(FINAL, vit.head, copy.deepcopy(body.vit.head), sizes=sizes, seed=seed)
     body.vit.to(dtype).to_empty(device="cpu")
     widen(vit, body.vit, _seed(seed, "backbone"))
     grown = {}
     for name in model.heads if heads is None else heads:
         try:
-            grown[name] = _grow_head(model, name, body, sizes, dtype, seed)
+            grown[name] = _grow_head(model, name, body, sizes=sizes, dtype=dtype, seed=seed)
         except GrowthError:
             if heads is not None:
                 raise
     wide = MultiExitViT(
-        body, model.task, grown, [e for e in model.practical_exits if e[1] in grown]
+        body, model.task, grown, practical=[e for e in model.practical_exits if e[1] in grown]
     ).eval()
     wide.grown_from = (getattr(vit, "pretrained_cfg", None) or {}).get(
         "architecture"
@@ -165,7 +165,7 @@ def _grow_head(
             ),
         )
         if not grown:
-            new = _checked(name, head, new, sizes, own).to(dtype)
+            new = _checked(name, head, new, sizes=sizes, seed=own).to(dtype)
         else:
             widen(head, new.to(dtype).to_empty(device="cpu"), own)
         grown[int(layer)] = new
@@ -218,7 +218,7 @@ def outline(
             backbone_for(architecture, task),
             task,
             heads,
-            [int(b) for b in layers],
+            layers=[int(b) for b in layers],
             distilled=distilled,
         )
     )

@@ -168,7 +168,7 @@ class ConvHead(Head):
 
     @property
     def describe_macs(self) -> int:
-        return macs.conv(self.grid**2, 3, self.conv.in_channels, self.conv.out_channels)
+        return macs.conv(self.grid**2, 3, self.conv.in_channels, outputs=self.conv.out_channels)
 
 
 class CNNAddHead(ConvHead):

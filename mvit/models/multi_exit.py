@@ -97,7 +97,7 @@ class MultiExitViT(nn.Module):
             name: {int(b): head for b, head in at.items() if int(b) >= layer}
             for name, at in self.heads.items()
         }
-        return MultiExitViT(self.backbone, self.task, kept, self.practical_exits)
+        return MultiExitViT(self.backbone, self.task, kept, practical=self.practical_exits)
 
     @property
     def depth(self) -> int:
@@ -216,7 +216,7 @@ class MultiExitViT(nn.Module):
                 return
             before = clock.mark()
             logits = exits[target, head](tokens)
-            yield Step(target, head, logits, (start, before, clock.mark()))
+            yield Step(target, head, logits, marks=(start, before, clock.mark()))
             start = clock.mark()
 
     def _exit(
@@ -241,7 +241,7 @@ class MultiExitViT(nn.Module):
             seen[layer, head] = logits
             scores = self.task.scores(logits).tolist()
             clock.finish()
-            yield account(layer, head, scores, clock, marks)
+            yield account(layer, head, scores, clock=clock, marks=marks)
 
     def account(self):
         """Return a function that makes Exits of successive marks and sums up their times."""
@@ -291,7 +291,7 @@ class MultiExitViT(nn.Module):
         if seen is not None:
             seen |= {step[:2]: step.logits for step in done}
         rows = [
-            account(layer, head, self.task.scores(logits).tolist(), clock, marks)
+            account(layer, head, self.task.scores(logits).tolist(), clock=clock, marks=marks)
             for layer, head, logits, marks in done
         ]
         columns = KINDS[self.task.metric].columns

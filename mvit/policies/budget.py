@@ -8,7 +8,7 @@ times; nothing is run.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 import pandas as pd
@@ -56,6 +56,7 @@ class Outcome:
     name: str
     exit: np.ndarray
     right: np.ndarray
+    _: KW_ONLY
     used: np.ndarray
     wasted: np.ndarray
 
@@ -93,7 +94,9 @@ def anytime(
     before = (np.cumsum(heads, axis=1) - heads)[every, at]  # earlier heads of the plan
     useful = np.where(answered, finishes[every, at] - before, 0.0)
     right = np.where(answered, worth[at, every], 0.0)
-    return Outcome(name, exit, right.astype(float), used, np.maximum(used - useful, 0.0))
+    return Outcome(
+        name, exit, right.astype(float), used=used, wasted=np.maximum(used - useful, 0.0)
+    )
 
 
 def chances(

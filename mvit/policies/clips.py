@@ -56,7 +56,7 @@ def leaving(
     for trace in traces:
         known = {(row.layer, row.head): row for row in trace.itertuples()}
         path = [known[e] for e in plan]
-        at, why = leave(rule, path, work, budget)
+        at, why = leave(rule, path, work, budget=budget)
         own = path[at]
         rows.append((own.layer, own.head, own.count, float(work[at]), why, path[-1].count))
     return pd.DataFrame(rows, columns=["layer", "head", "count", "work", "why", "whole"])

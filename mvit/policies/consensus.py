@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 
@@ -52,6 +52,7 @@ class PatienceAndConfidence(Policy):
     threshold: float = 0.8
     patience: int = 2
     streak: np.ndarray | int = memory(0)
+    _: KW_ONLY
     last: np.ndarray | int | None = memory(None)
     title = "patience and confidence"
     meaning = "leave when two exits in a row say the same, each with at least this probability"
@@ -84,6 +85,7 @@ class Stability(Policy):
     threshold: float = 0.05
     patience: int = 1
     people: float = 0.0
+    _: KW_ONLY
     streak: np.ndarray | int = memory(0)
     last: np.ndarray | float | None = memory(None)
     title = "stability"

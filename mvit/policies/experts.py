@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ class ProductOfExperts(Policy):
     rule: Policy = field(default_factory=Confidence)
     depth: int = 12
     classes: int = 10
+    _: KW_ONLY
     combined: Exit | None = memory(None)
     total: np.ndarray | float = memory(0.0)
     title = "product of experts"

@@ -9,7 +9,7 @@ in any unit, ms or MACs; budgets are in the same one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -25,6 +25,7 @@ class Option:
     layer: int
     head: str
     accuracy: float
+    _: KW_ONLY
     backbone: float
     own: float
 
@@ -86,8 +87,8 @@ def options(
         if (layer, name) in accuracy and (
             name == FINAL or not practical or (layer, name) in model.practical_exits
         ):
-            price = model.macs_up_to(layer), model.head_macs(layer, name)
-            found.append(Option(layer, name, accuracy[layer, name], *price))
+            price = {"backbone": model.macs_up_to(layer), "own": model.head_macs(layer, name)}
+            found.append(Option(layer, name, accuracy[layer, name], **price))
     return found
 
 
@@ -98,7 +99,7 @@ def in_ms(options: Sequence[Option], trace) -> list[Option]:
     costs_ms = zip((trace.ms - trace.head_ms).tolist(), trace.head_ms.tolist(), strict=True)
     times = dict(zip(exits, costs_ms, strict=True))
     return [
-        Option(o.layer, o.head, o.accuracy, *times[o.layer, o.head])
+        replace(o, backbone=times[o.layer, o.head][0], own=times[o.layer, o.head][1])
         for o in options
         if (o.layer, o.head) in times
     ]
@@ -119,7 +120,7 @@ def exits_for_deadlines(
     """
     full = model.exit_macs(*model.final_exit)
     early = [o for o in options(model, accuracy, head) if o.layer < model.depth]
-    last = Option(*model.final_exit, accuracy.get(model.final_exit, 1.0), full, 0.0)
+    last = Option(*model.final_exit, accuracy.get(model.final_exit, 1.0), backbone=full, own=0.0)
 
     def worth(chosen: Sequence[Option]) -> float:
         """Expected accuracy times the longest run allowed; below 0 if the run is longer."""

@@ -3,7 +3,7 @@ as shoulders make them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import KW_ONLY, dataclass, fields
 
 import cv2
 import numpy as np
@@ -23,6 +23,7 @@ class Camera:
     width: int
     height: int
     horizon: float
+    _: KW_ONLY
     slope: float
     top: float
     bottom: float
@@ -88,11 +89,11 @@ def camera_for(
         width,
         height,
         top - far / slope,
-        slope,
-        top,
-        height - 0.35 * near,
-        tilt,
-        ground == "tribune",
+        slope=slope,
+        top=top,
+        bottom=height - 0.35 * near,
+        tilt=tilt,
+        seated=ground == "tribune",
     )
 
 
@@ -104,6 +105,7 @@ class People:
     points: np.ndarray  # (N, 2) x, y of the head's centre
     u: np.ndarray  # (N,)
     tall: np.ndarray  # (N,)
+    _: KW_ONLY
     turn: np.ndarray  # (N,) degrees: 0 faces the camera, 180 shows the back
     look: np.ndarray  # (N, TRAITS) of 0..1: what each person looks like, see mvit.scenes.people
     umbrella: np.ndarray  # (N,) bool
@@ -133,7 +135,7 @@ class People:
 
 def place(people: int, camera: Camera, rng: np.random.Generator) -> People:
     """Put people on the ground: denser where chance gathers them, many of them facing one way."""
-    points = _spots(people, np.empty((0, 2)), camera, rng, rng.uniform(0.1, 0.7))
+    points = _spots(people, np.empty((0, 2)), camera, rng=rng, share=rng.uniform(0.1, 0.7))
     rain, facing = (
         rng.random() < 0.06,
         rng.choice([0.0, 180.0, 90.0, 270.0], p=[0.34, 0.4, 0.13, 0.13]),
@@ -149,11 +151,11 @@ def place(people: int, camera: Camera, rng: np.random.Generator) -> People:
         points,
         u,
         tall,
-        turn % 360,
-        rng.random((people, TRAITS)),
-        umbrella,
-        camera.tilt,
-        camera.seated,
+        turn=turn % 360,
+        look=rng.random((people, TRAITS)),
+        umbrella=umbrella,
+        tilt=camera.tilt,
+        seated=camera.seated,
     )
 
 
@@ -167,16 +169,18 @@ def replace(crowd: People, hidden: np.ndarray, camera: Camera, rng: np.random.Ge
     )
     for index in hidden:
         umbrella[np.abs(points - points[index]).max(1) < 4 * crowd.u.max()] = False
-    points[hidden] = _spots(len(hidden), np.delete(points, hidden, axis=0), camera, rng, 0.0)
+    points[hidden] = _spots(
+        len(hidden), np.delete(points, hidden, axis=0), camera, rng=rng, share=0.0
+    )
     return People(
         points,
         camera.head(points[:, 1]) * size,
         crowd.tall,
-        crowd.turn,
-        crowd.look,
-        umbrella,
-        crowd.tilt,
-        crowd.seated,
+        turn=crowd.turn,
+        look=crowd.look,
+        umbrella=umbrella,
+        tilt=crowd.tilt,
+        seated=crowd.seated,
     )
 
 
@@ -190,10 +194,10 @@ def _spots(
     while len(found) < people:
         full = np.zeros((camera.height, camera.width), np.uint8)
         for x, y in [*taken, *found]:
-            _fill(full, x, y, apart * camera.head(y))
-        for x, y in _drawn(40 + 12 * people, camera, rng, gather, share):
+            _fill(full, x, y, reach=apart * camera.head(y))
+        for x, y in _drawn(40 + 12 * people, camera, rng, gather=gather, share=share):
             if len(found) < people and not full[int(y), int(x)]:
-                _fill(full, x, y, apart * camera.head(y))
+                _fill(full, x, y, reach=apart * camera.head(y))
                 found.append((x, y))
         apart, share = 0.85 * apart, 0.5 * share
     return np.array(found, float).reshape(-1, 2)

@@ -9,7 +9,7 @@ people is the same place with more people in it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import cv2
 import numpy as np
@@ -39,6 +39,7 @@ class Scene:
     picture: np.ndarray
     points: np.ndarray
     ground: str
+    _: KW_ONLY
     light: str
 
     @property
@@ -84,25 +85,25 @@ def moments(
     """
     most = max(people)
     for number in (min(people), most):
-        _check(number, seed, size, ground, light, crowding)
+        _check(number, seed, size, ground=ground, light=light, crowding=crowding)
     # apart, so that more people do not change the place
     own = [np.random.default_rng([seed, part]) for part in range(3)]
     ground = ground or str(own[0].choice(list(GROUNDS), p=list(GROUNDS.values())))
     light = light or str(own[0].choice(list(LIGHTS), p=[0.36, 0.44, 0.12, 0.08]))
-    camera = camera_for(most, size, ground, own[1], crowding)
+    camera = camera_for(most, size, ground, rng=own[1], crowding=crowding)
     lamp = Light(float(own[1].uniform(-1, 1)), *LIGHTS[light][1:])
     crowd = settle(place(most, camera, own[2]), camera, own[2])
-    empty = paint_ground(camera, ground, light, own[1])
+    empty = paint_ground(camera, ground, light, rng=own[1])
     for number in people:
         picture = empty.copy()
         here = [index for index in crowd.order if index < number]
         for index in here:
-            draw_shadow(picture, crowd, index, lamp)
+            draw_shadow(picture, crowd, index, light=lamp)
         for index in here:
-            draw_figure(picture, crowd, index, lamp)
+            draw_figure(picture, crowd, index, light=lamp)
         if not raw:
-            picture = film(picture, camera, light, np.random.default_rng([seed, 3]))
-        yield Scene(picture, crowd.points[:number], ground, light)
+            picture = film(picture, camera, light, rng=np.random.default_rng([seed, 3]))
+        yield Scene(picture, crowd.points[:number], ground, light=light)
 
 
 def _check(
@@ -132,7 +133,9 @@ def settle(crowd: People, camera: Camera, rng: np.random.Generator) -> People:
         hidden = np.flatnonzero(visible(crowd, camera) < LEAST_VISIBLE)
         if not len(hidden):
             break
-        crowd = replace(crowd if attempt < 8 else crowd.without_umbrellas(), hidden, camera, rng)
+        crowd = replace(
+            crowd if attempt < 8 else crowd.without_umbrellas(), hidden, camera, rng=rng
+        )
     return crowd
 
 

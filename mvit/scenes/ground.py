@@ -36,7 +36,7 @@ def paint_ground(camera: Camera, ground: str, light: str, rng: np.random.Generat
     wall = int(np.clip(camera.wall, 0, camera.height))
     picture = _plane(camera, ground, rng) if ground != "tribune" else _seats(camera, rng)
     if wall > 4:
-        picture[:wall] = _behind(camera, wall, ground, light, rng)
+        picture[:wall] = _behind(camera, wall, ground, light=light, rng=rng)
     return picture
 
 
@@ -139,13 +139,13 @@ def _behind(
     3)."""
     width = camera.width
     size = float(camera.head(camera.top)) / 0.24  # pixels of a metre there
-    picture = _sky(wall, width, light, rng)
+    picture = _sky(wall, width, light, rng=rng)
     if ground == "concert":
         _stage(picture, size, rng)
     elif ground in ("street", "square", "tribune"):
-        _houses(picture, size, light, rng)
+        _houses(picture, size, light, rng=rng)
     if ground in ("park", "square") or rng.random() < 0.35:
-        _trees(picture, size, 1.0 if ground == "park" else rng.uniform(0.2, 0.6), rng)
+        _trees(picture, size, 1.0 if ground == "park" else rng.uniform(0.2, 0.6), rng=rng)
     return cv2.GaussianBlur(picture, (0, 0), 1.1)
 
 
@@ -174,7 +174,7 @@ def _houses(picture: np.ndarray, size: float, light: str, rng: np.random.Generat
         wide, tall = rng.uniform(9, 26) * size, rng.uniform(7, 30) * size
         paint = np.array(rng.choice(WALLS)) * rng.uniform(0.6, 1.1)
         top = int(height - tall)
-        _box(picture, x, top, x + wide, height, paint)
+        _box(picture, x, top, right=x + wide, bottom=height, colour=paint)
         storey, pane = 3.2 * size, rng.uniform(1.6, 3.0) * size
         glass = np.array([74, 84, 96]) * rng.uniform(0.5, 1.4)
         y = height - 1.35 * storey
@@ -182,7 +182,7 @@ def _houses(picture: np.ndarray, size: float, light: str, rng: np.random.Generat
             for at in np.arange(x + 0.4 * pane, x + wide - pane, 1.45 * pane):
                 lit = rng.random() < (0.35 if light in ("night", "evening") else 0.05)
                 tone = np.array([222, 186, 120]) if lit else glass * rng.uniform(0.75, 1.25)
-                _box(picture, at, y - 0.62 * storey, at + 0.8 * pane, y, tone)
+                _box(picture, at, y - 0.62 * storey, right=at + 0.8 * pane, bottom=y, colour=tone)
             y -= storey
         if rng.random() < 0.7:  # a shop
             sign = rng.uniform(40, 210, 3)
@@ -190,17 +190,17 @@ def _houses(picture: np.ndarray, size: float, light: str, rng: np.random.Generat
                 picture,
                 x + 0.2 * size,
                 height - 4.1 * size,
-                x + wide - 0.2 * size,
-                height - 3.2 * size,
-                sign,
+                right=x + wide - 0.2 * size,
+                bottom=height - 3.2 * size,
+                colour=sign,
             )
             _box(
                 picture,
                 x + 0.5 * size,
                 height - 3.1 * size,
-                x + wide - 0.5 * size,
-                height,
-                rng.uniform(30, 120) * np.ones(3),
+                right=x + wide - 0.5 * size,
+                bottom=height,
+                colour=rng.uniform(30, 120) * np.ones(3),
             )
             for at in np.arange(x + 1.5 * size, x + wide - 2 * size, 0.8 * size):
                 if rng.random() < 0.75:  # letters
@@ -208,9 +208,9 @@ def _houses(picture: np.ndarray, size: float, light: str, rng: np.random.Generat
                         picture,
                         at,
                         height - 3.95 * size,
-                        at + 0.5 * size,
-                        height - 3.4 * size,
-                        255 - sign,
+                        right=at + 0.5 * size,
+                        bottom=height - 3.4 * size,
+                        colour=255 - sign,
                     )
         x += wide
     picture[:] = np.clip(
@@ -245,9 +245,9 @@ def _trees(picture: np.ndarray, size: float, share: float, rng: np.random.Genera
             picture,
             x - 0.18 * size,
             height - 0.5 * tall,
-            x + 0.18 * size,
-            height,
-            np.array([70, 58, 48]),
+            right=x + 0.18 * size,
+            bottom=height,
+            colour=np.array([70, 58, 48]),
         )
         yy, xx = np.mgrid[:height, :width].astype(np.float32)
         shape = ((xx - x) / wide) ** 2 + ((yy - (height - 0.62 * tall)) / (0.42 * tall)) ** 2
@@ -260,14 +260,14 @@ def _stage(picture: np.ndarray, size: float, rng: np.random.Generator) -> None:
     """A stage at the far end: dark scaffolding, a bright back wall, beams of light."""
     height, width = picture.shape[:2]
     left, right, top = 0.12 * width, 0.88 * width, height - rng.uniform(5, 9) * size
-    _box(picture, left, top, right, height, np.array([26, 24, 30]))
+    _box(picture, left, top, right=right, bottom=height, colour=np.array([26, 24, 30]))
     _box(
         picture,
         left + 3 * size,
         top + 1.2 * size,
-        right - 3 * size,
-        height - 0.4 * size,
-        rng.uniform(40, 200, 3),
+        right=right - 3 * size,
+        bottom=height - 0.4 * size,
+        colour=rng.uniform(40, 200, 3),
     )
     glow = np.zeros_like(picture)
     for x in np.linspace(left + size, right - size, 9):

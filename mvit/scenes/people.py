@@ -85,7 +85,13 @@ def silhouette(owner: np.ndarray, crowd: People, index: int) -> None:
     where the head is."""
     (x, y), u = crowd.points[index], crowd.u[index]
     brush = Brush(
-        owner, x, y, u, crowd.tilt * crowd.tall[index], _lean(crowd.look[index]), cv2.LINE_8
+        owner,
+        x,
+        y,
+        u=u,
+        tilt=crowd.tilt * crowd.tall[index],
+        lean=_lean(crowd.look[index]),
+        line=cv2.LINE_8,
     )
     body, head = (2 * int(index) + 1,), (2 * int(index) + 2,)
     if crowd.umbrella[index]:
@@ -96,7 +102,7 @@ def silhouette(owner: np.ndarray, crowd: People, index: int) -> None:
         body=True,
     )
     brush.shape([(-0.6, 3.0), (0.6, 3.0), (0.5, BODY), (-0.5, BODY)], body, body=True)
-    brush.oval(0, 0, 0.36, 0.48, head)
+    brush.oval(0, 0, 0.36, down=0.48, colour=head)
 
 
 def _lean(look: np.ndarray) -> float:
@@ -115,7 +121,7 @@ def draw_figure(picture: np.ndarray, crowd: People, index: int, light: Light) ->
         crowd.look[index],
         float(np.radians(crowd.turn[index])),
     )
-    brush = Brush(picture, x, y, u, crowd.tilt * crowd.tall[index], _lean(look))
+    brush = Brush(picture, x, y, u=u, tilt=crowd.tilt * crowd.tall[index], lean=_lean(look))
     # Traits, each of its own chance, so that they are independent of each other.
     top, legs = (
         shade(choose(CLOTHES, look[1]), 0.8 + 0.4 * look[2]),
@@ -127,12 +133,12 @@ def draw_figure(picture: np.ndarray, crowd: People, index: int, light: Light) ->
     if crowd.umbrella[index]:
         _umbrella(brush, look, light)
     if not crowd.seated:
-        _legs(brush, look, legs, skin, woman, turn)
-    _arm(brush, look, top, skin, wide, turn, light, -1)
-    _torso(brush, look, top, wide, light, crowd.seated, woman)
-    _arm(brush, look, top, skin, wide, turn, light, 1)
-    _carried(brush, look, wide, turn)
-    draw_head(brush, look, skin, turn, woman, light.side, 1 - crowd.tilt)
+        _legs(brush, look, legs, skin=skin, woman=woman, turn=turn)
+    _arm(brush, look, top, skin=skin, wide=wide, turn=turn, light=light, side=-1)
+    _torso(brush, look, top, wide=wide, light=light, seated=crowd.seated, woman=woman)
+    _arm(brush, look, top, skin=skin, wide=wide, turn=turn, light=light, side=1)
+    _carried(brush, look, wide, turn=turn)
+    draw_head(brush, look, skin, turn=turn, woman=woman, light=light.side, down=1 - crowd.tilt)
 
 
 def _legs(
@@ -277,7 +283,7 @@ def _umbrella(brush: Brush, look: np.ndarray, light: Light) -> None:
     x, y = _umbrella_at(look)
     colour = choose(CLOTHES, look[21])
     brush.line([(x * 0.8, 1.8), (x, y)], 0.08, (60, 58, 56))
-    brush.arch(x, y + 0.35, 1.85, 1.1, shade(colour, 0.8))
-    brush.arch(x + 0.25 * light.side, y + 0.28, 1.4, 0.98, shade(colour, 1.05))
+    brush.arch(x, y + 0.35, 1.85, down=1.1, colour=shade(colour, 0.8))
+    brush.arch(x + 0.25 * light.side, y + 0.28, 1.4, down=0.98, colour=shade(colour, 1.05))
     for at in (-0.6, 0.0, 0.6):
         brush.line([(x, y - 0.75), (x + at * 1.7, y + 0.33)], 0.05, shade(colour, 0.6))

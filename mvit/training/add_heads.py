@@ -69,7 +69,7 @@ def add_heads(study: Study, heads: Sequence[str], into: str | None = None) -> di
             )
     frozen = weights.load(study.task.name, study.bundle, "cpu", heads=[])
     torch.manual_seed(study.exits.seed)
-    model = MultiExitViT.untrained(frozen.backbone, frozen.task, heads, card["layers"])
+    model = MultiExitViT.untrained(frozen.backbone, frozen.task, heads, layers=card["layers"])
     warm_start(model)
     learned = classifier_wise(
         model,
@@ -93,7 +93,7 @@ def add_heads(study: Study, heads: Sequence[str], into: str | None = None) -> di
         bits = card.get("storage", {}).get("bits", 16)
         own = apart(card, study.bundle, recipe) | summary(model, found)
         own["unlike"] = unlike.learn(model, *parts.values())
-        card = weights.save(model, folder, own, {"bits": bits, "head_bits": 16})
+        card = weights.save(model, folder, own, storage={"bits": bits, "head_bits": 16})
         save_predictions(folder, found)
     elif accelerator.is_main_process:
         card = extended(card, summary(model, found)["exits"])

@@ -57,7 +57,7 @@ def begun(path: Path, recipe: dict, free: Collection[str] = ()) -> dict:
         raise CheckpointError(
             f"{path} is not a checkpoint of this training ({error}); delete it to start afresh"
         ) from error
-    compare(path, before, recipe, free)
+    compare(path, before, recipe, free=free)
     return progress
 
 

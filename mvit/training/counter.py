@@ -156,7 +156,7 @@ def fine_tune_counter(
         truth = splat(points, step.side, patch).to(device)
         x = task.normalise(x.to(device).float() / 255)
         with accelerator.autocast(), explicit_attention(counter, device):
-            loss = loss_of(counter, task, x, truth, recipe.patch_weight)
+            loss = loss_of(counter, task, x, truth=truth, weight=recipe.patch_weight)
         yield loss
 
     progress = begin(checkpoint, asdict(recipe) | (known or {}))
@@ -177,6 +177,6 @@ def fine_tune_counter(
     loop.run(progress, every)
     backbone.load_state_dict(mean.module.backbone.state_dict())
     if "val_mae" not in progress:
-        progress["val_mae"] = mean_errors(backbone, task, val, accelerator)
+        progress["val_mae"] = mean_errors(backbone, task, val, accelerator=accelerator)
         loop.save(progress)
     return progress

@@ -125,12 +125,12 @@ def solve_heads(
                 for name, one in sums.items():
                     one.add(inputs[name], features)
             if start // batch % SAVE_EVERY == SAVE_EVERY - 1:
-                checkpoints.save(checkpoint, sums, None, progress)
+                checkpoints.save(checkpoint, sums, None, progress=progress)
         if not sums[names[0]].seen:
             raise DataError(f"no photo to learn from can be read ({progress['unreadable'][0]})")
-        checkpoints.save(checkpoint, sums, None, progress)
+        checkpoints.save(checkpoint, sums, None, progress=progress)
         told = {"photos": sums[names[0]].seen, "unreadable": progress["unreadable"]}
-        return told | choose(model, sums, kept_back, batch, exits or model.exits())
+        return told | choose(model, sums, kept_back, batch=batch, exits=exits or model.exits())
 
 
 def split(photos: Sequence[Path], seed: int) -> tuple[list[Path], list[Path]]:

@@ -114,7 +114,7 @@ def teach_heads(
             return
         tokens, features, final = teacher(model, prepared(model, x), exits)
         for layer, name in exits:
-            yield loss_of(model.head_at(layer, name), tokens[layer], features, final)
+            yield loss_of(model.head_at(layer, name), tokens[layer], features, final=final)
 
     learning = [p for p in heads.parameters() if p.requires_grad]
     loop = Loop(

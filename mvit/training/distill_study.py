@@ -48,8 +48,10 @@ def distill(study: Study, folders: Sequence[Path], closed_form: bool = False) ->
     before = study.init if study.init is not None and study.init.is_dir() else None
     remembered = weights.read_card(before).get("test_part", {}) if before else {}
     scored = measured_part(study.task, study.data, remembered)
-    backbone = starting_backbone(study.architecture, study.task, study.init, study.hub)
-    model = MultiExitViT.untrained(backbone, study.task, study.heads, study.layers, distilled=True)
+    backbone = starting_backbone(study.architecture, study.task, study.init, hub=study.hub)
+    model = MultiExitViT.untrained(
+        backbone, study.task, study.heads, layers=study.layers, distilled=True
+    )
     taken = take_over_exits(model, study.init)
     fresh = [exit for exit in model.exits() if exit not in taken]
     start = identity.of_start(study.init, backbone.vit)
@@ -81,7 +83,7 @@ def distill(study: Study, folders: Sequence[Path], closed_form: bool = False) ->
     if specific := coarse.record(model, val, test):
         card["coarse"] = specific
     if accelerator.is_main_process:
-        card = weights.save(model, study.folder, card, storage)
+        card = weights.save(model, study.folder, card, storage=storage)
         save_predictions(study.folder, found)
     return json.loads(json.dumps(card))
 

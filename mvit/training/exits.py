@@ -108,7 +108,7 @@ def validation_losses(
         x, y = val.whole(
             torch.arange(start, min(start + batch, len(val))), model.task, accelerator.device
         )
-        for key, loss in exit_losses(model, x, y, active, accelerator):
+        for key, loss in exit_losses(model, x, y, active=active, accelerator=accelerator):
             totals[key] += loss.item() * len(y)
     return {key: total / len(val) for key, total in totals.items()}
 
@@ -159,10 +159,12 @@ class Learner:
     def _losses(self, step: Step) -> Iterator[torch.Tensor]:
         """The losses of all active exits from one pass of the frozen backbone."""
         model, device = self.model, self.accelerator.device
-        x, y = self.train.augmented(step.index, model.task, step.side, step.generator, device)
+        x, y = self.train.augmented(
+            step.index, model.task, step.side, generator=step.generator, device=device
+        )
         model.heads.train()
         model.backbone.eval()
-        for _, loss in exit_losses(model, x, y, self.active, self.accelerator):
+        for _, loss in exit_losses(model, x, y, active=self.active, accelerator=self.accelerator):
             yield loss
 
     def learn_on(self, active: set[Key]) -> None:
@@ -175,7 +177,7 @@ class Learner:
         """Validation losses of the active exits' running means."""
         now, self.model.heads = self.model.heads, self.mean.module
         try:
-            return validation_losses(self.model, val, self.active, self.accelerator)
+            return validation_losses(self.model, val, self.active, accelerator=self.accelerator)
         finally:
             self.model.heads = now
 
@@ -260,7 +262,7 @@ def classifier_wise(
         losses = learner.validate(val)
         for group, key in zip(learner.loop.optimizer.param_groups, learner.keys, strict=True):
             exit = progress["exits"][name_of(key)]
-            if key in losses and settle(exit, losses[key], group, recipe):
+            if key in losses and settle(exit, losses[key], group, recipe=recipe):
                 learner.keep(key)
         progress["round"] += 1
         learner.learn_on(learning())

@@ -157,8 +157,10 @@ def fine_tune(
     backbone.to(accelerator.device).train()
 
     def losses(step: Step) -> Iterator[torch.Tensor]:
-        x, y = train.augmented(step.index, task, step.side, step.generator, accelerator.device)
-        x, y = mixed(x, y, task, recipe.mix)
+        x, y = train.augmented(
+            step.index, task, step.side, generator=step.generator, device=accelerator.device
+        )
+        x, y = mixed(x, y, task, chance=recipe.mix)
         with accelerator.autocast(), explicit_attention(backbone, accelerator.device):
             logits = backbone(x)
         yield F.cross_entropy(logits.float(), y, label_smoothing=recipe.label_smoothing)
@@ -180,6 +182,6 @@ def fine_tune(
     loop.resume()
     loop.run(progress, every)
     if "val_accuracy" not in progress:
-        progress["val_accuracy"] = accuracy(backbone, task, val, accelerator)
+        progress["val_accuracy"] = accuracy(backbone, task, val, accelerator=accelerator)
         loop.save(progress)
     return progress

@@ -150,7 +150,9 @@ def learn_together(
 
             def losses(step: Step, phase: Phase = phase) -> Iterator[torch.Tensor]:
                 task, side = model.task, step.side
-                x, y = train.augmented(step.index, task, side, step.generator, device)
+                x, y = train.augmented(
+                    step.index, task, side, generator=step.generator, device=device
+                )
                 with explicit_attention(model, device):
                     loss = phase_loss(
                         model, x, y, phase=phase, recipe=recipe, accelerator=accelerator

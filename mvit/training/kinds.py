@@ -76,7 +76,7 @@ CLASSES = Kind(
     recipe=Recipe,
     exits=ExitRecipe,
     parts=lambda study: three_parts(
-        study.task, study.data, study.recipe.seed, study.limit, test_limit=study.test_limit
+        study.task, study.data, study.recipe.seed, limit=study.limit, test_limit=study.test_limit
     ),
     told=told,
     lessons=lambda part: part,

@@ -102,7 +102,10 @@ def solve_last_layers(
     inputs, counts = read(model, tiles, accelerator)
     losses = [
         solve(
-            last_linear(model.head_at(*e)), x, lambda logits: model.task.loss(logits, counts), ridge
+            last_linear(model.head_at(*e)),
+            x,
+            lambda logits: model.task.loss(logits, counts),
+            ridge=ridge,
         )
         for e, x in inputs.items()
     ]

@@ -98,7 +98,7 @@ class Loop:
     def save(self, progress: dict) -> None:
         """Write the checkpoint, in one process."""
         if self.accelerator.is_main_process:
-            checkpoints.save(self.checkpoint, self.state, self.optimizer, progress)
+            checkpoints.save(self.checkpoint, self.state, self.optimizer, progress=progress)
 
     def run(
         self, progress: dict, every: int, book: Callable[[dict], bool] = lambda progress: True
@@ -141,12 +141,12 @@ class Loop:
         is no number; nothing has been changed then."""
         accelerator, (side, batch) = self.accelerator, self.plan[number]
         place = self.before + number
-        index = batch_of(place, self.pictures, batch, self.seed)
+        index = batch_of(place, self.pictures, batch, seed=self.seed)
         mine = index[accelerator.process_index :: accelerator.num_processes]
         # so that a resumed training repeats the uninterrupted one, its dropouts too
         seed = self.seed * 1_000_003 + place * 64 + accelerator.process_index
         torch.manual_seed(seed)
-        at = Step(number, side, mine, torch.Generator().manual_seed(seed))
+        at = Step(number, side, mine, generator=torch.Generator().manual_seed(seed))
         # a process's mean counts by its pictures, of which it may have none
         share = len(mine) * accelerator.num_processes / len(index)
         total, count = torch.zeros((), device=accelerator.device), 0

@@ -63,7 +63,7 @@ def teach_maps(study: MapStudy) -> dict:
         model,
         tiles,
         study.run / "tokens.npy",
-        accelerator,
+        accelerator=accelerator,
         window=min(study.recipe.window, model.backbone.grid),
         seed=study.recipe.seed,
     )

@@ -68,8 +68,10 @@ def gather(
     known = json.loads(done.read_text()) if done.exists() and file.exists() else {}
     begin = known["tiles"] if known.get("about") == about else 0
     kept = np.lib.format.open_memmap(file, "r+" if begin else "w+", np.float16, shape)
-    places = corners(len(tiles), grid, window, seed)
-    people = torch.stack([_people(tiles, i, grid, window, p) for i, p in enumerate(places)])
+    places = corners(len(tiles), grid, window, seed=seed)
+    people = torch.stack(
+        [_people(tiles, i, grid, window=window, place=p) for i, p in enumerate(places)]
+    )
     model.eval()
     starts = range(begin, len(tiles), batch)
     for start in tqdm(starts, desc=f"reading {file.stem}", mininterval=10, disable=None):

@@ -133,7 +133,7 @@ def train(study: Study) -> dict:
     kind, accelerator = kind_of(study.task), study.accelerator()
     train_set, val, test = parts = kind.parts(study)
     torch.manual_seed(study.recipe.seed)
-    backbone = starting_backbone(study.architecture, study.task, study.init, study.hub)
+    backbone = starting_backbone(study.architecture, study.task, study.init, hub=study.hub)
     known = {
         "pictures and labels": identity.of_data(train_set, val),
         "start weights": identity.of_start(study.init, backbone.vit),
@@ -155,7 +155,7 @@ def train(study: Study) -> dict:
     card = about(study, model, accelerator) | kind.told(study, *parts) | learned
     card |= {"run": run} | figures | kind.more(model, val, test)
     if accelerator.is_main_process:
-        card = weights.save(model, study.folder, card, storage)
+        card = weights.save(model, study.folder, card, storage=storage)
         kind.save(study.folder, found)
     return json.loads(json.dumps(card))
 
@@ -182,10 +182,10 @@ def about(study: Study, model: MultiExitViT, accelerator: Accelerator) -> dict:
 def learn(study: Study, backbone: Backbone, given: dict) -> tuple[MultiExitViT, dict]:
     """Train backbone and exits by the study's strategy and return the model and what the card tells
     about it. given: the parts, the accelerator, and what every checkpoint must be begun with."""
-    model = MultiExitViT.untrained(backbone, study.task, study.heads, study.layers)
+    model = MultiExitViT.untrained(backbone, study.task, study.heads, layers=study.layers)
     taken = take_over_exits(model, study.init)
     if study.strategy == STRATEGIES[0]:
-        return model, one_by_one(study, model, taken, given)
+        return model, one_by_one(study, model, taken, given=given)
     warm_start(model, [e for e in model.exits() if e not in taken])
     phases = phases_of(model, study.strategy, study.exit_weights)
     checkpoint = study.run / f"{study.strategy.replace('-', '_')}.safetensors"

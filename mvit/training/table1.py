@@ -72,7 +72,7 @@ def measure(table: Table1, say: Callable[[str], None] = print) -> dict:
         replace(study, recipe=Recipe(stages=((table.budget.px, 1),)), layers=(table.layer,))
     )
     train, val, test = CLASSES.parts(study)
-    backbone = starting_backbone(study.architecture, task, study.init, study.hub)
+    backbone = starting_backbone(study.architecture, task, study.init, hub=study.hub)
     settings = asdict(table.budget) | {
         "layer": table.layer,
         "precision": study.precision,

@@ -111,7 +111,7 @@ class Lab:
     def backbone(self) -> Backbone:
         torch.manual_seed(self.budget.seed)
         return starting_backbone(
-            self.study.architecture, self.task, self.study.init, self.study.hub
+            self.study.architecture, self.task, self.study.init, hub=self.study.hub
         )
 
     def trained_plain(self) -> Backbone:
@@ -133,7 +133,7 @@ class Lab:
     def started(self) -> tuple[MultiExitViT, dict]:
         """The start backbone with every head trained on it to the end, and how that went; from its
         checkpoint if that is done."""
-        model = MultiExitViT.untrained(self.backbone(), self.task, self.heads, [self.layer])
+        model = MultiExitViT.untrained(self.backbone(), self.task, self.heads, layers=[self.layer])
         warm_start(model)
         recipe, file = self.budget.start(), self.run / "start.safetensors"
         done = classifier_wise(model, val=self.val, recipe=recipe, checkpoint=file, **self.given)
@@ -150,7 +150,7 @@ class Lab:
         """Train one cell and measure it; its checkpoint is removed once it is done with."""
         budget, layers = self.budget, [self.layer]
         backbone = self.trained_plain() if strategy == "classifier-wise" else self.backbone()
-        model = MultiExitViT.untrained(backbone, self.task, heads, layers)
+        model = MultiExitViT.untrained(backbone, self.task, heads, layers=layers)
         started, _ = self.started()
         for head in heads:
             model.heads[head].load_state_dict(started.heads[head].state_dict())

@@ -48,7 +48,7 @@ def choose() -> None:
         if "task" in st.query_params:
             _remember_task()
         named = {"format_func": lambda t: TASK_NAMES.get(t, t), "on_change": _remember_task}
-        task = _pick("Task", usual.tasks(found), "task", meaning, **named)
+        task = _pick("Task", usual.tasks(found), "task", help=meaning, **named)
         bodies = sorted((b for t, b in found if t == task), key=lambda b: ("tiny" not in b, b))
         about = "The vision transformer (ViT) whose encoder layers carry the exits."
         if grown := [b for b in bodies if weights.source(task, b)]:
@@ -58,17 +58,17 @@ def choose() -> None:
         if any(b.endswith(JOINT) for b in bodies):
             bodies = [AUTO, *bodies]
             about += f"\n\n{AUTO_HELP}"
-        backbone = _pick("Backbone", bodies, "backbone", about)
+        backbone = _pick("Backbone", bodies, "backbone", help=about)
         device = _pick(
             "Device",
             devices(),
             "device",
-            "Where the network runs. A GPU appears here if this machine has one.",
+            help="Where the network runs. A GPU appears here if this machine has one.",
             format_func=str.upper,
         )
-        dtype = _pick("Number format", [AUTO, *precision.DTYPES], "dtype", DTYPE_HELP)
+        dtype = _pick("Number format", [AUTO, *precision.DTYPES], "dtype", help=DTYPE_HELP)
         with nullcontext() if link.hidden("sidebar") else link.folded("More", "engine"):
-            computes = _pick("Engine", list(engine.ENGINES), "engine", ENGINE_HELP)
+            computes = _pick("Engine", list(engine.ENGINES), "engine", help=ENGINE_HELP)
     st.session_state["_choice"] = (task, backbone, device, dtype, computes)
 
 

@@ -18,7 +18,7 @@ def show(bundle: ui.Bundle, picture: ui.Picture, head: str) -> None:
     def work(model) -> dict:
         return {"exits": list(model.run(picture.pixels, model.plan(head)))}
 
-    exits = ui.measured("coarse", bundle, head, work, picture)["exits"]
+    exits = ui.measured("coarse", bundle, head, work=work, picture=picture)["exits"]
     scores = [{"layer": e.layer, "head": e.head, "scores": e.scores} for e in exits]
     told = bundle.card.get("coarse")
     rows = coarse_rows(pd.DataFrame(scores), tree, told)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -41,6 +41,7 @@ class Bundle:
     task: str
     backbone: str
     model: MultiExitViT
+    _: KW_ONLY
     card: dict
     problems: tuple[str, ...]
     choice: precision.Choice
@@ -101,12 +102,12 @@ def _make(task: str, backbone: str, device: str, dtype: str, engine: str, stamp:
         )
     problems: list[str] = []
     try:
-        model = weights.load(task, backbone, device, choice.torch_dtype, engine=engine)
+        model = weights.load(task, backbone, device, dtype=choice.torch_dtype, engine=engine)
     except WeightsError:
         names = weights.head_names(card["files"])
-        intact = [name for name in names if _is_intact(task, backbone, name, problems)]
+        intact = [name for name in names if _is_intact(task, backbone, name, problems=problems)]
         model = weights.load(
-            task, backbone, device, choice.torch_dtype, heads=intact, engine=engine
+            task, backbone, device, dtype=choice.torch_dtype, heads=intact, engine=engine
         )
         if not intact:
             raise WeightsError(
@@ -115,7 +116,7 @@ def _make(task: str, backbone: str, device: str, dtype: str, engine: str, stamp:
     first = [(next(layer for layer, _ in model.exits(head)), head) for head in model.heads]
     for _ in model.run(np.zeros((8, 8, 3), np.uint8), [*first, (model.depth, FINAL)]):
         pass  # so that the first measured run is not the slow one, and the engine is chosen
-    return Bundle(task, backbone, model, card, tuple(problems), choice)
+    return Bundle(task, backbone, model, card=card, problems=tuple(problems), choice=choice)
 
 
 # One copy for all visitors; the last argument tells the files apart, so that changed weights are

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ class Picture:
     pixels: np.ndarray
     title: str
     truth: str | None
+    _: KW_ONLY
     source: str
     key: str
     name: str = ""
@@ -70,7 +71,9 @@ def picture_of(data: bytes, title: str, truth: str | None, source: str) -> Pictu
         pixels = read_image(data)
         while pixels.shape[0] * pixels.shape[1] > KEPT_PIXELS:
             pixels = np.asarray(Image.fromarray(pixels).reduce(2))
-    return Picture(pixels, title, truth, source, hashlib.sha1(pixels.tobytes()).hexdigest())
+    return Picture(
+        pixels, title, truth, source=source, key=hashlib.sha1(pixels.tobytes()).hexdigest()
+    )
 
 
 def examples(task: str | None = None) -> dict[str, dict]:
@@ -90,7 +93,7 @@ def examples(task: str | None = None) -> dict[str, dict]:
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def _example(file: str, title: str, truth: str | None, stamp: int) -> Picture:
-    return picture_of((FOLDER / file).read_bytes(), title, truth, EXAMPLE)
+    return picture_of((FOLDER / file).read_bytes(), title, truth, source=EXAMPLE)
 
 
 def pick_picture(task: str | None = None, key: str = "example") -> Picture:
@@ -180,7 +183,7 @@ def _keep(data: bytes, file: str, source: str) -> str:
     first. Raises ImageError."""
     photos = st.session_state.setdefault(PHOTOS, {})
     number = st.session_state.get("_photo_number", 0) + 1
-    new = picture_of(data, f"photo {number}", None, source)
+    new = picture_of(data, f"photo {number}", None, source=source)
     for name, old in photos.items():
         if old.key == new.key:
             return name
@@ -225,7 +228,7 @@ def shown(known: dict[str, dict], name: str | None) -> Picture:
                 entry["file"],
                 entry["title"],
                 entry.get("truth"),
-                (FOLDER / entry["file"]).stat().st_mtime_ns,
+                stamp=(FOLDER / entry["file"]).stat().st_mtime_ns,
             )
         except (ImageError, OSError) as error:
             failed = f"The example {entry['title']} could not be read ({error})"

@@ -82,7 +82,7 @@ def times(bundle: ui.Bundle, heads: list[str]) -> dict:
         return {"trace": middle, "plain": float(middle.ms.iloc[-1]), "runs": traces}
 
     with st.spinner("Timing every exit on this machine …", show_time=True):
-        return ui.measured("exit_times", bundle, tuple(heads), measure)
+        return ui.measured("exit_times", bundle, tuple(heads), work=measure)
 
 
 def few_note(test: Predictions) -> None:
@@ -101,8 +101,8 @@ def times_badge(bundle: ui.Bundle, measured: dict) -> None:
         bundle,
         measured,
         "times",
-        f"Every exit's median over those {REPEATS // 2 + 1} of {REPEATS} real runs in which the "
-        "machine was most like when the plain network was timed; one picture at a time,",
+        how=f"Every exit's median over those {REPEATS // 2 + 1} of {REPEATS} real runs in which "
+        "the machine was most like when the plain network was timed; one picture at a time,",
     )
     ui.plain_badge(ui.plain(bundle, measured["plain"]))
 

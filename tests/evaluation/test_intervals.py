@@ -14,7 +14,7 @@ def counts(number: int = 600, spread: float = 0.2, seed: int = 0) -> Counts:
     truth = rng.integers(5, 800, number)
     tiles = truth[None, :, None] * (1 + spread * rng.normal(0, 1, (2, number, 1))) / 6
     names = [f"{'AB'[i % 2]}/{i}" for i in range(number)]
-    return Counts(EXITS, tiles.repeat(6, 2), (truth[:, None] / 6).repeat(6, 1), names)
+    return Counts(EXITS, tiles.repeat(6, 2), (truth[:, None] / 6).repeat(6, 1), names=names)
 
 
 def test_nine_in_ten_unseen_pictures_lie_inside():

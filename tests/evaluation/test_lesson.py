@@ -1,5 +1,7 @@
 """What the lesson asks about, worked out from made-up runs and records, and its charts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -60,9 +62,9 @@ def test_trust_lowers_the_bar_until_somebody_is_over_it(records):
         records.exits,
         records.top1,
         records.confidence * 0 + 0.2,
-        records.entropy,
-        records.margin,
-        records.truth,
+        entropy=records.entropy,
+        margin=records.margin,
+        truth=records.truth,
     )
     assert lesson.trust(timid, 0).bar == 0 and lesson.trust(timid, 0).pictures == 300
 
@@ -71,9 +73,7 @@ def test_rescue_is_overthinking_as_a_share_of_the_mistakes(records):
     found = lesson.rescue(records)
     assert found.wrong == (~records.correct[-1]).sum() > 0
     assert found.share * found.wrong / 300 == pytest.approx(overthinking(records))
-    perfect = Predictions(
-        records.exits, np.tile(records.truth, (13, 1)), *[records.confidence] * 3, records.truth
-    )
+    perfect = replace(records, top1=np.tile(records.truth, (13, 1)))
     assert lesson.rescue(perfect) == lesson.Rescue(0, 0.0)
 
 

@@ -30,10 +30,10 @@ EXITS = [(1, "mlp"), (1, "vit"), (2, "mlp"), (2, "vit"), (2, FINAL)]
 
 def made_up(n: int = 200, classes: int = 10, seed: int = 0) -> Predictions:
     rng = np.random.default_rng(seed)
-    values = [rng.random((len(EXITS), n)).astype(np.float32) * top for top in (1, 2.3, 1)]
-    return Predictions(
-        EXITS, rng.integers(0, classes, (len(EXITS), n)), *values, rng.integers(0, classes, n)
-    )
+    tops = {"confidence": 1, "entropy": 2.3, "margin": 1}
+    values = {f: rng.random((len(EXITS), n)).astype(np.float32) * top for f, top in tops.items()}
+    top1, truth = (rng.integers(0, classes, size) for size in ((len(EXITS), n), n))
+    return Predictions(EXITS, top1, truth=truth, **values)
 
 
 def test_predictions_come_back_from_their_file(tmp_path):
@@ -207,6 +207,11 @@ def test_overthinking_and_agreement_by_counting():
     top1 = np.array([[0, 1, 2, 3], [9, 1, 9, 3], [0, 9, 9, 3]])  # the last row is the final exit
     rest = np.zeros((3, 4), np.float32)
     p = Predictions(
-        [(1, "mlp"), (2, "mlp"), (2, FINAL)], top1, rest, rest, rest, np.array([0, 1, 2, 7])
+        [(1, "mlp"), (2, "mlp"), (2, FINAL)],
+        top1,
+        rest,
+        entropy=rest,
+        margin=rest,
+        truth=np.array([0, 1, 2, 7]),
     )
     assert overthinking(p) == 0.5  # the second and the third picture were right before

@@ -78,5 +78,5 @@ def test_it_measures_real_predictions_and_leaves_half_precision_where_8_bits_wou
 
 def test_the_quality_of_counts_is_their_mean_absolute_error():
     tiles = np.array([[[1.0] * 6, [2.0] * 6]])  # one exit, two pictures
-    counts = Counts([(1, "mlp")], tiles, np.ones((2, 6)), ["a/1", "a/2"])
+    counts = Counts([(1, "mlp")], tiles, np.ones((2, 6)), names=["a/1", "a/2"])
     assert counts.quality == {(1, "mlp"): 3.0}

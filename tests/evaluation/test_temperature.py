@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mvit.evaluation.predictions import Predictions, calibration_error
+from mvit.evaluation.predictions import FIELDS, Predictions, calibration_error
 from mvit.evaluation.temperature import fitted, of_card, of_records, of_scores, with_temperatures
 from mvit.models.multi_exit import FINAL
 
@@ -24,7 +24,9 @@ def recorded(p: np.ndarray, truth: np.ndarray) -> Predictions:
     second, first = np.sort(p, axis=1)[:, -2:].T
     columns = first, -(p * np.log(p)).sum(axis=1), first - second
     twice = (np.stack([c, c]).astype(np.float16).astype(np.float32) for c in columns)
-    return Predictions([(1, "mlp"), (2, FINAL)], np.stack([p.argmax(axis=1)] * 2), *twice, truth)
+    fields = dict(zip(FIELDS[1:], twice, strict=True))
+    top1 = np.stack([p.argmax(axis=1)] * 2)
+    return Predictions([(1, "mlp"), (2, FINAL)], top1, truth=truth, **fields)
 
 
 def test_scaling_is_dividing_the_logits():

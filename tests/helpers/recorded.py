@@ -20,7 +20,12 @@ def made_up(card: dict, n: int, seed: int) -> Predictions:
     top1 = np.where(ease < skill, truth, (truth + 1) % classes)
     confidence = np.clip(0.2 + 0.8 * skill - 0.5 * ease + 0.15, 0.11, 0.99).astype(np.float32)
     return Predictions(
-        exits, top1, confidence, (1 - confidence) * 2, np.clip(2 * confidence - 1, 0, 1), truth
+        exits,
+        top1,
+        confidence,
+        entropy=(1 - confidence) * 2,
+        margin=np.clip(2 * confidence - 1, 0, 1),
+        truth=truth,
     )
 
 

@@ -73,7 +73,7 @@ def records(model: MultiExitViT, seed: int, head: str = "mlp") -> Predictions:
         exits,
         np.where(ease > limit, truth, (truth + 1) % 10),
         confidence,
-        1 - confidence,
-        confidence,
-        truth,
+        entropy=1 - confidence,
+        margin=confidence,
+        truth=truth,
     )

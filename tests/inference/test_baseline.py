@@ -58,7 +58,7 @@ def test_the_plain_time_is_that_of_the_quietest_spell(monkeypatch, one_pass, pas
     monkeypatch.setattr(
         baseline,
         "measure",
-        lambda work, n, warmup, clock: asked.append(n) or Timing(n, next(medians), 1, 2, 3),
+        lambda work, n, warmup, clock: asked.append(n) or Timing(n, next(medians), 1, q3=2, p95=3),
     )
     assert baseline.plain_time(thin_model()).median == 20 and asked == [passes] * 3
 

@@ -115,7 +115,7 @@ class Dying:
     def pack(self, weight, rows):
         return weight
 
-    def product(self, *_):
+    def product(self, *_, **how):
         raise RuntimeError("could not create a primitive\nand much more")
 
 

@@ -84,7 +84,7 @@ def counter(tmp_path_factory):
     rng = np.random.default_rng(0)
     truth = rng.uniform(0, 40, (9, 6))
     names = [f"part_A/{i}" for i in range(9)]
-    counts = Counts(exits, truth + rng.normal(0, 3, (len(exits), 9, 6)), truth, names)
+    counts = Counts(exits, truth + rng.normal(0, 3, (len(exits), 9, 6)), truth, names=names)
     save_counts(next((folder / "crowd").iterdir()), {"val": counts, "test": counts})
     return folder
 

@@ -133,7 +133,9 @@ def test_a_stream_draws_recorded_pictures_or_takes_the_accuracies():
     truth = np.array([0, 1])
     exits = [(1, "mlp"), (2, "final")]
     ones = np.ones((2, 2), np.float32)
-    test = Predictions(exits, np.array([[0, 0], [0, 1]]), ones, ones, ones, truth)
+    test = Predictions(
+        exits, np.array([[0, 0], [0, 1]]), ones, entropy=ones, margin=ones, truth=truth
+    )
     worth, order = budget.chances(exits, 50, test=test, accuracies={}, seed=3)
     assert (worth[2, "final"] == 1).all() and (worth[1, "mlp"] == (order == 0)).all()
     again, _ = budget.chances(exits, 50, test=test, accuracies={}, seed=3)

@@ -12,7 +12,7 @@ EXITS = [(1, "mlp"), (2, "mlp"), (3, "mlp"), (3, "final")]
 TRUTH = np.array([0, 0, 1, 1])
 TOP1 = np.array([[0, 1, 0, 1], [0, 0, 0, 1], [0, 0, 1, 1], [0, 0, 1, 0]])
 REST = np.full((4, 4), 0.5, np.float32)
-SEEN = Predictions(EXITS, TOP1, REST, REST, REST, TRUTH)
+SEEN = Predictions(EXITS, TOP1, REST, entropy=REST, margin=REST, truth=TRUTH)
 MACS, MS = [10, 20, 30, 31], [1.0, 2.0, 3.0, 3.1]
 
 

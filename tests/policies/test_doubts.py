@@ -66,7 +66,9 @@ def test_disagreement_is_a_share_of_the_count_and_early_exits_do_not_matter():
     exits = [(1, "mlp"), (11, "mlp"), (12, "mlp"), (12, "final")]
     early = np.full((4, 3, 6), 10.0)
     early[0] = 500
-    assert usual_disagreement(Counts(exits, early, np.ones((3, 6)), ["a/1", "a/2", "a/3"])) == 0
+    assert (
+        usual_disagreement(Counts(exits, early, np.ones((3, 6)), names=["a/1", "a/2", "a/3"])) == 0
+    )
 
 
 def test_stretch_compares_the_sides_and_turns_with_the_picture():

@@ -15,7 +15,7 @@ EXITS = [(1, "mlp"), (2, "mlp"), (3, "final")]
 TRUTH = np.array([0, 0, 1, 1])
 TOP1 = np.array([[0, 1, 0, 1], [0, 0, 0, 1], [0, 0, 1, 0]])
 SURE = np.array([[0.95, 0.5, 0.5, 0.9], [0.96, 0.9, 0.6, 0.9], [0.99, 0.99, 0.99, 0.5]], np.float32)
-SEEN = Predictions(EXITS, TOP1, SURE, 1 - SURE, SURE / 2, TRUTH)
+SEEN = Predictions(EXITS, TOP1, SURE, entropy=1 - SURE, margin=SURE / 2, truth=TRUTH)
 MACS, MS = [10, 20, 30], [1.0, 2.0, 3.0]
 
 
@@ -80,7 +80,9 @@ def test_difficulty_is_where_a_picture_is_right_for_good():
 
 
 def test_an_empty_group_is_not_a_number_and_no_warning():
-    perfect = Predictions(EXITS, np.zeros((3, 4), int), SURE, SURE, SURE, np.zeros(4, int))
+    perfect = Predictions(
+        EXITS, np.zeros((3, 4), int), SURE, entropy=SURE, margin=SURE, truth=np.zeros(4, int)
+    )
     groups = rules.easy_and_hard(np.zeros(4, int), perfect, MACS)
     assert groups.share.tolist() == [1, 0, 0, 0] and groups.accuracy.isna().tolist() == [
         False,
@@ -111,7 +113,14 @@ def test_few_exits_cost_no_more_than_all_of_them():
     ease = chance.random((9, n)) * 0.2 + chance.random(n) * 0.8
     skill = np.array([0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.88, 0.9, 0.95])[:, None]
     sure = np.clip(0.5 + skill - ease, 0.1, 1).astype(np.float32)
-    val = Predictions(exits, (ease > skill).astype(int), sure, 1 - sure, sure, np.zeros(n, int))
+    val = Predictions(
+        exits,
+        (ease > skill).astype(int),
+        sure,
+        entropy=1 - sure,
+        margin=sure,
+        truth=np.zeros(n, int),
+    )
 
     def cost_of(plan):
         return np.array([10 * layer + 8 * (at + 1) for at, (layer, _) in enumerate(plan)])
@@ -167,7 +176,9 @@ def test_patience_runs_two_exits_that_can_agree_or_none():
     right = ease > np.linspace(0.7, 0.02, 9)[:, None]
     wrong = chance.integers(1, 10, (9, n))  # who is wrong seldom agrees
     sure = np.full((9, n), 0.5, np.float32)
-    val = Predictions(exits, np.where(right, 0, wrong), sure, sure, sure, np.zeros(n, int))
+    val = Predictions(
+        exits, np.where(right, 0, wrong), sure, entropy=sure, margin=sure, truth=np.zeros(n, int)
+    )
 
     def cost_of(plan):
         return np.array([10 * layer + 2 * (at + 1) for at, (layer, _) in enumerate(plan)])

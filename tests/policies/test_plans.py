@@ -34,7 +34,7 @@ def value_of(plan, budgets, weights, nothing=0.0):
     return earned / sum(weights)
 
 
-ladder = [Option(b, "mlp", 0.3 + 0.05 * b, 10.0 * b, 2.0) for b in range(1, 13)]
+ladder = [Option(b, "mlp", 0.3 + 0.05 * b, backbone=10.0 * b, own=2.0) for b in range(1, 13)]
 
 
 def test_one_budget_needs_one_exit():
@@ -52,14 +52,18 @@ def test_two_budgets_need_at_most_two_exits_and_the_first_delays_the_second():
 
 
 def test_weights_decide_what_is_given_up():
-    two = [Option(1, "mlp", 0.5, 10, 10), Option(2, "mlp", 0.9, 20, 10)]
+    two = [Option(1, "mlp", 0.5, backbone=10, own=10), Option(2, "mlp", 0.9, backbone=20, own=10)]
     assert best_plan(two, [25, 35], [1, 9]).plan == [(2, "mlp")]
     assert best_plan(two, [25, 35], [9, 1]).plan == [(1, "mlp")]
 
 
 def test_an_exit_worse_than_an_earlier_one_is_never_run():
     found = best_plan(
-        [Option(1, "mlp", 0.8, 10, 1), Option(2, "mlp", 0.7, 20, 1), Option(3, "mlp", 0.9, 30, 1)],
+        [
+            Option(1, "mlp", 0.8, backbone=10, own=1),
+            Option(2, "mlp", 0.7, backbone=20, own=1),
+            Option(3, "mlp", 0.9, backbone=30, own=1),
+        ],
         [12, 25, 40],
     )
     assert found.plan == [(1, "mlp"), (3, "mlp")]
@@ -105,7 +109,7 @@ some_options = st.lists(
 @given(some_options, some_stops, st.sampled_from([0.0, 0.1]))
 def test_no_subset_of_exits_is_better(raw, stops, nothing):
     exits = [
-        Option(layer, f"h{i}", a / 10, 10.0 * layer, own)
+        Option(layer, f"h{i}", a / 10, backbone=10.0 * layer, own=own)
         for i, (layer, a, own) in enumerate(sorted(raw))
     ]
     budgets, weights = zip(*stops, strict=True)
@@ -121,7 +125,9 @@ def test_eighty_four_exits_and_twenty_budgets_take_well_below_a_second():
     rng = np.random.default_rng(0)
     pairs = [(b, f"h{h}") for b in range(1, 13) for h in range(7)]
     many = [
-        Option(b, h, 0.3 + 0.05 * b + 0.02 * rng.random(), 10.0 * b, 1 + 3 * rng.random())
+        Option(
+            b, h, 0.3 + 0.05 * b + 0.02 * rng.random(), backbone=10.0 * b, own=1 + 3 * rng.random()
+        )
         for b, h in pairs
     ]
     start = time.thread_time()  # not wall time: other programs may be busy

@@ -22,7 +22,9 @@ def pictures(n: int, seed: int, boast: float = 0.0) -> Predictions:
     sure = chance.uniform(0.5, 1, (3, n)).astype(np.float32)
     sure[2] = 0.98
     right = chance.random((3, n)) < np.maximum(sure - np.array([[boast], [0], [0]]), 0)
-    return Predictions(PLAN, (~right).astype(int), sure, 1 - sure, sure, np.zeros(n, int))
+    return Predictions(
+        PLAN, (~right).astype(int), sure, entropy=1 - sure, margin=sure, truth=np.zeros(n, int)
+    )
 
 
 def live(scores, layer=1, head="mlp") -> Exit:

@@ -27,7 +27,9 @@ def synthetic(n=2_000, exits=13, seed=0):
     )
     top1 = np.where(right, truth, (truth + 1) % 10)
     names = [(b, "mlp") for b in range(1, exits)] + [(exits - 1, FINAL)]
-    return Predictions(names, top1, confidence, 1 - confidence, confidence * 0.9, truth)
+    return Predictions(
+        names, top1, confidence, entropy=1 - confidence, margin=confidence * 0.9, truth=truth
+    )
 
 
 MACS = np.arange(1, 14) * 100.0

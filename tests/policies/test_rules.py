@@ -48,9 +48,9 @@ def recorded(pictures):
         names,
         values["prediction"],
         values["confidence"],
-        values["entropy"],
-        values["margin"],
-        np.zeros(len(pictures), int),
+        entropy=values["entropy"],
+        margin=values["margin"],
+        truth=np.zeros(len(pictures), int),
     )
 
 

@@ -278,7 +278,10 @@ def test_errors_are_the_usual_ones():
 
 def test_counts_keep_pictures_apart_by_set_and_damage_is_named(tmp_path):
     counts = Counts(
-        [(1, "mlp"), (12, "final")], np.ones((2, 3, 6)), np.zeros((3, 6)), ["a/1", "b/1", "a/2"]
+        [(1, "mlp"), (12, "final")],
+        np.ones((2, 3, 6)),
+        np.zeros((3, 6)),
+        names=["a/1", "b/1", "a/2"],
     )
     assert {k: v.names for k, v in counts.sets.items()} == {"a": ["a/1", "a/2"], "b": ["b/1"]}
     (tmp_path / "predictions.safetensors").write_bytes(b"no")

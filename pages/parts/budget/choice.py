@@ -127,7 +127,7 @@ def pick_budgets(plain: float) -> tuple[np.ndarray, np.ndarray, dict]:
         low, high = high, low
     shape = kind if kind in budget.KINDS else "steps"
     these, others = (
-        budget.series(shape, n, plain * low / 100, plain * high / 100, s)
+        budget.series(shape, n, plain * low / 100, high=plain * high / 100, seed=s)
         for s in (seed, seed + ANOTHER)
     )
     settings = {"budget": shape, "pictures": n, "seed": seed}

@@ -76,7 +76,7 @@ def _choose(bundle: ui.Bundle, head: str, kept: tuple | None) -> Chosen:
     work = costs(bundle.model, plan) / bundle.model.exit_macs(*bundle.model.final_exit)
     if budget < work[0]:
         st.caption(f"The first exit alone costs {percent(work[0])}, so every frame leaves there.")
-    return Chosen(plan, replace(rule, people=few), work, budget)
+    return Chosen(plan, replace(rule, people=few), work, budget=budget)
 
 
 def _table(chosen: Chosen, seen: list[Seen], truth: list[int] | None) -> pd.DataFrame:
@@ -93,7 +93,11 @@ def _table(chosen: Chosen, seen: list[Seen], truth: list[int] | None) -> pd.Data
     )
     good = [i for i, s in enumerate(seen) if s.trace is not None]
     left = leaving(
-        chosen.rule, [seen[i].trace for i in good], chosen.plan, chosen.work, chosen.budget
+        chosen.rule,
+        [seen[i].trace for i in good],
+        chosen.plan,
+        work=chosen.work,
+        budget=chosen.budget,
     )
     return base.join(left.set_index(pd.Index(good)))
 
@@ -188,4 +192,4 @@ def section(bundle: ui.Bundle, head: str, kept: tuple | None) -> None:
         "few": chosen.rule.people,
         "budget": None if chosen.budget == NO_LIMIT else chosen.budget,
     }
-    ui.export("clip", rows.drop(columns="name"), bundle, settings)
+    ui.export("clip", rows.drop(columns="name"), bundle, settings=settings)

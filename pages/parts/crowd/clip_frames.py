@@ -127,7 +127,7 @@ def _count(bundle: ui.Bundle, head: str, frame: Frame) -> Seen:
         size = SMALL[::-1] if high else SMALL
         small = cv2.resize(stretched, size, interpolation=cv2.INTER_AREA)
         trace = ui.inference(bundle, lambda model: model.trace(frame.pixels, heads=[head]))
-    return Seen(frame.name, frame.second, small, trace, frame.remark)
+    return Seen(frame.name, frame.second, small, trace=trace, remark=frame.remark)
 
 
 def counted(bundle: ui.Bundle, head: str, given: Given) -> list[Seen]:

@@ -37,7 +37,10 @@ def drawn_over(bundle: ui.Bundle, picture: ui.Picture, own: pd.Series, show: str
     def make():
         with st.spinner("Asking what the exit looks at …", show_time=True):
             heat = ui.inference(
-                bundle, lambda model: explain.attribute(model, picture.pixels, layer, head, show)
+                bundle,
+                lambda model: explain.attribute(
+                    model, picture.pixels, layer, head=head, method=show
+                ),
             )
         return overlay(stretched, heat)
 
@@ -68,14 +71,14 @@ def show_picture(
         box = where.part(people, own["count"])
         with place:
             stretched = bundle.model.task.stretch(picture.pixels)
-            where.show(stretched, people, own["count"], picture.title, box)
+            where.show(stretched, people, own["count"], title=picture.title, box=box)
             st.caption(where.scaling(people, own["count"], int(own["layer"])))
         return
     laid = "each tile's count" if show == "tiles" else f"the bright places spoke for it ({show})"
     if show == "tiles" and min(own.tiles) < -0.5:
         laid += "; a tile whose raw output is below zero shows 0"
     place.image(
-        drawn_over(bundle, picture, own, show),
+        drawn_over(bundle, picture, own, show=show),
         width="stretch",
         caption=f"{picture.title}, as the network gets it: {laid}",
         alt=f"{picture.title} with six tiles, counted by {counted.exit}: "

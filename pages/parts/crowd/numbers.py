@@ -87,7 +87,7 @@ def show_layers(counted: Counted) -> None:
     finding = charts_crowd.finding(own, final, truth)
     layer = int(own["layer"])
     with first:
-        figure = charts_crowd.count_by_layer(rows, own["head"], layer, truth, finding)
+        figure = charts_crowd.count_by_layer(rows, own["head"], layer, truth=truth, finding=finding)
         ui.chart(figure, alt=f"Count by layer: {finding}.")
     at = rows[(rows["layer"] == layer) & (rows["head"] != FINAL)]["count"].clip(lower=0)
     apart = f"After layer {layer} the heads count {at.min():.0f} to {at.max():.0f} people"

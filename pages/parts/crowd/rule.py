@@ -68,7 +68,9 @@ def choose(
         if kept is not None:
             with st.spinner("Looking for the exits worth running …", show_time=True):
                 key = (*bundle.key, str(bundle.card.get("files")), head)
-                plan, start = _search(key, patience, kept[0].of_head(head).totals, bundle.model)
+                plan, start = _search(
+                    key, patience, kept[0].of_head(head).totals, _model=bundle.model
+                )
         tau = ui.linked(
             st.select_slider,
             "Moved by at most (tau)",
@@ -87,9 +89,9 @@ def section(bundle: ui.Bundle, rows: pd.DataFrame, head: str, kept: tuple | None
     test pictures. rows: the trace of this picture; kept: as in `choose`."""
     st.subheader("Stop when the count has settled", anchor=False, help=ABOUT)
     plan, rule = choose(bundle, head, kept)
-    _on_this_picture(bundle, rows, plan, rule)
+    _on_this_picture(bundle, rows, plan, rule=rule)
     if kept is not None:
-        _on_recorded(bundle, kept[1].of_head(head).totals, rows, plan, rule)
+        _on_recorded(bundle, kept[1].of_head(head).totals, rows, plan=plan, rule=rule)
 
 
 def _on_this_picture(
@@ -138,7 +140,7 @@ def _on_recorded(
     rule: Stability,
 ) -> None:
     macs, ms = costs(bundle.model, plan), finish_times(rows, plan)
-    curve = tradeoff(rule, test.select(plan), macs, ms, thresholds=TAUS)
+    curve = tradeoff(rule, test.select(plan), macs, ms=ms, thresholds=TAUS)
     here = curve[curve.threshold == rule.threshold].assign(what=draw.YOURS)
     errors = np.abs(test.count - test.truth).mean(axis=1)
     fixed = pd.DataFrame(

@@ -27,7 +27,11 @@ def _scene(people: int, seed: int, ground: str) -> Picture:
         scene = render(people, seed, ground=None if ground == ANY else ground)
     said = f"a drawn {scene.ground} with {people} people"
     return Picture(
-        scene.picture, said, str(people), "Drawn", hashlib.sha1(scene.picture.tobytes()).hexdigest()
+        scene.picture,
+        said,
+        str(people),
+        source="Drawn",
+        key=hashlib.sha1(scene.picture.tobytes()).hexdigest(),
     )
 
 
@@ -62,7 +66,7 @@ def drawn() -> Picture:
 def _count(bundle: Bundle, data: bytes, layer: int, head: str, usual: float | None) -> dict:
     """One photo's row of the table; a photo that cannot be read has its reason in it."""
     try:
-        photo = pictures.picture_of(data, "photo", None, pictures.UPLOAD).pixels
+        photo = pictures.picture_of(data, "photo", None, source=pictures.UPLOAD).pixels
     except ImageError as error:
         return {"people": None, "final exit": None, "remark": str(error)}
     late = [e for e in bundle.model.exits() if e[0] > bundle.model.depth - 3]
@@ -80,7 +84,7 @@ def _count(bundle: Bundle, data: bytes, layer: int, head: str, usual: float | No
 
     rows = inference(bundle, work)
     own = rows[(rows["layer"] == layer) & (rows["head"] == head)].iloc[0]
-    reasons, last = doubts(photo, rows, layer, head, usual), rows.iloc[-1]["count"]
+    reasons, last = doubts(photo, rows, layer, head=head, usual=usual), rows.iloc[-1]["count"]
     if last < -0.5:
         reasons.append(f"The final exit's raw output is negative ({last:.0f}).")
     return {
@@ -118,7 +122,7 @@ def several(bundle: Bundle, layer: int, head: str, usual: float | None) -> None:
         data = file.getvalue()
         key = (*place, hashlib.sha1(data).hexdigest())
         if key not in done:
-            done[key] = _count(bundle, data, layer, head, usual)
+            done[key] = _count(bundle, data, layer, head=head, usual=usual)
         rows.append({"photo": file.name, **done[key]})
         bar.progress((number + 1) / len(files), f"{number + 1} of {len(files)} photos")
     for old in list(done)[: -4 * MOST_PHOTOS]:

@@ -71,7 +71,7 @@ def found(bundle: ui.Bundle, maps: Any, picture: ui.Picture) -> Found:
         return {"people": where.people_by_layer(model, maps, picture.pixels)}
 
     with st.spinner("Looking where they are …", show_time=True):
-        return ui.measured("crowd_where", bundle, (), work, picture)["people"]
+        return ui.measured("crowd_where", bundle, (), work=work, picture=picture)["people"]
 
 
 def full_scale(people: np.ndarray) -> float:

@@ -40,7 +40,7 @@ def interrupted(s: Scene) -> tuple[Answer, Answer]:
 
     def work(model) -> tuple[Answer, Answer]:
         plans = (model.practical(s.head), [s.model.final_exit])
-        return tuple(answer_by(model, s.picture.pixels, deadline(s), plan) for plan in plans)
+        return tuple(answer_by(model, s.picture.pixels, deadline(s), plan=plan) for plan in plans)
 
     clicks = st.session_state.get("_lesson_again", 0)
     with st.spinner("Interrupting two real runs …", show_time=True):
@@ -63,8 +63,8 @@ def ask_clock(s: Scene) -> Question:
         "exit that has answered by then gives the answer. Such a network is called **anytime**.",
         "Which exit will have answered last?",
         (*s.seen, deadline(s)),
-        answer,
-        options,
+        answer=answer,
+        options=options,
         near=1,
     )
 
@@ -131,7 +131,7 @@ def stream(s: Scene) -> tuple[pd.DataFrame, dict]:
     of them: `budget.summary`."""
     times = recordings.times(s.bundle, [s.head])
     plain = ui.plain(s.bundle, times["plain"]).ms
-    budgets = budget.series("bursts", STREAM, LEAST * plain, MOST * plain)
+    budgets = budget.series("bursts", STREAM, LEAST * plain, high=MOST * plain)
     plan, cut, final = s.model.practical(s.head), (s.middle, s.head), s.model.final_exit
     worth, _ = budget.chances(
         {*plan, cut, final},
@@ -153,7 +153,7 @@ def ask_static(s: Scene) -> Question:
         f"{percent(LEAST)}.",
         "How many of these pictures does the plain network answer in time?",
         s.place,
-        lambda: [100 * float(stream(s)[0].answered[draw.STATIC])],
+        answer=lambda: [100 * float(stream(s)[0].answered[draw.STATIC])],
         near=10,
     )
 
@@ -210,8 +210,8 @@ def ask_training(s: Scene) -> Question:
         f"{len(s.plan) - 1} {s.head} exits stand behind the layers.",
         "When all of them run too, what happens to the answers of the final exit?",
         s.seen,
-        answer,
-        [WORSE, SAME, BETTER],
+        answer=answer,
+        options=[WORSE, SAME, BETTER],
     )
 
 
@@ -241,9 +241,9 @@ STEPS = {
             "clock",
             "The clock stops it",
             ask_clock,
-            tell_clock,
-            show_clock,
-            ("latency", "Move the deadline yourself"),
+            tell=tell_clock,
+            show=show_clock,
+            deeper=("latency", "Move the deadline yourself"),
             picture=True,
             there=lambda s: {"exit_head": s.head, "exits": PRACTICAL, "deadline": deadline(s)},
         ),
@@ -251,9 +251,9 @@ STEPS = {
             "static",
             "A clock that moves",
             ask_static,
-            tell_static,
-            show_static,
-            ("budget", "Other budgets and exits"),
+            tell=tell_static,
+            show=show_static,
+            deeper=("budget", "Other budgets and exits"),
             needs="accuracies",
             there=lambda s: {
                 "exits": "practical",
@@ -267,9 +267,9 @@ STEPS = {
             "training",
             "How exits are trained",
             ask_training,
-            tell_training,
-            show_training,
-            ("models", "What this model is made of"),
+            tell=tell_training,
+            show=show_training,
+            deeper=("models", "What this model is made of"),
             picture=True,
         ),
     ]

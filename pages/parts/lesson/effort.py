@@ -67,8 +67,8 @@ def ask_easy(s: Scene) -> Question:
         "very end. Here are a few: look at them as the network does, small and blurred.",
         "Which of them is settled first?",
         (s.place, tuple(p.key for p in pictures)),
-        answer,
-        [p.title for p in pictures],
+        answer=answer,
+        options=[p.title for p in pictures],
     )
 
 
@@ -109,7 +109,7 @@ def ask_work(s: Scene) -> Question:
         f"The {s.head} exit answers after layer {s.middle} of {s.depth}. What share of the full "
         "work has been done by then?",
         s.place,
-        lambda: [100 * s.model.exit_macs(s.middle, s.head) / full],
+        answer=lambda: [100 * s.model.exit_macs(s.middle, s.head) / full],
         near=7,
     )
 
@@ -143,9 +143,9 @@ STEPS = {
             "easy",
             "Easy and hard pictures",
             ask_easy,
-            tell_easy,
-            show_easy,
-            ("rules", "Easy and hard classes"),
+            tell=tell_easy,
+            show=show_easy,
+            deeper=("rules", "Easy and hard classes"),
             needs="examples",
             stage=stage_easy,
         ),
@@ -153,9 +153,9 @@ STEPS = {
             "work",
             "What an answer costs",
             ask_work,
-            tell_work,
-            show_work,
-            ("compare", "What each head costs"),
+            tell=tell_work,
+            show=show_work,
+            deeper=("compare", "What each head costs"),
             picture=True,
             there=lambda s: {"left": s.head, "layer": s.middle},
         ),

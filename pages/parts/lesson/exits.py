@@ -32,8 +32,8 @@ def ask_heads(s: Scene) -> Question:
         f"these read the same tokens:\n\n{ways}",
         f"After layer {layer} they differ most. Which one is right most often?",
         (s.bundle.task, s.bundle.backbone, tuple(here.index)),
-        lambda: here.index[here == here.max()].tolist(),
-        [h for h in s.bundle.heads if h in here],
+        answer=lambda: here.index[here == here.max()].tolist(),
+        options=[h for h in s.bundle.heads if h in here],
     )
 
 
@@ -76,8 +76,8 @@ def ask_practical(s: Scene) -> Question:
         "same head**: those were cheaper. The paper calls such an exit **practical**.",
         f"The head {head} has {of} exits. How many of them are practical?",
         (s.bundle.task, s.bundle.backbone, head),
-        lambda: [str(good)],
-        [str(k) for k in range(1, of + 1)],
+        answer=lambda: [str(good)],
+        options=[str(k) for k in range(1, of + 1)],
         near=1,
     )
 
@@ -127,7 +127,7 @@ def ask_choose(s: Scene) -> Question:
         f"{'point' if s.points == 1 else 'points'}** against the final exit.",
         "How much of the work can one well-chosen exit save?",
         (s.bundle.task, s.bundle.backbone, s.points),
-        lambda: [0.0 if best is None else 100 * (1 - best.share)],
+        answer=lambda: [0.0 if best is None else 100 * (1 - best.share)],
         near=8,
     )
 
@@ -158,7 +158,7 @@ def show_choose(s: Scene, answers: list) -> None:
     )
     place = None if best is None else (int(best.layer), best["head"])
     ui.chart(
-        charts_lesson.choice(exits, s.bundle.card["final"], s.points, place, told),
+        charts_lesson.choice(exits, s.bundle.card["final"], s.points, best=place, finding=told),
         alt=f"Accuracy against MACs. {told}.",
     )
     ui.table(exits)
@@ -171,9 +171,9 @@ STEPS = {
             "heads",
             "Many heads",
             ask_heads,
-            tell_heads,
-            show_heads,
-            ("compare", "Compare heads on a picture"),
+            tell=tell_heads,
+            show=show_heads,
+            deeper=("compare", "Compare heads on a picture"),
             needs="accuracies",
             there=lambda s: {"layer": at_widest(s)[0]},
         ),
@@ -181,18 +181,18 @@ STEPS = {
             "practical",
             "Which exits are worth having?",
             ask_practical,
-            tell_practical,
-            show_practical,
-            ("paper", "Practical exits in the paper's figure"),
+            tell=tell_practical,
+            show=show_practical,
+            deeper=("paper", "Practical exits in the paper's figure"),
             needs="accuracies",
         ),
         Step(
             "choose",
             "Choose an exit for a device",
             ask_choose,
-            tell_choose,
-            show_choose,
-            ("paper", "Every exit in one figure"),
+            tell=tell_choose,
+            show=show_choose,
+            deeper=("paper", "Every exit in one figure"),
             needs="accuracies",
             there=chosen,
         ),

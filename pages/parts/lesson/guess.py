@@ -134,7 +134,13 @@ def line(question: Question, guess: dict | None, answers: list) -> None:
             "" if said is None else f"; you said {question.say(said)}"
         )
         figure = charts_lesson.guess_line(
-            said, answers[0], question.near, question.low, question.high, question.unit, told
+            said,
+            answers[0],
+            question.near,
+            low=question.low,
+            high=question.high,
+            unit=question.unit,
+            finding=told,
         )
         ui.chart(figure, alt=f"{told}.")
 

@@ -27,7 +27,7 @@ def ask_trust(s: Scene) -> Question:
         f"answer for {found.pictures:,} of these pictures.",
         "How many of these answers are right?",
         (s.place, found.bar),
-        lambda: [100 * found.right],
+        answer=lambda: [100 * found.right],
         near=5,
     )
 
@@ -62,7 +62,7 @@ def operate(s: Scene, sure: float) -> tuple[rules.Operating, Predictions, float]
     with st.spinner("Looking for the exits worth running …", show_time=True):
         test = s.test.select(plan_for((s.sha, s.head), s.recorded["val"], s.model))
     macs = costs(s.model, test.exits)
-    here = rules.operate(Confidence(sure), test, macs, macs)
+    here = rules.operate(Confidence(sure), test, macs, ms=macs)
     return here, test, here.macs / s.model.exit_macs(s.depth, FINAL)
 
 
@@ -74,7 +74,7 @@ def ask_rule(s: Scene) -> Question:
         "costs work too.",
         f"How much work does this save, on average over {len(s.test.truth):,} test pictures?",
         s.place,
-        lambda: [100 * (1 - operate(s, SURE)[2])],
+        answer=lambda: [100 * (1 - operate(s, SURE)[2])],
         near=10,
     )
 
@@ -138,7 +138,7 @@ def ask_overthinking(s: Scene) -> Question:
         "and talked itself out of it: **overthinking**.",
         f"For how many of these mistakes was some earlier {s.head} exit right?",
         s.place,
-        lambda: [100 * found.share],
+        answer=lambda: [100 * found.share],
         near=12,
     )
 
@@ -174,9 +174,9 @@ STEPS = {
             "trust",
             "Sure, and right?",
             ask_trust,
-            tell_trust,
-            show_trust,
-            ("rules", "Can confidence be trusted?"),
+            tell=tell_trust,
+            show=show_trust,
+            deeper=("rules", "Can confidence be trusted?"),
             needs="predictions",
             there=lambda s: {"whose": f"exit {s.middle}"},
         ),
@@ -184,9 +184,9 @@ STEPS = {
             "rule",
             "Leave when sure",
             ask_rule,
-            tell_rule,
-            show_rule,
-            ("rules", "Other rules and thresholds"),
+            tell=tell_rule,
+            show=show_rule,
+            deeper=("rules", "Other rules and thresholds"),
             needs="predictions",
             there=lambda s: {"rule": "confidence", "threshold": SURE},
         ),
@@ -194,9 +194,9 @@ STEPS = {
             "overthinking",
             "Thinking too long",
             ask_overthinking,
-            tell_overthinking,
-            show_overthinking,
-            ("rules", "Overthinking, exit by exit"),
+            tell=tell_overthinking,
+            show=show_overthinking,
+            deeper=("rules", "Overthinking, exit by exit"),
             needs="mistakes",
         ),
     ]

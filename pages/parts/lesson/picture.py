@@ -35,8 +35,8 @@ def ask_patches(s: Scene) -> Question:
         f"{side} × {side} pixels, and a patch is {side // grid} pixels wide.",
         "How many patches does it cut the picture into?",
         (s.bundle.backbone, grid),
-        lambda: [str(grid**2)],
-        options,
+        answer=lambda: [str(grid**2)],
+        options=options,
     )
 
 
@@ -88,8 +88,8 @@ def ask_first(s: Scene) -> Question:
         f"the picture through {layer} of {s.depth} layers. {what}",
         f"What will the exit after layer {layer} say?",
         s.seen,
-        lambda: [plain_label(s.exits[0].label)],
-        [plain_label(name) for name in labels],
+        answer=lambda: [plain_label(s.exits[0].label)],
+        options=[plain_label(name) for name in labels],
     )
 
 
@@ -160,7 +160,7 @@ def ask_sure(s: Scene) -> Question:
         f"would give each of them {percent(1 / classes)}.",
         f"How sure is the exit after layer {first.layer} that it is '{plain_label(first.label)}'?",
         s.seen,
-        lambda: [100 * s.exits[0].confidence],
+        answer=lambda: [100 * s.exits[0].confidence],
         near=12,
     )
 
@@ -181,7 +181,7 @@ def show_sure(s: Scene, answers: list) -> None:
     top = [f"'{name}' {percent(value)}" for name, value in zip(rows.name, rows.value, strict=True)]
     told = f"After layer {first.layer}: {top[0]}, then {top[1]}"
     ui.chart(
-        charts_lesson.bars(rows, "Probability", told, max(0.1, rows.value.max())),
+        charts_lesson.bars(rows, "Probability", told, top=max(0.1, rows.value.max())),
         alt=f"The likeliest answers. {told}.",
     )
     ui.table(rows)
@@ -197,8 +197,8 @@ def ask_settle(s: Scene) -> Question:
         "is **settled**.",
         "From which layer on is the answer settled?",
         s.seen,
-        lambda: [layers[s.exits.index(s.known)]],
-        layers,
+        answer=lambda: [layers[s.exits.index(s.known)]],
+        options=layers,
         near=1,
     )
 
@@ -243,9 +243,9 @@ STEPS = {
             "patches",
             "A picture becomes tokens",
             ask_patches,
-            tell_patches,
-            show_patches,
-            ("watch", "Watch exits fire"),
+            tell=tell_patches,
+            show=show_patches,
+            deeper=("watch", "Watch exits fire"),
             picture=True,
             stage=stage_patches,
         ),
@@ -253,27 +253,27 @@ STEPS = {
             "first",
             "The first guess",
             ask_first,
-            tell_first,
-            show_first,
-            ("watch", "Watch every exit answer"),
+            tell=tell_first,
+            show=show_first,
+            deeper=("watch", "Watch every exit answer"),
             picture=True,
         ),
         Step(
             "sure",
             "How sure is it?",
             ask_sure,
-            tell_sure,
-            show_sure,
-            ("compare", "See every exit's confidence"),
+            tell=tell_sure,
+            show=show_sure,
+            deeper=("compare", "See every exit's confidence"),
             picture=True,
         ),
         Step(
             "settle",
             "When does it know?",
             ask_settle,
-            tell_settle,
-            show_settle,
-            ("watch", "Watch it with other heads"),
+            tell=tell_settle,
+            show=show_settle,
+            deeper=("watch", "Watch it with other heads"),
             picture=True,
             there=lambda s: {"exits": ALL},
         ),

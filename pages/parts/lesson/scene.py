@@ -4,7 +4,7 @@ answers - each made when first asked."""
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -33,6 +33,7 @@ class Question:
     story: str
     text: str
     key: Hashable
+    _: KW_ONLY
     answer: Callable[[], list]
     options: list[str] | None = None
     near: float = 0
@@ -72,6 +73,7 @@ class Step:
     name: str
     title: str
     ask: Callable[[Scene], Question]
+    _: KW_ONLY
     tell: Callable[[Scene, list], str]
     show: Callable[[Scene, list], None]
     deeper: tuple[str, str]
@@ -89,6 +91,7 @@ class Scene:
     bundle: ui.Bundle
     head: str
     picture: ui.Picture | None = None
+    _: KW_ONLY
     points: float = 5  # of accuracy that may be lost, in the step that asks for it
     depth: int = field(init=False)
 
@@ -140,7 +143,9 @@ class Scene:
         "device"}; really run, once."""
         work = ui.beside_plain(self.bundle, self.picture.pixels, self.plan)
         with st.container(), st.spinner("Running the network on this picture …", show_time=True):
-            return ui.measured("lesson_run", self.bundle, self.head, work, self.picture)
+            return ui.measured(
+                "lesson_run", self.bundle, self.head, work=work, picture=self.picture
+            )
 
     @property
     def plain_ms(self) -> float:

@@ -33,4 +33,4 @@ def show(bundle: ui.Bundle) -> None:
     )
     rows = pd.concat(found, ignore_index=True)
     ui.table(rows)
-    ui.export("paper_counts", rows, bundle, {})
+    ui.export("paper_counts", rows, bundle, settings={})

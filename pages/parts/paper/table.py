@@ -41,7 +41,9 @@ def show(bundle: ui.Bundle) -> None:
     with first:
         how = "Each point is one training; its line is where the accuracy lies with 95 % certainty."
         ui.chart(
-            draw.strategies(rows, "accuracy", f"Accuracy after layer {layer}", early, how),
+            draw.strategies(
+                rows, "accuracy", f"Accuracy after layer {layer}", finding=early, how=how
+            ),
             alt=f"{early}.",
             key="table1_early",
         )
@@ -56,7 +58,7 @@ def show(bundle: ui.Bundle) -> None:
             how = f"Against the plain network ({100 * plain:.1f} %, dashed) after as much training."
             axis = "Change of the final exit, points"
             ui.chart(
-                draw.strategies(joint, "change", axis, late, how, 0.0),
+                draw.strategies(joint, "change", axis, finding=late, how=how, line=0.0),
                 alt=f"{late}.",
                 key="table1_final",
             )

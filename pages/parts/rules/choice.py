@@ -119,7 +119,7 @@ def pick_threshold(replay: Replay, classes: int, layers: int) -> float:
     """The slider's threshold; it starts at validation's choice."""
     rule, best = replay.rule, replay.best
     low, high = rule.limits(layers + 1, classes)
-    start = on_slider(math.inf * rule.sign if best is None else best, rule, low, high)
+    start = on_slider(math.inf * rule.sign if best is None else best, rule, low, high=high)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         threshold = ui.linked(
             st.slider,
@@ -131,7 +131,7 @@ def pick_threshold(replay: Replay, classes: int, layers: int) -> float:
             format=rule.format,
             help=f"{rule.title.capitalize()}: {rule.meaning}.",
             width=520,
-            **_follow(rule.key, start, low, high),
+            **_follow(rule.key, start, low, high=high),
         )
         if not ui.hidden("take") and threshold != start:
             st.button(

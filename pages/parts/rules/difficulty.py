@@ -33,7 +33,7 @@ def show(bundle: ui.Bundle, replay: Replay, here: Operating) -> None:
     settled = outcomes.settled_layer(replay.whole)
     labels, macs = bundle.model.task.labels, replay.macs
     final = replay.test.correct[-1]
-    rows = outcomes.by_class(here.taken, here.seen, labels, macs, settled=settled, final=final)
+    rows = outcomes.by_class(here.taken, here.seen, labels, macs=macs, settled=settled, final=final)
     easy, hard = rows.iloc[0], rows.iloc[-1]
     finding = (
         f"{plain_label(easy.label)} is easiest (right for good from layer {easy.settled:.1f} on "
@@ -69,7 +69,7 @@ def show(bundle: ui.Bundle, replay: Replay, here: Operating) -> None:
             },
         )
     with right:
-        groups = outcomes.easy_and_hard(here.taken, here.seen, macs, settled)
+        groups = outcomes.easy_and_hard(here.taken, here.seen, macs, settled=settled)
         members = (groups.share * len(here.taken)).round()
         groups = with_intervals(groups, members.where(members > 0))
         easy, wrong = percent(groups.share.iloc[0]), percent(groups.share.iloc[3], 1)
@@ -122,7 +122,7 @@ def _depth(replay: Replay, here: Operating, labels: tuple[str, ...]) -> None:
         ui.chart(draw.depth(rows, finding), alt=f"Pictures by prediction depth. {finding}.")
         ui.table(rows)
         if not ui.hidden("export"):
-            every = dispatch.every_picture(here.taken, here.seen, replay.whole, labels)
+            every = dispatch.every_picture(here.taken, here.seen, replay.whole, labels=labels)
             st.download_button(
                 "Every picture as CSV",
                 every.to_csv(index=False),

@@ -109,7 +109,7 @@ def _replay(
         return ruled.learned(choosing.select(plan))
 
     if exits == "few":
-        plan = _few(stamp, drop / 100, along, choosing, model)
+        plan = _few(stamp, drop / 100, along, _val=choosing, _model=model)
     else:
         own = model.practical(head) if exits == "practical" else everything
         plan = [e for e in own if e in everything]
@@ -125,7 +125,7 @@ def _replay(
         ms=ms,
         stamp=stamp,
         temperatures={e: temperatures[e] for e in plan if e in temperatures},
-        best=_chosen(stamp, drop / 100, rule, chosen_on.select(plan), macs),
+        best=_chosen(stamp, drop / 100, rule, _val=chosen_on.select(plan), _macs=macs),
     )
 
 

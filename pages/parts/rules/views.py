@@ -74,7 +74,7 @@ def without_predictions(bundle: ui.Bundle, head: str, rule: type[Policy], measur
     ui.chart(figure, alt=finding)
     n = bundle.card.get("n")
     ui.table(with_intervals(fixed, n) if n else fixed)
-    ui.export("rules", fixed, bundle, {"head": head, "predictions": "none recorded"})
+    ui.export("rules", fixed, bundle, settings={"head": head, "predictions": "none recorded"})
 
 
 def show_numbers(
@@ -220,7 +220,7 @@ def show_photos(bundle: ui.Bundle, replay: Replay, here: Operating, head: str) -
         return {"exits": [list(model.run(p.pixels, model.plan(head))) for p in photos]}
 
     with st.spinner("Running the exits on the example photos …", show_time=True):
-        run = ui.measured("rule_photos", bundle, (head, len(photos)), work)
+        run = ui.measured("rule_photos", bundle, (head, len(photos)), work=work)
     spent = []
     for exits in run["exits"]:
         own = {(e.layer, e.head): e for e in exits}
@@ -244,7 +244,7 @@ def show_code(bundle: ui.Bundle, replay: Replay, threshold: float) -> None:
     """The rule as a program to copy."""
     rule = replay.live(threshold)
     with st.expander("This rule as Python", icon=":material/code:"):
-        st.code(code(bundle.task, bundle.backbone, replay.plan, rule), language="python")
+        st.code(code(bundle.task, bundle.backbone, replay.plan, rule=rule), language="python")
 
 
 def code(task: str, backbone: str, plan: list[tuple[int, str]], rule: Policy) -> str:

@@ -41,14 +41,14 @@ def chart(measured: Measured, runs: Sequence[Interrupted]) -> str:
         *(
             m
             for i, e in enumerate(measured.exits)
-            for m in _mark(measured, i, height[_place(e)], x)
+            for m in _mark(measured, i, height[_place(e)], x=x)
         ),
-        *(d for r in runs for d in _dot(measured, r, height, x)),
+        *(d for r in runs for d in _dot(measured, r, height, x=x)),
         # above all lines
         *(
             w
             for i, e in enumerate(measured.exits)
-            for w in _words(measured, i, height[_place(e)], x)
+            for w in _words(measured, i, height[_place(e)], x=x)
         ),
     ]
     return (
