@@ -48,7 +48,7 @@ def test_batches_are_of_whole_pictures():
 def test_the_confidence_rule_is_left_out_for_counts(monkeypatch):
     said, model = [], thin_model(depth=2, heads=("mlp",))
     object.__setattr__(model.task, "counts", True)
-    monkeypatch.setattr(measures, "overhead", lambda *_: {"plain_ms": 1.0})
+    monkeypatch.setattr(measures, "overhead", lambda *_, **how: {"plain_ms": 1.0})
     result = bench(model, n=1, only=("threshold",), say=said.append)
     assert "threshold" not in result and said == [
         "left out threshold: the confidence rule is for classes"

@@ -170,7 +170,9 @@ def test_what_cannot_be_exported_is_said_in_one_sentence(model, tmp_path, monkey
     with pytest.raises(ExportError, match="no folder"):
         export(model, 1, "mlp", tmp_path / "nowhere" / "cut.pt2", "pt2")
     monkeypatch.setattr(
-        export_module, "_write_pt2", lambda *_: ("torch", lambda x: np.full((len(x), 10), 0.5))
+        export_module,
+        "_write_pt2",
+        lambda *_, **how: ("torch", lambda x: np.full((len(x), 10), 0.5)),
     )
     with pytest.raises(ExportError, match="answers differently"):
         export(model, 1, "mlp", tmp_path / "cut.pt2", "pt2")

@@ -17,8 +17,8 @@ def interrupted(monkeypatch, after: int = 1) -> Iterator[None]:
     """Within it, a training ends right behind its `after`-th checkpoint; it must get that far."""
     save, saved = checkpoints.save, []
 
-    def save_and_stop(*args) -> None:
-        save(*args)
+    def save_and_stop(*args, **about) -> None:
+        save(*args, **about)
         saved.append(args)
         if len(saved) == after:
             raise Interrupted

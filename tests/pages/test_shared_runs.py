@@ -88,7 +88,7 @@ def test_the_age_of_a_run_is_told(tiny_weights):
 def test_the_record_says_when_its_rows_were_measured(tiny_weights, monkeypatch):
     records = []
     monkeypatch.setattr(
-        "pages.parts.provenance.run_record", lambda *args: records.append(args[1]) or {}
+        "pages.parts.provenance.run_record", lambda *args, **how: records.append(args[1]) or {}
     )
     app = well(open_app())
     assert records[-1]["measured"] == run_of(app)["at"].isoformat(timespec="seconds")

@@ -122,8 +122,8 @@ def test_an_interrupted_table_goes_on_with_the_cell_it_was_in(done, table, tmp_p
     again = dataclasses.replace(table, study=dataclasses.replace(table.study, run=tmp_path))
     save, saved, said = checkpoints.save, [], []
 
-    def save_and_stop(path, *args):
-        save(path, *args)
+    def save_and_stop(path, *args, **about):
+        save(path, *args, **about)
         saved.append(path.name)
         if path.name.startswith("layer-wise_mlp"):
             raise Interrupted
