@@ -90,7 +90,8 @@ class Timing:
     @classmethod
     def of(cls, ms: np.ndarray | list[float]) -> Timing:
         """Summarise single times in ms: (n,)."""
-        return cls(len(ms), *np.percentile(ms, (50, 25, 75, 95)).tolist())
+        median, q1, q3, p95 = np.percentile(ms, (50, 25, 75, 95)).tolist()
+        return cls(len(ms), median, q1, q3=q3, p95=p95)
 
     @property
     def iqr(self) -> float:

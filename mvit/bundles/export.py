@@ -13,6 +13,7 @@ import copy
 import io
 import json
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -109,7 +110,8 @@ Answer = Callable[[torch.Tensor], np.ndarray]
 def _write_onnx(cut: Answering, image: torch.Tensor, path: Path, about: str) -> tuple[str, Answer]:
     try:
         import onnxruntime
-        import onnxscript  # noqa: F401 - torch.onnx needs it and would fail later, at length
+
+        import_module("onnxscript")  # torch.onnx needs it and would fail later, at length
     except ImportError as missing:
         cure = "pip install onnx onnxscript onnxruntime, or use --format pt2"
         raise ExportError(f"ONNX needs the package '{missing.name}': {cure}") from missing

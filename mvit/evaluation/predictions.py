@@ -4,7 +4,7 @@ computed from them."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,14 +64,13 @@ class Predictions:
     def select(self, exits: Sequence[tuple[int, str]]) -> Predictions:
         """The same pictures seen by the given exits only, in the given order."""
         rows = [self.exits.index(tuple(e)) for e in exits]
-        return Predictions(
-            [self.exits[r] for r in rows], *(getattr(self, f)[rows] for f in FIELDS), self.truth
-        )
+        columns = {field: getattr(self, field)[rows] for field in FIELDS}
+        return replace(self, exits=[self.exits[r] for r in rows], **columns)
 
     def pictures(self, which: slice | np.ndarray) -> Predictions:
         """Some of the pictures, seen by all exits."""
-        columns = (getattr(self, f)[:, which] for f in FIELDS)
-        return Predictions(self.exits, *columns, self.truth[which])
+        columns = {field: getattr(self, field)[:, which] for field in FIELDS}
+        return replace(self, truth=self.truth[which], **columns)
 
     def of_head(self, head: str) -> Predictions:
         """One head's exits by layer, then the final exit."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mvit.evaluation.predictions import Predictions
+from mvit.evaluation.predictions import FIELDS, Predictions
 from mvit.models.multi_exit import Exit
 from mvit.policies.certainty import Confidence
 from mvit.policies.policy import Policy, memory
@@ -86,7 +86,7 @@ class ProductOfExperts(Policy):
             entropy = -(p * np.log(np.maximum(p, 1e-300))).sum(axis=0)
             found.append((p.argmax(axis=0), first, entropy, first - second))
         columns = (np.stack(column) for column in zip(*found, strict=True))
-        return self.rule, Predictions(predictions.exits, *columns, predictions.truth)
+        return self.rule, replace(predictions, **dict(zip(FIELDS, columns, strict=True)))
 
     def candidates(self, predictions: Predictions, n: int = 50) -> np.ndarray:
         """Those of the inner rule, for the products."""

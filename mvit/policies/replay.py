@@ -111,20 +111,6 @@ def scores(taken: np.ndarray, predictions, macs: Sequence[float]) -> list[Score]
     ]
 
 
-def sweep(
-    rule: Policy,
-    predictions,
-    macs: Sequence[float],
-    thresholds: Sequence[float] | None = None,
-    n: int = 50,
-) -> list[tuple[float, Score]]:
-    """Score a rule at many thresholds in one replay: [(threshold, Score)], from early to late. n:
-    how many to try at most, if they are not given."""
-    tried = rule.candidates(predictions, n) if thresholds is None else np.asarray(thresholds, float)
-    taken, seen = replayed(rule.at(tried[:, None]), predictions)
-    return list(zip(tried.tolist(), scores(taken, seen, macs), strict=True))
-
-
 def choose_threshold(
     rule: Policy,
     val,

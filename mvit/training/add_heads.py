@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import torch
@@ -147,5 +147,5 @@ def joined(old: Predictions, new: Predictions) -> Predictions:
     places = sorted(places, key=lambda place: place[0][0]) + [
         (old.exits[-1], old, len(old.exits) - 1)
     ]
-    rows = [np.stack([getattr(of, field)[i] for _, of, i in places]) for field in FIELDS]
-    return Predictions([e for e, _, _ in places], *rows, old.truth)
+    rows = {field: np.stack([getattr(of, field)[i] for _, of, i in places]) for field in FIELDS}
+    return replace(old, exits=[e for e, _, _ in places], **rows)

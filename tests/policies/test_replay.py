@@ -9,7 +9,7 @@ import pytest
 
 from mvit.evaluation.predictions import Predictions
 from mvit.models.multi_exit import FINAL
-from mvit.policies.replay import choose_threshold, replay, score, sweep
+from mvit.policies.replay import choose_threshold, replay, replayed, score, scores
 from mvit.policies.rules import POLICIES, Confidence, Policy, Stability, make
 
 
@@ -48,10 +48,16 @@ def test_a_score_is_the_plain_average_over_pictures():
     assert found.share[12] == pytest.approx(np.mean(taken >= 11))
 
 
+def sweep(rule, predictions) -> list:
+    """Scores of a rule at its own candidate thresholds, from early to late."""
+    taken, seen = replayed(rule.at(rule.candidates(predictions)[:, None]), predictions)
+    return scores(taken, seen, MACS)
+
+
 @pytest.mark.parametrize("kind", ["confidence", "entropy", "margin", "patience"])
 def test_a_sweep_goes_from_the_first_exit_to_the_last(kind):
     predictions = synthetic()
-    found = [s for _, s in sweep(POLICIES[kind](), predictions, MACS)]
+    found = sweep(POLICIES[kind](), predictions)
     # two exits at least must agree
     assert found[0].macs < MACS[2 if kind == "patience" else 1]
     assert found[-1].macs > 0.7 * MACS[-1]
@@ -65,7 +71,7 @@ def test_the_chosen_threshold_keeps_its_promise_on_validation_and_saves_on_test(
     val, test = synthetic(seed=1), synthetic(seed=2)
     threshold, found = choose_threshold(Confidence(), val, MACS, max_drop=0.005)
     assert found.accuracy >= val.accuracy[-1] - 0.005
-    cheaper = [s for t, s in sweep(Confidence(), val, MACS) if s.macs < found.macs]
+    cheaper = [s for s in sweep(Confidence(), val) if s.macs < found.macs]
     assert all(s.accuracy < val.accuracy[-1] - 0.005 for s in cheaper)
     judged = score(replay(Confidence(threshold), test), test, MACS)
     assert judged.macs < 0.9 * MACS[-1] and judged.accuracy > test.accuracy[-1] - 0.02
