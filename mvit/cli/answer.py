@@ -26,7 +26,7 @@ def load(args: argparse.Namespace) -> MultiExitViT:
         args.task, args.backbone, args.device, dtype=dtype, heads=heads, engine=args.engine
     )
     if args.dtype == "auto":
-        choice = precision.choose(model)
+        choice = precision.choose_dtype(model)
         print(f"{choice.dtype}: {choice.reason}", file=sys.stderr)
         model.to(choice.torch_dtype)
     return model

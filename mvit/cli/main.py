@@ -99,7 +99,7 @@ def module_of(command: str) -> ModuleType:
     return import_module(f"mvit.cli.{command}")
 
 
-def settled(args: argparse.Namespace) -> argparse.Namespace:
+def with_defaults(args: argparse.Namespace) -> argparse.Namespace:
     """The common options with their defaults filled in. Raises ValueError for one that the command
     would ignore."""
     for name, harmless in IGNORED.get(args.command, {}).items():
@@ -146,7 +146,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser(argv[:1]).parse_args(argv)
     command = module_of(args.command)
     try:
-        result = command.run(settled(args))
+        result = command.run(with_defaults(args))
     except (ValueError, OSError) as error:  # mvit's own errors are ValueErrors
         print(f"python -m mvit {args.command}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

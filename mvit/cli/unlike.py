@@ -16,7 +16,7 @@ from mvit.data.labelled import Pictures, data_root
 from mvit.data.photos import find_photos, read_batch
 from mvit.data.splits import sample, unseen_part, validation_part
 from mvit.evaluation.measure import test_part_of
-from mvit.evaluation.unlike import ENOUGH, WARNED, Check, choose, measure
+from mvit.evaluation.unlike import ENOUGH, WARNED, Check, chosen, measure
 from mvit.models.multi_exit import MultiExitViT
 from mvit.tasks import Task
 
@@ -65,7 +65,7 @@ def evaluate(args: argparse.Namespace, model: MultiExitViT, card: dict) -> dict:
     told = card.get("unlike")
     if check is None or args.wrongly is not None:
         val = validation_part(model.task, root, card["seed"], origin=part)
-        told = choose(model, val, WARNED if args.wrongly is None else args.wrongly)
+        told = chosen(model, val, WARNED if args.wrongly is None else args.wrongly)
         check = Check.of({"unlike": told}, model)
     test = sample(unseen_part(model.task, root, part), few, args.seed)
     left_out = list(test.unreadable)

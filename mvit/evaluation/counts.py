@@ -166,7 +166,7 @@ def by_range(errors: np.ndarray, there: np.ndarray, seed: int = 0) -> list[dict]
     return rows
 
 
-def measured(model: MultiExitViT, counts: Counts, ranges: bool = False) -> dict:
+def errors_of_exits(model: MultiExitViT, counts: Counts, ranges: bool = False) -> dict:
     """{"n", "final": {mae, rmse, macs}, "exits": [{layer, head, mae, rmse, macs, practical}]}; with
     `ranges` also the MAE in each range."""
     rows = []
@@ -185,8 +185,10 @@ def measured(model: MultiExitViT, counts: Counts, ranges: bool = False) -> dict:
 def summary(model: MultiExitViT, counts: Counts) -> dict:
     """The card's figures: all test pictures together, and under "splits" each set by itself with
     its ranges."""
-    return measured(model, counts) | {
-        "splits": {name: measured(model, own, ranges=True) for name, own in counts.sets.items()}
+    return errors_of_exits(model, counts) | {
+        "splits": {
+            name: errors_of_exits(model, own, ranges=True) for name, own in counts.sets.items()
+        }
     }
 
 

@@ -106,7 +106,7 @@ def late_exits(model: MultiExitViT) -> tuple[tuple[int, str], ...]:
     return (*late, model.final_exit)
 
 
-def choose(model: MultiExitViT, val: Pictures, wrongly: float = WARNED) -> dict:
+def chosen(model: MultiExitViT, val: Pictures, wrongly: float = WARNED) -> dict:
     """A check as a card holds it, its threshold chosen so that this share of validation pictures is
     warned about."""
     val = sample(val, ENOUGH)
@@ -131,7 +131,7 @@ def measure(
 def learn(model: MultiExitViT, val: Pictures, test: Pictures) -> dict:
     """What a card says under "unlike" after a training: a check chosen on validation pictures and
     how often it warns about test pictures, which it knows."""
-    told = choose(model, val)
+    told = chosen(model, val)
     known = {"test pictures": sample(test, ENOUGH)}
     return told | measure(Check.of({"unlike": told}, model), model, known, others={})
 

@@ -99,7 +99,7 @@ def _crowded(ground: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return picture
 
 
-def choose(
+def choose_dtype(
     model: MultiExitViT,
     pictures: list[np.ndarray] | None = None,
     override: str = "auto",
@@ -114,12 +114,12 @@ def choose(
     times faster in paired runs of one picture: n of them, or as many as fit into two seconds. The
     model, in float32, is left as it is. Raises PrecisionError for another word.
     """
-    return settled(model.device.type, override) or _probe(
+    return without_probe(model.device.type, override) or _probe(
         model, pictures or probe_pictures(model.task), n
     )
 
 
-def settled(device: str, override: str = "auto") -> Choice | None:
+def without_probe(device: str, override: str = "auto") -> Choice | None:
     """The choice where no probe is needed to make it, else None. device: `cpu` or `cuda`. Raises
     PrecisionError for another word."""
     if override != "auto":
@@ -137,7 +137,7 @@ def settled(device: str, override: str = "auto") -> Choice | None:
 
 def native_formats(device: str) -> list[str]:
     """The number formats that a device computes itself, float32 first. device: `cpu` or `cuda`."""
-    return ["float32"] if settled(device) else list(DTYPES)
+    return ["float32"] if without_probe(device) else list(DTYPES)
 
 
 @torch.inference_mode()

@@ -20,7 +20,7 @@ def shade(colour: Sequence[float], factor: float) -> tuple[float, float, float]:
     )
 
 
-def choose(weighted: list[tuple[tuple, float]], chance: float) -> tuple:
+def drawn_from(weighted: list[tuple[tuple, float]], chance: float) -> tuple:
     """The entry that a chance of 0..1 falls on."""
     left = chance * sum(weight for _, weight in weighted)
     for entry, weight in weighted:

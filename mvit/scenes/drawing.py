@@ -92,7 +92,7 @@ def moments(
     light = light or str(own[0].choice(list(LIGHTS), p=[0.36, 0.44, 0.12, 0.08]))
     camera = camera_for(most, size, ground, rng=own[1], crowding=crowding)
     lamp = Light(float(own[1].uniform(-1, 1)), *LIGHTS[light][1:])
-    crowd = settle(place(most, camera, own[2]), camera, own[2])
+    crowd = uncover(place(most, camera, own[2]), camera, own[2])
     empty = paint_ground(camera, ground, light, rng=own[1])
     for number in people:
         picture = empty.copy()
@@ -127,7 +127,7 @@ def _check(
         raise ValueError(f"crowding is 0 to 1, not {crowding}")
 
 
-def settle(crowd: People, camera: Camera, rng: np.random.Generator) -> People:
+def uncover(crowd: People, camera: Camera, rng: np.random.Generator) -> People:
     """The same crowd with everybody moved whose head was hidden."""
     for attempt in range(16):
         hidden = np.flatnonzero(visible(crowd, camera) < LEAST_VISIBLE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mvit.scenes.brush import Brush, choose, shade
+from mvit.scenes.brush import Brush, drawn_from, shade
 
 HAIRS = [
     ((22, 19, 19), 11),
@@ -34,7 +34,7 @@ def draw_head(
 
     down: how far the camera looks down, 0 level .. 1 from above: more hair, less face.
     """
-    hair = shade(choose(HAIRS, look[21]), 0.85 + 0.4 * look[22])
+    hair = shade(drawn_from(HAIRS, look[21]), 0.85 + 0.4 * look[22])
     front, side = float(np.cos(turn)), float(np.sin(turn))
     bald = not woman and look[23] < 0.07
     long = woman and look[23] < 0.62
@@ -118,7 +118,7 @@ def _face(
 
 
 def _worn(brush: Brush, look: np.ndarray, front: float, side: float, light: float) -> None:
-    chance, colour = look[12], shade(choose(HATS, look[10]), 0.75 + 0.5 * look[11])
+    chance, colour = look[12], shade(drawn_from(HATS, look[10]), 0.75 + 0.5 * look[11])
     if chance < 0.055:  # a cap
         brush.arch(0, -0.06, 0.42, down=0.46, colour=shade(colour, 0.8))
         brush.arch(0.06 * light, -0.08, 0.34, down=0.4, colour=colour)

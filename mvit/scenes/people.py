@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from mvit.scenes.brush import Brush, choose, shade
+from mvit.scenes.brush import Brush, drawn_from, shade
 from mvit.scenes.camera import BODY, People
 from mvit.scenes.faces import draw_head
 
@@ -124,10 +124,10 @@ def draw_figure(picture: np.ndarray, crowd: People, index: int, light: Light) ->
     brush = Brush(picture, x, y, u=u, tilt=crowd.tilt * crowd.tall[index], lean=_lean(look))
     # Traits, each of its own chance, so that they are independent of each other.
     top, legs = (
-        shade(choose(CLOTHES, look[1]), 0.8 + 0.4 * look[2]),
-        shade(choose(TROUSERS, look[3]), 0.8 + 0.4 * look[4]),
+        shade(drawn_from(CLOTHES, look[1]), 0.8 + 0.4 * look[2]),
+        shade(drawn_from(TROUSERS, look[3]), 0.8 + 0.4 * look[4]),
     )
-    skin = shade(choose(SKINS, look[5]), 0.88 + 0.2 * look[6])
+    skin = shade(drawn_from(SKINS, look[5]), 0.88 + 0.2 * look[6])
     woman, broad = look[7] < 0.46, abs(np.cos(turn))  # seen from the side a body is narrower
     wide = (0.72 if woman else 0.84) * (0.72 + 0.28 * broad) * (0.92 + 0.2 * look[8])
     if crowd.umbrella[index]:
@@ -264,7 +264,7 @@ def _arm(
 def _carried(brush: Brush, look: np.ndarray, wide: float, turn: float) -> None:
     if look[19] > 0.22 or brush.u < 8:
         return
-    colour = shade(choose(CLOTHES, look[20]), 0.9)
+    colour = shade(drawn_from(CLOTHES, look[20]), 0.9)
     if np.cos(turn) < 0:  # a rucksack
         brush.shape(
             [(-0.5, 0.9), (0.5, 0.9), (0.58, 2.4), (-0.58, 2.4)], shade(colour, 0.75), body=True
@@ -281,7 +281,7 @@ def _carried(brush: Brush, look: np.ndarray, wide: float, turn: float) -> None:
 
 def _umbrella(brush: Brush, look: np.ndarray, light: Light) -> None:
     x, y = _umbrella_at(look)
-    colour = choose(CLOTHES, look[21])
+    colour = drawn_from(CLOTHES, look[21])
     brush.line([(x * 0.8, 1.8), (x, y)], 0.08, (60, 58, 56))
     brush.arch(x, y + 0.35, 1.85, down=1.1, colour=shade(colour, 0.8))
     brush.arch(x + 0.25 * light.side, y + 0.28, 1.4, down=0.98, colour=shade(colour, 1.05))

@@ -130,7 +130,9 @@ def solve_heads(
             raise DataError(f"no photo to learn from can be read ({progress['unreadable'][0]})")
         checkpoints.save(checkpoint, sums, None, progress=progress)
         told = {"photos": sums[names[0]].seen, "unreadable": progress["unreadable"]}
-        return told | choose(model, sums, kept_back, batch=batch, exits=exits or model.exits())
+        return told | best_solutions(
+            model, sums, kept_back, batch=batch, exits=exits or model.exits()
+        )
 
 
 def split(photos: Sequence[Path], seed: int) -> tuple[list[Path], list[Path]]:
@@ -146,7 +148,7 @@ def prepared(model: MultiExitViT, x: torch.Tensor) -> torch.Tensor:
     return model.to_input(model.task.normalise(model.task.enlarge(x)))
 
 
-def choose(
+def best_solutions(
     model: MultiExitViT,
     sums: nn.ModuleDict,
     photos: Sequence[Path],

@@ -258,11 +258,11 @@ def classifier_wise(
         return {e for e in rates if progress["exits"][name_of(e)]["stale"] < recipe.stop}
 
     def book(progress: dict) -> bool:
-        """Validate and settle each exit after a round; whether any still learns."""
+        """Validate and book each exit after a round; whether any still learns."""
         losses = learner.validate(val)
         for group, key in zip(learner.loop.optimizer.param_groups, learner.keys, strict=True):
             exit = progress["exits"][name_of(key)]
-            if key in losses and settle(exit, losses[key], group, recipe=recipe):
+            if key in losses and book(exit, losses[key], group, recipe=recipe):
                 learner.keep(key)
         progress["round"] += 1
         learner.learn_on(learning())
@@ -285,7 +285,7 @@ def name_of(key: Key) -> str:
     return "{}:{}".format(*key)
 
 
-def settle(exit: dict, loss: float, group: dict, recipe: ExitRecipe) -> bool:
+def book(exit: dict, loss: float, group: dict, recipe: ExitRecipe) -> bool:
     """Book one validation loss of one exit and return whether it is the best so far; else count the
     exit stale, and lower its rate on a plateau."""
     exit["losses"].append(round(loss, 5))

@@ -28,7 +28,7 @@ def last_linear(module: Head | nn.Module) -> nn.Linear:
     return module.mlp[-1] if isinstance(module, Head) else module.out
 
 
-def read(
+def inputs_of_last_layers(
     model: MultiExitViT, tiles: Tiles, accelerator: Accelerator, batch: int = 12
 ) -> tuple[dict[Key, torch.Tensor], torch.Tensor]:
     """What the last layer of every exit reads of the tiles and of their mirror images: {(layer,
@@ -99,7 +99,7 @@ def solve_last_layers(
     Returns what the card should say: ridge, tiles, and the loss before and after, each the mean
     over all exits.
     """
-    inputs, counts = read(model, tiles, accelerator)
+    inputs, counts = inputs_of_last_layers(model, tiles, accelerator)
     losses = [
         solve(
             last_linear(model.head_at(*e)),

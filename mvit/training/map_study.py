@@ -74,7 +74,7 @@ def teach_maps(study: MapStudy) -> dict:
         "learned from": learned
         | {"tiles": len(tiles), "people": round(windows.people.sum().item())},
         "recipe": asdict(study.recipe),
-        "splits": measured(model, maps, study),
+        "splits": errors_of_maps(model, maps, study),
         "blank": blank(model, maps),
     }
     return save_maps(study.bundle, maps, told)["maps"]
@@ -118,7 +118,7 @@ def blank(model: MultiExitViT, maps: nn.ModuleDict) -> dict:
     }
 
 
-def measured(model: MultiExitViT, maps: nn.ModuleDict, study: MapStudy) -> dict:
+def errors_of_maps(model: MultiExitViT, maps: nn.ModuleDict, study: MapStudy) -> dict:
     """The maps' errors on the test split of each folder that has one: {set: {"n", "layers":
     [{layer, mae, rmse, quarter}]}}."""
     found = {}

@@ -80,7 +80,7 @@ def _remember_task() -> None:
 def _pick(label: str, options: list[str], key: str, help: str, **more: Any) -> str:
     if link.hidden("sidebar"):
         asked = st.query_params.get_all(key) or [options[0]]
-        value, _ = link.read(asked, {"options": options} | more)
+        value, _ = link.legal_value(asked, {"options": options} | more)
         return value or options[0]
     return link.linked(st.selectbox, label, key=key, options=options, help=help, **more)
 

@@ -116,7 +116,7 @@ def linked_number(*, key: str, min_value: float, max_value: float, value: float)
     is not legal; `value` if there is none."""
     asked = st.query_params.get_all(key)
     legal = {"min_value": min_value, "max_value": max_value}
-    found, complaint = read(asked, legal) if asked else (None, None)
+    found, complaint = legal_value(asked, legal) if asked else (None, None)
     if complaint:
         notice(f"The link asks for {key} = {', '.join(asked)[:60]}, {complaint}.")
     return value if found is None else found
@@ -141,7 +141,7 @@ def linked(widget: Callable, label: str, *, key: str, part_of: str = "", **optio
     """
     taken = _reshape(key, options)
     asked = [] if taken else st.query_params.get_all(key)
-    value, complaint = read(asked, options) if asked else (None, None)
+    value, complaint = legal_value(asked, options) if asked else (None, None)
     if complaint:
         notice(f"The link asks for {key} = {', '.join(asked)[:60]}, {complaint}.")
     if hidden(key, part_of or key):
@@ -171,7 +171,7 @@ def _reshape(key: str, options: dict) -> bool:
     return bool(values)
 
 
-def read(asked: list[str], options: dict) -> tuple[Any, str | None]:
+def legal_value(asked: list[str], options: dict) -> tuple[Any, str | None]:
     """What a link's values mean for a widget with these options: (legal value or None for the
     default, complaint or None)."""
     if "options" in options:

@@ -95,9 +95,9 @@ class Bundle:
 def _make(task: str, backbone: str, device: str, dtype: str, engine: str, stamp: tuple) -> Bundle:
     """Read, check and warm up a model. Raises WeightsError."""
     card = weights.card_of(task, backbone)
-    choice = precision.settled(weights.pick_device(device).type, dtype)
+    choice = precision.without_probe(weights.pick_device(device).type, dtype)
     if choice is None:
-        choice = precision.choose(
+        choice = precision.choose_dtype(
             weights.load(task, backbone, device=device, heads=[]), override=dtype
         )
     problems: list[str] = []

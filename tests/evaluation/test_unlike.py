@@ -8,7 +8,7 @@ import torch
 from thin import TASK, thin_model
 from toys import colours
 
-from mvit.evaluation.unlike import METHODS, Check, choose, figures, learn, measure
+from mvit.evaluation.unlike import METHODS, Check, chosen, figures, learn, measure
 from mvit.models.multi_exit import FINAL
 
 STRONG, WEAK = [9.0, 0, 0], [0.2, 0.1, 0.0]
@@ -76,7 +76,7 @@ def test_a_card_without_a_check_or_with_one_of_missing_exits_gives_none(learned)
     assert Check.of({}, model) is None
     assert Check.of({"unlike": told | {"exits": [[4, "vit"], [4, FINAL]]}}, model) is None
     assert Check.of({"unlike": told | {"method": "a later one"}}, model) is None
-    assert choose(model, known)["threshold"] == told["threshold"]
+    assert chosen(model, known)["threshold"] == told["threshold"]
 
 
 def test_a_damaged_check_counts_as_none(learned):

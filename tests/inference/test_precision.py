@@ -6,7 +6,7 @@ import torch
 from thin import picture, thin_model
 
 from mvit.inference import precision
-from mvit.inference.precision import PrecisionError, choose, native_bfloat16, probe_pictures
+from mvit.inference.precision import PrecisionError, choose_dtype, native_bfloat16, probe_pictures
 from mvit.tasks import TASKS
 
 
@@ -37,7 +37,7 @@ def measured(monkeypatch, float32, bfloat16):
 
 def test_bfloat16_is_chosen_where_it_pays(model, native, monkeypatch):
     measured(monkeypatch, 30.0, 15.0)
-    choice = choose(model, [picture(), picture(1)])
+    choice = choose_dtype(model, [picture(), picture(1)])
     assert choice.torch_dtype == torch.bfloat16 and choice.speedup == 2.0
     assert choice.same_top1 and choice.confidence_gap <= 0.02
     assert "2.00 times faster" in choice.reason and not choice.overridden
@@ -46,7 +46,7 @@ def test_bfloat16_is_chosen_where_it_pays(model, native, monkeypatch):
 
 def test_float32_stays_where_bfloat16_is_no_faster(model, native, monkeypatch):
     measured(monkeypatch, 30.0, 29.0)
-    choice = choose(model)
+    choice = choose_dtype(model)
     assert choice.dtype == "float32" and "not faster" in choice.reason
     assert (choice.float32_ms, choice.bfloat16_ms) == (30.0, 29.0)
 
@@ -57,7 +57,7 @@ def test_float32_stays_when_a_class_changes(native, monkeypatch):
     model.backbone.vit.head.weight.zero_()
     # bfloat16 rounds 1.001 to 1
     model.backbone.vit.head.bias.copy_(torch.tensor([1.0, 1.001] + [0.0] * 8))
-    choice = choose(model)
+    choice = choose_dtype(model)
     assert (
         choice.dtype == "float32" and choice.same_top1 is False and "another class" in choice.reason
     )
@@ -69,31 +69,31 @@ def test_float32_stays_when_a_confidence_moves(native, monkeypatch):
     model.backbone.vit.head.weight.zero_()
     # bfloat16 rounds 998.9 to 1000
     model.backbone.vit.head.bias.copy_(torch.tensor([1000.0, 998.9] + [0.0] * 8))
-    choice = choose(model)
+    choice = choose_dtype(model)
     assert choice.dtype == "float32" and choice.confidence_gap > 0.02
 
 
 def test_a_cpu_without_bfloat16_is_not_probed(model, monkeypatch):
     monkeypatch.setattr(precision, "native_bfloat16", lambda: False)
     monkeypatch.setattr(precision, "_probe", lambda *_: pytest.fail("probed"))
-    choice = choose(model)
+    choice = choose_dtype(model)
     assert choice.dtype == "float32" and "no bfloat16" in choice.reason
 
 
 @pytest.mark.parametrize("name", ["float32", "bfloat16"])
 def test_a_choice_by_hand_wins(model, name, monkeypatch):
     monkeypatch.setattr(precision, "_probe", lambda *_: pytest.fail("probed"))
-    choice = choose(model, override=name)
+    choice = choose_dtype(model, override=name)
     assert choice.dtype == name and choice.overridden
 
 
 def test_an_unknown_format_is_named(model):
     with pytest.raises(PrecisionError, match="'float8'.*float32 or bfloat16"):
-        choose(model, override="float8")
+        choose_dtype(model, override="float8")
 
 
 def test_a_real_probe_gives_a_full_record(model, native):
-    choice = choose(model, n=2)
+    choice = choose_dtype(model, n=2)
     assert (
         choice.dtype in precision.DTYPES
         and choice.float32_ms > 0
@@ -121,7 +121,7 @@ def test_a_slow_machine_is_not_probed_for_long(model, native, monkeypatch):
         "rounds",
         lambda *a, _rounds=precision.rounds, **k: asked.append(1) or _rounds(*a, **k),
     )
-    assert choose(model, n=50).dtype == "bfloat16" and len(asked) == 1
+    assert choose_dtype(model, n=50).dtype == "bfloat16" and len(asked) == 1
 
 
 def test_a_count_may_move_by_two_percent():
@@ -144,4 +144,4 @@ def test_bfloat16_is_half_again_as_fast_for_vit_base():
         .eval()
         .requires_grad_(False)
     )
-    assert choose(model).speedup >= 1.5
+    assert choose_dtype(model).speedup >= 1.5

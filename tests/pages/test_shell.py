@@ -79,7 +79,7 @@ def test_an_inference_falls_back_to_the_cpu_when_the_gpu_is_full(tiny_weights):
     ],
 )
 def test_reading_a_link_clamps_to_legal_values(asked, options, value, complains):
-    got, complaint = link.read(asked, options)
+    got, complaint = link.legal_value(asked, options)
     assert got == value and bool(complaint) == complains
 
 

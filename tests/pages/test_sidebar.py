@@ -13,16 +13,16 @@ BASE = "vit_base_patch16_224"
 @pytest.fixture
 def probed(monkeypatch) -> list[str]:
     """A probe that always finds bfloat16 faster; what it was asked."""
-    asked, real = [], precision.settled
+    asked, real = [], precision.without_probe
     found = precision.Choice("bfloat16", "2.00 times faster than float32 with the same answers")
     monkeypatch.setattr(
         precision,
-        "settled",
+        "without_probe",
         lambda device, override="auto": None if override == "auto" else real(device, override),
     )
     monkeypatch.setattr(
         precision,
-        "choose",
+        "choose_dtype",
         lambda model, pictures=None, override="auto", n=5: asked.append(override) or found,
     )
     return asked

@@ -39,7 +39,7 @@ def test_every_head_shows_on_every_ground(ground):
     for seed in range(3):
         rngs = [np.random.default_rng([seed, part]) for part in range(4)]
         camera = camera_for(300, size, ground, rngs[1])
-        crowd = scenes.settle(place(300, camera, rngs[2]), camera, rngs[2])
+        crowd = scenes.uncover(place(300, camera, rngs[2]), camera, rngs[2])
         assert scenes.visible(crowd, camera).min() >= scenes.LEAST_VISIBLE
 
 

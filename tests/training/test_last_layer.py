@@ -11,7 +11,7 @@ from mvit.data.crowds import Crowds
 from mvit.models.multi_exit import FINAL, MultiExitViT
 from mvit.models.transcrowd import transcrowd
 from mvit.tasks import CrowdTask
-from mvit.training.last_layer import last_linear, read, solve, solve_last_layers
+from mvit.training.last_layer import inputs_of_last_layers, last_linear, solve, solve_last_layers
 
 TASK = CrowdTask("crowd", input_px=384)
 
@@ -78,7 +78,7 @@ def test_every_exit_gets_better_and_only_its_last_layer_moves(model, crowds):
 
 
 def test_what_is_read_is_what_the_exit_says(model, crowds):
-    inputs, counts = read(model, crowds.tiles(), Accelerator(cpu=True))
+    inputs, counts = inputs_of_last_layers(model, crowds.tiles(), Accelerator(cpu=True))
     # a batch of tiles, then their mirror images
     assert len(counts) == 24 and torch.equal(counts[:12], counts[12:])
     x, _ = crowds.tiles().whole(torch.arange(12), TASK, torch.device("cpu"))
