@@ -25,13 +25,13 @@ CROWD, NOT_CROWD = {"crowd"}, ALL - {"crowd", "maps"}
 WHOLE = ALL - {"maps"}  # which read --data and write a bundle
 FROZEN = {FINE, "adding", "crowd"}  # exits learn by themselves, on a frozen backbone
 TUNED = TRAINED | CROWD | TABLE  # the backbone learns
-# Every option: which ways obey it, how it is read, and its help.
+# Every option: which ways obey it, what reads its words (or argparse's own settings), its help.
 OPTIONS = {
     "data": (WHOLE, {}, "folder of the data set's folder, or of your own pictures (or: MVIT_DATA)"),
     "task_name": (NOT_CROWD, {}, "a name for your own data: class folders, or train/ and test/"),
     "name": (
         ALL,
-        {"type": values.bundle_name},
+        values.bundle_name,
         "the bundle's folder (default: the backbone's name, and the strategy)",
     ),
     "overwrite": (
@@ -53,25 +53,21 @@ OPTIONS = {
     ),
     "heads": (
         TUNED | {"distilling"},
-        {"type": values.head_names},
+        values.head_names,
         f"which heads: {', '.join(EVERY)} (default: the paper's seven; --distill: lens)",
     ),
     "layers": (
         TRAINED | CROWD | {"distilling"},
-        {"type": values.layers},
+        values.layers,
         "exits after these layers only, as 3,6 (default: all)",
     ),
-    "layer": (TABLE, {"type": values.positive}, "the exits' layer (default: 6, as in the paper)"),
-    "strategies": (
-        TABLE,
-        {"type": values.strategies},
-        f"which: {', '.join(STRATEGIES)} (default: all)",
-    ),
-    "px": (TABLE, {"type": values.positive}, "side of the pictures in every cell (default: 96)"),
-    "images": (TABLE, {"type": values.positive}, "pictures that a cell sees (default: 12000)"),
+    "layer": (TABLE, values.positive, "the exits' layer (default: 6, as in the paper)"),
+    "strategies": (TABLE, values.strategies, f"which: {', '.join(STRATEGIES)} (default: all)"),
+    "px": (TABLE, values.positive, "side of the pictures in every cell (default: 96)"),
+    "images": (TABLE, values.positive, "pictures that a cell sees (default: 12000)"),
     "add_heads": (
         {"adding"},
-        {"type": values.head_names},
+        values.head_names,
         "only train these heads on the bundle that is there, and add them to it",
     ),
     "into": (
@@ -98,64 +94,64 @@ OPTIONS = {
     ),
     "stages": (
         TRAINED,
-        {"type": values.stages},
+        values.stages,
         "training the backbone as PIXELS:EPOCHS,... or none (default: 96:3,128:1.5,224:0.4)",
     ),
     "tile_stages": (
         CROWD,
-        {"type": values.tile_stages},
+        values.tile_stages,
         "crowd: PIXELS:TILES:BATCH,... (default: 192:60000:32,384:16000:12)",
     ),
     "scenes": (
         CROWD,
-        {"type": values.natural},
+        values.natural,
         "crowd: rendered scenes that join the training pictures (default: 120)",
     ),
     "empties": (
         CROWD,
-        {"type": values.natural},
+        values.natural,
         "crowd: pictures without anyone that join them (default: 16)",
     ),
     "from_layer": (
         {FINE},
-        {"type": values.positive},
+        values.positive,
         "with --init BUNDLE: train from this layer up, leave all below (default: 1)",
     ),
     "learning_rate": (
         TUNED,
-        {"type": values.rate},
+        values.rate,
         "the backbone's peak learning rate (default: 2e-4; table1: 1e-4; crowd: 3e-4)",
     ),
-    "batch": (TUNED - CROWD, {"type": values.positive}, "the backbone's batch (default: 64)"),
+    "batch": (TUNED - CROWD, values.positive, "the backbone's batch (default: 64)"),
     "mix": (
         {FINE},
-        {"type": values.share},
+        values.share,
         "chance that a batch is mixed by MixUp or CutMix, for large networks (default: 0)",
     ),
     "drop_path": (
         {FINE},
-        {"type": values.share},
+        values.share,
         "stochastic depth: how often the last layer is left out (default: 0)",
     ),
     "layer_decay": (
         TRAINED | CROWD,
-        {"type": values.share},
+        values.share,
         "learning rate of a layer against the next (default: 0.85; other strategies: 0.9)",
     ),
     "exit_rate": (
         {END_TO_END, LAYER_WISE, "table1"},
-        {"type": values.rate},
+        values.rate,
         "the exits' peak learning rate where they learn with the backbone (default: 1e-3)",
     ),
     "exit_weights": (
         {END_TO_END},
-        {"type": values.exit_weights},
+        values.exit_weights,
         "end-to-end: half, depth, or a number a layer, where the final exit weighs 1 "
         "(default: half; many layers: depth)",
     ),
     "self_distillation": (
         {END_TO_END},
-        {"type": values.share},
+        values.share,
         "end-to-end: how much of an early exit's loss is its distance to the final exit's answer "
         "(default: 0)",
     ),
@@ -166,42 +162,42 @@ OPTIONS = {
     ),
     "rates": (
         FROZEN | TABLE,
-        {"type": values.rates},
+        values.rates,
         "learning rates tried for exits on a frozen backbone (default: 1e-3,1e-4,1e-5)",
     ),
     "exit_batch": (
         FROZEN,
-        {"type": values.positive},
+        values.positive,
         "the exits' batch on a frozen backbone (default: 64; crowd: 12)",
     ),
     "round_images": (
         FROZEN | TABLE,
-        {"type": values.positive},
+        values.positive,
         "pictures between two validations of the exits (default: all; table1: 5000)",
     ),
     "max_rounds": (
         FROZEN | TABLE,
-        {"type": values.positive},
+        values.positive,
         "at most this many rounds for the exits (default: 100; table1, before its cells: 30)",
     ),
     "trial_steps": (
         FROZEN,
-        {"type": values.positive},
+        values.positive,
         "how long each learning rate is tried (default: 100 steps)",
     ),
     "val_images": (
         FROZEN | TABLE,
-        {"type": values.positive},
+        values.positive,
         "validate the exits on this many pictures (default: all held out)",
     ),
     "limit": (
         ALL,
-        {"type": values.positive},
+        values.positive,
         "train on a seeded random N pictures only (crowd: N of each set)",
     ),
     "test_limit": (
         ALL,
-        {"type": values.positive},
+        values.positive,
         "measure on a seeded random N test pictures only (default: all)",
     ),
     "precision": (
@@ -220,7 +216,8 @@ def add_arguments(parser: argparse.ArgumentParser, ways: set[str]) -> None:
     """Add the options that any of these ways of training obeys."""
     for name, (obeyed, reading, text) in OPTIONS.items():
         if obeyed & ways:
-            parser.add_argument(flag(name), help=text, **reading)
+            how = {"type": reading} if callable(reading) else reading
+            parser.add_argument(flag(name), help=text, **how)
 
 
 def way_of(args: argparse.Namespace) -> str:
