@@ -28,10 +28,6 @@ COLUMNS = {
 }
 
 
-def percent(share: float, digits: int = 2) -> str:
-    return f"{100 * share:.{digits}f}\u00a0%"
-
-
 def follow_click() -> None:
     """A click on a point moves the two menus; a callback, since drawn widgets cannot be moved."""
     points = st.session_state[CHART].selection.get(draw.CLICK) or []
@@ -55,7 +51,7 @@ def show_exit(bundle: ui.Bundle, exits: pd.DataFrame, layer: int, head: str) -> 
     with st.container(horizontal=True):
         st.metric(
             "Accuracy",
-            percent(here.accuracy),
+            words.percent(here.accuracy, 2),
             f"{-here.behind:+.2f} points against the final exit",
             help="Share of the test pictures that this exit gets right.",
         )
@@ -77,7 +73,7 @@ def show_exit(bundle: ui.Bundle, exits: pd.DataFrame, layer: int, head: str) -> 
         better = earlier.loc[earlier.accuracy.idxmax()] if len(earlier) else here
         st.caption(
             f"Not practical: the same head at layer {better.layer} already reaches "
-            f"{percent(better.accuracy)} with less work."
+            f"{words.percent(better.accuracy, 2)} with less work."
             if better.layer != layer
             else "Not practical: it is no better than guessing."
         )
@@ -217,11 +213,11 @@ def reported(task: str) -> pd.DataFrame:
 def finding(near: pd.Series | None, final: dict) -> str:
     """The figure's finding: the cheapest exit within one point of the final exit."""
     if near is None:
-        last = percent(final["accuracy"])
+        last = words.percent(final["accuracy"], 2)
         return f"No early exit comes within one point of the final exit's {last}"
     return (
         f"{near['head']} at layer {near.layer} is within one point of the final exit "
-        f"({percent(near.accuracy)} against {percent(final['accuracy'])}) for "
+        f"({words.percent(near.accuracy, 2)} against {words.percent(final['accuracy'], 2)}) for "
         f"{100 * near.share:.0f}\u00a0% of its MACs"
     )
 

@@ -11,8 +11,9 @@ from mvit.inference.deadline import Answer, answer_by
 from mvit.policies import budget
 from pages import parts as ui
 from pages.parts import recorded as recordings
-from pages.parts.lesson.scene import Question, Scene, Step, exit_name, percent
+from pages.parts.lesson.scene import Question, Scene, Step, exit_name
 from pages.parts.timeline.page import PRACTICAL
+from pages.parts.words import percent
 
 NOTHING, END = "nothing yet", "the final exit"
 # pictures, and the limits of the budget as shares of the backbone's time

@@ -14,7 +14,8 @@ from mvit.models.multi_exit import FINAL
 from mvit.policies.outcomes import settled_layer
 from pages import parts as ui
 from pages.parts.lesson.picture import gallery
-from pages.parts.lesson.scene import Question, Scene, Step, percent
+from pages.parts.lesson.scene import Question, Scene, Step
+from pages.parts.words import percent
 
 
 def four(s: Scene) -> pd.DataFrame:

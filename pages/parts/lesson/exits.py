@@ -10,7 +10,8 @@ from mvit.charts import style as charts
 from mvit.evaluation import lesson, paper
 from pages import parts as ui
 from pages.parts import words
-from pages.parts.lesson.scene import Question, Scene, Step, percent
+from pages.parts.lesson.scene import Question, Scene, Step
+from pages.parts.words import percent
 
 DROPS = [1, 2, 5, 10]
 

@@ -14,7 +14,8 @@ from mvit.policies.replay import exits_for_rule
 from mvit.policies.rules import Confidence
 from pages import parts as ui
 from pages.parts import words
-from pages.parts.lesson.scene import Question, Scene, Step, percent
+from pages.parts.lesson.scene import Question, Scene, Step
+from pages.parts.words import percent
 
 SURE = 0.9  # the confidence that the stop rule asks for first
 

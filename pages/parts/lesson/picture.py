@@ -11,10 +11,10 @@ from mvit.evaluation import lesson
 from mvit.models.multi_exit import FINAL
 from pages import parts as ui
 from pages.parts import pictures as picking
-from pages.parts.lesson.scene import Question, Scene, Step, exit_name, percent
+from pages.parts.lesson.scene import Question, Scene, Step, exit_name
 from pages.parts.timeline import timeline
 from pages.parts.timeline.page import ALL, as_measured
-from pages.parts.words import about
+from pages.parts.words import about, percent
 
 SPEEDS = {"1x": 1, "1/10": 10, "1/100": 100}
 FEW = 12  # labels that fit on a page as choices

@@ -199,8 +199,3 @@ class Scene:
 def exit_name(layer: int, head: str) -> str:
     """An exit as the lesson calls it."""
     return "the final exit" if head == FINAL else f"layer {layer}"
-
-
-def percent(share: float, digits: int = 0) -> str:
-    """A share of 0..1 as percent."""
-    return f"{100 * share:.{digits}f}\u00a0%"
