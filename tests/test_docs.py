@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from sources import nodes, tree
 
 from mvit.policies.rules import POLICIES
 
@@ -60,9 +61,9 @@ def complaint(words: list[str], known: dict[str, argparse.ArgumentParser]) -> st
     return None
 
 
-def strings(tree: ast.AST) -> set[str]:
+def strings(code: ast.AST) -> set[str]:
     return {
-        n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)
+        n.value for n in ast.walk(code) if isinstance(n, ast.Constant) and isinstance(n.value, str)
     }
 
 
@@ -84,7 +85,7 @@ def keys(file: Path) -> set[str]:
     """The `key="..."` of every linked control, the pickers of pictures and the rule's own
     sliders."""
     found = set()
-    for call in (n for n in ast.walk(ast.parse(file.read_text())) if isinstance(n, ast.Call)):
+    for call in (n for n in nodes(file) if isinstance(n, ast.Call)):
         name = (
             call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
         )
@@ -144,7 +145,7 @@ def test_every_link_for_a_class_has_real_keys_and_a_real_page():
 def test_everything_that_the_teachers_document_hides_is_a_control_that_can_be_hidden():
     text = (ROOT / "docs" / "teaching.md").read_text()
     sources = [*(ROOT / "pages").rglob("*.py")]
-    hideable = set().union(*(strings(ast.parse(f.read_text())) for f in sources))
+    hideable = set().union(*(strings(tree(f)) for f in sources))
     hidden = {
         name
         for link in QUERY.findall(text)
@@ -163,7 +164,7 @@ def linked_keys() -> set[str]:
     calls = (
         call
         for file in (ROOT / "pages").rglob("*.py")
-        for call in ast.walk(ast.parse(file.read_text()))
+        for call in nodes(file)
         if isinstance(call, ast.Call) and getattr(call.func, "attr", "").startswith("linked")
     )
     given = [k.value for call in calls for k in call.keywords if k.arg == "key"]

@@ -4,10 +4,9 @@ import ast
 from pathlib import Path
 
 import pytest
+from sources import LIBRARY, PAGES, nodes
+from sources import ROOT as HERE
 
-HERE = Path(__file__).resolve().parents[1]
-LIBRARY = sorted((HERE / "mvit").rglob("*.py"))
-PAGES = [HERE / "app.py", HERE / "serve.py", *sorted((HERE / "pages").rglob("*.py"))]
 MOST_LINES, MOST_ENTRIES = 300, 16
 
 BELOW = {  # what a package may import, besides whatever those may
@@ -34,7 +33,7 @@ def allowed(package: str) -> set[str]:
 def imports(file: Path) -> list[str]:
     """The full names of all that a file imports, also inside functions: `mvit.bundles.weights`."""
     found = []
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in nodes(file):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -55,18 +54,17 @@ def wrong_arrows(file: Path) -> list[str]:
 def private_uses(file: Path) -> list[str]:
     """Names with an underscore in front that a file takes from another module of ours."""
     ours = ("mvit", "pages")
-    tree = ast.parse(file.read_text())
     names = [name for name in imports(file) if name.split(".")[0] in ours]
     found = [name for name in names if name.rpartition(".")[2].startswith("_")]
     modules = {
         alias.asname or alias.name
-        for node in ast.walk(tree)
+        for node in nodes(file)
         if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] in ours
         for alias in node.names
     }
     return found + [
         f"{node.value.id}.{node.attr}"
-        for node in ast.walk(tree)
+        for node in nodes(file)
         if isinstance(node, ast.Attribute)
         and isinstance(node.value, ast.Name)
         and node.value.id in modules
