@@ -148,12 +148,10 @@ class Lab:
 
     def cell(self, strategy: str, heads: tuple[str, ...]) -> dict:
         """Train one cell and measure it; its checkpoint is removed once it is done with."""
-        budget, layers = self.budget, [self.layer]
-        backbone = self.trained_plain() if strategy == "classifier-wise" else self.backbone()
-        model = MultiExitViT.untrained(backbone, self.task, heads, layers=layers)
-        started, _ = self.started()
-        for head in heads:
-            model.heads[head].load_state_dict(started.heads[head].state_dict())
+        budget, (started, _) = self.budget, self.started()
+        exits = {head: {self.layer: started.head_at(self.layer, head)} for head in heads}
+        plain = self.trained_plain() if strategy == "classifier-wise" else None
+        model = MultiExitViT(plain or started.backbone, self.task, exits)
         file = self.run / f"{strategy}_{'_'.join(heads)}.safetensors"
         if strategy == "classifier-wise":
             recipe = budget.exits()

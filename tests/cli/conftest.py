@@ -41,7 +41,7 @@ def test_split(tmp_path) -> Path:
 
 @pytest.fixture
 def command(capsys):
-    """A function that runs a command with --json on the CPU and gives back its one JSON object."""
+    """A function that runs a command with --json on the CPU and returns its one JSON object."""
 
     def run(*args: object) -> dict:
         status = cli.main([*map(str, args), "--json", "--device", "cpu"])
@@ -55,7 +55,7 @@ def command(capsys):
 @pytest.fixture
 def refused(capsys):
     """A function that runs a command that must end in status 2, nothing on standard output, and one
-    line; gives back the line."""
+    line; returns the line."""
 
     def run(*args: object) -> str:
         try:

@@ -15,7 +15,7 @@ RAW = re.compile(r"[{}\[\]]|None|True|False|nan\b")
 
 @pytest.fixture
 def printed(capsys):
-    """A function that runs a command and gives back what it printed, which holds nothing raw."""
+    """A function that runs a command and returns what it printed, which holds nothing raw."""
 
     def run(*args: object) -> str:
         assert cli.main([*map(str, args)]) == 0

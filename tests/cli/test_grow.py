@@ -32,7 +32,7 @@ def photo(tmp_path) -> str:
 
 @pytest.fixture
 def command(capsys):
-    """A function that runs a command with --json and gives back its one JSON object and what it
+    """A function that runs a command with --json and returns its one JSON object and what it
     said on standard error."""
 
     def run(*args: object) -> tuple[dict, str]:

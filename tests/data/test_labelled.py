@@ -177,7 +177,7 @@ def test_a_missing_split_is_named_with_what_is_expected(tmp_path):
 
 
 def torchvision_cifar10(root, damaged: bool = False) -> dict[str, list[int]]:
-    """torchvision's own layout of CIFAR-10, two pictures a file; gives back the labels of each
+    """torchvision's own layout of CIFAR-10, two pictures a file; returns the labels of each
     split."""
     folder = root / "cifar-10-batches-py"
     folder.mkdir(parents=True)

@@ -15,7 +15,7 @@ HEADS = ("mlp", "cnn_ignore", "resmlp")
 
 
 def save_bundle(folder: Path, task: Task, seed: int = 0) -> dict:
-    """Write an untrained bundle (three heads, twelve layers) for a task; gives back the card."""
+    """Write an untrained bundle (three heads, twelve layers) for a task; returns the card."""
     torch.manual_seed(seed)
     model = MultiExitViT.untrained(backbone_for(BACKBONE, task), task, HEADS)
     exits = [

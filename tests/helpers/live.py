@@ -157,7 +157,7 @@ class Visitor:
         )
 
     def until_told(self, pattern: str) -> str:
-        """Listen until a message box matches, and give back what matched."""
+        """Listen until a message box matches, and return what matched."""
         return self._until(lambda: self.drawn[-1].alert.body, pattern)
 
     def until_drawn(self, pattern: str) -> str:
