@@ -262,7 +262,7 @@ def classifier_wise(
         losses = learner.validate(val)
         for group, key in zip(learner.loop.optimizer.param_groups, learner.keys, strict=True):
             exit = progress["exits"][name_of(key)]
-            if key in losses and book(exit, losses[key], group, recipe=recipe):
+            if key in losses and book_loss(exit, losses[key], group, recipe=recipe):
                 learner.keep(key)
         progress["round"] += 1
         learner.learn_on(learning())
@@ -285,7 +285,7 @@ def name_of(key: Key) -> str:
     return "{}:{}".format(*key)
 
 
-def book(exit: dict, loss: float, group: dict, recipe: ExitRecipe) -> bool:
+def book_loss(exit: dict, loss: float, group: dict, recipe: ExitRecipe) -> bool:
     """Book one validation loss of one exit and return whether it is the best so far; else count the
     exit stale, and lower its rate on a plateau."""
     exit["losses"].append(round(loss, 5))

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from mvit.training.exits import ExitRecipe, book
+from mvit.training.exits import ExitRecipe, book_loss
 
 
 def exit_after(losses: list[float], **recipe):
@@ -14,7 +14,7 @@ def exit_after(losses: list[float], **recipe):
     exit, group, kept = {"losses": [], "stale": 0, "best": math.inf}, {"lr": 1.0}, []
     rates = []
     for number, loss in enumerate(losses, 1):
-        if book(exit, loss, group, ExitRecipe(**recipe)):
+        if book_loss(exit, loss, group, ExitRecipe(**recipe)):
             kept.append(number)
         rates.append(group["lr"])
     return exit, rates, kept
