@@ -114,7 +114,7 @@ def test_a_part_in_8_bits_is_split_with_each_scale_beside_its_rows(
     from mvit.bundles import tensors
 
     model = mvit.load("cifar10", device="cpu", heads=["mlp"])
-    monkeypatch.setattr(tensors, "MAX_FILE_BYTES", 3_000_000)
+    monkeypatch.setattr(tensors, "MAX_FILE_BYTES", 500_000)
     card = weights.read_card(own_weights / "cifar10" / BACKBONE)
     monkeypatch.setenv("MVIT_WEIGHTS", str(tmp_path))
     card = weights.save(model, tmp_path / "cifar10" / "parts", card, {"bits": 8})

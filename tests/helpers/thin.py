@@ -34,7 +34,7 @@ def thin_model(
 
 def narrow(monkeypatch, px: int | None = None, **sizes: int) -> None:
     """Until it is undone, build every backbone of timm's a third as wide: ViT-Ti with one head of
-    64 channels, others in proportion. px: only ViT-Ti and its like, for inputs of so many pixels."""
+    64 channels, others in proportion. px: only ViT-Ti and its like, for so many pixels."""
     create = Backbone.create.__func__
 
     def created(kind: type, name: str, *more, **options) -> Backbone:

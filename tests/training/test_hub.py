@@ -53,9 +53,9 @@ def test_a_hub_folder_knows_its_architecture_and_hands_over_its_layers(hub):
 
 def test_a_counter_starts_from_a_hub_too(hub):
     name, model = hub
-    backbone = starting_backbone(TINY, CrowdTask("crowd", input_px=64), None, name)
+    backbone = starting_backbone(TINY, CrowdTask("crowd", input_px=48), None, name)
     assert torch.equal(backbone.vit.blocks[5].mlp.fc1.weight, model.blocks[5].mlp.fc1.weight)
-    assert backbone.grid == 4 and hasattr(backbone.vit.head, "fc")
+    assert backbone.grid == 3 and hasattr(backbone.vit.head, "fc")
 
 
 def test_the_command_trains_from_a_hub_writes_a_bundle_that_loads_and_resumes(
@@ -124,6 +124,6 @@ def test_what_is_no_plain_vit_or_not_there_is_refused_in_one_sentence(tmp_path):
     nothing = f"local-dir:{tmp_path / 'nothing'}"
     with pytest.raises(DataError, match="there is no model of timm's at local-dir:"):
         architecture_of(nothing)
-    for task in (TASK, CrowdTask("crowd", input_px=64)):
+    for task in (TASK, CrowdTask("crowd", input_px=48)):
         with pytest.raises(DataError, match="could not get .* from the model hub .*with --init"):
             starting_backbone(TINY, task, None, nothing)
