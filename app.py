@@ -48,6 +48,7 @@ known = {name: p for g, m in PAGES.items() for (name, *_), p in zip(m, pages[g],
 st.session_state["_pages"] = known
 chosen = st.navigation(pages, position="hidden" if link.hidden("nav") else "sidebar")
 st.logo(str(LOGO), size="large")
+st.html("<style>.stMarkdownBadge { white-space: normal !important; }</style>")  # on a phone
 
 try:
     if not start.over():

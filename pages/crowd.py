@@ -58,7 +58,7 @@ def pick_exit(bundle: ui.Bundle, kind: str) -> tuple[str, int]:
             key="head",
             options=bundle.heads,
             index=bundle.heads.index(bundle.best_head),
-            width=150,
+            width=130,
             help=words.head_help(bundle.heads),
         )
         if kind == CLIP:
@@ -70,7 +70,7 @@ def pick_exit(bundle: ui.Bundle, kind: str) -> tuple[str, int]:
             min_value=1,
             max_value=bundle.model.depth,
             value=bundle.model.depth * 3 // 4,
-            width=200,
+            width=170,
             help=WORDS["layer"],
         )
     return head, layer
@@ -110,13 +110,13 @@ def one(bundle: ui.Bundle, kind: str, kept: tuple | None) -> None:
     usual = kept and kept[2]
     folder = weights.folder(bundle.task, bundle.backbone)
     stamp = str(bundle.card.get("files", ""))
-    headline = st.container()
+    headline, control = st.columns([3, 2], gap="medium", vertical_alignment="center")
+    with control:
+        head, layer = pick_exit(bundle, kind)
     left, right = st.columns([3, 2], gap="medium")
     shown, answer = left.container(), right.container()
     with left:
         picture = crowd_sources.drawn() if kind == DRAWN else ui.pick_picture(bundle.task)
-    with right:
-        head, layer = pick_exit(bundle, kind)
     with shown, st.spinner("Counting at every exit …", show_time=True):
         run = ui.measured(
             "crowd",

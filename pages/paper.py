@@ -129,30 +129,23 @@ def show_beside(task: str, card: dict) -> None:
         )
         return
     st.subheader("Beside what the paper reports", anchor=False, help=PAPER)
-    st.dataframe(
-        rows,
+    told = {
+        "what": rows.what,
+        "the paper reports": rows.paper.map(percent),
+        "we measured": rows.ours.map(percent),
+        "points": rows.difference.map("{:+.2f}".format),
+        "ours is": rows.ours_is,
+    }
+    st.table(
+        pd.DataFrame(told),
+        border="horizontal",
         hide_index=True,
         alt="What the paper reports beside what we measured",
-        column_config={
-            "what": st.column_config.TextColumn("what", help="As the paper names it."),
-            "paper": st.column_config.NumberColumn(
-                "the paper reports", format="percent", help=PAPER
-            ),
-            "ours": st.column_config.NumberColumn(
-                "we measured", format="percent", help="On the test pictures, from the card."
-            ),
-            "ours_is": st.column_config.TextColumn(
-                "ours is", help="What exactly was measured here."
-            ),
-            "difference": st.column_config.NumberColumn(
-                "points", format="%+.2f", help="Ours minus the paper's."
-            ),
-        },
     )
     if len(rows) > 1 and card.get("strategy") == "classifier-wise":
         st.caption(
-            "The second row compares unlike things: the paper's exit was trained layer-wise, which "
-            "also trains the layers below it."
+            "The second row compares two ways of training: the paper's exit was trained "
+            "layer-wise, which also trains the layers below it."
         )
 
 

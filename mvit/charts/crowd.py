@@ -47,11 +47,10 @@ def range_finding(ranges: dict[str, list[dict]], name: str) -> str:
     """How far one exit is off in the smallest and the largest crowds of each set. ranges: as
     `error_by_range`."""
     told = [
-        f"in {place} by {own[0]['mae']:.0f} people where {own[0]['range']} are there and by "
-        f"{own[-1]['mae']:.0f} where {own[-1]['range']} are"
+        f"{place}: {own[0]['mae']:.0f} in the smallest crowds, {own[-1]['mae']:.0f} in the largest"
         for place, own in ranges.items()
     ]
-    return f"{name} is off {', '.join(told)}".replace(">=", "at least ")
+    return f"{name} is off by so many people: {'; '.join(told)}"
 
 
 def _tooltips() -> list[alt.Tooltip]:
@@ -158,9 +157,9 @@ def error_by_range(ranges: dict[str, list[dict]], finding: str) -> alt.LayerChar
     """Mean absolute error of one exit by the true count, with bootstrap intervals. ranges: {set:
     [{range, n, mae, low, high}]}."""
     rows = pd.DataFrame([{"set": name, **r} for name, own in ranges.items() for r in own])
-    order = list(
-        dict.fromkeys(sorted(rows["range"], key=lambda r: int(r.removeprefix(">=").split("-")[0])))
-    )
+    first = rows["range"].str.extract(r"(\d+)")[0].astype(int)
+    rows["range"] = rows["range"].str.replace(r">=(\d+)", r"\1 or more", regex=True)
+    order = list(dict.fromkeys(rows["range"][first.sort_values(kind="stable").index]))
     tips = [
         alt.Tooltip("set:N", title="Test set"),
         alt.Tooltip("range:N", title="People there"),

@@ -190,7 +190,7 @@ def confidence_by_layer(rows: pd.DataFrame, finding: str) -> alt.LayerChart:
     dots = base.mark_point(filled=True, size=95, opacity=1).encode(shape=shape)
     words = (
         alt.Chart(_changes(rows))
-        .mark_text(angle=295, align="left", dx=12, fontSize=12)
+        .mark_text(angle=270, align="left", dx=14, fontSize=12)
         .encode(x=x, y=y, text="label:N")
     )
     how = "✚: a wrong answer. A ring: a practical exit. final: the answer after the last layer."

@@ -23,7 +23,8 @@ def test_picture_count_and_map_stand_above_the_fold(visit, size):
     seen.open("/crowd?example=street")
     page = seen.page
     count = page.get_by_role("heading", name=re.compile("after layer .*people"))
-    for part in (page.locator(".where .picture"), count, page.get_by_text("Probably between")):
+    parts = [page.locator(part) for part in (".where .picture", ".st-key-head", ".st-key-layer")]
+    for part in (*parts, count, page.get_by_text("Probably between")):
         box = part.first.bounding_box()
         assert box["y"] > 0 and box["y"] + box["height"] <= size[1], part
     for image in ("photo", "map"):

@@ -80,7 +80,7 @@ def test_a_single_wild_exit_does_not_take_all_the_colours():
 
 def test_ranges_are_in_the_order_of_the_crowds():
     spec = charts_crowd.error_by_range(RANGES, "Larger is harder").to_dict()
-    assert spec["layer"][0]["encoding"]["x"]["sort"] == ["0-50", "50-100", ">=500"]
+    assert spec["layer"][0]["encoding"]["x"]["sort"] == ["0-50", "50-100", "500 or more"]
 
 
 def test_a_rule_s_errors_are_drawn_with_the_tau_chosen_and_the_fixed_exits():

@@ -34,11 +34,11 @@ def test_first_load_draws_every_exit_and_opens_one(tiny_weights):
 
 def test_the_paper_is_quoted_beside_ours_and_the_differences_are_said(tiny_weights):
     app = well(open_app("paper"))
-    beside = next(d.value for d in app.dataframe if "paper" in d.value.columns)
-    assert (
-        beside.paper.tolist() == [0.9831, 0.9597]
-        and beside.ours.iloc[0] == card_of(tiny_weights)["final"]["accuracy"]
-    )
+    beside = app.table[0].value
+    assert beside["the paper reports"].tolist() == ["98.31\u00a0%", "95.97\u00a0%"]
+    ours = card_of(tiny_weights)["final"]["accuracy"]
+    assert beside["we measured"].iloc[0] == f"{100 * ours:.2f}\u00a0%"
+    assert beside["points"].iloc[0] == f"{100 * (ours - 0.9831):+.2f}"
     words = text(app)
     assert "ViT-B/16 with 86 M" in words and "M." in words and "Table I" in words
 
@@ -46,8 +46,7 @@ def test_the_paper_is_quoted_beside_ours_and_the_differences_are_said(tiny_weigh
 def test_cifar100_has_its_own_number(own_weights):
     save_bundle(own_weights, Task("cifar100", CIFAR100_LABELS, native_px=32, input_px=64))
     app = well(open_app("paper", task="CIFAR-100"))
-    beside = next(d.value for d in app.dataframe if "paper" in d.value.columns)
-    assert beside.paper.tolist() == [0.9124]
+    assert app.table[0].value["the paper reports"].tolist() == ["91.24\u00a0%"]
 
 
 def test_a_link_opens_one_exit(tiny_weights):

@@ -54,8 +54,9 @@ def show_unusual(bundle: ui.Bundle, layer: int, head: str) -> None:
         | {n: people_text(u["counts"][at]) for n, at in places.items() if at in u["counts"]}
         for u in odd
     ]
-    st.dataframe(
+    st.table(
         pd.DataFrame(rows),
+        border="horizontal",
         hide_index=True,
         alt="Counts of blank, noisy and drawn pictures, recorded in the card",
     )
