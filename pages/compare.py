@@ -200,12 +200,12 @@ def show_costs(rows: pd.DataFrame, layer: int) -> None:
 @ui.page("Compare heads")
 def page() -> None:
     st.markdown(
-        "Several **heads** read the same layers. Which one knows first what the picture shows?",
+        "Several **heads** read the same layers. Which one knows first?"
+        f"{ui.other_model()}",
         help=f"{WORDS['head']} {WORDS['layer']}",
     )
     bundle = ui.current()
     ui.classes_only(bundle)
-    ui.heads_note(bundle)
     stage, middle = st.container(), st.container()
     with middle:
         view = controls(bundle)

@@ -232,11 +232,10 @@ def page() -> None:
     st.markdown(
         "The paper plots accuracy against compute for seven kinds of exit at every layer (its "
         "figures 6 to 8). Here is the same figure from our own measurements; click a point to see "
-        f"its numbers. *{PAPER}*",
+        f"its numbers.{ui.other_model()} *{PAPER}*",
         help=f"{WORDS['exit']} {WORDS['head']}",
     )
     bundle = ui.current()
-    ui.heads_note(bundle)
     if bundle.model.task.counts:
         counted.show(bundle)
         return

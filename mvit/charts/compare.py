@@ -116,8 +116,9 @@ def answer_map(rows: pd.DataFrame, layer: int, finding: str) -> alt.LayerChart:
     )
     texts = base.encode(color=INK)
     short = alt.ExprRef(f"{WIDE} ? datum.answer : slice(datum.answer, 0, 3)")
+    room = alt.ExprRef(f"width / {depth} - 2")
     answers = texts.mark_text(
-        fontSize=alt.ExprRef(f"{WIDE} ? 12 : 10"), dy=-7, text=short, limit=58
+        fontSize=alt.ExprRef(f"{WIDE} ? 12 : 10"), dy=-7, text=short, limit=room
     )
     percents = texts.mark_text(fontSize=alt.ExprRef(f"{WIDE} ? 11 : 0"), dx=5, dy=8)
     frame = (

@@ -10,7 +10,7 @@
     ui.classes_only(bundle)                  for a counting task: a kind word, the way to the Crowd
                                              page, and the page stops
     ui.classes_note(bundle)                  which classes an answer is chosen from
-    ui.heads_note(bundle)                    which model *auto* took, where it is not Watch's
+    ui.other_model()                         a sentence if *auto* takes another model than Watch's
     picture = ui.pick_picture(bundle.task, key="example")
                                              picture.pixels (RGB uint8 HxWx3) / .title / .truth /
                                              .source / .key (hash, for caching)
@@ -51,7 +51,7 @@ from typing import Any
 _NAMES = {
     "link": "folded hidden linked linked_number linked_seed notice page page_link",
     "baseline": "beside_plain plain plain_badge",
-    "choice": "classes_note classes_only current heads_note",
+    "choice": "classes_note classes_only current other_model",
     "models": "Bundle inference",
     "pictures": "EXAMPLE Picture examples pick_picture",
     "provenance": "export live_badge recorded_badge replay_badge run_record",

@@ -186,13 +186,12 @@ def _offer_others(refused: tuple[str, str]) -> None:
     )
 
 
-def heads_note(bundle: Bundle) -> None:
-    """Say that this page shows another model than Watch does, and why, if *auto* chose it."""
-    if st.session_state["_choice"][1] == AUTO:
-        st.caption(
-            f"This page shows the model with all {len(bundle.heads)} heads. Watch exits fire and "
-            "Latency slider show another one, which was trained as a whole, with its exits."
-        )
+def other_model() -> str:
+    """The end of a page's first words: that Watch shows another model, and why, if *auto* chose
+    this one."""
+    if (st.session_state.get("_choice") or ("", ""))[1] != AUTO:
+        return ""
+    return " This model has all heads; Watch shows another, trained as a whole."
 
 
 def classes_only(bundle: Bundle) -> None:
@@ -215,7 +214,7 @@ def classes_note(bundle: Bundle) -> None:
     names = [name.replace("_", " ") for name in bundle.model.task.labels]
     some = names if len(names) <= 12 else [*names[:: len(names) // 10][:10], "…"]
     st.caption(
-        f"It must choose one of these {len(names)} classes, whatever the picture shows: "
-        f"{', '.join(some)}.",
+        f"It must choose one of these {len(names):,} classes, whatever the picture shows: "
+        f"{', '.join(some)}{'' if some[-1] == '…' else '.'}",
         help=", ".join(names) if len(some) < len(names) else None,
     )

@@ -103,7 +103,9 @@ def chart(
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             if picture is not None:
                 st.image(picture.thumbnail, width=48, alt=picture.title)
-            st.markdown(f"#### {_MARKDOWN.sub(_BACKSLASHED, finding)}", anchors=False)
+            st.container(width="stretch").markdown(
+                f"#### {_MARKDOWN.sub(_BACKSLASHED, finding)}", anchors=False
+            )
         if how:
             st.caption(_MARKDOWN.sub(_BACKSLASHED, how))
         figure = figure.copy(deep=False)
