@@ -200,8 +200,7 @@ def show_costs(rows: pd.DataFrame, layer: int) -> None:
 @ui.page("Compare heads")
 def page() -> None:
     st.markdown(
-        "Several **heads** read the same layers. Which one knows first?"
-        f"{ui.other_model()}",
+        f"Several **heads** read the same layers. Which one knows first?{ui.other_model()}",
         help=f"{WORDS['head']} {WORDS['layer']}",
     )
     bundle = ui.current()
