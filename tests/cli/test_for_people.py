@@ -6,6 +6,7 @@ import pytest
 from bundles import BACKBONE, save_bundle
 
 from mvit.bundles import weights
+from mvit.cli import evaluate
 from mvit.cli import main as cli
 from mvit.cli.tables import answers, in_words
 from mvit.tasks import TASKS
@@ -75,3 +76,24 @@ def test_counts_are_told_as_people():
 
 def test_any_value_is_told_without_brackets():
     assert in_words({"images": 5, "rates": [0.1, 1e-05]}) == "images 5, rates 0.1, 1e-05"
+
+
+def test_errors_of_a_counter_and_unknown_pictures_are_told_in_lines():
+    exits = [{"layer": 3, "head": "mlp", "mae": 9.26}, {"layer": 6, "head": "mlp", "mae": 8.0}]
+    part = {"n": 3, "final": {"mae": 7.5, "rmse": 9.0}, "exits": exits}
+    about = {"task": "crowd", "backbone": BACKBONE}
+    said = evaluate.describe(about | {"splits": {"part_A": part}, "left_out": ["a.jpg: damaged"]})
+    assert "on average, on 3 test pictures (part_A), by layer and head:" in said
+    assert said.splitlines()[3].split() == ["3", "9.3"] and "final exit: 7.5" in said
+    assert said.endswith("left out: 1\n  a.jpg: damaged") and not RAW.search(said)
+    told = {"known": [{"name": "test pictures", "n": 900, "warned": 0.05}]}
+    told |= {"others": [{"name": "rooms", "n": 300, "warned": 0.61, "auroc": 0.93}]}
+    told |= {"threshold": 2.5, "chosen_on": 1000, "wrongly": 0.05, "left_out": []}
+    said = evaluate.describe(about | told)
+    assert "  5.0% of 900 test pictures, wrongly\n" in said
+    assert "  61.0% of 300 rooms, rightly, told apart 93.0% (AUROC)\n" in said
+
+
+def test_any_record_is_printed_without_brackets(capsys):
+    cli.show({"task": "a", "budget": {"px": 96, "rates": [0.1]}, "rows": [{"head": "mlp", "n": 2}]})
+    assert capsys.readouterr().out == "task: a\nbudget: px 96, rates 0.1\nhead  n\n mlp  2\n"
