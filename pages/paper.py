@@ -1,6 +1,8 @@
 """The paper, reproduced: its figures 6 to 8 from our own measurements, beside the numbers that it
 reports."""
 
+from functools import partial
+
 import pandas as pd
 import streamlit as st
 
@@ -129,10 +131,11 @@ def show_beside(task: str, card: dict) -> None:
         )
         return
     st.subheader("Beside what the paper reports", anchor=False, help=PAPER)
+    two_digits = partial(words.percent, digits=2)
     told = {
         "what": rows.what,
-        "the paper reports": rows.paper.map(percent),
-        "we measured": rows.ours.map(percent),
+        "the paper reports": rows.paper.map(two_digits),
+        "we measured": rows.ours.map(two_digits),
         "points": rows.difference.map("{:+.2f}".format),
         "ours is": rows.ours_is,
     }
