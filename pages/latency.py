@@ -171,7 +171,7 @@ def page() -> None:
     if any(r.beyond(measured) for r in series.runs):
         st.caption(
             "A dot marks when a real run had its answer in hand. A hollow dot: another exit "
-            "answered than in the replay, because the machine had more or less other work."
+            "answered than in the replay, as the machine was busier or less busy."
         )
     ui.classes_note(bundle)
     rows = exit_rows(measured.exits, measured.macs, picture.truth)

@@ -206,8 +206,8 @@ def test_a_real_run_confirms_or_contradicts_the_replay():
     for answer, beyond, said in (
         (NOTHING, 0, "; as in the replay."),
         (EARLY, 0, "; as in the replay."),
-        (OTHER, -1, "less far than the replay: the machine had other work as well."),
-        (further, 1, "further than the replay: the machine had less other work."),
+        (OTHER, -1, "Less far than the replay: the machine was busier."),
+        (further, 1, "Further than the replay: the machine was less busy."),
     ):
         one = Interrupted(1, answer)
         assert one.beyond(MEASURED) == beyond and one.told(MEASURED).endswith(said)

@@ -61,8 +61,8 @@ def against_replay(beyond: int) -> str:
     if beyond == 0:
         return "; as in the replay."
     if beyond > 0:
-        return ". It got further than the replay: the machine had less other work."
-    return ". It got less far than the replay: the machine had other work as well."
+        return ". Further than the replay: the machine was less busy."
+    return ". Less far than the replay: the machine was busier."
 
 
 def real_text(a: Answer) -> str:
