@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 MAX_BYTES = 20 * 1024 * 1024
 MAX_PIXELS = 40_000_000
 DAMAGED = "This picture is damaged or truncated; please save or download it again and retry."
@@ -16,8 +18,9 @@ class ImageError(ValueError):
 def check_bytes(size: int) -> None:
     """Raise ImageError unless a file has at most MAX_BYTES."""
     if size > MAX_BYTES:
+        megabytes = math.ceil(size / 1024**2 * 10) / 10  # up, so that it is above the limit
         raise ImageError(
-            f"This file is too large ({size / 1024**2:.1f} MB; the limit is 20 MB); please save a "
+            f"This file is too large ({megabytes:.1f} MB; the limit is 20 MB); please save a "
             "smaller copy and try again."
         )
 
