@@ -133,6 +133,12 @@ OPTIONS = {
         values.share,
         "stochastic depth: how often the last layer is left out (default: 0)",
     ),
+    "mean_decay": (
+        {FINE},
+        {"type": values.share},
+        "end with a running mean of the backbone's weights, of which this much stays in a step, "
+        "as 0.999 (default: 0, the last weights)",
+    ),
     "layer_decay": (
         TRAINED | CROWD,
         values.share,

@@ -17,13 +17,12 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from torch import nn
-from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from mvit.data.labelled import Pictures
 from mvit.models.multi_exit import MultiExitViT
 from mvit.training.identity import fingerprint
-from mvit.training.loop import Loop, Step, begin
+from mvit.training.loop import Loop, Step, begin, running_mean
 
 Key = tuple[int, str]
 
@@ -132,12 +131,7 @@ class Learner:
         self.keys, self.active = list(rates), set(rates)
         model.requires_grad_(False)
         model.heads.requires_grad_(True)
-
-        def average(means: list, nows: list, number: torch.Tensor) -> None:
-            decay = min(recipe.mean_decay, (1 + number.item()) / (10 + number.item()))
-            torch._foreach_lerp_(means, nows, 1 - decay)
-
-        self.mean = AveragedModel(model.heads, multi_avg_fn=average)
+        self.mean = running_mean(model.heads, recipe.mean_decay)
         self.best = copy.deepcopy(model.heads)
         groups = [
             {"params": list(model.head_at(*key).parameters()), "lr": rate}

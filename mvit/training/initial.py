@@ -1,5 +1,5 @@
 """What a training starts from: a file of timm-named tensors, a checkpoint of an earlier training, a
-bundle's folder, or a model hub."""
+bundle's folder, or a model hub. A bundle of a narrower network is grown first."""
 
 from __future__ import annotations
 
@@ -14,11 +14,17 @@ from timm.layers import resample_abs_pos_embed
 from mvit.bundles import weights
 from mvit.data.labelled import DataError
 from mvit.models.backbone import Backbone
+from mvit.models.growth import GrowthError, grow, outline
 from mvit.models.multi_exit import MultiExitViT
 from mvit.models.transcrowd import backbone_for
 from mvit.tasks import Task
 
-CHECKPOINT_PREFIXES = ("model.mean.module.backbone.vit.", "model.backbone.vit.", "model.vit.")
+CHECKPOINT_PREFIXES = (
+    "model.mean.module.backbone.vit.",
+    "model.mean.module.vit.",
+    "model.backbone.vit.",
+    "model.vit.",
+)
 HUBS = ("local-dir:", "hf-hub:")  # timm's prefixes of a name that says where the weights are
 
 
@@ -40,13 +46,15 @@ def starting_backbone(
     architecture: str, task: Task, init: Path | None, hub: str | None = None
 ) -> Backbone:
     """The architecture with pre-trained weights; its final exit, a classifier or a regressor, is
-    taken over too if it fits the task, else it is fresh.
+    taken over too if it fits the task, else it is fresh. A narrower bundle is grown.
 
     hub: the place of the weights if that is not timm's usual one, see `architecture_of`. Position
     embeddings for another picture size are resampled. Raises WeightsError, or DataError if the hub
     cannot be reached.
     """
-    tensors = hub_tensors(hub or architecture) if init is None else starting_tensors(init)
+    tensors = (
+        hub_tensors(hub or architecture) if init is None else starting_tensors(init, architecture)
+    )
     backbone = backbone_for(architecture, task)
     own = backbone.vit.state_dict()
     final = {name: tensor for name, tensor in own.items() if name.startswith("head.")}
@@ -71,11 +79,11 @@ def hub_tensors(name: str) -> dict[str, torch.Tensor]:
         ) from error
 
 
-def starting_tensors(init: Path) -> dict[str, torch.Tensor]:
+def starting_tensors(init: Path, to: str | None = None) -> dict[str, torch.Tensor]:
     """The backbone's tensors, float32, with timm's names, from a file, a training checkpoint or a
-    bundle's folder. Raises WeightsError."""
+    bundle's folder, whose network is grown if `to` is wider. Raises WeightsError, GrowthError."""
     if init.is_dir():
-        return bundle_tensors(init, "backbone")
+        return bundle_tensors(init, "backbone", to)
     try:
         tensors = load_file(init)
     except (OSError, SafetensorError) as error:
@@ -92,14 +100,33 @@ def starting_tensors(init: Path) -> dict[str, torch.Tensor]:
     return {name: tensor.float() for name, tensor in tensors.items()}
 
 
-def bundle_tensors(folder: Path, part: str) -> dict[str, torch.Tensor]:
-    """All tensors of one part (`backbone`, `heads/mlp`) of a bundle, float32; none if it has no
-    such part. Raises WeightsError."""
-    files = weights.read_card(folder)["files"]
-    found = {}
-    for name in weights.parts(files).get(part, []):
-        found |= weights.read_tensors(folder / name, files[name]["sha256"])
-    return {name: tensor.float() for name, tensor in found.items()}
+def bundle_tensors(folder: Path, part: str, to: str | None = None) -> dict[str, torch.Tensor]:
+    """All tensors of one part (`backbone`, `heads/mlp`) of a bundle, float32; of the network grown
+    from it, if the architecture `to` is wider. None if it has no such part.
+
+    Raises WeightsError, and GrowthError for an architecture that it cannot grow to.
+    """
+    card = weights.read_card(folder)
+    heads = [part.removeprefix("heads/")] if part != "backbone" else []
+    if any(head not in weights.head_names(card["files"]) for head in heads):
+        return {}
+    model = weights.read(folder, weights.task_of(card).name, heads=heads)
+    if to and wants_growth(card, to):
+        try:
+            model = grow(model, to, heads)
+        except GrowthError:
+            if not heads:
+                raise
+            return {}  # a head that cannot be grown starts afresh
+    return (model.heads[heads[0]] if heads else model.backbone.vit).state_dict()
+
+
+def wants_growth(card: dict, to: str) -> bool:
+    """Whether the architecture `to` is wider than that of a bundle's card."""
+    small, large = (
+        outline(name, weights.task_of(card), [], []) for name in (card["architecture"], to)
+    )
+    return small.backbone.dim < large.backbone.dim
 
 
 def origin(init: Path | None, name: str) -> dict:
@@ -125,12 +152,14 @@ def origin(init: Path | None, name: str) -> dict:
     return {"init": f"the bundle {card['task']['name']}/{init.resolve().name}", "before": before}
 
 
-def take_over_exits(model: MultiExitViT, init: Path | None) -> list[tuple[int, str]]:
-    """Start from the exits that the bundle `init` has and that fit the model's; return which.
-    None if `init` is no bundle."""
+def take_over_exits(
+    model: MultiExitViT, init: Path | None, to: str | None = None
+) -> list[tuple[int, str]]:
+    """Start from the exits that the bundle `init` has, grown where the model is wider, and that fit
+    the model's; return which. None if `init` is no bundle."""
     taken = []
     for head in model.heads if init is not None and init.is_dir() else ():
-        tensors = bundle_tensors(init, f"heads/{head}")
+        tensors = bundle_tensors(init, f"heads/{head}", to)
         for layer, module in model.heads[head].items():
             own = {
                 name.removeprefix(f"{layer}."): t

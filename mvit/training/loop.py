@@ -16,9 +16,13 @@ from accelerate.optimizer import AcceleratedOptimizer
 from torch import nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from mvit.training import checkpoints
+
+
+AT_MOST_S = 600  # of work that an interruption can cost
 
 
 class TrainingError(ValueError):
@@ -44,6 +48,17 @@ def batch_of(step: int, n: int, batch: int, seed: int) -> torch.Tensor:
         order = torch.randperm(n, generator=torch.Generator().manual_seed(seed * 10_007 + epoch))
         parts.append(order[wanted[wanted // n == epoch] % n])
     return torch.cat(parts)
+
+
+def running_mean(module: nn.Module, decay: float) -> AveragedModel:
+    """Return the running mean of a module's weights, to be updated after each step. decay: how much
+    of it stays in a step; less of it while there have been few."""
+
+    def average(means: list, nows: list, number: torch.Tensor) -> None:
+        kept = min(decay, (1 + number.item()) / (10 + number.item()))
+        torch._foreach_lerp_(means, nows, 1 - kept)
+
+    return AveragedModel(module, multi_avg_fn=average)
 
 
 def begin(checkpoint: Path, about: dict, free: Sequence[str] = ()) -> dict:
@@ -106,10 +121,12 @@ class Loop:
         """Take the steps that are left and return the progress.
 
         After `every` steps and at the end `book` may add to the progress, and says whether to go
-        on; then a checkpoint is written. Raises TrainingError at a loss that is no number.
+        on; then a checkpoint is written, and also where the last is longer ago than `AT_MOST_S`.
+        Raises TrainingError at a loss that is no number.
         """
         schedule = self._cosine(progress["step"]) if self.warmup else None
-        started = time.monotonic() - progress["seconds"]
+        saved = time.monotonic()
+        started = saved - progress["seconds"]
         bar = tqdm(
             range(progress["step"], len(self.plan)),
             initial=progress["step"],
@@ -125,13 +142,15 @@ class Loop:
             mean = loss if number == 0 else 0.98 * progress["mean"] + 0.02 * loss
             progress["mean"], side = mean, self.plan[number][0]
             bar.set_postfix(px=side, loss=f"{mean:.3f}", refresh=False)
-            if (number + 1) % every and number + 1 < len(self.plan):
+            now, due = time.monotonic(), (number + 1) % every == 0 or number + 1 == len(self.plan)
+            if not due and now - saved < AT_MOST_S:
                 continue
-            progress |= {"step": number + 1, "seconds": time.monotonic() - started}
+            progress |= {"step": number + 1, "seconds": now - started}
             part = [] if self.part is None else [self.part]
             progress["loss"].append([*part, number + 1, side, round(mean, 4)])
-            going = book(progress)
+            going = book(progress) if due else True
             self.save(progress)
+            saved = now
             if not going:
                 break
         return progress

@@ -183,7 +183,7 @@ def learn(study: Study, backbone: Backbone, given: dict) -> tuple[MultiExitViT, 
     """Train backbone and exits by the study's strategy and return the model and what the card tells
     about it. given: the parts, the accelerator, and what every checkpoint must be begun with."""
     model = MultiExitViT.untrained(backbone, study.task, study.heads, layers=study.layers)
-    taken = take_over_exits(model, study.init)
+    taken = take_over_exits(model, study.init, study.architecture)
     if study.strategy == STRATEGIES[0]:
         return model, one_by_one(study, model, taken, given=given)
     warm_start(model, [e for e in model.exits() if e not in taken])

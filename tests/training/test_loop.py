@@ -65,3 +65,21 @@ def test_every_step_has_its_own_numbers_and_the_same_again():
     for number in (0, 1, 0):
         training.step(number)
     assert drawn[0] == drawn[2] != drawn[1]
+
+
+def test_slow_steps_leave_a_checkpoint_long_before_the_next_validation(tmp_path, monkeypatch):
+    seen = []
+
+    def losses(model, step):
+        seen.append((tmp_path / "c.safetensors").exists())
+        yield model(torch.zeros(1, 2)).square().mean()
+
+    begun = {"step": 0, "loss": [], "seconds": 0.0}
+    loop(3, losses, checkpoint=tmp_path / "c.safetensors").run(dict(begun), every=100)
+    assert seen == [False] * 3
+    monkeypatch.setattr("mvit.training.loop.AT_MOST_S", 0)
+    (tmp_path / "c.safetensors").unlink()
+    booked = []
+    slow = loop(3, losses, checkpoint=tmp_path / "c.safetensors")
+    slow.run(dict(begun, loss=[]), 100, lambda progress: booked.append(progress) is None)
+    assert seen[3:] == [False, True, True] and len(booked) == 1
