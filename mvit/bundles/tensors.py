@@ -24,11 +24,16 @@ HEADER_BYTES = 200_000  # at most, of a safetensors file with some hundred tenso
 SCALE, LARGEST = ":scale", 127
 
 
+def is_matrix(tensor: torch.Tensor) -> bool:
+    """Whether a weight has rows with scales of their own in 8 bits."""
+    return tensor.ndim > 1 and len(tensor) > 1
+
+
 def packed(state: dict[str, torch.Tensor], bits: int) -> dict[str, torch.Tensor]:
     """What a file of `bits` bits a weight holds of a module's state."""
     held = {}
     for name, tensor in state.items():
-        if bits == 8 and tensor.ndim > 1 and len(tensor) > 1:
+        if bits == 8 and is_matrix(tensor):
             rows = tensor.detach().float().flatten(1)
             # scales of 16 bits: a whole number of them is exact, so rounding twice changes nothing
             mantissa, exponent = torch.frexp(rows.abs().amax(1) / LARGEST)
@@ -108,7 +113,14 @@ def put(module: torch.nn.Module, tensors: dict[str, torch.Tensor], file: Path) -
 def save_part(module: torch.nn.Module, folder: Path, part: str, bits: int = 16) -> dict[str, dict]:
     """Write the backbone or one head of a bundle in `bits` bits a weight; return {file: {"sha256",
     "bytes"}} for the card. Raises WeightsError."""
-    held, files = packed(module.state_dict(), bits), {}
+    return save_held(packed(module.state_dict(), bits), folder, part)
+
+
+def save_held(
+    held: dict[str, torch.Tensor], folder: Path, part: str, metadata: dict[str, str] | None = None
+) -> dict[str, dict]:
+    """Write what `packed` gave to the part's file or, if it is large, files; as `save_part`."""
+    files = {}
     matrices = {name: tensor for name, tensor in held.items() if not name.endswith(SCALE)}
     scales = sum(held[name].nbytes for name in held.keys() - matrices.keys())
     (folder / part).parent.mkdir(parents=True, exist_ok=True)
@@ -120,7 +132,7 @@ def save_part(module: torch.nn.Module, folder: Path, part: str, bits: int = 16) 
     for name, keys in shards.filename_to_tensors.items():
         keys = [k for key in keys for k in (key, key + SCALE) if k in held]
         with written_whole(folder / name) as file:
-            save_file({key: held[key].cpu().contiguous() for key in keys}, file)
+            save_file({key: held[key].cpu().contiguous() for key in keys}, file, metadata)
             data = file.read_bytes()
             if len(data) > MAX_FILE_BYTES:
                 raise WeightsError(

@@ -5,19 +5,21 @@ A bundle is a folder weights/<task>/<backbone>/ with backbone.safetensors, heads
 finiteness before a tensor is used. A part too large for one file is split, as model hubs do it,
 into backbone-00001-of-00002.safetensors and so on. Where there is a bundle of ViT-Ti/16 but none of
 ViT-B/16, the latter is offered too and grown at load (`mvit.models.growth`): the same answers at
-the larger network's cost.
+the larger network's cost. A grown network that was trained is a bundle of what training changed
+(`mvit.bundles.delta`), and needs the bundle that it was grown from.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
+from mvit.bundles import delta
 from mvit.bundles.card import (
     WeightsError,
-    grown_card,
     head_names,
     incomplete,
     parts,
@@ -27,14 +29,14 @@ from mvit.bundles.card import (
     write_card,
 )
 from mvit.bundles.maps import load_maps
+from mvit.bundles.offers import card_of, default_backbone, folder, folders, offers, refusal, source
 from mvit.bundles.places import ROOT, bundles, root
-from mvit.bundles.tensors import fill, put, read_part, read_tensors, save_part
+from mvit.bundles.tensors import fill, put, read_part, read_tensors, save_held, save_part
 from mvit.inference.engine import Engine
 from mvit.models.extra_heads import EVERY, build
 from mvit.models.growth import GrowthError, grow
 from mvit.models.multi_exit import MultiExitViT
 from mvit.models.transcrowd import backbone_for
-from mvit.tasks import TASKS
 
 __all__ = [
     "ROOT",
@@ -44,6 +46,7 @@ __all__ = [
     "default_backbone",
     "fill",
     "folder",
+    "folders",
     "head_names",
     "load",
     "offers",
@@ -53,6 +56,7 @@ __all__ = [
     "read",
     "read_card",
     "read_tensors",
+    "refusal",
     "root",
     "save",
     "save_part",
@@ -62,64 +66,33 @@ __all__ = [
     "write_card",
 ]
 
-# offered even without a bundle: grown from the other
-GROWN = {f"vit_base_patch16_{px}": f"vit_tiny_patch16_{px}" for px in (224, 384)}
 
-
-def offers() -> list[tuple[str, str]]:
-    """Every (task, backbone) that `load` knows: the bundles, then what it can grow from one."""
-    found = bundles()
-    return [*found, *((t, b) for t in dict(found) for b in GROWN if source(t, b))]
-
-
-def source(task: str, backbone: str) -> str | None:
-    """The backbone whose bundle is grown to give `backbone`; None if that has a bundle of its own,
-    or cannot be grown."""
-    small, known = GROWN.get(backbone), bundles()
-    if (task, backbone) in known or (task, small) not in known:
-        return None
-    try:
-        return (
-            None
-            if getattr(task_of(read_card(root() / task / small)), "regressor", None) == "gap"
-            else small
-        )
-    except (WeightsError, KeyError, TypeError, AttributeError):
-        return None  # the small bundle itself will say what is wrong with it
-
-
-def folder(task: str, backbone: str) -> Path:
-    """The bundle's folder, or that of the bundle it is grown from; raises WeightsError if there is
-    none of that name."""
-    if (task, backbone) in bundles():
-        return root() / task / backbone
-    if small := source(task, backbone):
-        return root() / task / small
-    known = ", ".join("/".join(b) for b in offers()) or "none"
-    raise WeightsError(f"no weights for {task}/{backbone} in {root()}; there are: {known}")
-
-
-def card_of(task: str, backbone: str) -> dict:
-    """The card of a bundle; of a grown one its source's, with the MACs of the grown network and
-    `grown_from`. Raises WeightsError."""
-    where = folder(task, backbone)
-    card = read_card(where)
-    return grown_card(where, card, backbone) if source(task, backbone) else card
-
-
-def save(model: MultiExitViT, folder: Path, card: dict, storage: dict | None = None) -> dict:
+def save(
+    model: MultiExitViT,
+    folder: Path,
+    card: dict,
+    storage: dict | None = None,
+    *,
+    changes: dict[str, dict[str, torch.Tensor]] | None = None,
+) -> dict:
     """Write a model as a bundle, with the sha256 of each file in the card; return the card.
 
     In half precision, or as `storage` says, which goes into the card (see
     `mvit.evaluation.storage`): its bits a weight, and `head_bits` if heads have others. A part of
-    more than 95 MB is split over several files. Raises WeightsError for a single tensor that is
-    larger still.
+    more than 95 MB is split over several files. changes: of a grown network that was trained,
+    written in the weights' place; its card tells the growth under `delta`. Raises WeightsError for
+    a single tensor that is larger still.
     """
-    bits = storage["bits"] if storage else 16
-    head_bits = (storage or {}).get("head_bits", bits)
-    files = save_part(model.backbone.vit, folder, "backbone", bits=bits)
-    for name, at in model.heads.items():
-        files |= save_part(at, folder, f"heads/{name}", bits=head_bits)
+    files = {}
+    if changes:
+        for part, held in changes.items():
+            files |= save_held(held, folder, part, metadata=delta.tag(card["delta"]))
+    else:
+        bits = storage["bits"] if storage else 16
+        head_bits = (storage or {}).get("head_bits", bits)
+        files |= save_part(model.backbone.vit, folder, "backbone", bits=bits)
+        for name, at in model.heads.items():
+            files |= save_part(at, folder, f"heads/{name}", bits=head_bits)
     # how another bundle was stored, from whose card this one was made, is not said of this one
     card = {k: v for k, v in card.items() if k != "storage"} | {"files": files}
     card |= {"storage": storage} if storage else {}
@@ -143,13 +116,6 @@ def pick_device(name: str) -> torch.device:
     )
 
 
-def default_backbone(task: str) -> str:
-    """The bundled backbone of a task: ViT-Ti/16 at the task's input size, or else its first."""
-    usual = f"vit_tiny_patch16_{TASKS[task].input_px if task in TASKS else 224}"
-    own = [backbone for name, backbone in bundles() if name == task]
-    return usual if usual in own or not own else own[0]
-
-
 def load(
     task: str,
     backbone: str | None = None,
@@ -162,11 +128,14 @@ def load(
     default). engine: `timm`, `packed`, or whichever is faster (see `mvit.inference.engine`).
 
     A backbone that has no bundle but can be grown from one (see `offers`) is grown, and says so in
-    `grown_from`. Raises WeightsError if anything about the files is wrong, ValueError for a device
-    or an engine that is not there.
+    `grown_from`; so, with a warning, is one whose bundle does not fit (`refusal`). Raises
+    WeightsError if anything about the files is wrong, ValueError for a device or an engine that is
+    not there.
     """
     computes, backbone = Engine(engine), backbone or default_backbone(task)
     place, small = pick_device(device), source(task, backbone)
+    if reason := refusal(task, backbone) if small else None:
+        warnings.warn(reason, stacklevel=2)
     if small is None:
         model = read(folder(task, backbone), task, dtype, heads=heads).to(place)
     else:
@@ -197,16 +166,21 @@ def read(
         raise refused(
             where / "card.json", f"it is the card of task '{question.name}', not '{task}'"
         )
-    body.to(dtype).to_empty(device="cpu")
-    read_part(body.vit, where, "backbone", sums=sums)
     own, modules = head_names(sums), {}
+    wanted = own if heads is None else list(heads)
+    if lacking := [name for name in wanted if name not in own or name not in EVERY]:
+        raise WeightsError(
+            f"{task}/{where.name} has no head '{lacking[0]}'; it has: {', '.join(own)}"
+        )
+    if "delta" in card:
+        model = _read_trained(where, card, wanted).to(dtype)
+        model.practical_exits = frozenset(e for e in practical if e[1] in wanted)
+        return model
+    body.to(dtype).to_empty(device="cpu")
+    read_part(body.vit, where, "backbone", sums)
     size = {"dim": body.dim, "grid": body.grid, "out": question.outputs}
     distilled = bool(card.get("distilled"))
-    for name in own if heads is None else heads:
-        if name not in own or name not in EVERY:
-            raise WeightsError(
-                f"{task}/{where.name} has no head '{name}'; it has: {', '.join(own)}"
-            )
+    for name in wanted:
         with torch.device("meta"):
             at = torch.nn.ModuleDict(
                 {str(b): build(name, **size, distilled=distilled) for b in layers}
@@ -219,6 +193,23 @@ def read(
     return model
 
 
+def _read_trained(where: Path, card: dict, heads: list[str]) -> MultiExitViT:
+    """Grow a network from its source bundle again and change it as training did, float32."""
+    try:
+        if reason := delta.misfit(where, card, root()):
+            raise refused(where / "card.json", reason)
+        of, sums = card["delta"], {n: str(about["sha256"]) for n, about in card["files"].items()}
+        narrow = read(root() / of["task"] / of["backbone"], of["task"], heads=heads)
+        model = grow(narrow, card["architecture"], heads, seed=int(of["seed"]))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise incomplete(where / "card.json", error) from error
+    except GrowthError as error:
+        raise refused(where / "card.json", str(error)) from error
+    delta.read_changes(model, where, sums)
+    model.grown_from = None  # its answers are its own
+    return model.requires_grad_(False)
+
+
 def verify(only_task: str | None = None, only_backbone: str | None = None) -> list[dict]:
     """Check every bundle, or those of one task or backbone, by loading it: {task, backbone, ok,
     reason} of each; never raises."""
@@ -227,6 +218,8 @@ def verify(only_task: str | None = None, only_backbone: str | None = None) -> li
         if only_task not in (None, task) or only_backbone not in (None, backbone):
             continue
         try:
+            if reason := refusal(task, backbone):
+                raise WeightsError(reason)
             load(task, backbone, device="cpu")
             load_maps(folder(task, backbone))
             results.append({"task": task, "backbone": backbone, "ok": True, "reason": None})

@@ -20,6 +20,8 @@ def load(args: argparse.Namespace) -> MultiExitViT:
     """Return the model that the common options name; only the wanted head is read from disk."""
     if args.head is not None and args.head not in EVERY:
         raise PlanError(f"unknown head '{args.head}'; there are: {', '.join(EVERY)}")
+    if reason := weights.refusal(args.task, args.backbone):
+        raise weights.WeightsError(reason)
     dtype = precision.DTYPES.get(args.dtype, precision.DTYPES["float32"])
     heads = None if args.head is None else [args.head]
     model = weights.load(

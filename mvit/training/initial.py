@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from timm.layers import resample_abs_pos_embed
 
-from mvit.bundles import weights
+from mvit.bundles import delta, weights
 from mvit.data.labelled import DataError
 from mvit.models.backbone import Backbone
 from mvit.models.growth import GrowthError, grow, outline
@@ -113,12 +113,34 @@ def bundle_tensors(folder: Path, part: str, to: str | None = None) -> dict[str, 
     model = weights.read(folder, weights.task_of(card).name, heads=heads)
     if to and wants_growth(card, to):
         try:
-            model = grow(model, to, heads)
+            model = grow(model, to, heads, seed=delta.SEED)
         except GrowthError:
             if not heads:
                 raise
             return {}  # a head that cannot be grown starts afresh
     return (model.heads[heads[0]] if heads else model.backbone.vit).state_dict()
+
+
+def grown_start(
+    model: MultiExitViT, init: Path | None, to: str
+) -> tuple[Path, MultiExitViT] | None:
+    """The installed bundle that a model was grown from, and the model as it was before any
+    training; None if it was not grown from one of its own task with the same exits."""
+    if init is None or not init.is_dir():
+        return None
+    card = weights.read_card(init)
+    of = card.get("delta") or {"task": card["task"]["name"], "backbone": init.resolve().name}
+    source, heads = weights.root() / of["task"] / of["backbone"], list(model.heads)
+    installed = "delta" in card or source.resolve() == init.resolve()
+    if not installed or of["task"] != model.task.name:
+        return None
+    if not wants_growth(weights.read_card(source), to):
+        return None
+    try:
+        grown = grow(weights.read(source, of["task"], heads=heads), to, heads, seed=delta.SEED)
+    except (weights.WeightsError, GrowthError):
+        return None  # exits that its source has not
+    return (source, grown) if delta.comparable(model, grown) else None
 
 
 def wants_growth(card: dict, to: str) -> bool:

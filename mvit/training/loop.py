@@ -21,7 +21,6 @@ from tqdm import tqdm
 
 from mvit.training import checkpoints
 
-
 AT_MOST_S = 600  # of work that an interruption can cost
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,10 +13,10 @@ import timm
 import torch
 from accelerate import Accelerator
 
-from mvit.bundles import weights
+from mvit.bundles import delta, weights
 from mvit.data.folders import DataError
 from mvit.data.splits import own_labels
-from mvit.evaluation.storage import round_for_storage
+from mvit.evaluation.storage import change_for_storage, round_for_storage
 from mvit.models.backbone import Backbone
 from mvit.models.heads import HEADS
 from mvit.models.multi_exit import MultiExitViT, PlanError
@@ -25,7 +26,7 @@ from mvit.training import identity
 from mvit.training.counter import CrowdRecipe
 from mvit.training.exits import ExitRecipe, classifier_wise, warm_start
 from mvit.training.finetune import Recipe
-from mvit.training.initial import origin, starting_backbone, take_over_exits
+from mvit.training.initial import grown_start, origin, starting_backbone, take_over_exits
 from mvit.training.joint import STRATEGIES, JointRecipe, learn_together, phases_of
 from mvit.training.kinds import kind_of
 
@@ -142,10 +143,8 @@ def train(study: Study) -> dict:
     identity.refuse_another(study.folder, run, study.overwrite)
     given = {"train": train_set, "val": val, "accelerator": accelerator, "known": known}
     model, learned = learn(study, backbone, given)
-    storage, recorded = round_for_storage(
-        model,
-        lambda rounded: kind.record(rounded, kind.recorded(val), accelerator),
-        light=getattr(study.recipe, "from_layer", 1) == 1,
+    storage, recorded, changes = stored(
+        study, model, lambda rounded: kind.record(rounded, kind.recorded(val), accelerator)
     )
     found = {"val": recorded, "test": kind.record(model, test, accelerator)}
     figures = kind.summary(model, found)
@@ -155,9 +154,24 @@ def train(study: Study) -> dict:
     card = about(study, model, accelerator) | kind.told(study, *parts) | learned
     card |= {"run": run} | figures | kind.more(model, val, test)
     if accelerator.is_main_process:
-        card = weights.save(model, study.folder, card, storage=storage)
+        card |= changes.get("card", {})
+        files = changes.get("files")
+        card = weights.save(model, study.folder, card, storage=storage, changes=files)
         kind.save(study.folder, found)
     return json.loads(json.dumps(card))
+
+
+def stored(study: Study, model: MultiExitViT, measure: Callable) -> tuple[dict, object, dict]:
+    """Round a model in place to what its bundle will hold and return `storage`, what `measure`
+    found, and of a trained grown network that is stored as its change "files" and "card"."""
+    if start := grown_start(model, study.init, study.architecture):
+        source, grown = start
+        if found := change_for_storage(model, grown, measure):
+            storage, recorded, files = found
+            about = delta.origin(source, list(model.heads), storage["rank"])
+            return storage, recorded, {"files": files, "card": {"delta": about}}
+    light = getattr(study.recipe, "from_layer", 1) == 1
+    return *round_for_storage(model, measure, light=light), {}
 
 
 def about(study: Study, model: MultiExitViT, accelerator: Accelerator) -> dict:

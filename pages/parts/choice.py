@@ -157,7 +157,7 @@ def current(counting: bool = False, joint: bool = False) -> Bundle:
         _offer_others(choice[:2])
         st.stop()
     for problem in bundle.problems:
-        st.warning(f"{problem} The other heads are intact and in use.", icon=":material/gpp_maybe:")
+        st.warning(problem, icon=":material/gpp_maybe:")
     if not link.hidden("sidebar"):
         st.sidebar.caption(f"Computes in **{bundle.choice.dtype}**: {bundle.choice.reason}.")
         if bundle.device == "cpu":

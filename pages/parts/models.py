@@ -31,7 +31,7 @@ TASK_CHOSEN = "_task_chosen"  # in the session: the visitor, or the link, asked 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A loaded model with its card. problems: one sentence for each head that was refused; choice:
+    """A loaded model with its card. problems: what was refused, and what is used instead; choice:
     its number format, and why.
 
     runs: what was last measured on the lab's own examples, for everybody to see; the oldest go
@@ -113,6 +113,10 @@ def _make(task: str, backbone: str, device: str, dtype: str, engine: str, stamp:
             raise WeightsError(
                 f"no head of {task}/{backbone} is intact: {'; '.join(problems)}"
             ) from None
+    problems = [f"{problem} The other heads are intact and in use." for problem in problems]
+    if reason := weights.refusal(task, backbone):
+        small = weights.source(task, backbone)
+        problems.append(f"{reason}. Until then you see the network grown from {small}.")
     first = [(next(layer for layer, _ in model.exits(head)), head) for head in model.heads]
     for _ in model.run(np.zeros((8, 8, 3), np.uint8), [*first, (model.depth, FINAL)]):
         pass  # so that the first measured run is not the slow one, and the engine is chosen
@@ -138,8 +142,10 @@ def _is_intact(task: str, backbone: str, head: str, problems: list[str]) -> bool
 
 def load(task: str, backbone: str, device: str, dtype: str = AUTO, engine: str = AUTO) -> Bundle:
     """The loaded bundle, every kind of head warmed up; raises WeightsError."""
-    stamps = tuple(_stamps(weights.folder(task, backbone)))
-    large = weights.source(task, backbone) or sum(size for _, _, size in stamps) > LARGE
+    folders = weights.folders(task, backbone)
+    stamps = tuple(stamp for folder in folders for stamp in _stamps(folder))
+    grown = weights.source(task, backbone) or len(folders) > 1
+    large = grown or sum(size for _, _, size in stamps) > LARGE
     return (_large if large else _small)(task, backbone, device, dtype, engine, stamps)
 
 

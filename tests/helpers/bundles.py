@@ -31,7 +31,7 @@ def save_bundle(folder: Path, task: Task, seed: int = 0) -> dict:
     card = {
         "task": asdict(task),
         "architecture": BACKBONE,
-        "layers": list(range(1, 13)),
+        "layers": list(range(1, model.depth + 1)),
         "exits": exits,
         "init": "random",
         "data": "none",

@@ -47,6 +47,19 @@ def narrow(monkeypatch, px: int | None = None, **sizes: int) -> None:
     monkeypatch.setattr(Backbone, "create", classmethod(created))
 
 
+def two_widths(monkeypatch) -> None:
+    """For one test, build every backbone with two layers: one head of 64 channels for a ViT-Ti,
+    else two."""
+    create = Backbone.create.__func__
+
+    def created(kind: type, name: str, *more, **options) -> Backbone:
+        heads = 1 if "tiny" in name else 2
+        sizes = {"embed_dim": 64 * heads, "num_heads": heads, "depth": 2}
+        return create(kind, name, *more, **sizes | options)
+
+    monkeypatch.setattr(Backbone, "create", classmethod(created))
+
+
 def thin_base(monkeypatch) -> None:
     """For one test, build a ViT of 384 channels where a network is grown to ViT-B/16."""
     build, smaller = growth.backbone_for, {"vit_base_patch16_224": "vit_small_patch16_224"}

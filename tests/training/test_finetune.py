@@ -15,6 +15,7 @@ from mvit.data import labelled as data
 from mvit.models.backbone import Backbone
 from mvit.training.checkpoints import CheckpointError
 from mvit.training.finetune import Recipe, accuracy, fine_tune, mixed, stochastic_depth
+from mvit.training.initial import starting_tensors
 from mvit.training.loop import TrainingError, batch_of
 
 TINY = dataclasses.replace(TASK, labels=("a", "b", "c"), native_px=8, input_px=32)
@@ -213,3 +214,22 @@ def test_no_stages_leave_the_backbone_as_it_is(backbone, tune):
     before = snapshot(backbone)
     assert tune(backbone, recipe=recipe(stages=()))["step"] == 0
     assert same(before, snapshot(backbone))
+
+
+def test_a_running_mean_lags_behind_the_weights_it_is_made_of(tune, tmp_path):
+    last, mean = fresh(), fresh()
+    tune(last)
+    again = recipe(mean_decay=0.9)
+    tune(mean, recipe=again, checkpoint=tmp_path / "mean.safetensors")
+    start = fresh()
+
+    def way(one: Backbone, other: Backbone) -> float:
+        pairs = zip(one.parameters(), other.parameters(), strict=True)
+        return sum((a - b).square().sum().item() for a, b in pairs)
+
+    assert 0 < way(start, mean) < way(start, last) and way(mean, last) > 0
+    saved = starting_tensors(tmp_path / "mean.safetensors")
+    assert same(saved, snapshot(mean.vit))
+    resumed = fresh(1)
+    tune(resumed, recipe=again, checkpoint=tmp_path / "mean.safetensors")
+    assert same(snapshot(resumed), snapshot(mean))

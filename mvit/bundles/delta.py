@@ -1,0 +1,166 @@
+"""A trained grown network on disk: which bundle it was grown from, and what training changed.
+
+The growth is repeated at load (`mvit.models.growth`), so a bundle holds only the change: of each
+matrix the nearest one of low rank (a truncated SVD, as two factors `<matrix>:up` and
+`<matrix>:down`), or where that would be larger the change itself (`<matrix>:change`), in 8 bits a
+row; vectors in full. A matrix that is not there was not changed. Low-rank changes: Hu et al.,
+"LoRA", 2021.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from mvit.bundles.card import parts, read_card, refused
+from mvit.bundles.tensors import expanded, is_matrix, packed, read_tensors
+from mvit.models.multi_exit import MultiExitViT
+
+UP, DOWN, CHANGE = ":up", ":down", ":change"
+BACKBONE_RANK = 4  # times that of the exits: every exit reads the backbone
+OVERSAMPLED = 8  # dimensions beyond the rank in which it is looked for (Halko et al., 2011)
+SEED = 0  # of the growth
+METADATA = "delta"
+
+Held = dict[str, torch.Tensor]
+
+
+def modules(model: MultiExitViT) -> dict[str, torch.nn.Module]:
+    """The parts of a model by their files' names: {"backbone": ..., "heads/mlp": ...}."""
+    heads = {f"heads/{name}": at for name, at in model.heads.items()}
+    return {"backbone": model.backbone.vit} | heads
+
+
+def comparable(model: MultiExitViT, grown: MultiExitViT) -> bool:
+    """Whether a model has nothing that the grown network has not, by name and shape."""
+    own, start = modules(model), modules(grown)
+    return own.keys() <= start.keys() and all(
+        {k: v.shape for k, v in own[part].state_dict().items()}
+        == {k: v.shape for k, v in start[part].state_dict().items()}
+        for part in own
+    )
+
+
+def changes(model: MultiExitViT, grown: MultiExitViT, rank: int) -> dict[str, Held]:
+    """What the files of a bundle hold, by part: the change from the grown network, of this rank in
+    the exits and `BACKBONE_RANK` times that in the backbone."""
+    start = modules(grown)
+    ranks = {part: rank * (BACKBONE_RANK if part == "backbone" else 1) for part in start}
+    return {
+        part: packed(_change(module, start[part], ranks[part]), 8)
+        for part, module in modules(model).items()
+    }
+
+
+@torch.no_grad()
+def _change(trained: torch.nn.Module, grown: torch.nn.Module, rank: int) -> Held:
+    before, held = grown.state_dict(), {}
+    for name, tensor in trained.state_dict().items():
+        if not is_matrix(tensor):
+            held[name] = tensor
+            continue
+        moved = (tensor - before[name].to(tensor.device)).flatten(1)
+        if not moved.any():
+            continue
+        if rank * sum(moved.shape) >= moved.numel():
+            held[name + CHANGE] = moved.view(tensor.shape)
+            continue
+        more = min(rank + OVERSAMPLED, *moved.shape)
+        with torch.random.fork_rng(devices=[]):  # the same again in a run that is repeated
+            torch.manual_seed(SEED)
+            left, size, right = torch.svd_lowrank(moved, more, niter=4)
+        root = size[:rank].sqrt()
+        held[name + UP], held[name + DOWN] = left[:, :rank] * root, (right[:, :rank] * root).T
+    return held
+
+
+@torch.no_grad()
+def add(module: torch.nn.Module, tensors: Held, file: Path) -> None:
+    """Change a grown part in place as its file says, expanded; raises WeightsError for a strange
+    name or shape."""
+    own = module.state_dict()
+    for name, tensor in tensors.items():
+        of, _, kind = name.partition(":")
+        if of not in own:
+            raise refused(file, f"it holds {name}, which this model does not have")
+        if kind == "down":
+            continue
+        if kind == "up":
+            down = tensors.get(of + DOWN)
+            if down is None or down.ndim != 2 or tensor.shape[1:] != down.shape[:1]:
+                raise refused(file, f"the two factors of {of} are not of the same rank")
+            tensor = tensor @ down
+            if tensor.shape == own[of].flatten(1).shape:
+                tensor = tensor.view(own[of].shape)
+        if tensor.shape != own[of].shape:
+            raise refused(
+                file, f"{name} has shape {tuple(tensor.shape)}, expected {tuple(own[of].shape)}"
+            )
+        own[of].copy_(own[of] + tensor if kind else tensor)
+
+
+def add_all(grown: MultiExitViT, held: dict[str, Held]) -> None:
+    """Change a grown network in place as files that hold these changes would."""
+    for part, module in modules(grown).items():
+        add(module, expanded(held[part], Path(part)), Path(part))
+
+
+def read_changes(grown: MultiExitViT, where: Path, sums: dict[str, str]) -> None:
+    """Change a grown network in place as the files of a bundle say, verified. Raises
+    WeightsError."""
+    files = parts(sums)
+    for part, module in modules(grown).items():
+        for name in files.get(part, ()):
+            add(module, read_tensors(where / name, sums[name]), where / name)
+
+
+def origin(source: Path, heads: Sequence[str], rank: int) -> dict:
+    """What the card of a trained grown network tells about its growth: the source bundle, by the
+    sha256 of the files that it is grown from, the seed, and the rank of the exits' change."""
+    card = read_card(source)
+    wanted = {"backbone", *(f"heads/{name}" for name in heads)}
+    files = {
+        n: card["files"][n]["sha256"]
+        for p, own in parts(card["files"]).items()
+        for n in own
+        if p in wanted
+    }
+    return {
+        "task": card["task"]["name"],
+        "backbone": source.resolve().name,
+        "files": files,
+        "seed": SEED,
+        "rank": rank,
+    }
+
+
+def tag(delta: dict) -> dict[str, str]:
+    """The metadata of every file of such a bundle, by which a file of another one is told."""
+    return {METADATA: json.dumps(delta, sort_keys=True)}
+
+
+def misfit(where: Path, card: dict, root: Path) -> str | None:
+    """Why the changes in a bundle do not belong to the source bundle that is installed, or to their
+    card, in words; None if they do. Reads cards and headers only."""
+    delta = card["delta"]
+    named = f"{delta['task']}/{delta['backbone']}"
+    source = root / delta["task"] / delta["backbone"]
+    if not (source / "card.json").exists():
+        return f"it was trained from {named}, which is not installed"
+    now = read_card(source)["files"]
+    for name, sha256 in delta["files"].items():
+        if now.get(name, {}).get("sha256") != sha256:
+            return f"it was trained from {named}, whose {name} has been replaced since"
+    for name in card["files"]:
+        with suppress(OSError, SafetensorError, ValueError), safe_open(where / name, "pt") as file:
+            of = json.loads((file.metadata() or {}).get(METADATA, "{}"))
+            for key in ("task", "backbone", "files", "seed", "rank"):
+                if key in of and of[key] != delta[key]:
+                    what = "source bundle" if key not in ("seed", "rank") else key
+                    return f"{name} is the change of a network with another {what} than the card's"
+    return None
