@@ -12,7 +12,7 @@ from mvit.charts.latency import exit_rows, interrupted_rows, spread
 from mvit.inference.deadline import Answer, answer_by
 from mvit.models.multi_exit import Plan
 from pages import parts as ui
-from pages.parts import unlike
+from pages.parts import race, unlike
 from pages.parts.timeline import Interrupted, against_replay, real_text, released, timeline
 from pages.parts.timeline.page import COLUMNS, as_measured, pick_exits, pictures_of
 from pages.parts.words import WORDS, head_help
@@ -188,6 +188,7 @@ def page() -> None:
         "source": picture.source,
         "final": measured.exits[-1].label,
     }
+    race.panel(bundle, head, picture, again)
     ui.export("latency", pd.concat(kinds, ignore_index=True), bundle, settings=settings, run=run)
     if series.left > 0:
         st.rerun()

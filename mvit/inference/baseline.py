@@ -8,7 +8,7 @@ taken in turn with plain passes that tell whether the machine is as quiet as it 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import median
 
 import numpy as np
@@ -20,6 +20,7 @@ from mvit.models.multi_exit import Logits, MultiExitViT, Plan
 
 ROUNDS, SECONDS = 5, 1.0  # as many rounds as fit into the seconds, at least one
 SPELLS, FEWEST, PASSES, SPELL_S = 3, 3, 15, 0.4
+TURNS, TURNS_S = 9, 3.0  # of models that are timed against each other
 ALIKE = 0.15  # times that differ by no more than this share are of a machine in one state
 
 
@@ -76,3 +77,32 @@ def run_beside_plain(
     rounds.sort(key=lambda pair: abs(pair[0] - usual_ms))
     near = sorted(rounds[: len(rounds) // 2 + 1], key=lambda pair: pair[1][-1].elapsed_ms)
     return near[len(near) // 2][1], median(plain_ms for plain_ms, _ in near)
+
+
+def run_in_turn(
+    entrants: Sequence[tuple[MultiExitViT, Plan]], image: np.ndarray
+) -> list[tuple[list[AnyExit], float]]:
+    """(exits of an uninterrupted run, ms of the plain passes) of every model with its plan, on one
+    picture, all in turn, so that a slow spell of the machine falls on all alike.
+
+    Of each model's runs the one of middle length is given back whole. At least 3 rounds, at most 9,
+    and none begun after three seconds.
+    """
+    works = []
+    for model, plan in entrants:
+        works.append((model, plan, plain_pass(model, image), clock_for(model.device)))
+        works[-1][2]()
+        list(model.run(image, plan))
+    rounds, end = [], time.monotonic() + TURNS_S
+    while len(rounds) < FEWEST or (len(rounds) < TURNS and time.monotonic() < end):
+        rounds.append(
+            [
+                (timed(once, clock), list(model.run(image, plan)))
+                for model, plan, once, clock in works
+            ]
+        )
+    found = []
+    for own in zip(*rounds, strict=True):
+        runs = sorted((run for _, run in own), key=lambda run: run[-1].elapsed_ms)
+        found.append((runs[len(runs) // 2], median(plain_ms for plain_ms, _ in own)))
+    return found

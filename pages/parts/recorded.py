@@ -46,8 +46,8 @@ def predictions(bundle: ui.Bundle) -> dict[str, Predictions] | None:
             else f"they cannot be read ({str(error)[:140]})"
         )
         return _explain(
-            "The answers of every exit on the test pictures come with a bundle, but for this one "
-            f"{reason}",
+            "The answers of every exit on the test pictures come with a bundle, but for "
+            f"{bundle.backbone} {reason}",
             "`python -m mvit train` records them; until then the page shows what the card alone "
             "can tell.",
         )

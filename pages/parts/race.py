@@ -1,0 +1,218 @@
+"""Two models of one task on one clock: on the same picture, and on the whole test set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from mvit.bundles import weights
+from mvit.bundles.weights import WeightsError
+from mvit.charts import race as charts
+from mvit.charts.style import RIGHT, WRONG, plain_label, sure_text, verdicts
+from mvit.inference.baseline import run_in_turn
+from mvit.models.exit import Exit
+from mvit.models.multi_exit import Plan
+from mvit.policies.plans import exits_for_deadlines
+from mvit.policies.race import Runner, by_time, crossing, spans, told
+from pages import parts as ui
+from pages.parts import models, recorded
+from pages.parts.timeline.runs import Measured, place_name
+
+NOBODY = "nobody"
+SHORTEST, LONGEST = 0.1, 10_000.0  # ms
+HELP = """Another model of the same task runs on this picture too, both with a few useful exits.
+Their runs are timed in turn, A B A B, so that neither is favoured by the machine."""
+STOP_HELP = """Both models must answer by then, with what they have: the latest exit that has
+finished."""
+
+
+def panel(bundle: ui.Bundle, head: str, picture: ui.Picture, again: bool) -> None:
+    """Draw the choice of a second model and, if one is chosen, the race."""
+    others = [b for t, b in weights.offers() if t == bundle.task and b != bundle.backbone]
+    if not others:
+        return
+    st.subheader("Two models on one clock", anchor=False)
+    against = ui.linked(
+        st.selectbox,
+        f"Race {bundle.backbone} against",
+        key="against",
+        options=[NOBODY, *others],
+        width=340,
+        help=HELP,
+    )
+    if against == NOBODY:
+        st.caption("A small network is ready sooner, a large one may know more. Who is ahead when?")
+        return
+    try:
+        with st.spinner("Reading and checking the other model …", show_time=True):
+            other = models.load(bundle.task, against, *st.session_state["_choice"][2:])
+    except WeightsError as error:
+        st.error(str(error), title="These weights were refused", icon=":material/gpp_bad:")
+        return
+    for problem in other.problems:
+        st.warning(problem, icon=":material/gpp_maybe:")
+    both = (bundle, other)
+    plans = [few_exits(one, head) for one in both]
+    with st.spinner("Timing both in turn …", show_time=True):
+        run = ui.measured(
+            "race",
+            bundle,
+            (other.key, tuple(map(tuple, plans))),
+            lambda model: {
+                "runs": run_in_turn([(model, plans[0]), (other.model, plans[1])], picture.pixels)
+            },
+            picture,
+            again,
+        )
+    runs = [
+        Measured(exits=exits, macs=(), plain_ms=plain_ms, truth=picture.truth)
+        for exits, plain_ms in run["runs"]
+    ]
+    stop = ui.linked(
+        st.number_input,
+        "Both clocks stop after, ms",
+        key="until",
+        min_value=SHORTEST,
+        max_value=LONGEST,
+        value=round(runs[0].exits[-1].elapsed_ms, 1),
+        step=1.0,
+        width=200,
+        help=STOP_HELP,
+    )
+    on_the_picture(both, runs, stop)
+    ui.live_badge(bundle, run, "both timed in turn,", "Both networks ran on this picture")
+    if other.grown_from and not bundle.grown_from:
+        ui.live_badge(other, run, f"{against}:", "It ran on this picture")
+    on_the_test_set(both, runs, stop)
+
+
+def few_exits(bundle: ui.Bundle, head: str) -> Plan:
+    """The few exits that are worth running, of the head that the page shows or, where a model has
+    not that one, of its best."""
+    own = head if head in bundle.heads else bundle.best_head
+    return exits_for_deadlines(bundle.model, bundle.accuracies, own)
+
+
+def on_the_picture(both: Sequence[ui.Bundle], runs: Sequence[Measured], stop: float) -> None:
+    """Who has which answer when, on the picture."""
+    names = [one.backbone for one in both]
+    for column, name, run in zip(st.columns(2, gap="medium"), names, runs, strict=True):
+        column.metric(
+            f"{name}, in hand after {stop:g} ms",
+            in_hand(run.at(stop), run.truth),
+            history(run),
+            "off",
+            delta_arrow="off",
+        )
+    rows = pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "model": name,
+                    "exit": [place_name(e.layer, e.head) for e in run.exits],
+                    "ms": [e.elapsed_ms for e in run.exits],
+                    "answer": [plain_label(e.label) for e in run.exits],
+                    "verdict": verdicts([e.label for e in run.exits], run.truth),
+                    "confidence": [e.confidence for e in run.exits],
+                }
+            )
+            for name, run in zip(names, runs, strict=True)
+        ],
+        ignore_index=True,
+    )
+    finding = first_right(names, runs)
+    ui.chart(charts.lanes(rows, names, stop, finding), f"Answers by time: {finding}.", "race_lanes")
+    ui.table(rows, "Both runs as a table")
+
+
+def in_hand(exit: Exit | None, truth: str | None) -> str:
+    """An answer, how sure it is, and whether it is right; or that there is none."""
+    if exit is None:
+        return "no answer yet"
+    mark = {RIGHT: " ✓", WRONG: " ✗"}.get(verdicts([exit.label], truth)[0], "")
+    return f"{plain_label(exit.label)}{mark}, {sure_text(exit.confidence)}"
+
+
+def settled_ms(run: Measured) -> float | None:
+    """When a run has the right answer, or where the truth is not known its own last one, and keeps
+    it; None if it never has."""
+    wanted = run.truth or run.exits[-1].label
+    kept = None
+    for exit in reversed(run.exits):
+        if exit.label != wanted:
+            break
+        kept = exit.elapsed_ms
+    return kept
+
+
+def history(run: Measured) -> str:
+    """When a run knows, when it ends, and when the network without exits does."""
+    at, known = settled_ms(run), "right" if run.truth else "settled"
+    first = f"{known} from {at:.1f} ms on" if at is not None else "wrong at its end"
+    return (
+        f"{first}; done after {run.exits[-1].elapsed_ms:.1f} ms, without exits after "
+        f"{run.plain_ms:.1f} ms"
+    )
+
+
+def first_right(names: Sequence[str], runs: Sequence[Measured]) -> str:
+    """Who knows first, in one sentence."""
+    known = "has the right answer for good" if runs[0].truth else "settles on an answer"
+    found = {n: ms for n, r in zip(names, runs, strict=True) if (ms := settled_ms(r)) is not None}
+    if not found:
+        return "Neither ends with the right answer"
+    first = min(found, key=found.get)
+    said = f"{first} {known} after {found[first]:.1f} ms"
+    rest = next(name for name in names if name != first)
+    return f"{said}, {rest} " + (f"after {found[rest]:.1f} ms" if rest in found else "never")
+
+
+def on_the_test_set(both: Sequence[ui.Bundle], runs: Sequence[Measured], stop: float) -> None:
+    """How often both are right at any moment, from the recorded answers and these times."""
+    seen = [recorded.predictions(one) for one in both]
+    if None in seen:
+        return
+    names = [one.backbone for one in both]
+    plans = [[(e.layer, e.head) for e in run.exits] for run in runs]
+    finish = [np.maximum.accumulate([e.elapsed_ms for e in run.exits]) for run in runs]
+    try:
+        tests = [own["test"].select(plan) for own, plan in zip(seen, plans, strict=True)]
+        runners = [
+            Runner(name=name, finish=own, seen=test)
+            for name, own, test in zip(names, finish, tests, strict=True)
+        ]
+        race = spans(*runners)
+    except ValueError:
+        st.info(
+            "The two were not recorded on the same test pictures and exits, so their accuracies "
+            "cannot be compared moment by moment.",
+            icon=":material/inventory_2:",
+        )
+        return
+    recorded.few_note(tests[0])
+    end = 1.05 * max(stop, *(own[-1] for own in finish), *(run.plain_ms for run in runs))
+    plain = pd.DataFrame(
+        {
+            "model": names,
+            "ms": [run.plain_ms for run in runs],
+            "right": [test.accuracy[-1] for test in tests],
+        }
+    )
+    rows, finding = by_time(race, names, end), told(race)
+    shares = [
+        f"{name} {runner.right(stop).mean():.1%}"
+        for name, runner in zip(names, runners, strict=True)
+    ]
+    figure = charts.accuracy(
+        rows, plain, names, stop_ms=stop, crossing_ms=crossing(race), finding=finding
+    )
+    ui.chart(figure, f"Right answers by time: {finding}.", "race_accuracy")
+    ui.recorded_badge(both[0], f"{len(tests[0].truth):,} pictures")
+    st.caption(
+        f"After {stop:g} ms: {' and '.join(shares)} right. The answers are recorded, the times are "
+        "those of the runs above. Ahead means: with 95 % certainty, on the same pictures."
+    )
+    ui.table(rows, "Accuracy over time as a table")

@@ -1,0 +1,83 @@
+"""The panel "Two models on one clock" of the Latency page: nothing runs until a second model is
+chosen, then both are timed in turn and held against each other."""
+
+import shutil
+
+import numpy as np
+import pytest
+from bundles import BACKBONE
+from recorded import record
+from thin import thin_base, thin_model
+from visit import metric, open_app, well
+
+from mvit.inference.baseline import run_in_turn
+from pages.parts.race import NOBODY
+
+pytestmark = pytest.mark.usefixtures("examples")
+JOINT, BASE = f"{BACKBONE}_end_to_end", "vit_base_patch16_224"
+
+
+def said(app) -> str:
+    return " ".join(e.value for e in [*app.info, *app.caption, *app.markdown])
+
+
+def race(app):
+    return app.session_state["_once_race"][1]["runs"]
+
+
+@pytest.fixture
+def two(own_weights):
+    """A second bundle beside the first; both have recorded predictions."""
+    shutil.copytree(own_weights / "cifar10" / BACKBONE, own_weights / "cifar10" / JOINT)
+    record(own_weights)
+    record(own_weights, JOINT)
+    return own_weights
+
+
+def test_nothing_is_timed_until_a_model_is_chosen(two):
+    app = well(open_app("latency", backbone=BACKBONE))
+    assert app.selectbox(key="against").value == NOBODY
+    assert "_once_race" not in app.session_state
+
+
+def test_a_link_races_two_bundles_on_the_picture_and_on_the_test_set(two):
+    app = well(open_app("latency", backbone=BACKBONE, against=JOINT, until="10000", example="cat"))
+    (own, own_plain), (other, _) = race(app)
+    assert own[-1].head == other[-1].head == "final" and own_plain > 0
+    label = "cat ✓" if own[-1].label == "cat" else f"{own[-1].label} ✗"
+    assert metric(app, f"{BACKBONE}, in hand after 10000 ms").startswith(label)
+    alts = " ".join(c.proto.spec for c in app.get("vega_lite_chart"))
+    assert "No crossing: " in alts or "Crossing at " in alts or "The lead changes" in alts
+    assert f"After 10000 ms: {BACKBONE} " in said(app) and "400 pictures" in said(app)
+    before = race(app)
+    app.number_input(key="until").set_value(0.1)
+    app = well(app.run())
+    assert metric(app, f"{JOINT}, in hand after 0.1 ms") == "no answer yet"
+    assert race(app) is before  # another deadline times nothing anew
+    assert f"After 0.1 ms: {BACKBONE} 0.0% and {JOINT} 0.0% right" in said(app)
+
+
+def test_a_bundle_without_recorded_predictions_is_said_and_the_picture_still_raced(two):
+    (two / "cifar10" / JOINT / "predictions.safetensors").unlink()
+    app = well(open_app("latency", backbone=BACKBONE, against=JOINT))
+    assert f"but for {JOINT} it records none" in said(app) and len(race(app)) == 2
+
+
+def test_a_grown_network_is_badged_in_the_race(own_weights, monkeypatch):
+    thin_base(monkeypatch)
+    record(own_weights)
+    app = well(open_app("latency", backbone=BACKBONE, against=BASE))
+    assert f"grown: {BACKBONE}'s answers at this network's cost" in said(app)
+
+
+def test_both_are_timed_in_turn():
+    calls = []
+    models = [thin_model(depth=2, heads=("mlp",)) for _ in range(2)]
+    for name, model in zip("AB", models, strict=True):
+        model.backbone.vit.blocks[0].register_forward_hook(lambda *_, name=name: calls.append(name))
+    found = run_in_turn(
+        [(m, [(1, "mlp"), m.final_exit]) for m in models], np.full((8, 8, 3), 128, np.uint8)
+    )
+    assert [[e.head for e in exits] for exits, _ in found] == [["mlp", "final"]] * 2
+    rounds = "".join(calls)[4:]  # after one of each to warm up
+    assert rounds == "AABB" * (len(rounds) // 4) and len(rounds) >= 12
