@@ -94,7 +94,8 @@ def save(
         for name, at in model.heads.items():
             files |= save_part(at, folder, f"heads/{name}", bits=head_bits)
     # how another bundle was stored, from whose card this one was made, is not said of this one
-    card = {k: v for k, v in card.items() if k != "storage"} | {"files": files}
+    others = {"storage"} if changes else {"storage", "delta"}
+    card = {k: v for k, v in card.items() if k not in others} | {"files": files}
     card |= {"storage": storage} if storage else {}
     write_card(folder, card)
     return card
@@ -173,14 +174,15 @@ def read(
             f"{task}/{where.name} has no head '{lacking[0]}'; it has: {', '.join(own)}"
         )
     if "delta" in card:
-        model = _read_trained(where, card, wanted).to(dtype)
-        model.practical_exits = frozenset(e for e in practical if e[1] in wanted)
-        return model
-    body.to(dtype).to_empty(device="cpu")
-    read_part(body.vit, where, "backbone", sums)
+        trained = _read_trained(where, card, wanted).to(dtype)
+        body = trained.backbone
+        modules = {n: {int(b): m for b, m in at.items()} for n, at in trained.heads.items()}
+    else:
+        body.to(dtype).to_empty(device="cpu")
+        read_part(body.vit, where, "backbone", sums)
     size = {"dim": body.dim, "grid": body.grid, "out": question.outputs}
     distilled = bool(card.get("distilled"))
-    for name in wanted:
+    for name in [name for name in wanted if name not in modules]:
         with torch.device("meta"):
             at = torch.nn.ModuleDict(
                 {str(b): build(name, **size, distilled=distilled) for b in layers}
@@ -193,21 +195,22 @@ def read(
     return model
 
 
-def _read_trained(where: Path, card: dict, heads: list[str]) -> MultiExitViT:
-    """Grow a network from its source bundle again and change it as training did, float32."""
+def _read_trained(where: Path, card: dict, heads: Sequence[str]) -> MultiExitViT:
+    """Grow a network from its source bundle again, with those of the heads that come from there,
+    and change it as training did; float32."""
     try:
         if reason := delta.misfit(where, card, root()):
             raise refused(where / "card.json", reason)
         of, sums = card["delta"], {n: str(about["sha256"]) for n, about in card["files"].items()}
-        narrow = read(root() / of["task"] / of["backbone"], of["task"], heads=heads)
-        model = grow(narrow, card["architecture"], heads, seed=int(of["seed"]))
+        own = [name for name in heads if name in head_names(of["files"])]
+        narrow = read(root() / of["task"] / of["backbone"], of["task"], heads=own)
+        model = grow(narrow, card["architecture"], own, seed=int(of["seed"]))
     except (KeyError, TypeError, AttributeError) as error:
         raise incomplete(where / "card.json", error) from error
     except GrowthError as error:
         raise refused(where / "card.json", str(error)) from error
     delta.read_changes(model, where, sums)
-    model.grown_from = None  # its answers are its own
-    return model.requires_grad_(False)
+    return model
 
 
 def verify(only_task: str | None = None, only_backbone: str | None = None) -> list[dict]:

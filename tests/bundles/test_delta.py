@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from bundles import BACKBONE, save_bundle
+from bundles import BACKBONE, HEADS, save_bundle
 from thin import picture, two_widths
 from toys import same, snapshot
 
@@ -15,6 +15,7 @@ from mvit.bundles import delta, weights
 from mvit.bundles.weights import WeightsError
 from mvit.cli import main as cli
 from mvit.models.growth import grow
+from mvit.models.multi_exit import MultiExitViT
 from mvit.tasks import CIFAR10_LABELS, Task
 
 WIDE, BASE, RANK = "vit_small_patch16_224", "vit_base_patch16_224", 2
@@ -160,3 +161,24 @@ def test_the_grown_network_is_offered_where_the_trained_one_is_refused(own, caps
     assert [b["ok"] for b in weights.verify()] == [False, True]
     assert cli.main(["deadline", "x.png", "--ms", "9", "--backbone", BASE]) == 2
     assert "remove its folder and have the network grown" in capsys.readouterr().err
+
+
+def test_a_head_that_its_source_has_not_lies_beside_the_change_in_full(own):
+    folder = own / "cifar10" / "tuned"
+    card, model = weights.read_card(folder), mvit.load("cifar10", "tuned", device="cpu", heads=[])
+    more = MultiExitViT.untrained(model.backbone, model.task, ("vit",))
+    card["files"] |= weights.save_part(more.heads["vit"], folder, "heads/vit")
+    weights.write_card(folder, card)
+    again = mvit.load("cifar10", "tuned", device="cpu")
+    assert list(again.heads) == [*HEADS, "vit"]
+    assert torch.equal(
+        again.head_at(1, "vit").mlp[0].weight, more.head_at(1, "vit").mlp[0].weight.half().float()
+    )
+
+
+def test_a_bundle_made_from_it_and_written_whole_needs_no_source(own):
+    model, card = mvit.load("cifar10", "tuned", device="cpu"), weights.card_of("cifar10", "tuned")
+    weights.save(model, own / "cifar10" / "whole", card)
+    no_source(own)
+    again = mvit.load("cifar10", "whole", device="cpu")
+    assert again.head_at(2, "mlp") and "delta" not in weights.card_of("cifar10", "whole")
