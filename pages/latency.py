@@ -188,7 +188,7 @@ def page() -> None:
         "source": picture.source,
         "final": measured.exits[-1].label,
     }
-    race.panel(bundle, head, picture, again)
+    race.panel(bundle, picture, head, again=again)
     ui.export("latency", pd.concat(kinds, ignore_index=True), bundle, settings=settings, run=run)
     if series.left > 0:
         st.rerun()

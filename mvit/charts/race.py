@@ -35,7 +35,9 @@ def _stop(ms: float) -> alt.Chart:
     )
 
 
-def lanes(rows: pd.DataFrame, names: Sequence[str], stop_ms: float, finding: str) -> alt.LayerChart:
+def lanes(
+    rows: pd.DataFrame, names: Sequence[str], *, stop_ms: float, finding: str
+) -> alt.LayerChart:
     """Both models' answers on one picture, a lane each. rows: model, ms, exit, answer, verdict,
     confidence."""
     x = _clock(1.05 * max(rows.ms.max(), stop_ms))

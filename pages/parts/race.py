@@ -29,7 +29,7 @@ STOP_HELP = """Both models must answer by then, with what they have: the latest 
 finished."""
 
 
-def panel(bundle: ui.Bundle, head: str, picture: ui.Picture, again: bool) -> None:
+def panel(bundle: ui.Bundle, picture: ui.Picture, head: str, *, again: bool) -> None:
     """Draw the choice of a second model and, if one is chosen, the race."""
     others = [b for t, b in weights.offers() if t == bundle.task and b != bundle.backbone]
     if not others:
@@ -65,7 +65,7 @@ def panel(bundle: ui.Bundle, head: str, picture: ui.Picture, again: bool) -> Non
                 "runs": run_in_turn([(model, plans[0]), (other.model, plans[1])], picture.pixels)
             },
             picture,
-            again,
+            again=again,
         )
     runs = [
         Measured(exits=exits, macs=(), plain_ms=plain_ms, truth=picture.truth)
@@ -124,7 +124,8 @@ def on_the_picture(both: Sequence[ui.Bundle], runs: Sequence[Measured], stop: fl
         ignore_index=True,
     )
     finding = first_right(names, runs)
-    ui.chart(charts.lanes(rows, names, stop, finding), f"Answers by time: {finding}.", "race_lanes")
+    figure = charts.lanes(rows, names, stop_ms=stop, finding=finding)
+    ui.chart(figure, alt=f"Answers by time: {finding}.", key="race_lanes")
     ui.table(rows, "Both runs as a table")
 
 
@@ -209,7 +210,7 @@ def on_the_test_set(both: Sequence[ui.Bundle], runs: Sequence[Measured], stop: f
     figure = charts.accuracy(
         rows, plain, names, stop_ms=stop, crossing_ms=crossing(race), finding=finding
     )
-    ui.chart(figure, f"Right answers by time: {finding}.", "race_accuracy")
+    ui.chart(figure, alt=f"Right answers by time: {finding}.", key="race_accuracy")
     ui.recorded_badge(both[0], f"{len(tests[0].truth):,} pictures")
     st.caption(
         f"After {stop:g} ms: {' and '.join(shares)} right. The answers are recorded, the times are "
