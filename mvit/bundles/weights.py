@@ -179,7 +179,7 @@ def read(
         modules = {n: {int(b): m for b, m in at.items()} for n, at in trained.heads.items()}
     else:
         body.to(dtype).to_empty(device="cpu")
-        read_part(body.vit, where, "backbone", sums)
+        read_part(body.vit, where, "backbone", sums=sums)
     size = {"dim": body.dim, "grid": body.grid, "out": question.outputs}
     distilled = bool(card.get("distilled"))
     for name in [name for name in wanted if name not in modules]:

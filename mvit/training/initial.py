@@ -146,7 +146,8 @@ def grown_start(
 def wants_growth(card: dict, to: str) -> bool:
     """Whether the architecture `to` is wider than that of a bundle's card."""
     small, large = (
-        outline(name, weights.task_of(card), [], []) for name in (card["architecture"], to)
+        outline(name, weights.task_of(card), layers=[], heads=[])
+        for name in (card["architecture"], to)
     )
     return small.backbone.dim < large.backbone.dim
 

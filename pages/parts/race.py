@@ -61,10 +61,10 @@ def panel(bundle: ui.Bundle, picture: ui.Picture, head: str, *, again: bool) -> 
             "race",
             bundle,
             (other.key, tuple(map(tuple, plans))),
-            lambda model: {
+            work=lambda model: {
                 "runs": run_in_turn([(model, plans[0]), (other.model, plans[1])], picture.pixels)
             },
-            picture,
+            picture=picture,
             again=again,
         )
     runs = [
@@ -83,9 +83,10 @@ def panel(bundle: ui.Bundle, picture: ui.Picture, head: str, *, again: bool) -> 
         help=STOP_HELP,
     )
     on_the_picture(both, runs, stop)
-    ui.live_badge(bundle, run, "both timed in turn,", "Both networks ran on this picture")
+    how = "Both networks ran on this picture"
+    ui.live_badge(bundle, run, "both timed in turn,", how=how)
     if other.grown_from and not bundle.grown_from:
-        ui.live_badge(other, run, f"{against}:", "It ran on this picture")
+        ui.live_badge(other, run, f"{against}:", how=how)
     on_the_test_set(both, runs, stop)
 
 
