@@ -12,7 +12,14 @@ def runner(name: str, *answers: tuple[float, int], n: int = 200) -> Runner:
     right = np.array([np.arange(n) < count for _, count in answers])
     unsure = np.full(right.shape, 0.5)
     exits = [(layer + 1, "mlp") for layer in range(len(answers) - 1)] + [(12, "final")]
-    seen = Predictions(exits, 1 - right, unsure, unsure, unsure, np.zeros(n, int))
+    seen = Predictions(
+        exits,
+        top1=1 - right,
+        confidence=unsure,
+        entropy=unsure,
+        margin=unsure,
+        truth=np.zeros(n, int),
+    )
     return Runner(name=name, finish=[ms for ms, _ in answers], seen=seen)
 
 
