@@ -137,7 +137,6 @@ def show_beside(task: str, card: dict) -> None:
         "the paper reports": rows.paper.map(two_digits),
         "we measured": rows.ours.map(two_digits),
         "points": rows.difference.map("{:+.2f}".format),
-        "ours is": rows.ours_is,
     }
     st.table(
         pd.DataFrame(told),
@@ -145,6 +144,7 @@ def show_beside(task: str, card: dict) -> None:
         hide_index=True,
         alt="What the paper reports beside what we measured",
     )
+    st.caption(f"We measured: {'; '.join(rows.ours_is)}.")
     if len(rows) > 1 and card.get("strategy") == "classifier-wise":
         st.caption(
             "The second row compares two ways of training: the paper's exit was trained "
