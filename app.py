@@ -58,8 +58,9 @@ try:
             start.begin()
         with st.spinner("Starting the lab …", show_time=True):
             start.wait()
-        if recorded:
-            st.rerun()
+            if recorded:  # which stays as it is meanwhile, not greyed
+                start.wait_for_model()
+                st.rerun()
     from pages.parts import choice
 
     wanted, rest = link.asked_page()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
+from mvit.charts.kept import kept
 from mvit.charts.style import HEAD_COLOURS, title
 
 BLUE, ORANGE, GREEN, GREY = (HEAD_COLOURS[h] for h in ("mlp", "vit", "cnn_add", "final"))
@@ -14,6 +15,7 @@ DASHES = alt.Scale(domain=NAMES, range=[[1, 0], [7, 4], [2, 3]])
 MEASURES = {"answered": "answered in time", "right": "right", "wasted": "work wasted"}
 
 
+@kept
 def budgets(rows: pd.DataFrame, levels: pd.DataFrame, finding: str) -> alt.LayerChart:
     """The budget over time and the times the ways need. rows: picture, ms. levels: way, ms."""
     top = max(rows.ms.max(), levels.ms.max()) * 1.05
@@ -54,6 +56,7 @@ def budgets(rows: pd.DataFrame, levels: pd.DataFrame, finding: str) -> alt.Layer
     )
 
 
+@kept
 def over_time(rows: pd.DataFrame, window: int, finding: str) -> alt.Chart:
     """Moving share of right answers. rows: way, picture, right."""
     legend = alt.Legend(title=None, orient="bottom", columns=1)
@@ -88,6 +91,7 @@ def over_time(rows: pd.DataFrame, window: int, finding: str) -> alt.Chart:
     )
 
 
+@kept
 def compared(rows: pd.DataFrame, finding: str) -> alt.LayerChart:
     """Answered, right and wasted for every way, as bars. rows: way, answered, right, wasted."""
     long = rows.melt(id_vars=["way"], value_vars=list(MEASURES), var_name="key", value_name="share")
@@ -119,6 +123,7 @@ def compared(rows: pd.DataFrame, finding: str) -> alt.LayerChart:
     return alt.layer(bars, words, title=title(finding, how), height=230)
 
 
+@kept
 def split(
     rows: pd.DataFrame, *, device_ms: float, server_ms: float, picked: int, finding: str
 ) -> alt.LayerChart:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
+from mvit.charts.kept import kept
 from mvit.charts.style import HEAD_COLOURS, title
 from mvit.models.multi_exit import FINAL
 
@@ -58,6 +59,7 @@ def _time(frames: pd.DataFrame) -> alt.X:
     )
 
 
+@kept
 def count_over_time(frames: pd.DataFrame, finding: str) -> alt.LayerChart:
     """The count of each frame beside the whole network's and, if known, the truth."""
     known = [c for c in NAMES if frames[c].notna().any()]
@@ -90,6 +92,7 @@ def count_over_time(frames: pd.DataFrame, finding: str) -> alt.LayerChart:
     return alt.layer(lines, dots, title=title(finding), height=220)
 
 
+@kept
 def layer_over_time(frames: pd.DataFrame, depth: int, finding: str) -> alt.Chart:
     """The layer after which each frame leaves. depth: the number of layers."""
     bars = (

@@ -6,6 +6,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
+from mvit.charts.kept import kept
 from mvit.charts.style import CIVIDIS, shades, sure_text, title
 from mvit.models.tree import SURE, ClassTree
 
@@ -34,6 +35,7 @@ def coarse_rows(exits: pd.DataFrame, tree: ClassTree, told: dict | None = None) 
     return pd.DataFrame(found)
 
 
+@kept
 def coarse_chart(rows: pd.DataFrame) -> alt.LayerChart:
     """One bar an exit, as long as its answer is specific, with the answer in words behind it."""
     order = list(dict.fromkeys(rows["exit"]))
@@ -97,6 +99,7 @@ def group_name(upto: int, order: int) -> str:
     return kinds.get(order, "hardly anything, as something alive")
 
 
+@kept
 def depth_chart(rows: pd.DataFrame, finding: str) -> alt.Chart:
     """One bar an exit, all pictures wide: how specific the answers are, the wrong ones faint. rows:
     see `depth_rows`."""

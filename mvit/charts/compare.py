@@ -8,6 +8,7 @@ from collections.abc import Callable
 import altair as alt
 import pandas as pd
 
+from mvit.charts.kept import kept
 from mvit.charts.style import (
     HEAD_COLOURS,
     INK,
@@ -98,6 +99,7 @@ def _tooltips() -> list[alt.Tooltip]:
     ]
 
 
+@kept
 def answer_map(rows: pd.DataFrame, layer: int, finding: str) -> alt.LayerChart:
     """Every head at every layer: answer and confidence, right or wrong by shape, dashed where the
     final exit says something else; the chosen layer is framed, and a click picks a cell.
@@ -154,6 +156,7 @@ def _verdicts(base: alt.Chart) -> alt.LayerChart:
     )
 
 
+@kept
 def pane_line(rows: pd.DataFrame, head: str, layer: int, finding: str) -> alt.LayerChart:
     """One head's confidence by layer with the chosen layer marked; a click anywhere picks a layer.
     rows: as `comparison` gives them."""
@@ -193,6 +196,7 @@ def pane_line(rows: pd.DataFrame, head: str, layer: int, finding: str) -> alt.La
     )
 
 
+@kept
 def cost_bars(rows: pd.DataFrame, layer: int, what: str, finding: str) -> alt.LayerChart:
     """What each head at one layer costs: its share on top of the share of the layers. what: "ms" or
     "macs"; rows as `comparison` gives."""

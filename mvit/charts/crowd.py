@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
+from mvit.charts.kept import kept
 from mvit.charts.style import HEAD_COLOURS, head_colour, heat_cells, layer_axis, macs_text, title
 from mvit.models.multi_exit import FINAL
 
@@ -80,6 +81,7 @@ def _level(value: float, dash: list[int]) -> alt.Chart:
     )
 
 
+@kept
 def count_by_layer(
     rows: pd.DataFrame, head: str, layer: int, truth: float | None, finding: str
 ) -> alt.LayerChart:
@@ -118,6 +120,7 @@ def count_by_layer(
     return alt.layer(*parts, line, rings, dots, here, title=title(finding, how), height=260)
 
 
+@kept
 def count_map(rows: pd.DataFrame, layer: int, finding: str) -> alt.LayerChart:
     """Heat map of all heads' counts. rows: as `count_by_layer`; brightest are the largest tenth of
     the counts."""
@@ -134,6 +137,7 @@ def count_map(rows: pd.DataFrame, layer: int, finding: str) -> alt.LayerChart:
     )
 
 
+@kept
 def error_map(exits: pd.DataFrame, best: float, finding: str) -> alt.LayerChart:
     """Heat map of the mean absolute error by head and layer, practical exits ringed; brightest is
     `best`. exits: as `error_by_macs`."""
@@ -153,6 +157,7 @@ def error_map(exits: pd.DataFrame, best: float, finding: str) -> alt.LayerChart:
     return alt.layer(*cells, title=title(finding, how), height=32 * rows["head"].nunique())
 
 
+@kept
 def error_by_range(ranges: dict[str, list[dict]], finding: str) -> alt.LayerChart:
     """Mean absolute error of one exit by the true count, with bootstrap intervals. ranges: {set:
     [{range, n, mae, low, high}]}."""
@@ -188,6 +193,7 @@ def error_by_range(ranges: dict[str, list[dict]], finding: str) -> alt.LayerChar
     return alt.layer(bars, whiskers, title=title(finding, how), height=220)
 
 
+@kept
 def error_by_macs(exits: pd.DataFrame, final: dict, finding: str) -> alt.LayerChart:
     """The paper's figure 8: error against work for every exit, practical ones ringed, the final
     exit as a line.

@@ -5,12 +5,14 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
+from mvit.charts.kept import kept
 from mvit.charts.style import HEAD_COLOURS, confidence_colour, head_colour, macs_text, title
 
 BLUE, ORANGE, GREY = (HEAD_COLOURS[h] for h in ("mlp", "vit", "final"))
 GUESS, ANSWER = "your guess", "the answer"
 
 
+@kept
 def guess_line(
     guess: float | None,
     answer: float,
@@ -65,6 +67,7 @@ def guess_line(
     )
 
 
+@kept
 def bars(rows: pd.DataFrame, measure: str, finding: str, top: float = 1.0) -> alt.LayerChart:
     """Shares as bars, in the rows' order. rows: name, value (0..1), mark (a word set behind the
     number, may be empty)."""
@@ -93,6 +96,7 @@ def bars(rows: pd.DataFrame, measure: str, finding: str, top: float = 1.0) -> al
     )
 
 
+@kept
 def answers(rows: pd.DataFrame, depth: int, finding: str) -> alt.LayerChart:
     """Answers of one head layer by layer, one row a picture. rows: picture, layer (depth + 1: the
     final exit), label, confidence, settled (bool: the final answer, from here on)."""
@@ -135,6 +139,7 @@ def answers(rows: pd.DataFrame, depth: int, finding: str) -> alt.LayerChart:
     )
 
 
+@kept
 def choice(
     exits: pd.DataFrame, final: dict, points: float, best: tuple[int, str] | None, finding: str
 ) -> alt.LayerChart:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
+from mvit.charts.kept import kept
 from mvit.charts.style import HEAD_COLOURS, head_colour, macs_text, title
 
 CLICK = "picked"  # the name of the chart's selection
@@ -16,6 +17,7 @@ STRATEGIES = {
 }
 
 
+@kept
 def accuracy_by_macs(
     exits: pd.DataFrame,
     final: dict,
@@ -109,6 +111,7 @@ def _across(rows: pd.DataFrame, y: alt.Y) -> alt.Chart:
     )
 
 
+@kept
 def practical_by_head(rows: pd.DataFrame, finding: str) -> alt.LayerChart:
     """How many exits of each head are practical. rows: head, practical, of, best_layer,
     best_accuracy, mean_accuracy."""
@@ -167,6 +170,7 @@ def _strategy(rows: pd.DataFrame) -> dict:
     }
 
 
+@kept
 def strategies(
     rows: pd.DataFrame, value: str, axis: str, finding: str, how: str, line: float | None = None
 ) -> alt.LayerChart:
@@ -210,6 +214,7 @@ def strategies(
     return figure.properties(title=title(finding, how), height=32 * len(heads))
 
 
+@kept
 def learning(rows: pd.DataFrame, finding: str) -> alt.Chart:
     """Validation losses while exits learn. rows: head, round, loss."""
     return (

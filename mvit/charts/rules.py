@@ -7,19 +7,21 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from mvit.charts.kept import kept
 from mvit.charts.style import HEAD_COLOURS, title
 
 BLUE, ORANGE, GREEN, GREY, PINK = (
     HEAD_COLOURS[h] for h in ("mlp", "vit", "cnn_add", "final", "cnn_project")
 )
 YOURS, CHOSEN = "your threshold", "chosen on validation"
-PERCENT = alt.Axis(format=".0%", tickCount=5)
+PERCENT, FLAT = alt.Axis(format=".0%", tickCount=5), alt.Axis(labelAngle=0, grid=False)
 WORTH = {
     "accuracy": {"title": "Accuracy on test", "axis": PERCENT, "format": ".2%"},
     "mae": {"title": "Off by (people)", "axis": alt.Axis(tickCount=5), "format": ".1f"},
 }
 
 
+@kept
 def tradeoff(
     curve: pd.DataFrame,
     fixed: pd.DataFrame,
@@ -93,6 +95,7 @@ def tradeoff(
     )
 
 
+@kept
 def leaving(rows: pd.DataFrame, finding: str) -> alt.Chart:
     """Share of pictures that leave at each exit, right and wrong answers stacked. rows: exit,
     right, wrong, share."""
@@ -100,6 +103,7 @@ def leaving(rows: pd.DataFrame, finding: str) -> alt.Chart:
     return _stacked(rows, "Exit at layer", "Leave here", finding=finding, how=how)
 
 
+@kept
 def depth(rows: pd.DataFrame, finding: str) -> alt.Chart:
     """Share of pictures by prediction depth, right and wrong at the end stacked. rows: layer,
     right, wrong, share."""
@@ -120,9 +124,7 @@ def _stacked(rows: pd.DataFrame, axis: str, whole: str, *, finding: str, how: st
         alt.Chart(long)
         .mark_bar(cornerRadiusEnd=2)
         .encode(
-            x=alt.X(
-                "exit:N", sort=list(rows.exit), title=axis, axis=alt.Axis(labelAngle=0, grid=False)
-            ),
+            x=alt.X("exit:N", sort=list(rows.exit), title=axis, axis=FLAT),
             y=alt.Y("part:Q", title="Share of pictures", axis=PERCENT),
             color=alt.Color(
                 "answer:N", scale=scale, legend=alt.Legend(title="Answer", orient="bottom")
@@ -138,6 +140,7 @@ def _stacked(rows: pd.DataFrame, axis: str, whole: str, *, finding: str, how: st
     )
 
 
+@kept
 def classes(rows: pd.DataFrame, depth: int, finding: str) -> alt.LayerChart:
     """Where each class settles and where the rule lets it go. rows: label, settled, left, accuracy,
     pictures, sorted."""
@@ -187,6 +190,7 @@ def classes(rows: pd.DataFrame, depth: int, finding: str) -> alt.LayerChart:
     return alt.layer(gap, dots, title=title(finding, how), height=max(110, 21 * len(rows)))
 
 
+@kept
 def reliability(bars: pd.DataFrame, finding: str) -> alt.LayerChart:
     """Accuracy in each band of confidence against the diagonal of perfect calibration. bars: low,
     high, confidence, accuracy, pictures."""
@@ -228,6 +232,7 @@ def reliability(bars: pd.DataFrame, finding: str) -> alt.LayerChart:
     )
 
 
+@kept
 def quality(rows: pd.DataFrame, finding: str) -> alt.Chart:
     """Calibration error and failure AUROC by exit, one above the other. rows: exit, ece, auroc."""
     return _by_exit(
@@ -238,10 +243,11 @@ def quality(rows: pd.DataFrame, finding: str) -> alt.Chart:
         how="AUROC: 0.5 means that confidence says nothing about being right, 1 that it says all. "
         "Calibration error: how far confidence and accuracy lie apart; 0 is perfect.",
         shown=".3f",
-        axis=None,
+        axis=alt.Undefined,
     )
 
 
+@kept
 def overthinking(rows: pd.DataFrame, finding: str) -> alt.Chart:
     """Shares right here but wrong at the end, and the other way round, by exit. rows: exit,
     overthought, mended."""
@@ -263,7 +269,7 @@ def _by_exit(
     finding: str,
     how: str,
     shown: str,
-    axis: str | None,
+    axis: Any,
 ) -> alt.Chart:
     long = rows.melt(
         id_vars=["exit"], value_vars=list(names), var_name="key", value_name="value"
@@ -275,17 +281,8 @@ def _by_exit(
         alt.Chart(long)
         .mark_line(point=alt.OverlayMarkDef(size=60, filled=True), strokeWidth=2)
         .encode(
-            x=alt.X(
-                "exit:N",
-                sort=list(rows.exit),
-                title="Exit at layer",
-                axis=alt.Axis(labelAngle=0, grid=False),
-            ),
-            y=alt.Y(
-                "value:Q",
-                title=None,
-                axis=alt.Axis(format=axis, tickCount=5) if axis else alt.Axis(tickCount=5),
-            ),
+            x=alt.X("exit:N", sort=list(rows.exit), title="Exit at layer", axis=FLAT),
+            y=alt.Y("value:Q", title=None, axis=alt.Axis(format=axis, tickCount=5)),
             color=alt.Color("what:N", scale=alt.Scale(domain=kinds, range=colours), legend=legend),
             shape=alt.Shape(
                 "what:N", scale=alt.Scale(domain=kinds, range=["circle", "diamond"]), legend=legend

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
+from mvit.charts.kept import kept
 from mvit.charts.text import CIVIDIS, confidence_colour, macs_text, plain_label
 from mvit.charts.text import sure_text as sure_text  # pages take all of these from here
 
@@ -118,9 +119,9 @@ def themed(figure: alt.TopLevelMixin, dark: bool) -> alt.TopLevelMixin:
         ),
         text=alt.MarkConfig(color=quiet),
     )
-    return figure.properties(
-        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"), config=config
-    )
+    figure = figure.copy(deep=False)  # `properties` would compare all this with the schema
+    figure.autosize, figure.config = alt.AutoSizeParams(type="fit-x", contains="padding"), config
+    return figure
 
 
 def head_colour(heads: Sequence[str], legend: bool = True) -> alt.Color:
@@ -161,6 +162,7 @@ def _tooltip() -> list[alt.Tooltip]:
     ]
 
 
+@kept
 def confidence_by_layer(rows: pd.DataFrame, finding: str) -> alt.LayerChart:
     """Confidence of each exit, the final one included.
 
@@ -206,6 +208,7 @@ def _changes(rows: pd.DataFrame) -> pd.DataFrame:
     ]
 
 
+@kept
 def time_by_layer(rows: pd.DataFrame, plain_ms: float, finding: str) -> alt.LayerChart:
     """Elapsed milliseconds when each exit fired, with the plain network's time as a line across.
     rows: as confidence_by_layer."""
@@ -238,6 +241,7 @@ def time_by_layer(rows: pd.DataFrame, plain_ms: float, finding: str) -> alt.Laye
     return alt.layer(rule, text, line, rings, dots, title=title(finding, how), height=190)
 
 
+@kept
 def macs_by_layer(rows: pd.DataFrame, finding: str) -> alt.Chart:
     """Multiply-accumulates up to each exit, its head included. rows: as confidence_by_layer, one
     head's are enough."""
@@ -254,6 +258,7 @@ def macs_by_layer(rows: pd.DataFrame, finding: str) -> alt.Chart:
     return bars.properties(title=title(finding), height=90)
 
 
+@kept
 def accuracy_map(exits: pd.DataFrame, finding: str) -> alt.LayerChart:
     """Heat map of accuracy by head and layer, practical exits ringed. exits: head, layer, accuracy,
     practical, macs."""

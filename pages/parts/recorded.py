@@ -37,7 +37,8 @@ def predictions(bundle: ui.Bundle) -> dict[str, Predictions] | None:
             whole = found[split]
             if whole.exits[-1] != (depth, "final") or not len(whole.truth):
                 raise PredictionsError(f"predictions.safetensors holds no final exit for {split}")
-            kept[split] = whole.select([e for e in whole.exits if e[1] in heads or e[1] == "final"])
+            intact = [e for e in whole.exits if e[1] in heads or e[1] == "final"]
+            kept[split] = whole if intact == whole.exits else whole.select(intact)
         return kept
     except (PredictionsError, KeyError) as error:
         reason = (

@@ -1,4 +1,5 @@
-"""The start of a server: libraries and models come in one thread in the background, once.
+"""The start of a server: libraries, models and what pages open with come in one thread in the
+background, once.
 
 Importing PyTorch takes seconds, and so does loading and timing a model. What app.py imports while
 the thread runs was imported before: two threads that import the same in another order would wait
@@ -21,7 +22,8 @@ LATER = ("lesson", "compare", "latency", "crowd", "rules", "budget", "paper", "m
 
 CALM_S = 2.0
 
-_lock, _there = threading.Lock(), threading.Event()
+_lock = threading.Lock()
+_there, _loaded = threading.Event(), threading.Event()
 _thread: threading.Thread | None = None
 
 
@@ -47,24 +49,34 @@ def wait() -> None:
     _there.wait()
 
 
+def wait_for_model() -> None:
+    """Wait until the model of the first page is there, or cannot be had."""
+    _loaded.wait()
+
+
 def _work() -> None:
     gc.disable()  # half a million objects that stay: looking for garbage among them costs a fifth
     try:
+        import_module("pages.parts.lean").import_timm()
         for name in EVERY_PAGE:
             import_module(name)
     except Exception:  # the page that needs it meets the same error and says so
         logging.getLogger("mvit.app").exception("a library could not be imported")
+        _loaded.set()
         return
     finally:
         gc.enable()
         _there.set()
-    warm_up()
+    try:
+        warm_up()
+    finally:
+        _loaded.set()
 
 
 def warm_up() -> None:
-    """Load the models that pages open with, the first page's first, then import the other pages. A
-    model is loaded and probed in turn with the visitors' runs, whose times it would spoil; all but
-    the first when nobody has been in the line for a while."""
+    """Load the models that pages open with, the first page's first, then import the other pages and
+    open each once. A model is loaded and probed in turn with the visitors' runs, whose times it
+    would spoil; all but the first when nobody has been in the line for a while."""
     choice, models, queue = (
         import_module(f"pages.parts.{name}") for name in ("choice", "models", "queue")
     )
@@ -73,8 +85,19 @@ def warm_up() -> None:
             return
         with suppress(models.WeightsError, queue.BusyError), queue.QUEUE.turn(lambda before: None):
             models.load(*opening)
+        _loaded.set()
     for name in LATER:
         import_module(f"pages.{name}")
+    rehearse()
+
+
+def rehearse() -> None:
+    """Open every page but the first once, each when nobody has been in the line for a while."""
+    queue, rehearsal = (import_module(f"pages.parts.{name}") for name in ("queue", "rehearsal"))
+    for name in LATER:
+        if not (rehearsal.possible() and _calm(queue.QUEUE)):
+            return
+        rehearsal.visit(name, threading.main_thread().is_alive)
 
 
 def _calm(line: Sized) -> bool:

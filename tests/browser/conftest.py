@@ -27,12 +27,18 @@ FLAGS = [
 
 
 @pytest.fixture(scope="session")
-def server(tiny_bundle):
-    """The address of a running app; it uses the bundled weights if there are any, else the small
-    untrained bundle."""
+def running(tiny_bundle):
+    """A running app; it uses the bundled weights if there are any, else the small untrained
+    bundle."""
     bundled = any((ROOT / "weights").glob("*/*/card.json"))
     with Server(**({} if bundled else {"MVIT_WEIGHTS": str(tiny_bundle)})) as server:
-        yield server.address
+        yield server
+
+
+@pytest.fixture(scope="session")
+def server(running):
+    """The address of that app."""
+    return running.address
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,7 @@ from websockets.sync.client import connect
 
 ROOT = Path(__file__).resolve().parents[2]
 FULL = 4096  # bytes that a file may have on a "full" disk
+QUIET_S = 4  # longer than the start in the background waits between two pages
 PATIENCE = 180  # seconds for any one step, on a machine that does other things too
 
 
@@ -92,6 +93,20 @@ class Server:
         status = Path(f"/proc/{self.process.pid}/status")
         held = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.exists() else None
         return int(held[1]) * 1024 / 1e6 if held else self.megabytes()
+
+    def seconds(self) -> float:
+        """Processor time that the process has used, which is the same on a busy machine."""
+        spent = psutil.Process(self.process.pid).cpu_times()
+        return spent.user + spent.system
+
+    def idle(self) -> Server:
+        """Wait until the process has had nothing to do for a while."""
+        until, last = time.monotonic() + PATIENCE, -QUIET_S
+        while self.seconds() - last > QUIET_S / 20:
+            assert time.monotonic() < until, "the server was never idle"
+            last = self.seconds()
+            time.sleep(QUIET_S)
+        return self
 
     def said(self) -> str:
         """What the server wrote to its console."""

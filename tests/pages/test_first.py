@@ -20,6 +20,7 @@ def starting(own_weights, examples, monkeypatch):
     monkeypatch.setattr(start, "begin", lambda: None)
     monkeypatch.setattr(start, "over", lambda: False)
     monkeypatch.setattr(start, "wait", st.stop)
+    monkeypatch.setattr(start, "wait_for_model", lambda: None)
     return own_weights / "cifar10" / BACKBONE
 
 

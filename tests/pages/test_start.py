@@ -6,7 +6,7 @@ import pytest
 from visit import open_app, well
 
 from mvit.bundles.weights import WeightsError
-from pages.parts import choice, models, queue, start
+from pages.parts import choice, models, queue, rehearsal, start
 
 
 @pytest.fixture
@@ -59,3 +59,12 @@ def test_what_is_loaded_beforehand_is_what_pages_open_with(with_counter, monkeyp
     for page in (None, "crowd"):
         well(open_app(page))
     assert asked == choice.openings() and {task for task, *_ in asked} == {"cifar10", "crowd"}
+
+
+def test_every_page_but_the_first_is_opened_once_by_nobody(beginning, monkeypatch):
+    opened = []
+    beginning.LATER = ("json", "csv")
+    monkeypatch.setattr(rehearsal, "possible", lambda: True)
+    monkeypatch.setattr(rehearsal, "visit", lambda page, go_on: opened.append((page, go_on())))
+    beginning.rehearse()
+    assert opened == [("json", True), ("csv", True)]

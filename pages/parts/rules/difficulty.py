@@ -122,10 +122,15 @@ def _depth(replay: Replay, here: Operating, labels: tuple[str, ...]) -> None:
         ui.chart(draw.depth(rows, finding), alt=f"Pictures by prediction depth. {finding}.")
         ui.table(rows)
         if not ui.hidden("export"):
-            every = dispatch.every_picture(here.taken, here.seen, replay.whole, labels=labels)
+
+            def every() -> str:
+                return dispatch.every_picture(
+                    here.taken, here.seen, replay.whole, labels=labels
+                ).to_csv(index=False)
+
             st.download_button(
                 "Every picture as CSV",
-                every.to_csv(index=False),
+                every,
                 "rule_pictures.csv",
                 "text/csv",
                 key="rule_pictures",
