@@ -18,7 +18,7 @@ from importlib import import_module
 
 FIRST = ("pages.parts.first", "pages.parts.link", "pages.parts.queue")
 EVERY_PAGE = ("pages.parts.choice", "pages.parts.shared", "pages.watch")
-LATER = ("lesson", "compare", "latency", "crowd", "rules", "budget", "paper", "models")
+LATER = ("lesson", "compare", "latency", "rules", "budget", "paper", "models", "crowd")
 
 CALM_S = 2.0
 

@@ -1,7 +1,6 @@
 """timm without PyTorch's compiler: a stand-in that leaves no trace."""
 
 import sys
-from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
@@ -10,11 +9,11 @@ from pages.parts import lean
 
 
 @pytest.fixture
-def torch() -> Iterator[ModuleType]:
+def torch(monkeypatch) -> ModuleType:
     """A stand-in for PyTorch that has not imported its compiler."""
-    kept = {name: sys.modules.pop(name) for name in lean.ANSWERED if name in sys.modules}
-    yield ModuleType("torch")
-    sys.modules.update(kept)
+    for name in lean.ANSWERED:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    return ModuleType("torch")
 
 
 def test_the_compiler_says_no_and_leaves_functions_alone_and_is_gone_afterwards(torch):
