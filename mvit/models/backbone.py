@@ -78,6 +78,9 @@ class Backbone(nn.Module):
         not a plain ViT.
         """
         sizes = {"num_classes": outputs, "img_size": img_size, "dynamic_img_size": True}
+        if torch.get_default_device().type == "meta":
+            # there is nothing to draw at random, and to draw it would import PyTorch's compiler
+            options["weight_init"] = "skip"
         try:
             return cls(timm.create_model(name, pretrained=pretrained, **sizes, **options))
         except TypeError as error:  # a model without these options
