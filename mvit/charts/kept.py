@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import pickle
 from collections.abc import Callable
+from dataclasses import is_dataclass
 from functools import wraps
 from typing import ParamSpec, TypeVar
+
+import numpy as np
+import pandas as pd
 
 P, Figure = ParamSpec("P"), TypeVar("Figure")
 MOST = 128  # figures, of a few hundred kilobytes at most
@@ -23,9 +25,10 @@ def kept(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     @wraps(draw)
     def drawn(*args: P.args, **options: P.kwargs) -> Figure:
         try:
-            key = fingerprint((name, args, options))
-        except (pickle.PicklingError, AttributeError, TypeError):  # a rule of somebody's own, say
+            told = repr(content((name, args, options)))
+        except TypeError:
             return draw(*args, **options)
+        key = hashlib.sha256(told.encode("utf-8", "surrogatepass")).digest()
         figure = _figures.pop(key, None)
         _figures[key] = figure = draw(*args, **options) if figure is None else figure
         for oldest in list(_figures)[:-MOST]:
@@ -35,10 +38,22 @@ def kept(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     return drawn
 
 
-def fingerprint(what: object) -> bytes:
-    """A hash of all that an object holds, whatever other objects it shares parts with."""
-    written = io.BytesIO()
-    pickler = pickle.Pickler(written, pickle.HIGHEST_PROTOCOL)
-    pickler.fast = True
-    pickler.dump(what)
-    return hashlib.sha256(written.getbuffer()).digest()
+def content(what: object) -> object:
+    """All that an argument holds, as plain values whose text differs if they do; raises TypeError
+    for what cannot be told so."""
+    if what is None or isinstance(what, (str, int, float, np.generic)):
+        return type(what).__name__, what
+    if isinstance(what, type):
+        return what.__module__, what.__qualname__
+    if isinstance(what, pd.DataFrame):
+        columns = [(name, content(column)) for name, column in what.items()]
+        return "table", what.index.tolist(), columns
+    if isinstance(what, (pd.Series, np.ndarray)):
+        return str(what.dtype), content(what.tolist())
+    if isinstance(what, dict):
+        return "dict", [(content(key), content(value)) for key, value in what.items()]
+    if isinstance(what, (list, tuple)):
+        return type(what).__name__, [content(one) for one in what]
+    if is_dataclass(what):
+        return content(type(what)), content(vars(what))
+    raise TypeError(f"a chart of {type(what).__name__} is drawn anew")
