@@ -46,9 +46,10 @@ def content(what: object) -> object:
     if isinstance(what, type):
         return what.__module__, what.__qualname__
     if isinstance(what, pd.DataFrame):
-        columns = [(name, content(column)) for name, column in what.items()]
-        return "table", what.index.tolist(), columns
-    if isinstance(what, (pd.Series, np.ndarray)):
+        return "table", what.shape, [(name, content(column)) for name, column in what.items()]
+    if isinstance(what, pd.Series):
+        return "column", content(what.index.to_numpy()), content(what.to_numpy())
+    if isinstance(what, np.ndarray):
         return str(what.dtype), content(what.tolist())
     if isinstance(what, dict):
         return "dict", [(content(key), content(value)) for key, value in what.items()]
