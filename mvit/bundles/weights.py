@@ -203,8 +203,11 @@ def _read_trained(where: Path, card: dict, heads: Sequence[str]) -> MultiExitViT
             raise refused(where / "card.json", reason)
         of, sums = card["delta"], {n: str(about["sha256"]) for n, about in card["files"].items()}
         own = [name for name in heads if name in head_names(of["files"])]
-        narrow = read(root() / of["task"] / of["backbone"], of["task"], heads=own)
-        model = grow(narrow, card["architecture"], own, seed=int(of["seed"]))
+        source = root() / of["task"] / of["backbone"]
+        # the small network has no name here, so that its memory is free before the changes are read
+        model = grow(
+            read(source, of["task"], heads=own), card["architecture"], own, seed=int(of["seed"])
+        )
     except (KeyError, TypeError, AttributeError) as error:
         raise incomplete(where / "card.json", error) from error
     except GrowthError as error:
