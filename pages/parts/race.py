@@ -101,13 +101,8 @@ def on_the_picture(both: Sequence[ui.Bundle], runs: Sequence[Measured], stop: fl
     """Who has which answer when, on the picture."""
     names = [one.backbone for one in both]
     for column, name, run in zip(st.columns(2, gap="medium"), names, runs, strict=True):
-        column.metric(
-            f"{name}, in hand after {stop:g} ms",
-            in_hand(run.at(stop), run.truth),
-            history(run),
-            "off",
-            delta_arrow="off",
-        )
+        column.metric(f"{name}, in hand after {stop:g} ms", in_hand(run.at(stop), run.truth))
+        column.caption(history(run))
     rows = pd.concat(
         [
             pd.DataFrame(
@@ -152,11 +147,11 @@ def settled_ms(run: Measured) -> float | None:
 
 def history(run: Measured) -> str:
     """When a run knows, when it ends, and when the network without exits does."""
-    at, known = settled_ms(run), "right" if run.truth else "settled"
-    first = f"{known} from {at:.1f} ms on" if at is not None else "wrong at its end"
+    at, known = settled_ms(run), "Right" if run.truth else "Settled"
+    first = f"{known} from {at:.1f} ms on" if at is not None else "Wrong at its end"
     return (
         f"{first}; done after {run.exits[-1].elapsed_ms:.1f} ms, without exits after "
-        f"{run.plain_ms:.1f} ms"
+        f"{run.plain_ms:.1f} ms."
     )
 
 
