@@ -7,7 +7,7 @@ import pytest
 from sources import LIBRARY, PAGES, nodes
 from sources import ROOT as HERE
 
-MOST_LINES, MOST_ENTRIES = 300, 16
+MOST_LINES, MOST_ENTRIES, MOST_OF_A_CHART = 300, 16, 50
 
 BELOW = {  # what a package may import, besides whatever those may
     "cli": {"bench", "training", "charts", "policies"},
@@ -91,6 +91,17 @@ def test_every_package_has_its_place_in_the_rule():
 def test_the_first_room_is_small():
     entries = [p.name for p in (HERE / "mvit").iterdir() if p.name != "__pycache__"]
     assert len(entries) <= MOST_ENTRIES, sorted(entries)
+
+
+def test_a_chart_is_drawn_by_short_functions():
+    charts = [f for f in [*LIBRARY, *PAGES] if "charts" in f.parts or "chart" in f.stem]
+    long = [
+        f"{file.relative_to(HERE)}: {node.name}"
+        for file in charts
+        for node in nodes(file)
+        if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno >= MOST_OF_A_CHART
+    ]
+    assert len(charts) > 10 and long == []
 
 
 @pytest.mark.parametrize("root, files", [("streamlit", LIBRARY), ("torch", PAGES)])

@@ -129,8 +129,6 @@ def split(
 ) -> alt.LayerChart:
     """Mean time of an answer by the layer of the split. rows: sent, layer, ms, offloaded, accuracy.
     Across: device or server alone."""
-    scale = alt.Scale(domain=["tokens", "picture"], range=[BLUE, GREEN])
-    legend = alt.Legend(title="Sent to the server", orient="bottom")
     x = alt.X(
         "layer:O", title="Exit on the device, at layer", axis=alt.Axis(labelAngle=0, grid=False)
     )
@@ -140,47 +138,47 @@ def split(
         scale=alt.Scale(zero=True),
         axis=alt.Axis(tickCount=5),
     )
-    tips = [
-        alt.Tooltip("sent:N", title="Sent"),
-        alt.Tooltip("layer:O", title="Layer"),
-        alt.Tooltip("ms:Q", title="Mean time, ms", format=".1f"),
-        alt.Tooltip("slowest_ms:Q", title="An offloaded picture, ms", format=".1f"),
-        alt.Tooltip("offloaded:Q", title="Offloaded", format=".1%"),
-        alt.Tooltip("accuracy:Q", title="Right", format=".2%"),
+    ring = alt.Chart(rows[rows.layer == picked]).mark_point(size=260, strokeWidth=2, color=ORANGE)
+    across = [
+        _alone("plain network on the device", device_ms, dash=[6, 4]).encode(y=y),
+        _alone("plain network on the server", server_ms, dash=[2, 3]).encode(y=y),
     ]
-    curves = (
-        alt.Chart(rows)
-        .mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=70, filled=True))
-        .encode(
-            x=x,
-            y=y,
-            color=alt.Color("sent:N", scale=scale, legend=legend),
-            tooltip=tips,
-            shape=alt.Shape(
-                "sent:N",
-                scale=alt.Scale(domain=["tokens", "picture"], range=["circle", "square"]),
-                legend=legend,
-            ),
-        )
-    )
-    ring = (
-        alt.Chart(rows[rows.layer == picked])
-        .mark_point(size=260, strokeWidth=2, color=ORANGE)
-        .encode(x=x, y=y)
-    )
-    across = []
-    for name, ms, dash in (
-        ("plain network on the device", device_ms, [6, 4]),
-        ("plain network on the server", server_ms, [2, 3]),
-    ):
-        line = alt.Chart(pd.DataFrame({"ms": [ms], "text": [f"{name}: {ms:.1f} ms"]}))
-        tip = alt.Tooltip("text:N", title="Always")
-        across.append(
-            line.mark_rule(strokeDash=dash, strokeWidth=1.6, color=GREY).encode(y=y, tooltip=tip)
-        )
     how = (
         "Ringed: the layer chosen above. Dashed: the plain network on the device, "
         f"{device_ms:.1f} ms. Dotted: the plain network on the server, with every picture sent, "
         f"{server_ms:.1f} ms."
     )
-    return alt.layer(*across, curves, ring, title=title(finding, how), height=280)
+    marks = [mark.encode(x=x, y=y) for mark in (_sent(rows), ring)]
+    return alt.layer(*across, *marks, title=title(finding, how), height=280)
+
+
+def _sent(rows: pd.DataFrame) -> alt.Chart:
+    """A line for each kind of thing that is sent to the server, with the numbers of each split."""
+    legend = alt.Legend(title="Sent to the server", orient="bottom")
+    colour, shape = (
+        alt.Scale(domain=["tokens", "picture"], range=looks)
+        for looks in ([BLUE, GREEN], ["circle", "square"])
+    )
+    return (
+        alt.Chart(rows)
+        .mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=70, filled=True))
+        .encode(
+            color=alt.Color("sent:N", scale=colour, legend=legend),
+            shape=alt.Shape("sent:N", scale=shape, legend=legend),
+            tooltip=[
+                alt.Tooltip("sent:N", title="Sent"),
+                alt.Tooltip("layer:O", title="Layer"),
+                alt.Tooltip("ms:Q", title="Mean time, ms", format=".1f"),
+                alt.Tooltip("slowest_ms:Q", title="An offloaded picture, ms", format=".1f"),
+                alt.Tooltip("offloaded:Q", title="Offloaded", format=".1%"),
+                alt.Tooltip("accuracy:Q", title="Right", format=".2%"),
+            ],
+        )
+    )
+
+
+def _alone(name: str, ms: float, dash: list[int]) -> alt.Chart:
+    """A line across at the time of a network that nothing is split from."""
+    line = alt.Chart(pd.DataFrame({"ms": [ms], "text": [f"{name}: {ms:.1f} ms"]}))
+    line = line.mark_rule(strokeDash=dash, strokeWidth=1.6, color=GREY)
+    return line.encode(tooltip=alt.Tooltip("text:N", title="Always"))

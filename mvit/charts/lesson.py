@@ -38,32 +38,29 @@ def guess_line(
     area = alt.Chart(band).mark_rect(color=BLUE, opacity=0.22).encode(x=x, x2="end:Q")
     line = alt.Chart(pd.DataFrame({"value": [min(low, answer)], "end": [max(high, answer)]}))
     line = line.mark_rule(color=GREY, strokeWidth=2).encode(x=x, x2="end:Q")
-    kinds = [what for what, _ in marks]
+    dots = _marked(rows, unit).encode(x=x)
+    return alt.layer(
+        area, line, dots, title=title(finding, "The blue band counts as right."), height=64
+    )
+
+
+def _marked(rows: pd.DataFrame, unit: str) -> alt.Chart:
+    """Guess and answer as large points, different in shape and colour. rows: what, value."""
+    kinds = list(rows.what)
     looks = {GUESS: (ORANGE, "diamond"), ANSWER: (BLUE, "circle")}
+    colour, shape = (alt.Scale(domain=kinds, range=[looks[k][i] for k in kinds]) for i in (0, 1))
     legend = alt.Legend(title=None, orient="bottom", symbolSize=140)
-    dots = (
+    return (
         alt.Chart(rows)
         .mark_point(filled=True, size=340, opacity=1)
         .encode(
-            x=x,
-            color=alt.Color(
-                "what:N",
-                scale=alt.Scale(domain=kinds, range=[looks[k][0] for k in kinds]),
-                legend=legend,
-            ),
-            shape=alt.Shape(
-                "what:N",
-                scale=alt.Scale(domain=kinds, range=[looks[k][1] for k in kinds]),
-                legend=legend,
-            ),
+            color=alt.Color("what:N", scale=colour, legend=legend),
+            shape=alt.Shape("what:N", scale=shape, legend=legend),
             tooltip=[
                 alt.Tooltip("what:N", title="Mark"),
                 alt.Tooltip("value:Q", title=unit, format=".1f"),
             ],
         )
-    )
-    return alt.layer(
-        area, line, dots, title=title(finding, "The blue band counts as right."), height=64
     )
 
 
@@ -150,15 +147,12 @@ def choice(
     the exit to ring, if there is one.
     """
     rows = exits.assign(giga=exits.macs / 1e9, macs_text=exits.macs.map(macs_text))
-    low, top = (
-        max(0.0, float(rows.accuracy.min()) - 0.02),
-        min(1.0, max(float(rows.accuracy.max()), final["accuracy"]) + 0.02),
-    )
-    scale = alt.Scale(domain=[low, top], nice=False)
+    low = max(0.0, float(rows.accuracy.min()) - 0.02)
+    top = min(1.0, max(float(rows.accuracy.max()), final["accuracy"]) + 0.02)
     y = alt.Y(
         "accuracy:Q",
         title="Accuracy on test",
-        scale=scale,
+        scale=alt.Scale(domain=[low, top], nice=False),
         axis=alt.Axis(format=".0%", tickCount=5),
     )
     x = alt.X(
@@ -167,34 +161,37 @@ def choice(
         scale=alt.Scale(zero=True),
         axis=alt.Axis(tickCount=5),
     )
-    tips = [
-        alt.Tooltip("head:N", title="Head"),
-        alt.Tooltip("layer:O", title="Layer"),
-        alt.Tooltip("macs_text:N", title="MACs"),
-        alt.Tooltip("accuracy:Q", title="Accuracy", format=".1%"),
-    ]
-    band = pd.DataFrame(
-        {"accuracy": [max(low, final["accuracy"] - points / 100)], "end": [final["accuracy"]]}
-    )
-    area = alt.Chart(band).mark_rect(color=BLUE, opacity=0.18).encode(y=y, y2="end:Q")
-    base = alt.Chart(rows).encode(x=x, y=y, tooltip=tips)
-    dots = base.mark_point(filled=True, size=55, opacity=1).encode(
-        color=head_colour(list(dict.fromkeys(rows["head"])))
-    )
+    enough = {"accuracy": [max(low, final["accuracy"] - points / 100)], "end": [final["accuracy"]]}
+    area = alt.Chart(pd.DataFrame(enough)).mark_rect(color=BLUE, opacity=0.18)
     end = pd.DataFrame({"accuracy": [final["accuracy"]], "giga": [final["macs"] / 1e9]})
-    last = (
-        alt.Chart(end)
-        .mark_point(shape="square", filled=True, size=110, color=GREY, opacity=1)
-        .encode(x=x, y=y)
-    )
-    layers = [area, last, dots]
+    last = alt.Chart(end).mark_point(shape="square", filled=True, size=110, color=GREY, opacity=1)
+    layers = [
+        area.encode(y=y, y2="end:Q"),
+        *(mark.encode(x=x, y=y) for mark in (last, _exits(rows))),
+    ]
     if best is not None:
         own = rows[(rows.layer == best[0]) & (rows["head"] == best[1])]
-        layers.append(
-            alt.Chart(own).mark_point(size=420, strokeWidth=3, color=ORANGE).encode(x=x, y=y)
-        )
+        ring = alt.Chart(own).mark_point(size=420, strokeWidth=3, color=ORANGE)
+        layers.append(ring.encode(x=x, y=y))
     how = (
         "A dot is an exit, the square is the final exit. Blue band: close enough. Ring: the "
         "cheapest exit in the band."
     )
     return alt.layer(*layers, title=title(finding, how), height=280)
+
+
+def _exits(rows: pd.DataFrame) -> alt.Chart:
+    """A dot with its numbers for each exit, coloured by head."""
+    return (
+        alt.Chart(rows)
+        .mark_point(filled=True, size=55, opacity=1)
+        .encode(
+            color=head_colour(list(dict.fromkeys(rows["head"]))),
+            tooltip=[
+                alt.Tooltip("head:N", title="Head"),
+                alt.Tooltip("layer:O", title="Layer"),
+                alt.Tooltip("macs_text:N", title="MACs"),
+                alt.Tooltip("accuracy:Q", title="Accuracy", format=".1%"),
+            ],
+        )
+    )

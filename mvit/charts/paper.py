@@ -36,11 +36,11 @@ def accuracy_by_macs(
     rows = exits.assign(giga=exits.macs / 1e9, macs_text=exits.macs.map(macs_text))
     heads = list(dict.fromkeys(rows["head"]))
     top = max([rows.accuracy.max(), final["accuracy"], *reported.accuracy]) + 0.012
-    low = max(0.0, rows.accuracy.min() - 0.02) if not zoom else max(0.0, final["accuracy"] - 0.12)
+    low = max(0.0, final["accuracy"] - 0.12 if zoom else rows.accuracy.min() - 0.02)
     y = alt.Y(
         "accuracy:Q",
         title="Accuracy on test",
-        axis=alt.Axis(format=".0%" if not zoom else ".1%", tickCount=6),
+        axis=alt.Axis(format=".1%" if zoom else ".0%", tickCount=6),
         scale=alt.Scale(domain=[low, min(top, 1.0)], nice=False, clamp=False),
     )
     x = alt.X(
@@ -49,6 +49,29 @@ def accuracy_by_macs(
         scale=alt.Scale(zero=False),
         axis=alt.Axis(tickCount=6),
     )
+    if zoom:
+        rows = rows[rows.accuracy >= low]
+    words = f"our final exit: {final['accuracy']:.2%}, {macs_text(final['macs'])}"
+    end = pd.DataFrame({"accuracy": [final["accuracy"]], "text": [words]})
+    layers = [
+        _across(pd.concat([end, reported], ignore_index=True), y),
+        *_exits(alt.Chart(rows).encode(x=x, y=y, color=head_colour(heads))),
+    ]
+    if picked is not None:
+        own = rows[(rows.layer == picked[0]) & (rows["head"] == picked[1])]
+        square = alt.Chart(own).mark_point(
+            shape="square", size=420, strokeWidth=2, color=HEAD_COLOURS["final"]
+        )
+        layers.append(square.encode(x=x, y=y))
+    how = (
+        "Each point is one exit, joined by layers; a ring marks a practical exit. Click a point to "
+        "see its numbers below."
+    )
+    return alt.layer(*layers, title=title(finding, how), height=430)
+
+
+def _exits(base: alt.Chart) -> list[alt.Chart]:
+    """Every exit as a point that can be clicked, joined by head, with rings on practical ones."""
     tips = [
         alt.Tooltip("head:N", title="Head"),
         alt.Tooltip("layer:O", title="Layer"),
@@ -58,37 +81,13 @@ def accuracy_by_macs(
         alt.Tooltip("practical:N", title="Practical exit"),
     ]
     click = alt.selection_point(name=CLICK, fields=["layer", "head"], on="click", clear=False)
-    if zoom:
-        rows = rows[rows.accuracy >= low]
-    base = alt.Chart(rows).encode(x=x, y=y, color=head_colour(heads))
-    lines = base.mark_line(strokeWidth=1.4, opacity=0.45)
-    rings = base.transform_filter("datum.practical").mark_point(
-        size=170, strokeWidth=1.5, shape="circle"
-    )
-    dots = (
-        base.mark_point(filled=True, size=60, opacity=1, cursor="pointer")
-        .encode(tooltip=tips)
-        .add_params(click)
-    )
-    end = pd.DataFrame(
-        {
-            "accuracy": [final["accuracy"]],
-            "text": [f"our final exit: {final['accuracy']:.2%}, {macs_text(final['macs'])}"],
-        }
-    )
-    layers = [_across(pd.concat([end, reported], ignore_index=True), y), lines, rings, dots]
-    if picked is not None:
-        own = rows[(rows.layer == picked[0]) & (rows["head"] == picked[1])]
-        layers.append(
-            alt.Chart(own)
-            .mark_point(shape="square", size=420, strokeWidth=2, color=HEAD_COLOURS["final"])
-            .encode(x=x, y=y)
-        )
-    how = (
-        "Each point is one exit, joined by layers; a ring marks a practical exit. Click a point to "
-        "see its numbers below."
-    )
-    return alt.layer(*layers, title=title(finding, how), height=430)
+    rings = base.transform_filter("datum.practical")
+    dots = base.mark_point(filled=True, size=60, opacity=1, cursor="pointer").encode(tooltip=tips)
+    return [
+        base.mark_line(strokeWidth=1.4, opacity=0.45),
+        rings.mark_point(size=170, strokeWidth=1.5, shape="circle"),
+        dots.add_params(click),
+    ]
 
 
 def _across(rows: pd.DataFrame, y: alt.Y) -> alt.Chart:

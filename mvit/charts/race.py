@@ -35,6 +35,16 @@ def _stop(ms: float) -> alt.Chart:
     )
 
 
+def _crossing(ms: float) -> alt.Chart:
+    """The moment from which the other model is ahead."""
+    line = alt.Chart(pd.DataFrame({"ms": [ms], "text": [f"{ms:.1f} ms"]}))
+    return line.mark_rule(strokeWidth=1.6).encode(
+        x="ms:Q",
+        color=alt.value(HEAD_COLOURS["cnn_add"]),
+        tooltip=alt.Tooltip("text:N", title="Crossing"),
+    )
+
+
 def lanes(
     rows: pd.DataFrame, names: Sequence[str], *, stop_ms: float, finding: str
 ) -> alt.LayerChart:
@@ -82,40 +92,25 @@ def accuracy(
         axis=alt.Axis(format=".0%", tickCount=5),
     )
     legend = alt.Legend(title=None, orient="bottom", columns=1, labelLimit=320)
-    colour = alt.Color("model:N", scale=alt.Scale(domain=list(names), range=COLOURS), legend=legend)
-    tips = [
-        alt.Tooltip("model:N", title="Model"),
-        alt.Tooltip("ms:Q", title="After, ms", format=".1f"),
-        alt.Tooltip("right:Q", title="Right", format=".1%"),
+    colours, dashes = (alt.Scale(domain=list(names), range=looks) for looks in (COLOURS, DASHES))
+    look = {
+        "color": alt.Color("model:N", scale=colours, legend=legend),
+        "tooltip": [
+            alt.Tooltip("model:N", title="Model"),
+            alt.Tooltip("ms:Q", title="After, ms", format=".1f"),
+            alt.Tooltip("right:Q", title="Right", format=".1%"),
+        ],
+    }
+    dash = alt.StrokeDash("model:N", scale=dashes, legend=legend)
+    steps = alt.Chart(rows).mark_line(interpolate="step-after", strokeWidth=2.5)
+    ends = alt.Chart(plain).mark_point(size=110, shape="diamond", strokeWidth=2)
+    layers = [
+        steps.encode(x=x, y=y, strokeDash=dash, **look),
+        ends.encode(x=x, y=y, **look),
+        _stop(stop_ms),
     ]
-    steps = (
-        alt.Chart(rows)
-        .mark_line(interpolate="step-after", strokeWidth=2.5)
-        .encode(
-            x=x,
-            y=y,
-            color=colour,
-            strokeDash=alt.StrokeDash(
-                "model:N", scale=alt.Scale(domain=list(names), range=DASHES), legend=legend
-            ),
-            tooltip=tips,
-        )
-    )
-    ends = (
-        alt.Chart(plain)
-        .mark_point(size=110, shape="diamond", strokeWidth=2)
-        .encode(x=x, y=y, color=colour, tooltip=tips)
-    )
-    layers = [steps, ends, _stop(stop_ms)]
     if crossing_ms is not None:
-        here = alt.Chart(pd.DataFrame({"ms": [crossing_ms], "text": [f"{crossing_ms:.1f} ms"]}))
-        layers.append(
-            here.mark_rule(strokeWidth=1.6).encode(
-                x="ms:Q",
-                color=alt.value(HEAD_COLOURS["cnn_add"]),
-                tooltip=alt.Tooltip("text:N", title="Crossing"),
-            )
-        )
+        layers.append(_crossing(crossing_ms))
     how = (
         "Each step is an exit that answers. Diamonds: the same networks without exits, which have "
         "nothing before their end. Dotted: where both clocks stop."

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from mvit.charts import crowd as charts_crowd
-from mvit.charts import rules as charts_rules
+from mvit.charts.tradeoff import YOURS, tradeoff
 from mvit.policies.rules import Stability
 
 EXITS = [(b, h) for b in range(1, 13) for h in ("mlp", "vit")] + [(12, "final")]
@@ -86,8 +86,8 @@ def test_ranges_are_in_the_order_of_the_crowds():
 def test_a_rule_s_errors_are_drawn_with_the_tau_chosen_and_the_fixed_exits():
     curve = pd.DataFrame({"threshold": [0.01, 0.1], "macs": [9e9, 4e9], "mae": [12.0, 15.0]})
     fixed = pd.DataFrame({"exit": ["4", "final"], "macs": [3e9, 9e9], "mae": [20.0, 11.0]})
-    here = curve.iloc[1:].assign(what=charts_rules.YOURS)
-    figure = charts_rules.tradeoff(
+    here = curve.iloc[1:].assign(what=YOURS)
+    figure = tradeoff(
         curve, fixed, here, final=11.0, cost="macs", rule=Stability, finding="Less", worth="mae"
     )
     said = texts(figure)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from mvit.charts import rules as draw
+from mvit.charts import tradeoff as draw
 from mvit.evaluation.counts import Totals
 from mvit.models.multi_exit import FINAL
 from mvit.policies.outcomes import exit_names, finish_times, tradeoff

@@ -11,6 +11,7 @@ import streamlit as st
 
 from mvit.charts import rules as draw
 from mvit.charts.style import macs_text
+from mvit.charts.tradeoff import CHOSEN, YOURS, tradeoff
 from mvit.evaluation.predictions import wilson
 from mvit.policies import outcomes, rules
 from mvit.policies.outcomes import Operating
@@ -62,7 +63,7 @@ def without_predictions(bundle: ui.Bundle, head: str, rule: type[Policy], measur
         f"after {best.ms:.1f} ms"
     )
     none = fixed.assign(threshold=0.0, what="").iloc[:0]
-    figure = draw.tradeoff(
+    figure = tradeoff(
         none,
         fixed,
         none,
@@ -162,7 +163,7 @@ def show_tradeoff(
 ) -> None:
     """Accuracy against cost, with the two marked thresholds."""
     rule = replay.rule
-    marks = [(draw.CHOSEN, chosen)] * (chosen is not None) + [(draw.YOURS, here)]
+    marks = [(CHOSEN, chosen)] * (chosen is not None) + [(YOURS, here)]
     names = ("threshold", "accuracy", "macs", "ms")
     points = pd.DataFrame([{"what": w} | {n: getattr(o, n) for n in names} for w, o in marks])
     share = getattr(here, cost) / fixed[cost].iloc[-1]
@@ -171,7 +172,7 @@ def show_tradeoff(
         f"{rule.title} {here.threshold:g}: {percent(here.accuracy, 1)} right for {percent(share)} "
         f"of the final exit's {what}"
     )
-    figure = draw.tradeoff(
+    figure = tradeoff(
         curve,
         fixed,
         points,
