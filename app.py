@@ -71,7 +71,7 @@ try:
             f"The link asks for the page {wanted[:40]}, which is not here; this is {chosen.title}."
         )
     link.say_unknown()
-    choice.choose()
+    choice.controls()
     chosen.run()
 except BusyError as busy:
     st.warning(f"{busy}.", title="The line is full", icon=":material/hourglass_top:")

@@ -208,7 +208,7 @@ def page() -> None:
     if not ui.hidden("teacher"):
         panel = foot.expander("Jump, heads, and links for teachers", icon=":material/tune:")
     with panel:
-        steps, number, head = teaching.choose(bundle)
+        steps, number, head = teaching.controls(bundle)
     step, last = steps[number - 1], len(steps)
     with bar:
         with st.container(horizontal=True, vertical_alignment="center"):

@@ -36,7 +36,7 @@ def devices() -> list[str]:
     return ["cuda", "cpu"]
 
 
-def choose() -> None:
+def controls() -> None:
     """Draw the sidebar's task, backbone, device, number format and engine; app.py calls it once a
     run. The page then asks `current()`."""
     st.session_state.pop("_choice", None)

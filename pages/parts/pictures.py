@@ -116,7 +116,7 @@ def pick_picture(task: str | None = None, key: str = "example") -> Picture:
         st.info("Give the lab a picture to begin.", icon=":material/add_a_photo:")
         st.stop()
     with chips:
-        name = _choose(names, key, added)
+        name = _chips(names, key, added)
     picture = photos[name] if name in photos else shown(known, name)
     thumbnail.image(picture.thumbnail, width=84, alt=picture.title)
     if name in photos:
@@ -194,7 +194,7 @@ def _keep(data: bytes, file: str, source: str) -> str:
     return new.title
 
 
-def _choose(names: list[str], key: str, added: str | None) -> str:
+def _chips(names: list[str], key: str, added: str | None) -> str:
     """Draw the chips, the newest photo or else the choice of the page before already chosen."""
     asked, before = st.query_params.get(key, ""), st.session_state.get(f"_{key}")
     if asked.startswith("photo ") and asked not in names:

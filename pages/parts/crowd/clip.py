@@ -49,9 +49,9 @@ class Chosen(NamedTuple):
     budget: float
 
 
-def _choose(bundle: ui.Bundle, head: str, kept: tuple | None) -> Chosen:
+def _controls(bundle: ui.Bundle, head: str, kept: tuple | None) -> Chosen:
     """Draw the rule's controls and the budget."""
-    plan, rule = crowd_rule.choose(bundle, head, kept)
+    plan, rule = crowd_rule.controls(bundle, head, kept)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         few = ui.linked(
             st.slider,
@@ -173,7 +173,7 @@ def section(bundle: ui.Bundle, head: str, kept: tuple | None) -> None:
     seen = clip_frames.counted(bundle, head, given)
     if not seen:
         return
-    chosen = _choose(bundle, head, kept)
+    chosen = _controls(bundle, head, kept)
     rows = _table(chosen, seen, given.truth)
     for row in rows[rows.remark != ""].itertuples():
         st.warning(f"{row.name}: {row.remark}", icon=":material/broken_image:")

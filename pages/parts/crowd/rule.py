@@ -48,7 +48,7 @@ def _search(key: tuple, patience: int, _val: Totals, _model) -> Search:
     return Search(plan, choose_threshold(rule, _val.select(plan), cost_of(plan), **limit)[0])
 
 
-def choose(
+def controls(
     bundle: ui.Bundle, head: str, kept: tuple | None
 ) -> tuple[list[tuple[int, str]], Stability]:
     """Draw the rule's controls: the exits to run, and the rule. kept: (val, test) recorded counts,
@@ -86,9 +86,9 @@ def choose(
 
 def section(bundle: ui.Bundle, rows: pd.DataFrame, head: str, kept: tuple | None) -> None:
     """Draw the rule's controls, what it does on this picture, and what it costs and saves on the
-    test pictures. rows: the trace of this picture; kept: as in `choose`."""
+    test pictures. rows: the trace of this picture; kept: as in `controls`."""
     st.subheader("Stop when the count has settled", anchor=False, help=ABOUT)
-    plan, rule = choose(bundle, head, kept)
+    plan, rule = controls(bundle, head, kept)
     _on_this_picture(bundle, rows, plan, rule=rule)
     if kept is not None:
         _on_recorded(bundle, kept[1].of_head(head).totals, rows, plan=plan, rule=rule)

@@ -51,7 +51,7 @@ def teacher(number: int, picture: ui.Picture | None) -> None:
     st.caption("More for teachers: docs/teaching.md in the repository.")
 
 
-def choose(bundle: ui.Bundle) -> tuple[list[Step], int, str]:
+def controls(bundle: ui.Bundle) -> tuple[list[Step], int, str]:
     """Draw the controls of the teacher's panel: which steps there are, the present one's number,
     and the head."""
     left_out = ui.linked(
