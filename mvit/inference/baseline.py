@@ -19,7 +19,7 @@ from mvit.models.exit import AnyExit
 from mvit.models.multi_exit import Logits, MultiExitViT, Plan
 
 ROUNDS, SECONDS = 5, 1.0  # as many rounds as fit into the seconds, at least one
-SPELLS, FEWEST, PASSES, SPELL_S = 3, 3, 15, 0.4
+SPELLS, FEWEST, PASSES, SPELL_S, SPELLS_S = 3, 3, 15, 0.4, 2.0
 TURNS, TURNS_S = 9, 3.0  # of models that are timed against each other
 ALIKE = 0.15  # times that differ by no more than this share are of a machine in one state
 
@@ -32,14 +32,17 @@ def plain_pass(model: MultiExitViT, image: np.ndarray | torch.Tensor) -> Callabl
 
 def plain_time(model: MultiExitViT) -> Timing:
     """The plain network's time on one picture, in ms: the quietest of three spells of 3 to 15
-    passes, each of less than half a second where the network is fast enough."""
+    passes, each of less than half a second where the network is fast enough; of as many spells as
+    fit into two seconds, at least one, where it is slow, since others wait meanwhile."""
     side = model.task.native_px
     # what is in the picture does not change the time
     once = plain_pass(model, np.full((side, side, 3), 128, np.uint8))
     clock = clock_for(model.device)
     once()
-    passes = int(min(PASSES, max(FEWEST, 1000 * SPELL_S / timed(once, clock))))
-    spells = [measure(once, passes, warmup=0, clock=clock) for _ in range(SPELLS)]
+    ms = timed(once, clock)
+    passes = int(min(PASSES, max(FEWEST, 1000 * SPELL_S / ms)))
+    number = int(min(SPELLS, max(1, 1000 * SPELLS_S / (passes * ms))))
+    spells = [measure(once, passes, warmup=0, clock=clock) for _ in range(number)]
     return min(spells, key=lambda spell: spell.median)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -17,6 +18,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.runtime.session_manager import SessionClient
 
 WAIT_S = 10  # for the server's loop, which never takes that long
+LONGEST_S = 60  # for a page
 
 
 class Nobody(SessionClient):
@@ -38,8 +40,8 @@ def possible() -> bool:
 
 
 def visit(page: str, go_on: Callable[[], bool]) -> None:
-    """Open a page, by its name in links, and leave when it is whole, when `go_on()` is false, or
-    when the server stops."""
+    """Open a page, by its name in links, and leave when it is whole, when `go_on()` is false, after
+    a minute, or when the server stops."""
     server, nobody, asked = runtime.get_instance(), Nobody(), BackMsg()
     asked.rerun_script.query_string = f"page={page}"
 
@@ -55,6 +57,7 @@ def visit(page: str, go_on: Callable[[], bool]) -> None:
     loop = server._get_async_objs().eventloop
     with suppress(RuntimeError, TimeoutError):  # it stops
         session = asyncio.run_coroutine_threadsafe(come(), loop).result(WAIT_S)
-        while not nobody.done.wait(0.1) and go_on():
+        end = time.monotonic() + LONGEST_S
+        while not nobody.done.wait(0.1) and go_on() and time.monotonic() < end:
             pass
         asyncio.run_coroutine_threadsafe(leave(), loop).result(WAIT_S)

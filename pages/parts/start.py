@@ -93,11 +93,14 @@ def warm_up() -> None:
 
 def rehearse() -> None:
     """Open every page but the first once, each when nobody has been in the line for a while."""
-    queue, rehearsal = (import_module(f"pages.parts.{name}") for name in ("queue", "rehearsal"))
-    for name in LATER:
-        if not (rehearsal.possible() and _calm(queue.QUEUE)):
-            return
-        rehearsal.visit(name, threading.main_thread().is_alive)
+    try:
+        queue, rehearsal = (import_module(f"pages.parts.{name}") for name in ("queue", "rehearsal"))
+        for name in LATER:
+            if not (rehearsal.possible() and _calm(queue.QUEUE)):
+                return
+            rehearsal.visit(name, threading.main_thread().is_alive)
+    except Exception:  # it speaks to parts of Streamlit that another release may name differently
+        logging.getLogger("mvit.app").info("pages are not opened in advance", exc_info=True)
 
 
 def _calm(line: Sized) -> bool:

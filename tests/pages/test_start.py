@@ -68,3 +68,13 @@ def test_every_page_but_the_first_is_opened_once_by_nobody(beginning, monkeypatc
     monkeypatch.setattr(rehearsal, "visit", lambda page, go_on: opened.append((page, go_on())))
     beginning.rehearse()
     assert opened == [("json", True), ("csv", True)]
+
+
+def test_another_release_of_streamlit_leaves_the_start_whole(beginning, monkeypatch):
+    def visit(page: str, go_on) -> None:
+        raise AttributeError("no such part")
+
+    beginning.LATER = ("json",)
+    monkeypatch.setattr(rehearsal, "possible", lambda: True)
+    monkeypatch.setattr(rehearsal, "visit", visit)
+    beginning.rehearse()
