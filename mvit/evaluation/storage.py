@@ -50,6 +50,7 @@ def round_for_storage(
     measure: Callable[[MultiExitViT], Predictions | Counts],
     *,
     light: bool = True,
+    only_heads: bool = False,
 ) -> tuple[dict, Predictions | Counts]:
     """Round a model, in place, to what its bundle will hold, so that whatever is measured later is
     true of the files; return `storage` for `weights.save`, and what was measured of the rounded
@@ -59,13 +60,14 @@ def round_for_storage(
     than its task allows (0.1 points of accuracy, 0.5 % of an MAE) against half precision. storage:
     {"bits", "pictures", "worst": {"layer", "head", "half", "light"}}, the exit that lost most.
     light: whether 8 bits are tried at all; layers that must stay as they are forbid it.
+    only_heads: leave the backbone as it is, since a bundle holds it already.
     """
-    round_to(model, 16)
+    _round(model, 16, only_heads)
     found = {16: measure(model)}
     if not light:
         return {"bits": 16, "pictures": len(found[16].truth)}, found[16]
     rounded = copy.deepcopy(model)
-    round_to(rounded, 8)
+    _round(rounded, 8, only_heads)
     found[8] = measure(rounded)
     half, less = found[16].quality, found[8].quality
     loss = {exit: model.task.loss_of_storing(half[exit], less[exit]) for exit in half}
@@ -77,3 +79,7 @@ def round_for_storage(
     figures = {"layer": layer, "head": head, "half": half[worst], "light": less[worst]}
     storage = {"bits": bits, "pictures": len(found[bits].truth), "worst": figures}
     return storage, found[bits]
+
+
+def _round(model: MultiExitViT, bits: int, only_heads: bool) -> None:
+    round_to(model.heads if only_heads else model, bits)

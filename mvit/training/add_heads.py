@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from mvit.bundles import weights
+from mvit.bundles.tensors import round_to
 from mvit.data.labelled import DataError
 from mvit.evaluation import unlike
 from mvit.evaluation.predictions import (
@@ -20,6 +21,7 @@ from mvit.evaluation.predictions import (
     predict,
     save_predictions,
 )
+from mvit.evaluation.storage import round_for_storage
 from mvit.evaluation.temperature import summary
 from mvit.models.extra_heads import EVERY
 from mvit.models.multi_exit import MultiExitViT, PlanError
@@ -80,7 +82,15 @@ def add_heads(study: Study, heads: Sequence[str], into: str | None = None) -> di
         checkpoint=study.run / f"added_{'_'.join(heads)}.safetensors",
         known=known,
     )
-    found = {name: predict(model, pictures, accelerator) for name, pictures in parts.items()}
+    # the new bundle holds the backbone as the first one does; only that of a trained grown
+    # network, of which the first one holds the change, is rounded by this
+    bits = card.get("storage", {}).get("bits", 16)
+    if into:
+        round_to(model.backbone.vit, bits)
+    storage, recorded_val = round_for_storage(
+        model, lambda rounded: predict(rounded, parts["val"], accelerator), only_heads=True
+    )
+    found = {"val": recorded_val, "test": predict(model, test, accelerator)}
     recipe = asdict(study.exits) | {
         "rounds": learned["round"],
         "rates": learned["rates"],
@@ -89,17 +99,18 @@ def add_heads(study: Study, heads: Sequence[str], into: str | None = None) -> di
     }
     if accelerator.is_main_process and into:
         folder = weights.root() / study.task.name / into
-        # the very same backbone, and heads whose 8 bits nobody measured
-        bits = card.get("storage", {}).get("bits", 16)
         own = apart(card, study.bundle, recipe) | summary(model, found)
         own["unlike"] = unlike.learn(model, *parts.values())
-        card = weights.save(model, folder, own, storage={"bits": bits, "head_bits": 16})
+        both = storage | {"bits": bits, "head_bits": storage["bits"]}
+        card = weights.save(model, folder, own, storage=both)
         save_predictions(folder, found)
     elif accelerator.is_main_process:
         card = extended(card, summary(model, found)["exits"])
-        card["added"] = card.get("added", {}) | {name: recipe for name in heads}
+        told = recipe | {"storage": storage}
+        card["added"] = card.get("added", {}) | {name: told for name in heads}
         for name in heads:
-            card["files"] |= weights.save_part(model.heads[name], folder, f"heads/{name}")
+            head = model.heads[name]
+            card["files"] |= weights.save_part(head, folder, f"heads/{name}", bits=storage["bits"])
         save_predictions(
             folder,
             {

@@ -7,6 +7,7 @@ from accelerate import Accelerator
 from thin import thin_model
 from toys import colours, same, snapshot
 
+from mvit.bundles.tensors import is_matrix
 from mvit.evaluation.counts import Counts
 from mvit.evaluation.predictions import Predictions, predict
 from mvit.evaluation.storage import round_for_storage
@@ -74,6 +75,17 @@ def test_it_measures_real_predictions_and_leaves_half_precision_where_8_bits_wou
     assert (worst["layer"], worst["head"]) in model.plan()
     assert stored["bits"] == (8 if worst["half"] - worst["light"] <= 0.001 else 16)
     assert np.array_equal(found.top1, measure(model).top1)
+
+
+def test_of_added_heads_the_backbone_stays_as_it_is():
+    model = thin_model(depth=2, heads=("mlp",))
+    before = snapshot(model.backbone)
+    stored, _ = round_for_storage(model, Half(0.9, 0.9), only_heads=True)
+    assert stored["bits"] == 8 and same(before, snapshot(model.backbone))
+    for layer in model.heads["mlp"].values():
+        for held in (p for p in layer.parameters() if is_matrix(p)):
+            levels = held / held.abs().amax(1, keepdim=True) * 127
+            assert torch.allclose(levels, levels.round(), atol=0.01)
 
 
 def test_the_quality_of_counts_is_their_mean_absolute_error():

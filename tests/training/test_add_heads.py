@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from toys import colours, write_folder
 
 import mvit
@@ -83,7 +83,6 @@ def test_the_bundle_has_the_new_heads_and_loads(grown):
     ]
     measured = {(e["layer"], e["head"]): e["accuracy"] for e in card["exits"]}
     again = {(e["layer"], e["head"]): e["accuracy"] for e in evaluate(model, study.data)["exits"]}
-    # half precision on disk
     assert (
         measured.keys() == again.keys()
         and np.mean([abs(measured[k] - again[k]) for k in again]) < 0.05
@@ -123,6 +122,22 @@ def test_the_recordings_cover_every_exit_by_layer_and_end_with_the_final_one(gro
     }
 
 
+def test_added_heads_are_stored_in_8_bits_where_no_exit_pays_and_measured_as_stored(grown):
+    study, bundle, _, _, card, *_, new = grown
+    for name in ("fnet", "gmlp"):
+        storage = card["added"][name]["storage"]
+        worst = storage["worst"]
+        assert storage["pictures"] == len(new["val"].truth)
+        assert storage["bits"] == (8 if worst["half"] - worst["light"] <= 0.001 else 16)
+        kinds = {t.dtype for t in load_file(bundle / "heads" / f"{name}.safetensors").values()}
+        assert (torch.int8 in kinds) == (storage["bits"] == 8)
+    model = mvit.load("mine", TINY, device="cpu")
+    again = {(e["layer"], e["head"]): e["accuracy"] for e in evaluate(model, study.data)["exits"]}
+    for exit in card["exits"]:
+        if exit["head"] in ("fnet", "gmlp"):
+            assert again[exit["layer"], exit["head"]] == pytest.approx(exit["accuracy"])
+
+
 def test_a_second_call_trains_nothing_and_changes_nothing(grown, monkeypatch):
     study, bundle, _, _, card, _, recorded = grown
     monkeypatch.setattr(data, "augment", lambda *_: pytest.fail("took a step"))
@@ -151,6 +166,8 @@ def test_heads_can_go_into_a_bundle_of_their_own_beside_the_first(grown):
         and own["exit_recipe"]["batch"] == 8
         and "added" not in own
     )
+    added = card["added"]["fnet"]["storage"]
+    assert own["storage"] == added | {"bits": before["storage"]["bits"], "head_bits": added["bits"]}
     assert (
         own["exits"] == [e for e in card["exits"] if e["head"] in ("fnet", "gmlp")]
         and own["final"] == card["final"]
