@@ -41,12 +41,7 @@ def add_heads(study: Study, heads: Sequence[str], into: str | None = None) -> di
     light as it is. Resumes from the run folder. Raises PlanError for an unknown head, WeightsError
     if there is no such bundle, DataError if the pictures are not those it was measured on.
     """
-    if unknown := [name for name in heads if name not in EVERY]:
-        raise PlanError(f"unknown head '{unknown[0]}'; there are: {', '.join(EVERY)}")
-    if (study.task.name, study.bundle) not in weights.bundles():
-        raise weights.WeightsError(
-            f"no bundle {study.task.name}/{study.bundle} in {weights.root()} to add heads to"
-        )
+    check(study, heads)
     folder = weights.root() / study.task.name / study.bundle
     card, recorded = weights.read_card(folder), load_predictions(folder)
     accelerator = study.accelerator()
@@ -63,25 +58,13 @@ def add_heads(study: Study, heads: Sequence[str], into: str | None = None) -> di
     run = identity.fingerprint([study.run_of(known), backbone, list(heads), into])
     if into:
         identity.refuse_another(folder.parent / into, run, study.overwrite)
-    elif taken := others(card, heads, run):
-        if not study.overwrite:
-            raise DataError(
-                f"{study.bundle} has a head {taken[0]} that another run made; "
-                "pass --overwrite to replace it, or --into to put yours beside it"
-            )
-    frozen = weights.load(study.task.name, study.bundle, "cpu", heads=[])
-    torch.manual_seed(study.exits.seed)
-    model = MultiExitViT.untrained(frozen.backbone, frozen.task, heads, layers=card["layers"])
-    warm_start(model)
-    learned = classifier_wise(
-        model,
-        train=train_set,
-        val=val,
-        recipe=study.exits,
-        accelerator=accelerator,
-        checkpoint=study.run / f"added_{'_'.join(heads)}.safetensors",
-        known=known,
-    )
+    elif (taken := others(card, heads, run)) and not study.overwrite:
+        raise DataError(
+            f"{study.bundle} has a head {taken[0]} that another run made; "
+            "pass --overwrite to replace it, or --into to put yours beside it"
+        )
+    given = {"train": train_set, "val": val, "accelerator": accelerator, "known": known}
+    model, recipe = learn(study, heads, card["layers"], given=given)
     # the new bundle holds the backbone as the first one does; only that of a trained grown
     # network, of which the first one holds the change, is rounded by this
     bits = card.get("storage", {}).get("bits", 16)
@@ -91,35 +74,48 @@ def add_heads(study: Study, heads: Sequence[str], into: str | None = None) -> di
         model, lambda rounded: predict(rounded, parts["val"], accelerator), only_heads=True
     )
     found = {"val": recorded_val, "test": predict(model, test, accelerator)}
-    recipe = asdict(study.exits) | {
-        "rounds": learned["round"],
-        "rates": learned["rates"],
-        "precision": study.precision,
-        "run": run,
-    }
+    recipe |= {"run": run}
     if accelerator.is_main_process and into:
-        folder = weights.root() / study.task.name / into
         own = apart(card, study.bundle, recipe) | summary(model, found)
         own["unlike"] = unlike.learn(model, *parts.values())
         both = storage | {"bits": bits, "head_bits": storage["bits"]}
-        card = weights.save(model, folder, own, storage=both)
-        save_predictions(folder, found)
+        card = weights.save(model, folder.parent / into, own, storage=both)
+        save_predictions(folder.parent / into, found)
     elif accelerator.is_main_process:
+        told = {name: recipe | {"storage": storage} for name in heads}
         card = extended(card, summary(model, found)["exits"])
-        told = recipe | {"storage": storage}
-        card["added"] = card.get("added", {}) | {name: told for name in heads}
-        for name in heads:
-            head = model.heads[name]
+        card["added"] = card.get("added", {}) | told
+        for name, head in model.heads.items():
             card["files"] |= weights.save_part(head, folder, f"heads/{name}", bits=storage["bits"])
-        save_predictions(
-            folder,
-            {
-                name: joined(recorded[name], new) if name in recorded else new
-                for name, new in found.items()
-            },
-        )
+        every = {n: joined(recorded[n], p) if n in recorded else p for n, p in found.items()}
+        save_predictions(folder, every)
         weights.write_card(folder, card)
     return json.loads(json.dumps(card))
+
+
+def check(study: Study, heads: Sequence[str]) -> None:
+    """Raise PlanError for an unknown head, WeightsError if there is no bundle to add heads to."""
+    if unknown := [name for name in heads if name not in EVERY]:
+        raise PlanError(f"unknown head '{unknown[0]}'; there are: {', '.join(EVERY)}")
+    if (study.task.name, study.bundle) not in weights.bundles():
+        raise weights.WeightsError(
+            f"no bundle {study.task.name}/{study.bundle} in {weights.root()} to add heads to"
+        )
+
+
+def learn(
+    study: Study, heads: Sequence[str], layers: Sequence[int], given: dict
+) -> tuple[MultiExitViT, dict]:
+    """Train the heads on the bundle's frozen backbone and return the model with these alone, and
+    what the card tells about it. given: as for `classifier_wise`."""
+    frozen = weights.load(study.task.name, study.bundle, "cpu", heads=[])
+    torch.manual_seed(study.exits.seed)
+    model = MultiExitViT.untrained(frozen.backbone, frozen.task, heads, layers=layers)
+    warm_start(model)
+    checkpoint = study.run / f"added_{'_'.join(heads)}.safetensors"
+    done = classifier_wise(model, recipe=study.exits, checkpoint=checkpoint, **given)
+    told = {"rounds": done["round"], "rates": done["rates"], "precision": study.precision}
+    return model, asdict(study.exits) | told
 
 
 def others(card: dict, heads: Sequence[str], run: str) -> list[str]:
