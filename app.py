@@ -28,6 +28,11 @@ PAGES = {  # heading in the menu: (file in pages/, title, icon); the first one o
     ],
 }
 LOGO = Path(__file__).resolve().parent / "pages" / "parts" / "assets" / "logo.svg"
+STYLE = """<style>
+.stMarkdownBadge { white-space: normal !important; }  /* on a phone */
+.stTooltipContent ul:has(img) { columns: 18rem; }  /* the pictures of heads, side by side */
+.stTooltipContent li:has(img) { break-inside: avoid; list-style: none; margin: 0; padding: 0; }
+</style>"""
 
 
 def add(name: str, title: str, icon: str) -> st.Page:
@@ -48,7 +53,7 @@ known = {name: p for g, m in PAGES.items() for (name, *_), p in zip(m, pages[g],
 st.session_state["_pages"] = known
 chosen = st.navigation(pages, position="hidden" if link.hidden("nav") else "sidebar")
 st.logo(str(LOGO), size="large")
-st.html("<style>.stMarkdownBadge { white-space: normal !important; }</style>")  # on a phone
+st.html(STYLE)
 
 try:
     if not start.over():

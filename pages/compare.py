@@ -107,7 +107,7 @@ def pane(
     st.subheader(
         f"{head} after layer {layer}: '{fired.answer}'{verdict}",
         anchor=False,
-        help=words.about(head),
+        help=words.drawn(head),
     )
     look, numbers = st.columns([3, 2], gap="small")
     with look:
@@ -163,6 +163,7 @@ def controls(bundle: ui.Bundle) -> View:
         left = right = ui.linked(st.selectbox, name, key="left", index=best, **heads)
         if versus == HEADS:
             other = 0 if best or len(bundle.heads) == 1 else 1
+            heads["help"] = WORDS["head"]  # the left menu shows the pictures
             right = ui.linked(st.selectbox, "Right head", key="right", index=other, **heads)
         layer = ui.linked(
             st.slider,

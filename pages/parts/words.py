@@ -1,5 +1,7 @@
 """The field's words in one plain sentence each, for hover help everywhere."""
 
+from pages.parts import diagrams
+
 WORDS = {
     "backbone": "The vision transformer itself: it cuts the picture into patches and passes them "
     "through its encoder layers, one after another.",
@@ -46,9 +48,19 @@ def about(head: str) -> str | None:
     return EVERY[head].about if head in EVERY else None
 
 
+def drawn(head: str) -> str:
+    """What a head is: its picture, if it has one, over one line."""
+    told = about(head)
+    image = f"{diagrams.picture(head, told)}\\\n  " if head in diagrams.PICTURES else ""
+    return f"{image}**{head}**: {told}"
+
+
 def head_help(heads: list[str]) -> str:
-    """Hover help for a choice of heads: what a head is, and one line on each."""
-    return WORDS["head"] + "\n\n" + "\n".join(f"- **{h}**: {about(h)}" for h in heads)
+    """Hover help for a choice of heads: what a head is, and a picture and one line on each."""
+    hollow = (
+        " In the pictures, hollow tokens are not read." if diagrams.PICTURES.keys() & heads else ""
+    )
+    return WORDS["head"] + hollow + "\n\n" + "\n".join(f"- {drawn(h)}" for h in heads)
 
 
 def percent(share: float, digits: int = 0) -> str:

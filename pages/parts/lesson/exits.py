@@ -27,7 +27,7 @@ def at_widest(s: Scene) -> tuple[int, pd.Series]:
 
 def ask_heads(s: Scene) -> Question:
     layer, here = at_widest(s)
-    ways = "\n".join(f"- **{h}**: {words.about(h)}" for h in s.bundle.heads if h in here)
+    ways = "\n".join(f"- {words.drawn(h)}" for h in s.bundle.heads if h in here)
     return Question(
         "An exit is a small network, a **head**, and there are many ways to build one. All of "
         f"these read the same tokens:\n\n{ways}",
