@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.column_config import NumberColumn
 
 from mvit.charts import rules as draw
 from mvit.charts.style import macs_text, plain_label
@@ -34,74 +35,84 @@ def show(bundle: ui.Bundle, replay: Replay, here: Operating) -> None:
     labels, macs = bundle.model.task.labels, replay.macs
     final = replay.test.correct[-1]
     rows = outcomes.by_class(here.taken, here.seen, labels, macs=macs, settled=settled, final=final)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        _classes(rows, bundle.model.depth)
+    with right:
+        _groups(outcomes.easy_and_hard(here.taken, here.seen, macs, settled=settled), here)
+    _depth(replay, here, labels)
+
+
+def _classes(rows: pd.DataFrame, depth: int) -> None:
+    """Every class: from where on it is right, where it leaves, and what the rule costs it."""
     easy, hard = rows.iloc[0], rows.iloc[-1]
     finding = (
         f"{plain_label(easy.label)} is easiest (right for good from layer {easy.settled:.1f} on "
         f"average), {plain_label(hard.label)} hardest ({hard.settled:.1f})"
     )
     shown = rows if len(rows) <= 20 else pd.concat([rows.head(8), rows.tail(8)])
-    number = st.column_config.NumberColumn
-    left, right = st.columns(2, gap="medium")
-    with left:
-        figure = draw.classes(shown, bundle.model.depth, finding)
-        ui.chart(figure, alt=f"Classes by difficulty. {finding}.")
-        if len(shown) < len(rows):
-            st.caption(
-                f"The 8 easiest and the 8 hardest of {len(rows)} classes; the table has them all."
-            )
-        worst = rows.iloc[rows.lost.idxmax()]
-        if worst.lost > 0:
-            st.caption(
-                f"The rule costs {plain_label(worst.label)} most: {100 * worst.lost:.1f} points "
-                f"against the final exit, {100 * rows.lost.mean():.2f} for a class on average."
-            )
-        ui.table(
-            rows,
-            column_config={
-                "settled": number("right from layer", format="%.1f", help="Mean of its pictures."),
-                "left": number("leaves at layer", format="%.1f", help="Mean of its pictures."),
-                "accuracy": share_column(None, "Right answers under the rule."),
-                "low": share_column(None, LOW),
-                "high": share_column(None, HIGH),
-                "final": share_column("final exit", "Right answers of the final exit."),
-                "lost": share_column(None, "What the rule loses; below zero it gains."),
-                "macs": number("mean MACs", format="compact", help=WORDS["macs"]),
-            },
+    figure = draw.classes(shown, depth, finding)
+    ui.chart(figure, alt=f"Classes by difficulty. {finding}.")
+    if len(shown) < len(rows):
+        st.caption(
+            f"The 8 easiest and the 8 hardest of {len(rows)} classes; the table has them all."
         )
-    with right:
-        groups = outcomes.easy_and_hard(here.taken, here.seen, macs, settled=settled)
-        members = (groups.share * len(here.taken)).round()
-        groups = with_intervals(groups, members.where(members > 0))
-        easy, wrong = percent(groups.share.iloc[0]), percent(groups.share.iloc[3], 1)
-        st.markdown(f"**{easy} of the pictures are easy, {wrong} end wrong.**")
-        brief = {
-            "pictures": groups.group,
-            "share": groups.share.map(lambda share: percent(share, 1)),
-            "right": groups.accuracy.map(lambda share: percent(share, 1)),
-            "MACs": groups.macs.map(macs_text),
-        }
-        st.table(
-            pd.DataFrame(brief),
-            border="horizontal",
-            hide_index=True,
-            alt="Easy and hard pictures under the chosen rule",
+    worst = rows.iloc[rows.lost.idxmax()]
+    if worst.lost > 0:
+        st.caption(
+            f"The rule costs {plain_label(worst.label)} most: {100 * worst.lost:.1f} points "
+            f"against the final exit, {100 * rows.lost.mean():.2f} for a class on average."
         )
-        st.caption(GROUPS)
-        ui.table(
-            groups,
-            "These groups, with intervals and confidence",
-            column_config={
-                "group": "pictures",
-                "share": share_column("share", "Of all test pictures."),
-                "accuracy": share_column("right", "Right answers under the rule."),
-                "low": share_column(None, LOW),
-                "high": share_column(None, HIGH),
-                "macs": number("MACs", format="compact", help=WORDS["macs"]),
-                "first_confidence": share_column("first sure", WORDS["confidence"]),
-                "final_confidence": share_column("final sure", WORDS["confidence"]),
-            },
-        )
-    _depth(replay, here, labels)
+    ui.table(
+        rows,
+        column_config={
+            "settled": NumberColumn(
+                "right from layer", format="%.1f", help="Mean of its pictures."
+            ),
+            "left": NumberColumn("leaves at layer", format="%.1f", help="Mean of its pictures."),
+            "accuracy": share_column(None, "Right answers under the rule."),
+            "low": share_column(None, LOW),
+            "high": share_column(None, HIGH),
+            "final": share_column("final exit", "Right answers of the final exit."),
+            "lost": share_column(None, "What the rule loses; below zero it gains."),
+            "macs": NumberColumn("mean MACs", format="compact", help=WORDS["macs"]),
+        },
+    )
+
+
+def _groups(groups: pd.DataFrame, here: Operating) -> None:
+    """Easy, middling and hard pictures and those that end wrong, under the rule."""
+    members = (groups.share * len(here.taken)).round()
+    groups = with_intervals(groups, members.where(members > 0))
+    easy, wrong = percent(groups.share.iloc[0]), percent(groups.share.iloc[3], 1)
+    st.markdown(f"**{easy} of the pictures are easy, {wrong} end wrong.**")
+    brief = {
+        "pictures": groups.group,
+        "share": groups.share.map(lambda share: percent(share, 1)),
+        "right": groups.accuracy.map(lambda share: percent(share, 1)),
+        "MACs": groups.macs.map(macs_text),
+    }
+    st.table(
+        pd.DataFrame(brief),
+        border="horizontal",
+        hide_index=True,
+        alt="Easy and hard pictures under the chosen rule",
+    )
+    st.caption(GROUPS)
+    ui.table(
+        groups,
+        "These groups, with intervals and confidence",
+        column_config={
+            "group": "pictures",
+            "share": share_column("share", "Of all test pictures."),
+            "accuracy": share_column("right", "Right answers under the rule."),
+            "low": share_column(None, LOW),
+            "high": share_column(None, HIGH),
+            "macs": NumberColumn("MACs", format="compact", help=WORDS["macs"]),
+            "first_confidence": share_column("first sure", WORDS["confidence"]),
+            "final_confidence": share_column("final sure", WORDS["confidence"]),
+        },
+    )
 
 
 def _depth(replay: Replay, here: Operating, labels: tuple[str, ...]) -> None:
