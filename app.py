@@ -30,7 +30,8 @@ PAGES = {  # heading in the menu: (file in pages/, title, icon); the first one o
 LOGO = Path(__file__).resolve().parent / "pages" / "parts" / "assets" / "logo.svg"
 STYLE = """<style>
 .stMarkdownBadge { white-space: normal !important; }  /* on a phone */
-.stTooltipContent ul:has(img) { columns: 18rem; }  /* the pictures of heads, side by side */
+.stTooltipContent:has(img) { max-height: min(31rem, 46vh); }  /* pictures of heads */
+.stTooltipContent ul:has(img) { columns: 18rem; margin: 0; }
 .stTooltipContent li:has(img) { break-inside: avoid; list-style: none; margin: 0; padding: 0; }
 </style>"""
 
