@@ -81,10 +81,11 @@ def _whole(view: FirstView) -> bool:
         _texts([*words, view.picture, view.seen, *(e.head for e in exits)])
         and all(url.startswith("data:image/") for url in (view.picture, view.seen))
         and isinstance(view.weights, dict)
-        and len(view.weights) > 0
+        and any(name.startswith("backbone") for name in view.weights)
         and isinstance(view.macs, list)
         and len(view.macs) == len(exits) > 0
         and exits[-1].head == FINAL
+        and [e.head for e in exits].count(FINAL) == 1
         and view.head in [e.head for e in exits]
         and all(isinstance(e.labels, list) and _texts(e.labels) for e in exits)
         and all(len(e.scores) == len(exits[0].labels) == len(e.labels) > 1 for e in exits)

@@ -12,10 +12,13 @@ from pathlib import Path
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """A file beside `path` to write to; it takes the place of `path` at the end of the block, or is
-    gone if an exception ends it. So a reader never meets half a file, and the old one stays."""
+    gone if an exception ends it. So a reader never meets half a file, and the old one stays. Who
+    may read the folder may read the file, whatever wrote it: safetensors keeps its files private.
+    """
     partial = path.with_name(f"{path.name}.partial")
     try:
         yield partial
+        partial.chmod(path.parent.stat().st_mode & 0o666)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

@@ -56,8 +56,10 @@ def evaluate(args: argparse.Namespace, model: MultiExitViT, card: dict) -> dict:
     new threshold, is chosen on its validation pictures. Raises DataError, ValueError."""
     if not args.unlike:
         raise ValueError("--like, --wrongly and --record belong to --unlike FOLDER; name a folder")
-    if model.task.counts or args.head:
-        raise ValueError("--unlike is for tasks with classes, and reads the exits that it needs")
+    if model.task.counts:
+        raise ValueError("--unlike is for tasks with classes")
+    if args.head:
+        raise ValueError("--unlike reads the exits that it needs; leave out --head")
     refuse_same_names(args.like, args.unlike)
     root, few, part = data_root(args.data), args.limit or ENOUGH, test_part_of(card)
     check = Check.of(card, model)

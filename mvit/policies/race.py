@@ -87,7 +87,8 @@ def told(race: Sequence[Span]) -> str:
         said = f"The lead changes {changes} times; from {at:.1f} ms on {lead}"
     if race[-1].ahead is None:
         since = race[max(i for i, span in enumerate(race) if span.ahead) + 1].start
-        said += f"; from {since:.1f} ms on the two are level"
+        if at is None or f"{since:.1f}" != f"{at:.1f}":
+            said += f"; from {since:.1f} ms on the two are level"
     return said
 
 

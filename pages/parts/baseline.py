@@ -57,7 +57,8 @@ def plain(bundle: Bundle, beside_ms: float | None = None) -> Plain:
         return known.setdefault(place, found) if str(model.device) == bundle.device else found
 
     def retimed(model: Any) -> Timing:
-        found = min(plain_time(model), usual, key=lambda timing: timing.median)
+        # another visitor may have timed it meanwhile
+        found = min(plain_time(model), known.get(place, usual), key=lambda timing: timing.median)
         if str(model.device) == bundle.device:
             known[place] = found
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -60,7 +61,7 @@ def panel(bundle: ui.Bundle, picture: ui.Picture, head: str, *, again: bool) -> 
         run = ui.measured(
             "race",
             bundle,
-            (other.key, tuple(map(tuple, plans))),
+            (other.key, files_of(other), tuple(map(tuple, plans))),
             work=lambda model: {
                 "runs": run_in_turn([(model, plans[0]), (other.model, plans[1])], picture.pixels)
             },
@@ -77,7 +78,7 @@ def panel(bundle: ui.Bundle, picture: ui.Picture, head: str, *, again: bool) -> 
         key="until",
         min_value=SHORTEST,
         max_value=LONGEST,
-        value=round(runs[0].exits[-1].elapsed_ms, 1),
+        value=math.ceil(10 * runs[0].exits[-1].elapsed_ms) / 10,  # its last answer is in hand
         step=1.0,
         width=200,
         help=STOP_HELP,
@@ -88,6 +89,11 @@ def panel(bundle: ui.Bundle, picture: ui.Picture, head: str, *, again: bool) -> 
     if other.grown_from and not bundle.grown_from:
         ui.live_badge(other, run, f"{against}:", how=how)
     on_the_test_set(both, runs, stop)
+
+
+def files_of(bundle: ui.Bundle) -> tuple[str, ...]:
+    """What tells a model's files from those that replace them."""
+    return tuple(about["sha256"] for about in bundle.card.get("files", {}).values())
 
 
 def few_exits(bundle: ui.Bundle, head: str) -> Plan:

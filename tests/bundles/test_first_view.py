@@ -62,6 +62,7 @@ def test_a_record_of_other_weights_is_not_read(kept, name):
         {"exits": []},
         {"macs": [1]},
         {"weights": {}},
+        {"weights": {"card.json": "0"}},
         {"exits": [{"layer": 1}]},
         {"extra": 1},
         {"plain_ms": "x"},

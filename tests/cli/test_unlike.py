@@ -59,7 +59,7 @@ def test_what_cannot_be_measured_is_refused(own, refused):
     (own / "empty" / "a.png").write_bytes(b"nothing")
     assert "can be read" in refused(*asked(own, "--unlike", own / "empty"))
     assert "name a folder" in refused("evaluate", "--task", "mine", "--data", own, "--record")
-    assert "tasks with classes" in refused(*asked(own, "--head", "mlp"))
+    assert "leave out --head" in refused(*asked(own, "--head", "mlp"))
 
 
 def test_two_folders_of_one_name_are_refused_and_unreadable_pictures_told(own, refused, command):

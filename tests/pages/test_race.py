@@ -1,12 +1,15 @@
 """The panel "Two models on one clock" of the Latency page: nothing runs until a second model is
 chosen, then both are timed in turn and held against each other."""
 
+import dataclasses
 import shutil
 
 import numpy as np
 import pytest
 from bundles import BACKBONE
 from recorded import record
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from thin import thin_base, thin_model
 from visit import metric, open_app, well
 
@@ -55,6 +58,36 @@ def test_a_link_races_two_bundles_on_the_picture_and_on_the_test_set(two):
     assert metric(app, f"{JOINT}, in hand after 0.1 ms") == "no answer yet"
     assert race(app) is before  # another deadline times nothing anew
     assert f"After 0.1 ms: {BACKBONE} 0.0% and {JOINT} 0.0% right" in said(app)
+
+
+def test_both_clocks_stop_with_the_first_model_s_last_answer_in_hand(two, monkeypatch):
+    at = 41.24  # a tenth below would be before it
+
+    def run(entrants, pixels):
+        exits, plain_ms = next(iter(run_in_turn(entrants, pixels)))
+        last = dataclasses.replace(exits[-1], elapsed_ms=at)
+        return [([last], plain_ms)] * 2
+
+    monkeypatch.setattr("pages.parts.race.run_in_turn", run)
+    app = well(open_app("latency", backbone=BACKBONE, against=JOINT, example="cat"))
+    assert app.number_input(key="until").value == 41.3
+    assert metric(app, f"{BACKBONE}, in hand after 41.3 ms") != "no answer yet"
+
+
+def test_a_replaced_bundle_is_raced_anew(two, reseal):
+    def first() -> list:
+        link = {"backbone": BACKBONE, "against": JOINT, "example": "cat"}
+        return race(well(open_app("latency", **link)))
+
+    before, folder = first(), two / "cifar10" / JOINT
+    assert first() is before
+    file = folder / "backbone.safetensors"
+    held = load_file(file)
+    held["head.weight"] = held["head.weight"].roll(1, 0)
+    with safe_open(file, "pt") as opened:
+        save_file(held, file, opened.metadata())
+    reseal(folder)
+    assert first() is not before
 
 
 def test_a_bundle_without_recorded_predictions_is_said_and_the_picture_still_raced(two):
