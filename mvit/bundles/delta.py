@@ -81,27 +81,39 @@ def _change(trained: torch.nn.Module, grown: torch.nn.Module, rank: int) -> Held
 
 @torch.no_grad()
 def add(module: torch.nn.Module, tensors: Held, file: Path) -> None:
-    """Change a grown part in place as its file says, expanded; raises WeightsError for a strange
-    name or shape."""
-    own = module.state_dict()
-    for name, tensor in tensors.items():
-        of, _, kind = name.partition(":")
-        if of not in own:
-            raise refused(file, f"it holds {name}, which this model does not have")
-        if kind == "down":
+    """Change a grown part in place as its file says, expanded; raises WeightsError for a missing
+    vector or factor, a strange name or shape, and a result that is not finite."""
+    left = dict(tensors)
+    for name, own in module.state_dict().items():
+        if not is_matrix(own):
+            if name not in left:
+                raise refused(file, f"it lacks {name}")
+            new, shape = left.pop(name), own.shape
+        elif name + CHANGE in left:
+            new, shape = left.pop(name + CHANGE), own.shape
+        elif name + UP in left or name + DOWN in left:
+            new, shape = _product(name, left, file), own.flatten(1).shape
+        else:
             continue
-        if kind == "up":
-            down = tensors.get(of + DOWN)
-            if down is None or down.ndim != 2 or tensor.shape[1:] != down.shape[:1]:
-                raise refused(file, f"the two factors of {of} are not of the same rank")
-            tensor = tensor @ down
-            if tensor.shape == own[of].flatten(1).shape:
-                tensor = tensor.view(own[of].shape)
-        if tensor.shape != own[of].shape:
-            raise refused(
-                file, f"{name} has shape {tuple(tensor.shape)}, expected {tuple(own[of].shape)}"
-            )
-        own[of].copy_(own[of] + tensor if kind else tensor)
+        if new.shape != shape:
+            raise refused(file, f"{name} has shape {tuple(new.shape)}, expected {tuple(shape)}")
+        if is_matrix(own):
+            new = own + new.view(own.shape)
+            if not new.isfinite().all():  # factors that are finite may overflow
+                raise refused(file, f"it makes {name} infinite or not a number")
+        own.copy_(new)
+    if left:
+        raise refused(file, f"it holds {min(left)}, which no change of this model has")
+
+
+def _product(name: str, left: Held, file: Path) -> torch.Tensor:
+    """The change of a matrix of which a file holds two factors, taken from what is left of it."""
+    if lacking := [name + kind for kind in (UP, DOWN) if name + kind not in left]:
+        raise refused(file, f"it lacks {lacking[0]}")
+    up, down = left.pop(name + UP), left.pop(name + DOWN)
+    if not up.ndim == down.ndim == 2 or up.shape[1] != down.shape[0]:
+        raise refused(file, f"the two factors of {name} are not of the same rank")
+    return up @ down
 
 
 def add_all(grown: MultiExitViT, held: dict[str, Held]) -> None:
@@ -115,8 +127,16 @@ def read_changes(grown: MultiExitViT, where: Path, sums: dict[str, str]) -> None
     WeightsError."""
     files = parts(sums)
     for part, module in modules(grown).items():
-        for name in files.get(part, ()):
-            add(module, read_tensors(where / name, sums[name]), where / name)
+        names = files.get(part, [f"{part}.safetensors"])
+        total = int(names[0].partition("-of-")[2][:5] or 1)
+        if part not in files:
+            raise refused(where / names[0], "the card does not list it")
+        if len(names) != total:  # else the matrices of the others would pass for unchanged
+            raise refused(where / names[0], f"the card lists {len(names)} of {total} such files")
+        held: Held = {}
+        for name in names:  # all before any is used: two factors may lie in two files
+            held |= read_tensors(where / name, sums[name])
+        add(module, held, where / names[-1])
 
 
 def origin(source: Path, heads: Sequence[str], rank: int) -> dict:
@@ -156,11 +176,17 @@ def misfit(where: Path, card: dict, root: Path) -> str | None:
     for name, sha256 in delta["files"].items():
         if now.get(name, {}).get("sha256") != sha256:
             return f"it was trained from {named}, whose {name} has been replaced since"
-    for name in card["files"]:
-        with suppress(OSError, SafetensorError, ValueError), safe_open(where / name, "pt") as file:
-            of = json.loads((file.metadata() or {}).get(METADATA, "{}"))
+    changed = {"backbone", *parts(delta["files"])}
+    for name in (n for part, own in parts(card["files"]).items() if part in changed for n in own):
+        # loading says it of a file that cannot be read
+        with suppress(OSError, SafetensorError), safe_open(where / name, "pt") as file:
+            of = {}
+            with suppress(ValueError):
+                of = json.loads((file.metadata() or {}).get(METADATA, "{}"))
             for key in ("task", "backbone", "files", "seed", "rank"):
-                if key in of and of[key] != delta[key]:
+                if key not in of:
+                    return f"{name} does not tell which network it is the change of"
+                if of[key] != delta[key]:
                     what = "source bundle" if key not in ("seed", "rank") else key
                     return f"{name} is the change of a network with another {what} than the card's"
     return None

@@ -1,17 +1,20 @@
 """A grown network that was trained is kept as what training changed: it loads as it was measured,
 and is refused by name with anything but the bundle that it was grown from."""
 
+import hashlib
 import shutil
 
 import numpy as np
 import pytest
 import torch
 from bundles import BACKBONE, HEADS, save_bundle
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from thin import picture, two_widths
 from toys import same, snapshot
 
 import mvit
-from mvit.bundles import delta, weights
+from mvit.bundles import delta, tensors, weights
 from mvit.bundles.weights import WeightsError
 from mvit.cli import main as cli
 from mvit.models.growth import grow
@@ -143,6 +146,86 @@ def test_an_altered_file_is_refused_by_name(own):
     file = own / "cifar10" / "tuned" / "heads" / "mlp.safetensors"
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     with pytest.raises(WeightsError, match="heads/mlp.safetensors refused: its sha256 differs"):
+        mvit.load("cifar10", "tuned", device="cpu")
+
+
+def edited(edit, keep_metadata=True):
+    """Damage that rewrites the backbone's file, and has the card tell the new sha256."""
+
+    def damage(folder):
+        file = folder / "cifar10" / "tuned" / "backbone.safetensors"
+        with safe_open(file, "pt") as opened:
+            metadata = opened.metadata() if keep_metadata else None
+        save_file(edit(load_file(file)), file, metadata)
+        card = weights.read_card(file.parent)
+        card["files"][file.name]["sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
+        weights.write_card(file.parent, card)
+
+    return damage
+
+
+def without(*names):
+    return edited(lambda held: {k: v for k, v in held.items() if k not in names})
+
+
+def unlisted(folder):
+    card = weights.read_card(folder / "cifar10" / "tuned")
+    del card["files"]["backbone.safetensors"]
+    weights.write_card(folder / "cifar10" / "tuned", card)
+
+
+def untagged(folder):
+    edited(dict, keep_metadata=False)(folder)
+    changed("seed", 3)(folder)
+
+
+MATRIX, VECTOR = "blocks.0.attn.proj.weight", "blocks.0.attn.proj.bias"
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (unlisted, "backbone.safetensors refused: the card does not list it"),
+        (without(f"{MATRIX}:up", f"{MATRIX}:up:scale"), f"it lacks {MATRIX}:up"),
+        (without(f"{MATRIX}:down", f"{MATRIX}:down:scale"), f"it lacks {MATRIX}:down"),
+        (without(VECTOR), f"it lacks {VECTOR}"),
+        (
+            edited(lambda held: held | {f"{VECTOR}:foo": held[VECTOR].clone()}),
+            f"it holds {VECTOR}:foo, which no change of this model has",
+        ),
+        (
+            edited(
+                lambda held: {
+                    k: torch.full_like(v, 1e36) if k.endswith(":scale") else v
+                    for k, v in held.items()
+                }
+            ),
+            "backbone.safetensors refused: it makes .* infinite or not a number",
+        ),
+        (untagged, "backbone.safetensors does not tell which network it is the change of"),
+    ],
+)
+def test_an_edited_change_is_refused_by_name_even_with_its_sha256_in_the_card(damage, reason, own):
+    damage(own)
+    with pytest.raises(WeightsError, match=reason) as error:
+        mvit.load("cifar10", "tuned", device="cpu")
+    assert "backbone.safetensors" in str(error.value)
+    assert [b["ok"] for b in weights.verify(only_backbone="tuned")] == [False]
+
+
+def test_a_change_in_several_files_loads_and_is_refused_without_one_of_them(own, monkeypatch):
+    monkeypatch.setattr(tensors, "MAX_FILE_BYTES", 60_000)
+    monkeypatch.setattr(tensors, "HEADER_BYTES", 10_000)
+    shutil.rmtree(own / "cifar10" / "tuned")
+    _, rounded = write(own, "tuned", BACKBONE, WIDE, rank=16)
+    again = mvit.load("cifar10", "tuned", device="cpu")
+    assert same(snapshot(again), snapshot(rounded))
+    card = weights.read_card(own / "cifar10" / "tuned")
+    names = weights.parts(card["files"])["backbone"]
+    del card["files"][names[-1]]
+    weights.write_card(own / "cifar10" / "tuned", card)
+    reason = f"{names[0]} refused: the card lists {len(names) - 1} of {len(names)} such files"
+    with pytest.raises(WeightsError, match=reason):
         mvit.load("cifar10", "tuned", device="cpu")
 
 
