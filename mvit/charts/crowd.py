@@ -19,6 +19,12 @@ def people_text(count: float) -> str:
     return f"{max(count, 0):.0f}" if count > -0.5 else f"0 (the raw output is {count:.0f})"
 
 
+def people_words(count: float) -> str:
+    """The same as a phrase: `50 people`, `0 people (the raw output is -8)`."""
+    number, *raw = people_text(count).split(" ", 1)
+    return " ".join([number, "person" if number == "1" else "people", *raw])
+
+
 def whole_tiles(tiles: Sequence[float]) -> list[int]:
     """The tiles' counts in whole people, which add up to the whole count, as a reader adds them:
     those with the largest remainders are rounded up. If one is below zero, each is rounded by

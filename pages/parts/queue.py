@@ -4,12 +4,14 @@ not spoilt by a neighbour."""
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from uuid import uuid4
 
 import streamlit as st
 
+BLINK_S = 0.4
 LIMIT = 64  # twice a class; what comes on top is turned away at once instead of waiting for minutes
 
 
@@ -95,8 +97,13 @@ def turn() -> Iterator[None]:
     where it next speaks, and that is here.
     """
     visitor, place = st.session_state.setdefault("_visitor", uuid4().hex), st.empty()
+    since = time.monotonic()
 
     def say(before: int) -> None:
+        # a wait of a blink needs no words, but the script must speak for Streamlit to end it
+        if time.monotonic() - since < BLINK_S:
+            place.empty()
+            return
         place.info(
             f"{before} before you: this machine runs one picture at a time.",
             icon=":material/hourglass_top:",

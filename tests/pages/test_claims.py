@@ -27,6 +27,8 @@ def test_which_count_is_nearer_is_said_by_the_truth(early, final, truth, nearer)
 
 
 def test_counts_are_people_and_tiles_add_up_to_them():
+    assert crowd.people_words(-8.2) == "0 people (the raw output is -8)"
+    assert [crowd.people_words(n) for n in (1.2, 50)] == ["1 person", "50 people"]
     assert crowd.people_text(-8.2) == "0 (the raw output is -8)" and crowd.people_text(-0.3) == "0"
     tiles = [9.4, 15.4, 21.4, 6.4, 7.4, 3.0]
     assert sum(crowd.whole_tiles(tiles)) == round(sum(tiles)) == 63

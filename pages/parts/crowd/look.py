@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from mvit.charts import crowd as charts_crowd
-from mvit.charts.crowd import people_text
+from mvit.charts.crowd import people_words
 from mvit.images.draw import count_tiles, overlay
 from mvit.inference import explain
 from mvit.policies.doubts import stretch
@@ -82,7 +82,7 @@ def show_picture(
         width="stretch",
         caption=f"{picture.title}, as the network gets it: {laid}",
         alt=f"{picture.title} with six tiles, counted by {counted.exit}: "
-        f"{people_text(own['count'])} people in all",
+        f"{people_words(own['count'])} in all",
     )
 
 

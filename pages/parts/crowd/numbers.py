@@ -6,7 +6,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from mvit.charts import crowd as charts_crowd
-from mvit.charts.crowd import people_text
+from mvit.charts.crowd import people_text, people_words
 from mvit.evaluation.intervals import CARD, SHARE, SIMILAR, Errors, halves
 from mvit.models.multi_exit import FINAL
 from pages import parts as ui
@@ -48,7 +48,7 @@ def usual_error(bundle: ui.Bundle, layer: int, head: str) -> str:
 def show_headline(bundle: ui.Bundle, counted: Counted, kept: tuple | None) -> None:
     """The count, and between how many people there probably are."""
     st.subheader(
-        f"{counted.exit}: {people_text(counted.own['count'])} people",
+        f"{counted.exit}: {people_words(counted.own['count'])}",
         anchor=False,
         help=words.about(counted.own["head"]),
     )
