@@ -25,8 +25,8 @@ def show(bundle: ui.Bundle, picture: ui.Picture, head: str) -> None:
     st.subheader(finding(rows, tree), anchor=False)
     st.caption(
         f"Each bar is the most specific thing that the exit is at least {SURE:.0%} sure of: the "
-        "probabilities of all classes below it in WordNet's tree, added up. Early layers know the "
-        "kind long before they know the name."
+        "probabilities of all classes below it in WordNet's tree, added up. Early layers often know "
+        "the kind before they know the name, and are sometimes sure of a wrong one."
     )
     lines = "; ".join(f"{r.exit}: {r.says}, {r.sure}" for r in rows.itertuples())
     ui.chart(coarse_chart(rows), f"What each exit is sure of. {lines}.")
@@ -61,8 +61,9 @@ def many_finding(rows: pd.DataFrame) -> str:
 
 
 def finding(rows: pd.DataFrame, tree: ClassTree) -> str:
-    """The panel's heading: what was said first, and from where on the final exit's answer stays. A
-    kind to which that answer does not belong was a mistake, and is told as one."""
+    """The panel's heading: what was said first, the mistake that was said most often, what was said
+    last before the final exit's answer, and from where on that stays. A kind to which that answer
+    does not belong was a mistake, and is told as one."""
     says, nodes, last = list(rows.says), list(rows.node), rows.says.iloc[-1]
     stays = len(says) - 1
     while stays and says[stays - 1] == last:
@@ -70,7 +71,9 @@ def finding(rows: pd.DataFrame, tree: ClassTree) -> str:
     if not stays:
         return f"Every exit is sure of {last}"
     where = f"from {rows.exit[stays]} on" if stays < len(says) - 1 else "at the final exit"
-    steps = {says[i]: tree.agree(nodes[i], nodes[-1]) for i in (0, stays - 1)}
+    wrong = [i for i in range(stays) if not tree.agree(nodes[i], nodes[-1])]
+    most = sorted(wrong, key=lambda i: -says.count(says[i]))[:1]
+    steps = {says[i]: i not in wrong for i in sorted({0, *most, stays - 1})}
     if all(steps.values()):
         return f"First {', then '.join(steps)}, then {last} {where}"
     (first, right), *more = steps.items()
