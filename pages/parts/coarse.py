@@ -25,8 +25,8 @@ def show(bundle: ui.Bundle, picture: ui.Picture, head: str) -> None:
     st.subheader(finding(rows, tree), anchor=False)
     st.caption(
         f"Each bar is the most specific thing that the exit is at least {SURE:.0%} sure of: the "
-        "probabilities of all classes below it in WordNet's tree, added up. Early layers often know "
-        "the kind before they know the name, and are sometimes sure of a wrong one."
+        "probabilities of all classes below it in WordNet's tree, added up. Early layers often "
+        "know the kind before they know the name, and are sometimes sure of a wrong one."
     )
     lines = "; ".join(f"{r.exit}: {r.says}, {r.sure}" for r in rows.itertuples())
     ui.chart(coarse_chart(rows), f"What each exit is sure of. {lines}.")
