@@ -109,7 +109,7 @@ def pick_picture(task: str | None = None, key: str = "example") -> Picture:
         side = st.container(width="stretch", gap="xsmall")
     chips = side.container()
     if not (link.hidden("upload") or link.hidden(key)):
-        added = _own(side, key, [EXAMPLE] if known else [])
+        added = _own(side, key, [EXAMPLE] if known else [], task=task)
     photos = st.session_state.setdefault(PHOTOS, {})
     names = [*known, *photos]
     if not names:
@@ -124,14 +124,18 @@ def pick_picture(task: str | None = None, key: str = "example") -> Picture:
     return picture
 
 
-def _know_many_things() -> None:
+def _know_many_things(task: str | None) -> None:
     """A visitor's picture may show anything, so it goes to the model that knows 1,000 things unless
-    the visitor, or the link, asked for another."""
-    choice = st.session_state.get("_choice", ("",))
+    the visitor, or the link, asked for another, or the page's own task is not to name things."""
     offered = {task for task, _ in weights.bundles()}
     chosen = st.session_state.get(TASK_CHOSEN)
-    if choice[0] in FEW_THINGS and MANY_THINGS in offered and not chosen:
+    if task in FEW_THINGS and MANY_THINGS in offered and not chosen:
         to_many_things()
+        st.toast(
+            "Your picture may show anything, so the task is now *Any photo*, which knows 1,000 "
+            "things. The sidebar changes it.",
+            icon=":material/image_search:",
+        )
 
 
 def to_many_things() -> None:
@@ -140,7 +144,7 @@ def to_many_things() -> None:
     st.session_state.pop("backbone", None)
 
 
-def _own(place: DeltaGenerator, key: str, sources: list[str]) -> str | None:
+def _own(place: DeltaGenerator, key: str, sources: list[str], *, task: str | None) -> str | None:
     """Draw the way in for the visitor's own pictures; the name of one that is new in this run."""
     with place:
         source = st.segmented_control(
@@ -159,6 +163,7 @@ def _own(place: DeltaGenerator, key: str, sources: list[str]) -> str | None:
             key=f"{key}_upload",
             help="JPEG, HEIC, PNG, WebP and more; at most 20 MB and 40 megapixels.",
             on_change=_know_many_things,
+            args=(task,),
         )
     elif source == CAMERA:
         data = st.camera_input(
@@ -166,13 +171,16 @@ def _own(place: DeltaGenerator, key: str, sources: list[str]) -> str | None:
             key=f"{key}_camera",
             help="The browser asks for permission first.",
             on_change=_know_many_things,
+            args=(task,),
         )
     if data is None or st.session_state.get(f"_{key}_read") == data.file_id:
         return None
     try:
         name = _keep(data.getvalue(), data.name, source)
     except ImageError as error:
-        st.error(f"{error} The picture before it stays.", icon=":material/broken_image:")
+        said = f"{error} The picture before it stays."
+        st.error(said, icon=":material/broken_image:")
+        st.toast(said, icon=":material/broken_image:")  # the line above may be below the fold
         return None
     st.session_state[f"_{key}_read"] = data.file_id
     return name

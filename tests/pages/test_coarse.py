@@ -79,12 +79,21 @@ def test_an_upload_goes_to_the_model_that_knows_many_things(two_tasks):
     app = well(open_app())
     assert app.selectbox(key="task").value == "cifar10"
     assert upload(app).selectbox(key="task").value == "imagenet1k"
+    assert "the task is now *Any photo*" in app.toast[0].value
     app.selectbox(key="task").set_value("cifar10").run()
     assert well(app).selectbox(key="task").value == "cifar10"
 
 
 def test_an_upload_stays_with_the_task_that_the_link_asks_for(two_tasks):
     assert upload(well(open_app(task="cifar10"))).selectbox(key="task").value == "cifar10"
+
+
+def test_an_upload_to_a_page_that_counts_changes_no_task(with_counter, tmp_path):
+    save_bundle(tmp_path, replace(TASKS["imagenet1k"], input_px=64))
+    app = well(open_app("crowd"))
+    before = app.selectbox(key="task").value
+    assert before in ("cifar10", "cifar100")
+    assert upload(app).selectbox(key="task").value == before
 
 
 def test_watch_shows_the_panel_for_any_photo_and_for_no_other_task(two_tasks):
