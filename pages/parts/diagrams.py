@@ -33,7 +33,7 @@ def _text(x: float, y: float, words: str) -> str:
     return f"<text x='{x:g}' y='{y:g}'>{words}</text>"
 
 
-def _square(kind: str, x: int, side: int, inside: str = "") -> str:
+def _square(kind: str, x: int, *, side: int, inside: str = "") -> str:
     """A token, or tokens with the lines `inside`; kind: the colour's class, empty if hollow."""
     dress = f"class='{kind}'" if kind else "stroke-dasharray='2'"
     return f"<path {dress} d='M{x},{MIDDLE - side // 2}h{side}v{side}h-{side}z{inside}'/>"
@@ -41,14 +41,14 @@ def _square(kind: str, x: int, side: int, inside: str = "") -> str:
 
 def _map(kind: str, x: int) -> str:
     """3 x 3 tokens."""
-    return _square(kind, x, 36, "m0,12h36m0,12h-36m12-24v36m12,0v-36")
+    return _square(kind, x, side=36, inside="m0,12h36m0,12h-36m12-24v36m12,0v-36")
 
 
 def tokens(kinds: str) -> Part:
     """What the layer gives; kinds: `c` if the class token is read, `p` if the patches are."""
     cls, patches = (kind if kind in kinds else "" for kind in "cp")
     names = _text(13, 55, "class") + _text(50, 55, "patches")
-    return Part(68, lambda x: _square(cls, 6, 13) + _map(patches, 32) + names)
+    return Part(68, lambda x: _square(cls, 6, side=13) + _map(patches, 32) + names)
 
 
 def placed(name: str, *, halves: bool = False) -> Part:
@@ -80,7 +80,7 @@ def left(**kinds: str) -> Part:
 
     def draw(x: int) -> str:
         places = [(x + 22 + 44 * i, name, kind) for i, (name, kind) in enumerate(kinds.items())]
-        return "".join(_square(k, at - 6, 13) + _text(at, 55, name) for at, name, k in places)
+        return "".join(_square(k, at - 6, side=13) + _text(at, 55, name) for at, name, k in places)
 
     return Part(width, draw)
 

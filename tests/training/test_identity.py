@@ -62,8 +62,12 @@ def test_the_same_study_goes_on_and_may_ask_for_more_rounds(done):
     assert train(dataclasses.replace(more, data=moved))["run"] == card["run"]
 
 
-def test_a_run_is_not_reused_for_pictures_of_the_same_names_with_other_labels(done, tmp_path):
+def test_a_run_is_not_reused_for_pictures_of_the_same_names_with_other_labels(
+    done, tmp_path, monkeypatch
+):
     study, _ = done
+    own = shutil.copytree(study.data.with_name("weights"), tmp_path / "weights")
+    monkeypatch.setenv("MVIT_WEIGHTS", str(own))  # this test replaces the bundle
     other = colours(10)
     other.y = (other.y + 1) % len(COLOURS)  # the user had the labels swapped and mends it
     changed = dataclasses.replace(study, data=write_folder(tmp_path / "pictures", other))
