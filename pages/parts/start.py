@@ -20,7 +20,7 @@ FIRST = ("pages.parts.first", "pages.parts.link", "pages.parts.queue")
 EVERY_PAGE = ("pages.parts.choice", "pages.parts.shared", "pages.watch")
 LATER = ("lesson", "compare", "latency", "rules", "budget", "paper", "models", "crowd")
 
-CALM_S = 3.0
+CALM_S = 2.0
 
 _lock = threading.Lock()
 _there, _loaded = threading.Event(), threading.Event()

@@ -5,7 +5,7 @@ import pytest
 MOST_S = 1.5  # of the server's processor time for a page; a quarter of it is usual when idle
 MENU = "[data-testid=stSidebarNav] a"
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]  # processor time, so on an idle machine
+pytestmark = pytest.mark.browser
 
 
 def test_a_page_new_to_the_visitor_costs_a_warm_server_little(visit, running):

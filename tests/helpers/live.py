@@ -22,9 +22,11 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import connect
 
+from pages.parts.start import CALM_S
+
 ROOT = Path(__file__).resolve().parents[2]
 FULL = 4096  # bytes that a file may have on a "full" disk
-QUIET_S = 4  # longer than the start in the background waits between two pages
+QUIET_S = 3 * CALM_S  # the start in the background opens two pages meanwhile, or is over
 PATIENCE = 180  # seconds for any one step, on a machine that does other things too
 
 
