@@ -23,7 +23,7 @@ if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bundles import save_bundle  # noqa: E402
-from live import Server, disk_is_full  # noqa: E402
+from live import Server, Visitor, disk_is_full  # noqa: E402
 from once import do_once  # noqa: E402
 from thin import narrow  # noqa: E402
 
@@ -130,6 +130,8 @@ def server(tiny_bundle, gate) -> Iterator[Server]:
     variables = {"MVIT_WEIGHTS": str(tiny_bundle), "MVIT_TEST_GATE": str(gate)}
     script = Path(__file__).parent / "helpers" / "gated_app.py"
     with Server(script, before=disk_is_full, **variables) as server:
+        with Visitor(server) as first:  # its model is loaded and timed while the gate is open
+            first.open()
         yield server
 
 
