@@ -10,22 +10,18 @@ more training's.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from functools import partial
 
 from mvit.bundles import weights
 from mvit.evaluation.paper import TABLE1 as FILE
 from mvit.models.heads import HEADS
-from mvit.training import identity
-from mvit.training.checkpoints import CheckpointError
 from mvit.training.finetune import Recipe
-from mvit.training.initial import origin, starting_backbone
 from mvit.training.joint import STRATEGIES
-from mvit.training.kinds import CLASSES
+from mvit.training.lab import refuse_another
 from mvit.training.study import Study, check_sizes
-from mvit.training.table1_lab import Budget, Lab, write
+from mvit.training.table1_lab import Budget, TableLab
 
 
 @dataclass(kw_only=True)
@@ -65,94 +61,60 @@ def measure(table: Table1, say: Callable[[str], None] = print) -> dict:
     against plain, in points), "seconds"}], "missing": cells not yet done}. Raises CheckpointError
     if the run folder was begun with another budget, TrainingError on a loss that is not finite.
     """
-    study, run = table.study, table.study.run / "table1"
-    task = replace(study.task, input_px=table.budget.px)
-    accelerator = study.accelerator()
-    check_sizes(
-        replace(study, recipe=Recipe(stages=((table.budget.px, 1),)), layers=(table.layer,))
-    )
-    train, val, test = CLASSES.parts(study)
-    backbone = starting_backbone(study.architecture, task, study.init, hub=study.hub)
-    settings = asdict(table.budget) | {
-        "layer": table.layer,
-        "precision": study.precision,
-        "training pictures": len(train),
-        "test pictures": len(test),
-        **origin(study.init, study.hub or study.architecture),
-        "pictures and labels": identity.of_data(train, val, test),
-        "start weights": identity.of_start(study.init, backbone.vit),
-    }
-    settings.pop("before", None)
-    file = weights.root() / task.name / (study.name or study.architecture) / FILE
-    refuse_another(file, settings, study.overwrite)
-    lab = Lab(
-        study=study,
-        budget=table.budget,
+    study, budget = table.study, table.budget
+    check_sizes(replace(study, recipe=Recipe(stages=((budget.px, 1),)), layers=(table.layer,)))
+    lab = TableLab.of(
+        study,
+        replace(study.task, input_px=budget.px),
+        study.run / "table1",
+        asdict(budget) | {"layer": table.layer},
+        budget=budget,
         layer=table.layer,
         heads=table.heads,
-        task=task,
-        train=train,
-        val=val,
-        test=test,
-        accelerator=accelerator,
-        run=run,
-        known={k: settings[k] for k in ("pictures and labels", "start weights")},
     )
-    plain = lab.once("plain", settings, lab.plain)
-    start = lab.once("start", settings, lab.start)
+    file = weights.root() / lab.task.name / (study.name or study.architecture) / FILE
+    refuse_another(file, lab.settings, study.overwrite)
+    plain, start = lab.once("plain", lab.plain), lab.once("start", lab.start)
     say(f"start: {start['rounds']} rounds; " + accuracies(table.layer, start))
-    rows: list[dict] = []
-    about = {
-        "task": task.name,
+    result = {
+        "task": lab.task.name,
         "architecture": study.architecture,
-        "init": settings["init"],
+        "init": lab.settings["init"],
         "layer": table.layer,
-        "n": len(test),
-        "budget": settings,
+        "n": len(lab.test),
+        "budget": lab.settings,
         "plain": {"accuracy": plain["final"]},
         "start": {k: start[k] for k in ("exits", "final", "rounds", "validation")},
+        "rows": [],
+        "missing": len(table.cells),
     }
-    for number, (strategy, heads) in enumerate(table.cells):
-        name = (
-            strategy
-            if len(heads) > 1 or strategy == "classifier-wise"
-            else f"{strategy} {heads[0]}"
-        )
-        cell = lab.once(
-            name, settings, lambda strategy=strategy, heads=heads: lab.cell(strategy, heads)
-        )
-        for head, accuracy in cell["exits"].items():
-            change = 100 * (cell["final"] - plain["final"])
-            rows.append(
-                {
-                    "strategy": strategy,
-                    "head": head,
-                    "accuracy": accuracy,
-                    "final": cell["final"],
-                    "change": round(change, 3),
-                    "seconds": cell["seconds"],
-                }
-            )
+    for strategy, heads in table.cells:
+        name = strategy if strategy == "classifier-wise" else f"{strategy} {heads[0]}"
+        cell = lab.once(name, partial(lab.cell, strategy, heads))
         say(f"{name}: " + accuracies(table.layer, cell))
-        result = about | {"rows": rows, "missing": len(table.cells) - number - 1}
-        if accelerator.is_main_process:
-            write(file, result)
+        result["rows"] += rows_of(strategy, cell, plain["final"])
+        result["missing"] -= 1
+        lab.write(file, result)
     return result
+
+
+def rows_of(strategy: str, cell: dict, plain: float) -> list[dict]:
+    """The rows of a training, one a head; plain: the accuracy that its final exit is compared
+    with."""
+    return [
+        {
+            "strategy": strategy,
+            "head": head,
+            "accuracy": accuracy,
+            "final": cell["final"],
+            "change": round(100 * (cell["final"] - plain), 3),
+            "seconds": cell["seconds"],
+        }
+        for head, accuracy in cell["exits"].items()
+    ]
 
 
 def accuracies(layer: int, cell: dict) -> str:
     """Return what a cell reached, in words."""
     exits = ", ".join(f"{head} {accuracy:.2%}" for head, accuracy in cell["exits"].items())
     return f"layer {layer} {exits}; final exit {cell['final']:.2%}"
-
-
-def refuse_another(file: Path, settings: dict, overwrite: bool) -> None:
-    """Raise CheckpointError if `file` is the table of other settings, unless it may be
-    overwritten."""
-    if overwrite or not file.exists():
-        return
-    if json.loads(file.read_text())["budget"] != json.loads(json.dumps(settings)):
-        raise CheckpointError(
-            f"{file} holds the table of another run; name another bundle with --name, "
-            "or pass --overwrite to replace it"
-        )

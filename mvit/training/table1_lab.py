@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-import torch
-from accelerate import Accelerator
-
-from mvit.bundles.whole import write_json
-from mvit.data.labelled import Pictures
-from mvit.evaluation.predictions import predict
 from mvit.models.backbone import Backbone
 from mvit.models.multi_exit import FINAL, MultiExitViT
-from mvit.tasks import Task
-from mvit.training import checkpoints
 from mvit.training.exits import ExitRecipe, classifier_wise, name_of, warm_start
 from mvit.training.finetune import Recipe, fine_tune
-from mvit.training.initial import starting_backbone
 from mvit.training.joint import JointRecipe, learn_together, phases_of
-from mvit.training.study import Study
+from mvit.training.lab import Lab
 
 
 @dataclass(kw_only=True)
@@ -80,52 +67,20 @@ class Budget:
 
 
 @dataclass(kw_only=True)
-class Lab:
+class TableLab(Lab):
     """Trains and measures single cells."""
 
-    study: Study
     budget: Budget
     layer: int
     heads: tuple[str, ...]
-    task: Task
-    train: Pictures
-    val: Pictures
-    test: Pictures
-    accelerator: Accelerator
-    run: Path
-    known: dict
-
-    def once(self, name: str, settings: dict, work: Callable[[], dict]) -> dict:
-        """The cell's result from the run folder, or else from `work`, then kept there."""
-        file = self.run / f"{name.replace(' ', '_')}.json"
-        if file.exists():
-            done = json.loads(file.read_text())
-            checkpoints.compare(file, done["settings"], settings)
-            return done
-        started = time.monotonic()
-        result = work() | {"seconds": round(time.monotonic() - started), "settings": settings}
-        if self.accelerator.is_main_process:
-            write(file, result)
-        return result
-
-    def backbone(self) -> Backbone:
-        torch.manual_seed(self.budget.seed)
-        return starting_backbone(
-            self.study.architecture, self.task, self.study.init, hub=self.study.hub
-        )
 
     def trained_plain(self) -> Backbone:
         """The plain backbone after its share of training; from its checkpoint if that is done."""
-        backbone = self.backbone()
+        backbone = self.backbone(self.budget.seed)
         recipe = Recipe(**self.budget.backbone(len(self.train)))
         file = self.run / "plain.safetensors"
         fine_tune(backbone, self.task, val=self.val, recipe=recipe, checkpoint=file, **self.given)
         return backbone
-
-    @property
-    def given(self) -> dict:
-        """What every training gets."""
-        return {"train": self.train, "accelerator": self.accelerator, "known": self.known}
 
     def plain(self) -> dict:
         return self.accuracy(MultiExitViT(self.trained_plain(), self.task, {}))
@@ -133,7 +88,9 @@ class Lab:
     def started(self) -> tuple[MultiExitViT, dict]:
         """The start backbone with every head trained on it to the end, and how that went; from its
         checkpoint if that is done."""
-        model = MultiExitViT.untrained(self.backbone(), self.task, self.heads, layers=[self.layer])
+        model = MultiExitViT.untrained(
+            self.backbone(self.budget.seed), self.task, self.heads, layers=[self.layer]
+        )
         warm_start(model)
         recipe, file = self.budget.start(), self.run / "start.safetensors"
         done = classifier_wise(model, val=self.val, recipe=recipe, checkpoint=file, **self.given)
@@ -167,12 +124,6 @@ class Lab:
         return result
 
     def accuracy(self, model: MultiExitViT) -> dict:
-        found = predict(model, self.test, self.accelerator, batch=128)
-        known = {head: float(a) for (_, head), a in zip(found.exits, found.accuracy, strict=True)}
+        """{"final": ..., "exits": {head: at the layer}}."""
+        known = {head: accuracy for (_, head), accuracy in self.measured(model).items()}
         return {"final": known.pop(FINAL), "exits": known}
-
-
-def write(file: Path, content: dict) -> None:
-    """Write JSON whole or not at all, its folder too if there is none."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_json(file, content)

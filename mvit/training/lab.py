@@ -1,0 +1,108 @@
+"""A series of trainings that are compared with each other: each is done once, kept in the run
+folder, and measured on the same test pictures."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+
+from mvit.bundles.whole import write_json
+from mvit.data.labelled import Pictures
+from mvit.evaluation.predictions import predict
+from mvit.models.backbone import Backbone
+from mvit.models.multi_exit import MultiExitViT
+from mvit.tasks import Task
+from mvit.training import checkpoints, identity
+from mvit.training.checkpoints import CheckpointError
+from mvit.training.initial import origin, starting_backbone
+from mvit.training.kinds import CLASSES
+from mvit.training.study import Study
+
+
+@dataclass(kw_only=True)
+class Lab:
+    """What every training of the series shares. known: what their checkpoints must have been begun
+    with; settings: what all must have in common."""
+
+    study: Study
+    task: Task
+    train: Pictures
+    val: Pictures
+    test: Pictures
+    accelerator: Accelerator
+    run: Path
+    settings: dict
+
+    @classmethod
+    def of(cls, study: Study, task: Task, run: Path, settings: dict, **more) -> Lab:
+        """The series of a study. settings: its budget and what else must be the same; where the
+        weights come from and what the pictures are is added to them."""
+        train, val, test = CLASSES.parts(study)
+        start = starting_backbone(study.architecture, task, study.init, hub=study.hub)
+        settings |= {
+            "precision": study.precision,
+            "training pictures": len(train),
+            "test pictures": len(test),
+            **origin(study.init, study.hub or study.architecture),
+            "pictures and labels": identity.of_data(train, val, test),
+            "start weights": identity.of_start(study.init, start.vit),
+        }
+        settings.pop("before", None)
+        own = {"train": train, "val": val, "test": test, "accelerator": study.accelerator()}
+        return cls(study=study, task=task, run=run, settings=settings, **own, **more)
+
+    def once(self, name: str, work: Callable[[], dict]) -> dict:
+        """The training's result from the run folder, or else from `work`, then kept there."""
+        file = self.run / f"{name.replace(' ', '_')}.json"
+        if file.exists():
+            done = json.loads(file.read_text())
+            checkpoints.compare(file, done["settings"], self.settings)
+            return done
+        started = time.monotonic()
+        result = work() | {"seconds": round(time.monotonic() - started), "settings": self.settings}
+        self.write(file, result)
+        return result
+
+    def write(self, file: Path, content: dict) -> None:
+        """Write JSON whole or not at all, its folder too if there is none; of several processes the
+        first alone does it."""
+        if self.accelerator.is_main_process:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_json(file, content)
+
+    def backbone(self, seed: int) -> Backbone:
+        """The start weights; a final exit that they lack is drawn with this seed."""
+        torch.manual_seed(seed)
+        return starting_backbone(
+            self.study.architecture, self.task, self.study.init, hub=self.study.hub
+        )
+
+    @property
+    def given(self) -> dict:
+        """What every training gets."""
+        same = ("pictures and labels", "start weights")
+        known = {name: self.settings[name] for name in same}
+        return {"train": self.train, "accelerator": self.accelerator, "known": known}
+
+    def measured(self, model: MultiExitViT) -> dict[tuple[int, str], float]:
+        """The accuracy of every exit, (layer, head), on the test pictures."""
+        found = predict(model, self.test, self.accelerator, batch=128)
+        return dict(zip(found.exits, map(float, found.accuracy), strict=True))
+
+
+def refuse_another(file: Path, settings: dict, overwrite: bool) -> None:
+    """Raise CheckpointError if `file` holds results of other settings, unless it may be
+    overwritten."""
+    if overwrite or not file.exists():
+        return
+    if json.loads(file.read_text())["budget"] != json.loads(json.dumps(settings)):
+        raise CheckpointError(
+            f"{file} holds the table of another run; name another bundle with --name, "
+            "or pass --overwrite to replace it"
+        )
