@@ -1,5 +1,5 @@
-"""`python -m mvit`: trace, deadline, evaluate, train, table1, verify, bench, grow, export. Exit
-status 2 and one line for bad input. Libraries are imported for the command that is asked for."""
+"""`python -m mvit COMMAND`, with exit status 2 and one line for bad input. Libraries are imported
+for the command that is asked for."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ IGNORED = {
     "evaluate": {"engine": MODULES},
     "train": {"head": (), "dtype": (), "engine": MODULES},
     "table1": {"head": (), "dtype": (), "engine": MODULES},
+    "ablation": {"head": (), "dtype": (), "engine": MODULES},
     "verify": {"head": (), "dtype": (), "engine": MODULES, "device": ("cpu", "auto")},
     "grow": {"dtype": ("float32",), "device": ("cpu", "auto"), "engine": MODULES},
     "export": {"engine": MODULES},
@@ -75,6 +76,7 @@ COMMANDS = {  # what each does; the rest of it is the module of its name
     "evaluate": "accuracy of every exit on the test split",
     "train": "train a backbone and its exits, measure them, write weights/<task>/<backbone>/",
     "table1": "the paper's Table I: one exit, every head, three training strategies",
+    "ablation": "what each improvement of joint training gains, by itself and all together",
     "verify": "check sha256, names, shapes and finiteness of all weights",
     "bench": "measure what exits cost and save on this machine",
     "grow": "widen a backbone and its exits to a larger one with the same function",
@@ -84,7 +86,10 @@ COMMANDS = {  # what each does; the rest of it is the module of its name
 
 def parser(known: Collection[str] = COMMANDS) -> argparse.ArgumentParser:
     """All commands. known: those whose options are known as well, which takes their libraries."""
-    top = Parser(prog="python -m mvit", description=__doc__.split(".")[0])
+    top = Parser(
+        prog="python -m mvit",
+        description="Multi-exit vision transformers: run, measure and train them",
+    )
     commands = top.add_subparsers(dest="command", required=True, parser_class=Parser)
     for name, text in COMMANDS.items():
         common = [common_options()] if name in known else []

@@ -1,4 +1,4 @@
-"""The options of `train` and `table1`, and which way of training obeys which."""
+"""The options of `train`, `table1` and `ablation`, and which way of training obeys which."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ WAYS = {
     "maps": "--maps",
     "crowd": "--task crowd",
     "table1": "table1",
+    "ablation": "ablation",
 }
 ALL, TRAINED, TABLE = set(WAYS), {FINE, END_TO_END, LAYER_WISE}, {"table1"}
+COMPARED = {"table1", "ablation"}
 CROWD, NOT_CROWD = {"crowd"}, ALL - {"crowd", "maps"}
 WHOLE = ALL - {"maps"}  # which read --data and write a bundle
 FROZEN = {FINE, "adding", "crowd"}  # exits learn by themselves, on a frozen backbone
-TUNED = TRAINED | CROWD | TABLE  # the backbone learns
+TUNED = TRAINED | CROWD | COMPARED  # the backbone learns
 # Every option: which ways obey it, what reads its words (or argparse's own settings), its help.
 OPTIONS = {
     "data": (WHOLE, {}, "folder of the data set's folder, or of your own pictures (or: MVIT_DATA)"),
@@ -52,7 +54,7 @@ OPTIONS = {
         f"how exits are trained (default: {FINE})",
     ),
     "heads": (
-        TUNED | {"distilling"},
+        TRAINED | CROWD | TABLE | {"distilling"},
         values.head_names,
         f"which heads: {', '.join(EVERY)} (default: the paper's seven; --distill: lens)",
     ),
@@ -63,8 +65,12 @@ OPTIONS = {
     ),
     "layer": (TABLE, values.positive, "the exits' layer (default: 6, as in the paper)"),
     "strategies": (TABLE, values.strategies, f"which: {', '.join(STRATEGIES)} (default: all)"),
-    "px": (TABLE, values.positive, "side of the pictures in every cell (default: 96)"),
-    "images": (TABLE, values.positive, "pictures that a cell sees (default: 12000)"),
+    "px": (COMPARED, values.positive, "side of the pictures in every training (default: 96)"),
+    "images": (
+        COMPARED,
+        values.positive,
+        "pictures that a training sees (default: 12000; ablation: 24000)",
+    ),
     "add_heads": (
         {"adding"},
         values.head_names,
@@ -145,7 +151,7 @@ OPTIONS = {
         "learning rate of a layer against the next (default: 0.85; other strategies: 0.9)",
     ),
     "exit_rate": (
-        {END_TO_END, LAYER_WISE, "table1"},
+        {END_TO_END, LAYER_WISE} | COMPARED,
         values.rate,
         "the exits' peak learning rate where they learn with the backbone (default: 1e-3)",
     ),
@@ -156,10 +162,10 @@ OPTIONS = {
         "(default: half; many layers: depth)",
     ),
     "self_distillation": (
-        {END_TO_END},
+        {END_TO_END, "ablation"},
         values.share,
         "end-to-end: how much of an early exit's loss is its distance to the final exit's answer "
-        "(default: 0)",
+        "(default: 0; ablation: 0.5)",
     ),
     "gradient_equilibrium": (
         {END_TO_END},
@@ -229,8 +235,8 @@ def add_arguments(parser: argparse.ArgumentParser, ways: set[str]) -> None:
 def way_of(args: argparse.Namespace) -> str:
     """Return the way of training that the options ask for. Raises ValueError for an option that it
     would ignore."""
-    if args.command == "table1":
-        way = "table1"
+    if args.command in COMPARED:
+        way = args.command
     elif args.add_heads:
         way = "adding"
     elif args.distill:

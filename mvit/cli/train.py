@@ -1,5 +1,5 @@
-"""`python -m mvit train` and `table1`: the study or table that the options ask for, and what a
-person reads at the end."""
+"""`python -m mvit train`, `table1` and `ablation`: the study or comparison that the options ask
+for, and what a person reads at the end."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from mvit.cli.tables import by_layer, error_or_share
 from mvit.data.labelled import DataError, data_root
 from mvit.models.heads import HEADS
 from mvit.tasks import TASKS, Task
+from mvit.training.ablation import Ablation, Cost, compare
 from mvit.training.add_heads import add_heads
 from mvit.training.distill import HEAD
 from mvit.training.distill_study import distill
@@ -30,7 +31,7 @@ from mvit.training.table1_lab import Budget
 
 def add_arguments(sub: argparse.ArgumentParser) -> None:
     """The options of `train`."""
-    options.add_arguments(sub, options.ALL - options.TABLE)
+    options.add_arguments(sub, options.ALL - options.COMPARED)
 
 
 def run(args: argparse.Namespace) -> dict:
@@ -95,6 +96,16 @@ def run_table1(args: argparse.Namespace) -> dict:
     return measure(table, lambda line: print(line, file=sys.stderr))
 
 
+def run_ablation(args: argparse.Namespace) -> dict:
+    """Train and measure the ways of joint training that are missing, write ablation.json and return
+    its content."""
+    way_of(args)
+    data = data_root(args.data)
+    cost = Cost(**given(Cost, args))
+    ablation = Ablation(study=study_of(args, task_of(args, data), data), cost=cost)
+    return compare(ablation, lambda line: print(line, file=sys.stderr))
+
+
 def given(record, args: argparse.Namespace) -> dict:
     """Return the options that were given and have the name of a field of a data class."""
     found = {f.name: getattr(args, f.name, None) for f in fields(record)}
@@ -119,7 +130,8 @@ def study_of(args: argparse.Namespace, task: Task, data: Path) -> Study:
         "recipe": recipe,
         "exits": replace(exits, **given(exits, args) | {"batch": batch}),
         "strategy": strategy,
-        "heads": args.heads or (tuple(HEADS) if strategy == FINE else ("cnn_ignore",)),
+        "heads": getattr(args, "heads", None)
+        or (tuple(HEADS) if strategy == FINE else ("cnn_ignore",)),
         "hub": args.backbone,
     }
     return Study(**given(Study, args) | own)
@@ -130,8 +142,8 @@ def task_of(args: argparse.Namespace, data: Path) -> Task:
     DataError."""
     if args.task_name:
         return own_task(data, args.task_name)
-    if args.task == "crowd" and args.command == "table1":
-        raise DataError("table1 is for tasks with classes; --task crowd has `train`")
+    if args.task == "crowd" and args.command in options.COMPARED:
+        raise DataError(f"{args.command} is for tasks with classes; --task crowd has `train`")
     if args.task not in TASKS:
         raise DataError(
             f"unknown task '{args.task}'; there are: {', '.join(TASKS)}; "
