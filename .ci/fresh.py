@@ -45,6 +45,8 @@ def commands(work: Path) -> list[str]:
         f"trace {pets / 'cat' / '0.png'} --task pets",
         f"table1 --data {data} --init {START} --run {work / 'table'} "
         "--images 8 --batch 4 --px 32 --round-images 8 --max-rounds 1 --heads mlp --overwrite",
+        f"ablation --data {data} --init {START} --run {work / 'ablation'} "
+        "--images 8 --batch 4 --px 32 --overwrite",
         f"grow --to vit_base_patch16_224 --head mlp --out {work / 'grown'}",
         f"export --exit 6 --head resmlp --format pt2 --out {work / 'layer6.pt2'}",
         "verify",

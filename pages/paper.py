@@ -11,6 +11,7 @@ from mvit.charts.style import macs_text
 from mvit.evaluation import paper
 from pages import parts as ui
 from pages.parts import words
+from pages.parts.paper import ablation as since
 from pages.parts.paper import counts as counted
 from pages.parts.paper import table as paper_table
 
@@ -275,6 +276,7 @@ def page() -> None:
     show_heads(exits)
     paper_table.show_future_work(bundle)
     paper_table.show(bundle)
+    since.show(bundle)
     show_differences(bundle)
     about = {"head": head, "layer": layer, "strategy": bundle.card.get("strategy")}
     ui.export("paper", exits, bundle, settings=about | {"final": final})
