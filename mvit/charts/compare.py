@@ -43,12 +43,15 @@ def comparison(model: MultiExitViT, traces: list[pd.DataFrame], truth: str | Non
     """A trace made ready for these charts: what `MultiExitViT.trace` gives, and verdict, agrees,
     agreement, answer, light, own_macs, macs_text.
 
-    traces: of the same picture; the times are their medians, all else is the first one's. agrees:
-    whether it is the final exit's answer. own_macs: of the head alone.
+    traces: of the same picture; all but the times is the first one's. ms: the layers before an exit
+    and its own head, each by its median over the traces, so that heads behind one layer differ by
+    their own times only. agrees: whether it is the final exit's answer. own_macs: of the head
+    alone.
     """
     rows = traces[0].copy()
-    for column in ("ms", "head_ms"):
-        rows[column] = pd.concat([t[column] for t in traces], axis=1).median(axis=1)
+    layers = pd.concat([(t.ms - t.head_ms).groupby(t.layer).median() for t in traces], axis=1)
+    rows["head_ms"] = pd.concat([t.head_ms for t in traces], axis=1).median(axis=1)
+    rows["ms"] = rows.layer.map(layers.median(axis=1)) + rows.head_ms
     final = rows[rows["head"] == FINAL].iloc[0]
     rows["agrees"] = rows.label == final.label
     rows["agreement"] = rows.agrees.map({True: AGREES, False: DIFFERS})
@@ -266,14 +269,14 @@ def _work(macs: float) -> str:
 
 
 def dearest(rows: pd.DataFrame, layer: int, what: str) -> str:
-    """The cost chart's finding: the cheapest and the dearest head after one layer. what: "ms" or
-    "macs"."""
+    """The cost chart's finding: the cheapest and the dearest head after one layer, which have the
+    shortest and the longest bar. what: "ms" or "macs"."""
     own = rows[(rows.layer == layer) & (rows["head"] != FINAL)]
     column = {"ms": "head_ms", "macs": "own_macs"}[what]
     low, high = own.loc[own[column].idxmin()], own.loc[own[column].idxmax()]
     show = {"ms": lambda ms: f"{ms:.2f} ms", "macs": _work}[what]
     least, most = show(low[column]), show(high[column])
     return (
-        f"After layer {layer} the cheapest head, {low['head']}, adds {least}, and the dearest, "
-        f"{high['head']}, {most}"
+        f"After layer {layer} the cheapest head, {low['head']}, adds {least} to the layers before "
+        f"it, the dearest, {high['head']}, {most}"
     )

@@ -10,7 +10,7 @@
     ui.classes_only(bundle)                  for a counting task: a kind word, the way to the Crowd
                                              page, and the page stops
     ui.classes_note(bundle)                  which classes an answer is chosen from
-    ui.other_model()                         a sentence if *auto* takes another model than Watch's
+    ui.other_model()                         which model *auto* takes here, if it is not Watch's
     picture = ui.pick_picture(bundle.task, key="example")
                                              picture.pixels (RGB uint8 HxWx3) / .title / .truth /
                                              .source / .key (hash, for caching)

@@ -187,11 +187,17 @@ def _offer_others(refused: tuple[str, str]) -> None:
 
 
 def other_model() -> str:
-    """The end of a page's first words: that Watch shows another model, and why, if *auto* chose
-    this one."""
-    if (st.session_state.get("_choice") or ("", ""))[1] != AUTO:
+    """Which model *auto* takes where all heads are needed, and on which other one Watch opens, in
+    two sentences after a space; nothing if the visitor chose one."""
+    task, body = (st.session_state.get("_choice") or ("", ""))[:2]
+    if body != AUTO:
         return ""
-    return " This model has all heads; Watch shows another, trained as a whole."
+    here, there = (usual.backbone(weights.offers(), task, joint) for joint in (False, True))
+    return (
+        f" The model here is **{here}**, which has all heads. Watch opens on another one, "
+        f"**{there}**, trained as a whole with its exits: it may answer otherwise on the same "
+        "picture."
+    )
 
 
 def classes_only(bundle: Bundle) -> None:

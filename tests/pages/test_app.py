@@ -250,11 +250,16 @@ def test_auto_takes_the_model_trained_end_to_end_where_a_run_is_watched_in_time(
     app = well(open_app())
     assert {"auto", BACKBONE, joint} <= set(app.selectbox(key="backbone").options)
     assert any(f"**{joint}**" in c.value for c in app.sidebar.caption)
-    said = "This model has all heads; Watch shows another"
+    said = f"The model here is **{BACKBONE}**, which has all heads. Watch opens on another one, "
+    said += f"**{joint}**"
     assert not any(said in m.value for m in app.markdown)
     compare = well(open_app("compare"))
     assert any(f"**{BACKBONE}**: it has all heads" in c.value for c in compare.sidebar.caption)
     assert any(said in m.value for m in compare.markdown)
+    lesson = well(open_app("lesson", step="2", hide="sidebar,teacher,nav"))
+    assert any(said in c.value for c in lesson.caption)
+    chosen = well(open_app("lesson", step="2", backbone=BACKBONE))
+    assert not any("Watch opens" in c.value for c in chosen.caption)
     named = well(open_app(backbone=BACKBONE))
     assert named.session_state["_once_watch"][0][1] == BACKBONE
 

@@ -133,6 +133,20 @@ def test_times_are_medians_and_macs_split_into_layers_and_head(table):
     assert own.own_macs.nunique() == 1 and (own.macs.diff().dropna() > 0).all()
 
 
+def test_the_dearest_head_is_the_one_with_the_longest_bar(tiny_weights):
+    model = models.load("cifar10", BACKBONE, "cpu").model
+    trace = model.trace(np.zeros((8, 8, 3), np.uint8))
+    # in one trace the layers were slow, in the others this or that head was
+    slow = trace.head_ms * (1 + (trace["head"] == "resmlp") * 0.5)
+    other = trace.assign(head_ms=slow, ms=trace.ms - trace.head_ms + slow + 7)
+    rows = charts_compare.comparison(model, [trace, other, trace.assign(ms=trace.ms + 3)], None)
+    for layer in (1, 6, 12):
+        own = rows[(rows.layer == layer) & (rows["head"] != FINAL)]
+        assert (own.ms - own.head_ms).round(9).nunique() == 1, "one time for the same layers"
+        longest = own.loc[own.ms.idxmax(), "head"]
+        assert f"the dearest, {longest}," in charts_compare.dearest(rows, layer, "ms")
+
+
 def test_the_findings_count_what_the_table_says(table):
     exits = table[table["head"] != FINAL]
     finding = charts_compare.agreement(table)
