@@ -16,13 +16,14 @@ WAYS = {
     LAYER_WISE: f"--strategy {LAYER_WISE}",
     "adding": "--add-heads",
     "distilling": "--distill",
+    "together": f"--distill with --strategy {END_TO_END}",
     "maps": "--maps",
     "crowd": "--task crowd",
     "table1": "table1",
     "ablation": "ablation",
 }
 ALL, TRAINED, TABLE = set(WAYS), {FINE, END_TO_END, LAYER_WISE}, {"table1"}
-COMPARED = {"table1", "ablation"}
+COMPARED, DISTILLED = {"table1", "ablation"}, {"distilling", "together"}
 CROWD, NOT_CROWD = {"crowd"}, ALL - {"crowd", "maps"}
 WHOLE = ALL - {"maps"}  # which read --data and write a bundle
 FROZEN = {FINE, "adding", "crowd"}  # exits learn by themselves, on a frozen backbone
@@ -42,24 +43,24 @@ OPTIONS = {
         "replace a bundle, or a head or the maps of one, that another run made",
     ),
     "init": (
-        TUNED | {"distilling"},
+        TUNED | DISTILLED,
         {},
         "start weights: a safetensors file of timm's names, a checkpoint, or a bundle's folder "
         "(default: hub)",
     ),
     "run": (ALL, {}, "folder for checkpoints, resumed from (default: runs/<task>)"),
     "strategy": (
-        TRAINED | CROWD,
+        TRAINED | CROWD | {"together"},
         {"choices": STRATEGIES},
         f"how exits are trained (default: {FINE})",
     ),
     "heads": (
-        TRAINED | CROWD | TABLE | {"distilling"},
+        TRAINED | CROWD | TABLE | DISTILLED,
         values.head_names,
         f"which heads: {', '.join(EVERY)} (default: the paper's seven; --distill: lens)",
     ),
     "layers": (
-        TRAINED | CROWD | {"distilling"},
+        TRAINED | CROWD | DISTILLED,
         values.layers,
         "exits after these layers only, as 3,6 (default: all)",
     ),
@@ -82,10 +83,11 @@ OPTIONS = {
         "with --add-heads: put them into a bundle of this name with the same backbone instead",
     ),
     "distill": (
-        {"distilling"},
+        DISTILLED,
         {"nargs": "+", "metavar": "FOLDER"},
         "teach exits from the photos in these folders, which need no labels; heads that the "
-        "bundle given by --init has been taught so stay as they are",
+        "bundle given by --init has been taught so stay as they are, and so does the backbone "
+        "(--strategy end-to-end: all learn together)",
     ),
     "closed_form": (
         {"distilling"},
@@ -99,7 +101,7 @@ OPTIONS = {
         "pictures with points in these folders",
     ),
     "stages": (
-        TRAINED,
+        TRAINED | {"together"},
         values.stages,
         "training the backbone as PIXELS:EPOCHS,... or none (default: 96:3,128:1.5,224:0.4)",
     ),
@@ -124,11 +126,11 @@ OPTIONS = {
         "with --init BUNDLE: train from this layer up, leave all below (default: 1)",
     ),
     "learning_rate": (
-        TUNED,
+        TUNED | {"together"},
         values.rate,
         "the backbone's peak learning rate (default: 2e-4; table1: 1e-4; crowd: 3e-4)",
     ),
-    "batch": (TUNED - CROWD, values.positive, "the backbone's batch (default: 64)"),
+    "batch": (TUNED - CROWD | {"together"}, values.positive, "the backbone's batch (default: 64)"),
     "mix": (
         {FINE},
         values.share,
@@ -146,17 +148,17 @@ OPTIONS = {
         "as 0.999 (default: 0, the last weights)",
     ),
     "layer_decay": (
-        TRAINED | CROWD,
+        TRAINED | CROWD | {"together"},
         values.share,
         "learning rate of a layer against the next (default: 0.85; other strategies: 0.9)",
     ),
     "exit_rate": (
-        {END_TO_END, LAYER_WISE} | COMPARED,
+        {END_TO_END, LAYER_WISE, "together"} | COMPARED,
         values.rate,
         "the exits' peak learning rate where they learn with the backbone (default: 1e-3)",
     ),
     "exit_weights": (
-        {END_TO_END},
+        {END_TO_END, "together"},
         values.exit_weights,
         "end-to-end: half, depth, or a number a layer, where the final exit weighs 1 "
         "(default: half; many layers: depth)",
@@ -217,7 +219,7 @@ OPTIONS = {
         {"choices": ("no", "bf16", "fp16"), "default": "no"},
         "accelerate's mixed precision",
     ),
-    "notes": (TRAINED | CROWD | {"distilling"}, {}, "a remark for the card"),
+    "notes": (TRAINED | CROWD | DISTILLED, {}, "a remark for the card"),
     "seed": (ALL, {"type": values.natural, "default": 0}, "of all chance (default: 0)"),
 }
 # Options of table1 that only some of its strategies read.
@@ -240,7 +242,7 @@ def way_of(args: argparse.Namespace) -> str:
     elif args.add_heads:
         way = "adding"
     elif args.distill:
-        way = "distilling"
+        way = "together" if args.strategy == END_TO_END else "distilling"
     elif args.maps:
         way = "maps"
     elif args.task == "crowd" and not args.task_name:

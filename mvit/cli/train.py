@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> dict:
         study.name = args.name or args.backbone
         card, name = add_heads(study, args.add_heads, args.into), args.into or study.bundle
         return card | {"bundle": f"{task.name}/{name}"}
-    if way == "distilling":
+    if way in options.DISTILLED:
         study.heads = args.heads or (HEAD,)
         card = distill(study, [Path(folder) for folder in args.distill], bool(args.closed_form))
     else:

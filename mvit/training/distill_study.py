@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -20,11 +21,14 @@ from mvit.models.multi_exit import MultiExitViT
 from mvit.training import identity
 from mvit.training.distill import HEAD, solve_heads
 from mvit.training.distill_heads import start_from_backbone, teach_heads
+from mvit.training.distill_together import teach_together
 from mvit.training.initial import starting_backbone, take_over_exits
 from mvit.training.joint_loss import Key
 from mvit.training.study import Study, about
 
 START_ON = 3000  # photos for a first solution of heads that are then taught further
+AGAIN_ON = 12_000  # photos for the last solution, after the backbone has changed
+TOGETHER = "end-to-end"  # the strategy in which the backbone learns too
 WORDS = "a sample of labelled pictures, no official split"
 SOLVED = "ridge regression on the final exit's features"
 TAUGHT = "; then steps towards these and its softened answer"
@@ -35,7 +39,8 @@ def distill(study: Study, folders: Sequence[Path], closed_form: bool = False) ->
     task's labelled test pictures, write the bundle and return its card.
 
     The backbone and its final exit stay as they are, and so do heads that the bundle `study.init`
-    has taught already. closed_form: only solve dense layers. A third of the test pictures is kept
+    has taught already; but with the end-to-end strategy all learn together. closed_form: only solve
+    dense layers. A third of the test pictures is kept
     for choosing thresholds, the rest is measured on. Photos with the name of a test picture are
     left out. Resumes from the run folder. Raises DataError without photos or test pictures, or if
     another run wrote that bundle.
@@ -55,10 +60,13 @@ def distill(study: Study, folders: Sequence[Path], closed_form: bool = False) ->
     taken = take_over_exits(model, study.init)
     fresh = [exit for exit in model.exits() if exit not in taken]
     start = identity.of_start(study.init, backbone.vit)
-    run = identity.fingerprint(",".join(study.heads), [str(file) for file in files], start)
+    how = [asdict(study.recipe), study.exit_weights] if study.strategy == TOGETHER else []
+    run = identity.fingerprint(",".join(study.heads), [str(file) for file in files], start, *how)
     identity.refuse_another(study.folder, run, study.overwrite)
     accelerator = study.accelerator()
     told = teach(study, model, files, exits=fresh, closed_form=closed_form, accelerator=accelerator)
+    if study.strategy == TOGETHER:
+        told |= teach_all(study, model, files, accelerator)
     val, test = listed_parts(scored)
     test = sample(test, study.test_limit)
     storage, chosen_from = round_for_storage(model, lambda m: predict(m, val, accelerator))
@@ -123,4 +131,32 @@ def teach(
             accelerator=accelerator,
             seed=study.recipe.seed,
         )
+    return told
+
+
+def teach_all(
+    study: Study, model: MultiExitViT, photos: Sequence[Path], accelerator: Accelerator
+) -> dict:
+    """Teach backbone and exits together, then solve each `lens` once more for what the backbone has
+    become. Return what the card tells about it."""
+    together = teach_together(
+        model,
+        photos,
+        recipe=study.recipe,
+        weigh=study.exit_weights,
+        run=study.run,
+        accelerator=accelerator,
+    )
+    told = {"together": together | {"recipe": asdict(study.recipe)}}
+    told["unreadable"] = together.pop("unreadable")
+    if HEAD in study.heads:
+        solved = solve_heads(
+            model,
+            [HEAD],
+            photos[:AGAIN_ON],
+            checkpoint=study.run / "solved-again.safetensors",
+            exits=model.exits(HEAD),
+            seed=study.recipe.seed,
+        )
+        told["solved again"] = {k: v for k, v in solved.items() if k != "unreadable"}
     return told

@@ -1,0 +1,160 @@
+"""Backbone and exits taught together by the network as it was, from photos without labels: every
+exit, the final one too, learns the features and the softened answer that the untouched network
+gives the whole photo. So early layers may serve early exits, and the final exit stays what it was.
+
+Every photo is read, reduced and shown to the untouched network once; that is kept in the run
+folder (150 kB a photo at 224 pixels).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file, save_file
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from mvit.bundles.whole import written_whole
+from mvit.data.folders import DataError
+from mvit.data.photos import read_batch
+from mvit.models.multi_exit import MultiExitViT
+from mvit.training.distill import list_of, prepared
+from mvit.training.finetune import explicit_attention
+from mvit.training.joint import JointRecipe, learners, phases_of
+from mvit.training.joint_loss import Phase, distance
+from mvit.training.loop import Loop, Step, begin
+
+
+@torch.inference_mode()
+def shown(
+    model: MultiExitViT, photos: Sequence[Path], run: Path, batch: int = 32
+) -> tuple[np.ndarray, torch.Tensor, list[str]]:
+    """What the untouched network sees and says: the photos that can be read as the task reduces
+    them, uint8 (N, 3, S, S) on disk; its features (N, D); a line for each unreadable file. Taken
+    from `run` if it holds those of the same photos. Raises DataError if none can be read."""
+    kept, pictures = run / f"features-{list_of(photos)[:12]}.safetensors", run / "photos.npy"
+    side, vit = model.task.native_px, model.backbone.vit
+    if kept.exists() and pictures.exists():
+        features = load_file(kept)["features"]
+        return np.load(pictures, mmap_mode="r")[: len(features)], features, []
+    run.mkdir(parents=True, exist_ok=True)
+    shape = (len(photos), 3, side, side)
+    x = np.lib.format.open_memmap(pictures, "w+", dtype=np.uint8, shape=shape)
+    found: list[torch.Tensor] = []
+    unreadable: list[str] = []
+    seen = 0
+    for start in tqdm(range(0, len(photos), batch), desc="looking at photos", mininterval=10):
+        part, bad = read_batch(photos[start : start + batch], model.task)
+        unreadable += bad
+        if len(part):
+            x[seen : seen + len(part)] = part.numpy()
+            seen += len(part)
+            tokens = model.backbone.embed(prepared(model, part))
+            for layer in range(1, model.depth + 1):
+                tokens = model.backbone.block(tokens, layer)
+            found.append(vit.forward_head(vit.norm(tokens), pre_logits=True))
+    if not seen:
+        raise DataError(f"no photo to learn from can be read ({unreadable[0]})")
+    x.flush()
+    features = torch.cat(found)
+    with written_whole(kept) as file:
+        save_file({"features": features}, file)
+    return x[:seen], features, unreadable
+
+
+def views(x: torch.Tensor, step: Step, model: MultiExitViT) -> torch.Tensor:
+    """Whole photos, uint8 (B, 3, S, S), half of them mirrored, at the step's size: (B, 3, side,
+    side) as the backbone takes them. Nothing is cut off, since the teacher saw all of it."""
+    mirrored = torch.rand(len(x), generator=step.generator) < 0.5
+    x = torch.where(mirrored[:, None, None, None], x.flip(3), x)
+    if step.side == model.task.input_px:
+        return prepared(model, x)
+    size = (step.side, step.side)
+    small = F.interpolate(x.float() / 255, size, mode="bilinear", antialias=True)
+    return model.to_input(model.task.normalise(small))
+
+
+def losses_of(
+    model: MultiExitViT, x: torch.Tensor, features: torch.Tensor, phase: Phase
+) -> torch.Tensor:
+    """The weighted sum of how far each exit is from the teacher: in features (B, D), as a share of
+    their variance, and in the softened answer. x: (B, 3, side, side)."""
+    vit, classifier = model.backbone.vit, model.backbone.vit.head
+    answer, spread = classifier(features).detach(), features.var()
+    tokens, total = model.backbone.embed(x), torch.zeros(())
+    guessed: dict = {}
+    for layer in range(1, model.depth + 1):
+        tokens = model.backbone.block(tokens, layer)
+        for name in (name for at, name in model.exits() if at == layer):
+            head = model.head_at(layer, name)
+            guessed[layer, name] = head.mlp[0](head.describe(tokens))
+    final = vit.forward_head(vit.norm(tokens), pre_logits=True)
+    for key, weight in phase.weights.items():
+        guess = guessed.get(key, final)
+        loss = F.mse_loss(guess, features) / spread + distance(classifier(guess), answer)
+        total = total + weight * loss
+    return total
+
+
+def teach_together(
+    model: MultiExitViT,
+    photos: Sequence[Path],
+    *,
+    recipe: JointRecipe,
+    weigh: str | Sequence[float] | None,
+    run: Path,
+    accelerator: Accelerator,
+    every: int = 200,
+) -> dict:
+    """Teach backbone and exits, whose dense layers are begun, by the recipe's stages; the
+    classifiers stay as they are. Resumes from the run folder. Return what the card should say.
+    Raises DataError, and TrainingError at a loss that is no number."""
+    model.to(accelerator.device).eval().requires_grad_(False)
+    with accelerator.main_process_first():
+        seen, features, unreadable = shown(model, photos, run)
+    features = features.to(accelerator.device)
+    [phase] = phases_of(model, "end-to-end", weigh)
+    optimizer = learners(model, phase, recipe)
+    for frozen in (model.backbone.vit.head, *(model.head_at(*e).mlp[1] for e in model.exits())):
+        frozen.requires_grad_(False)
+    plan = recipe.plan(len(features))
+    told = {
+        "photos": len(features),
+        "steps": len(plan),
+        "exit weights": {f"{b} {name}": w for (b, name), w in phase.weights.items()},
+    }
+    checkpoint = run / "together.safetensors"
+    progress = begin(checkpoint, vars(recipe) | told | {"list of photos": list_of(photos)})
+
+    def losses(step: Step) -> Iterator[torch.Tensor]:
+        index = step.index.sort().values
+        x = torch.from_numpy(seen[index.numpy()]).to(accelerator.device)
+        with accelerator.autocast(), explicit_attention(model, accelerator.device):
+            yield losses_of(model, views(x, step, model), features[index], phase)
+
+    loop = Loop(
+        plan=plan,
+        losses=losses,
+        pictures=len(features),
+        state=model,
+        optimizer=optimizer,
+        accelerator=accelerator,
+        seed=recipe.seed,
+        checkpoint=checkpoint,
+        warmup=recipe.warmup_steps,
+        clip=1.0,
+        title="teaching together",
+    )
+    loop.resume()
+    with model.lean():
+        done = loop.run(progress, every)
+    model.eval().requires_grad_(False)
+    return told | {
+        "seconds": round(done["seconds"]),
+        "loss": done["mean"],
+        "unreadable": unreadable,
+    }
