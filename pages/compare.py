@@ -226,7 +226,7 @@ def page() -> None:
         ui.live_badge(bundle, run)
         ui.plain_badge(plain)
     unlike.way_on(bundle, run)
-    st.caption(charts_compare.LEGEND)
+    st.caption(charts_compare.legend(rows))
     ui.classes_note(bundle)
     method = ui.linked(
         st.pills,

@@ -6,6 +6,7 @@ import streamlit as st
 
 from mvit.charts import style as charts
 from mvit.charts.latency import exit_rows
+from mvit.models.exit import Exit
 from mvit.models.multi_exit import Plan
 from mvit.policies.plans import costs
 from pages import parts as ui
@@ -106,7 +107,7 @@ def page() -> None:
         "A brighter lamp is a surer exit. ✓ right, ✗ wrong, where the right answer is known. A "
         "ring marks a practical exit. Times and MACs (multiply-accumulates, the work) count "
         "everything that ran up to that exit.",
-        help=f"{WORDS['practical']} {WORDS['confidence']} {WORDS['settled']} "
+        help=f"{WORDS['practical']} {WORDS['confidence']} {WORDS['settled']} {WORDS['plain']} "
         "The headline names the first settled exit that is at least 90\u00a0% sure, or, if none "
         "is, the first of all.",
     )
@@ -129,6 +130,18 @@ def page() -> None:
     )
 
 
+def work_told(known: Exit, final: Exit) -> str:
+    """What it takes to run the network only as far as the exit where its answer is settled."""
+    whole = f"the plain network's {charts.macs_text(final.macs)} MACs"
+    if known is final:
+        return f"The answer is settled only at the final exit, which takes {whole}"
+    return (
+        f"With only the exit after layer {known.layer}, where the answer settles, the network "
+        f"takes {charts.macs_text(known.macs)} MACs: {100 * known.macs / final.macs:.0f}\u00a0% "
+        f"of {whole}"
+    )
+
+
 def details(rows, measured: Measured, heads: Sequence[str]) -> None:
     """The run by layer, and each exit alone."""
     known, final = settled_exit(measured.exits, heads[0]), measured.exits[-1]
@@ -141,12 +154,8 @@ def details(rows, measured: Measured, heads: Sequence[str]) -> None:
     with left:
         shown = charts.confidence_by_layer(rows, sure).properties(height=HIGH)
         ui.chart(shown, alt=f"Confidence by layer: {sure}.")
-    cost = (
-        f"The settled answer, from one exit alone, costs {charts.macs_text(known.macs)} MACs: "
-        f"{100 * known.macs / final.macs:.0f}\u00a0% of the plain network's "
-        f"{charts.macs_text(final.macs)}"
-    )
     with right:
+        cost = work_told(known, final)
         shown = charts.macs_by_layer(rows, cost).properties(height=HIGH)
         ui.chart(shown, alt=f"Multiply-accumulates by layer: {cost}.")
     ui.table(

@@ -21,6 +21,7 @@ from mvit.charts.style import (
     macs_text,
     plain_label,
     shades,
+    short_names,
     sure_text,
     title,
     verdicts,
@@ -30,18 +31,18 @@ from mvit.models.multi_exit import FINAL, MultiExitViT
 AGREES, DIFFERS = "the final answer", "another answer"
 # names of the chart's selection and of its field that the page reads
 CELL, PICKED = "cell", "layer"
-# of the map: pixels of a row, and whether its cells hold whole words; what its signs mean
+# of the map: pixels of a row, and whether its cells are wide enough for percentages
 ROW, WIDE = 32, "width > 640"
 LEGEND = (
-    "Each cell: the exit's answer, and how many percent sure it is (brighter: surer). ● right, "
-    "✚ wrong, where the right answer is known. A dashed edge: the final exit says something else. "
-    "Hover over a cell for time and work; click it to look closer."
+    "Each cell: the exit's answer; the brighter, the surer, and where there is room in percent. "
+    "● right, ✚ wrong, where the right answer is known. A dashed edge: the final exit says "
+    "something else. Hover over a cell for time and work; click it to look closer."
 )
 
 
 def comparison(model: MultiExitViT, traces: list[pd.DataFrame], truth: str | None) -> pd.DataFrame:
     """A trace made ready for these charts: what `MultiExitViT.trace` gives, and verdict, agrees,
-    agreement, answer, light, own_macs, macs_text.
+    agreement, answer, short (for a narrow cell), light, own_macs, macs_text.
 
     traces: of the same picture; all but the times is the first one's. ms: the layers before an exit
     and its own head, each by its median over the traces, so that heads behind one layer differ by
@@ -57,6 +58,7 @@ def comparison(model: MultiExitViT, traces: list[pd.DataFrame], truth: str | Non
     rows["agreement"] = rows.agrees.map({True: AGREES, False: DIFFERS})
     rows["verdict"] = verdicts(rows.label, truth)
     rows["answer"] = rows.label.map(plain_label)
+    rows["short"] = rows.answer.map(short_names(rows.answer))
     rows["light"] = light_cells(rows.confidence)
     rows["own_macs"] = [
         model.head_macs(*place) for place in zip(rows.layer, rows["head"], strict=True)
@@ -87,6 +89,13 @@ def agreement(rows: pd.DataFrame) -> str:
     return f"{share} exit does; the first to keep to it: {who}, from layer {min(known)} on"
 
 
+def legend(rows: pd.DataFrame) -> str:
+    """What the map's signs mean, and its short words. rows: as `comparison` gives them."""
+    cut = rows[rows.short != rows.answer].drop_duplicates("answer")
+    words = [f"{r.short} is {r.answer}" for r in cut.itertuples()]
+    return LEGEND + (f" In narrow cells {', '.join(words)}." if words else "")
+
+
 def _tooltips() -> list[alt.Tooltip]:
     return [
         alt.Tooltip("head:N", title="Head"),
@@ -107,7 +116,8 @@ def answer_map(rows: pd.DataFrame, layer: int, finding: str) -> alt.LayerChart:
     """Every head at every layer: answer and confidence, right or wrong by shape, dashed where the
     final exit says something else; the chosen layer is framed, and a click picks a cell.
 
-    rows: as `comparison` gives them. Cells too narrow for words show three letters and the shape.
+    rows: as `comparison` gives them. A cell too narrow for its answer shows the short word, see
+    `legend`.
     """
     depth, heads = int(rows.layer.max()), list(dict.fromkeys(rows["head"]))
     heads = [h for h in heads if h != FINAL] + [FINAL]
@@ -120,11 +130,9 @@ def answer_map(rows: pd.DataFrame, layer: int, finding: str) -> alt.LayerChart:
         color=alt.Color("confidence:Q", scale=shades(), legend=None)
     )
     texts = base.encode(color=INK)
-    short = alt.ExprRef(f"{WIDE} ? datum.answer : slice(datum.answer, 0, 3)")
-    room = alt.ExprRef(f"width / {depth} - 2")
-    answers = texts.mark_text(
-        fontSize=alt.ExprRef(f"{WIDE} ? 12 : 10"), dy=-7, text=short, limit=room
-    )
+    fits = f"length(datum.answer) * ({WIDE} ? 6.2 : 5) < width / {depth} - 2"
+    word = alt.ExprRef(f"{fits} ? datum.answer : datum.short")
+    answers = texts.mark_text(fontSize=alt.ExprRef(f"{WIDE} ? 12 : 10"), dy=-7, text=word)
     percents = texts.mark_text(fontSize=alt.ExprRef(f"{WIDE} ? 11 : 0"), dx=5, dy=8)
     frame = (
         alt.Chart(pd.DataFrame({"layer": [layer]}))

@@ -14,7 +14,8 @@ import pandas as pd
 
 from mvit.charts.kept import kept
 from mvit.charts.text import CIVIDIS, confidence_colour, macs_text, plain_label
-from mvit.charts.text import sure_text as sure_text  # pages take all of these from here
+from mvit.charts.text import short_names as short_names  # pages take all of these from here
+from mvit.charts.text import sure_text as sure_text
 
 # Okabe and Ito's colour-blind-safe palette, its light tones darkened until they read on white as
 # well as on a dark page.
@@ -190,13 +191,17 @@ def confidence_by_layer(rows: pd.DataFrame, finding: str) -> alt.LayerChart:
         size=260, strokeWidth=1.6, shape="circle"
     )
     dots = base.mark_point(filled=True, size=95, opacity=1).encode(shape=shape)
-    words = (
-        alt.Chart(_changes(rows))
-        .mark_text(angle=270, align="left", dx=14, fontSize=12)
-        .encode(x=x, y=y, text="label:N")
-    )
     how = "✚: a wrong answer. A ring: a practical exit. final: the answer after the last layer."
+    words = _words(rows).encode(x=x, y=y, text="label:N")
     return alt.layer(line, rings, dots, words, title=title(finding, how), height=300)
+
+
+def _words(rows: pd.DataFrame) -> alt.Chart:
+    """Answers written upwards from their dots, or downwards where the dot is in the upper half, so
+    that they stay within the chart."""
+    up = "datum.confidence < 0.5"
+    ends = {"align": alt.ExprRef(f"{up} ? 'left' : 'right'"), "dx": alt.ExprRef(f"{up} ? 14 : -14")}
+    return alt.Chart(_changes(rows)).mark_text(angle=270, fontSize=12, **ends)
 
 
 def _changes(rows: pd.DataFrame) -> pd.DataFrame:
@@ -246,15 +251,14 @@ def macs_by_layer(rows: pd.DataFrame, finding: str) -> alt.Chart:
     """Multiply-accumulates up to each exit, its head included. rows: as confidence_by_layer, one
     head's are enough."""
     depth, heads = int(rows.layer.max()), list(dict.fromkeys(rows["head"]))
-    y = alt.Y("giga:Q", title="G MACs", axis=alt.Axis(tickCount=3))
+    room = alt.Scale(domain=[0, 1.08 * rows.macs.max() / 1e9], nice=False)
+    y = alt.Y("giga:Q", title="G MACs", scale=room, axis=alt.Axis(tickCount=3))
     bars = alt.Chart(rows.assign(giga=rows.macs / 1e9)).mark_bar(cornerRadiusEnd=2)
     bars = bars.encode(
-        x=layer_axis(depth),
-        xOffset="head:N",
-        y=y,
-        color=head_colour(heads, legend=False),
-        tooltip=_tooltip(),
+        x=layer_axis(depth), y=y, color=head_colour(heads, legend=False), tooltip=_tooltip()
     )
+    if rows.layer.duplicated().any():
+        bars = bars.encode(xOffset="head:N")
     return bars.properties(title=title(finding), height=90)
 
 

@@ -3,6 +3,8 @@ answer need not wait for Altair and pandas."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 # cividis, which people with any colour vision read in the same order: dull blue is unsure, bright
 # yellow is sure.
 CIVIDIS = (
@@ -29,6 +31,17 @@ def confidence_colour(confidence: float) -> tuple[str, str]:
 def plain_label(label: str) -> str:
     """A data set's label as a person writes it."""
     return label.replace("_", " ")
+
+
+def short_names(names: Iterable[str]) -> dict[str, str]:
+    """Each name for a place with room for four letters: a short one whole, of a longer one the
+    first three and a point, or, where another begins alike, two and a number."""
+    short: dict[str, str] = {}
+    for name in dict.fromkeys(names):
+        tries = [name if len(name) <= 4 else f"{name[:3]}."]
+        tries += [f"{name[:2]}{n}" for n in range(2, 100)]
+        short[name] = next(t for t in tries if t not in short.values())
+    return short
 
 
 def sure_text(confidence: float) -> str:

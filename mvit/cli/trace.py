@@ -109,7 +109,7 @@ def describe(result: dict) -> str:
         others = ", ".join(h for h in heads if h != head)
         lines.append(
             f"Head {head} is best on average; --head shows another ({others}), --json all "
-            f"{len(result['exits']) + 1} exits."
+            f"{len(result['exits'])} early exits and the final one."
         )
     return "\n".join(lines)
 

@@ -64,7 +64,7 @@ def _lamp(place: tuple[int, str], fired: Exit | None, macs: float, *, truth: str
         f'aria-label="{said}" title="{said}"><span class="where">{where}</span>'
         f'<div class="bulb"><span>{escape(sure)}</span>{mark}</div>'
         f'<span class="what">{escape(label)}</span>'
-        f'<span class="more">{ms:.1f} ms <i>{work}</i></span></li>'
+        f'<span class="more">{ms:.1f} ms <i>{work}</i> <i>MACs</i></span></li>'
     )
 
 

@@ -9,7 +9,8 @@ WORDS = {
     "the layers before it found.",
     "exit": "A small extra network (a head) behind a layer. It answers before the remaining layers "
     "have run.",
-    "final": "The final exit is the backbone's own answer, after all its layers.",
+    "final": "The final exit is the backbone's own answer, after all its layers. The plain network "
+    "gives the same answer; it only runs no other exits before.",
     "head": "The kind of small network that an exit uses. The Models page says how the heads were "
     "trained.",
     "confidence": "The probability that the exit gives to its own answer. A sure answer may still "
@@ -23,7 +24,7 @@ WORDS = {
     "practical": "A practical exit is more accurate on the test set than every earlier exit of the "
     "same head (the paper's definition), and better than guessing.",
     "plain": "The plain network is the same backbone, run the ordinary way from the first layer to "
-    "the last, without early exits.",
+    "the last, without early exits. Its answer is that of the final exit.",
     "settled": "An answer is settled at the first layer from which every later exit, the final one "
     "included, gives the same answer.",
 }

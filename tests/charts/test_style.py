@@ -86,6 +86,16 @@ def test_confidence_chart_names_each_change_of_answer_once():
     assert [(r["layer"], r["label"]) for r in shown] == [(1, "dog"), (3, "cat")]
 
 
+def test_words_and_bars_stay_within_the_chart():
+    spec = charts.confidence_by_layer(rows(), "finding").to_dict()
+    words = next(layer["mark"] for layer in spec["layer"] if layer["mark"]["type"] == "text")
+    assert words["align"]["expr"] == "datum.confidence < 0.5 ? 'left' : 'right'"
+    alone = charts.macs_by_layer(rows()[:3], "finding").to_dict()["encoding"]
+    assert alone["y"]["scale"]["domain"][1] > rows()[:3].macs.max() / 1e9
+    assert "xOffset" not in alone, "a bar alone stands over its layer"
+    assert "xOffset" in charts.macs_by_layer(rows(), "finding").to_dict()["encoding"]
+
+
 def test_right_and_wrong_differ_in_shape_not_only_in_colour():
     spec = charts.confidence_by_layer(rows(), "finding").to_dict()
     shapes = [

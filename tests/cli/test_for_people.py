@@ -35,7 +35,7 @@ def test_trace_explains_its_columns_and_shows_the_best_head_alone(tiny_weights, 
     )
     assert [line.split()[0] for line in lines[3:16]] == [*map(str, range(1, 13)), "final"]
     assert f"Model: cifar10/{BACKBONE}." in said and "Watch" not in said
-    assert "--json all 37 exits" in said and len(lines) < 22
+    assert "--json all 36 early exits and the final one." in said and len(lines) < 22
 
 
 def test_trace_says_that_watch_shows_the_model_trained_as_a_whole(

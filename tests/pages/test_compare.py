@@ -7,6 +7,7 @@ from bundles import BACKBONE, HEADS
 from visit import open_app, png, well
 
 from mvit.charts import compare as charts_compare
+from mvit.charts.text import short_names
 from mvit.inference.explain import METHODS
 from mvit.models.multi_exit import FINAL
 from pages.parts import models
@@ -110,6 +111,17 @@ def test_the_map_tells_right_wrong_and_differing_by_shape_and_edge_with_a_legend
     assert all(sign in legend for sign in ("● right", "✚ wrong", "A dashed edge"))
     assert all(sign in spec for sign in ("circle", "cross", "strokeDash"))
     assert "≠" not in spec and "✗" not in spec
+
+
+def test_answers_in_narrow_cells_are_told_apart_and_explained():
+    names = ["frog", "horse", "maple tree", "mapper", "automobile"]
+    short = short_names(names)
+    assert short["frog"] == "frog" and max(map(len, short.values())) <= 4
+    assert len({*short.values()}) == len(names)
+    rows = pd.DataFrame({"answer": names, "short": [short[n] for n in names]})
+    said = charts_compare.legend(rows)
+    assert "hor. is horse, map. is maple tree, ma2 is mapper" in said and "frog" not in said
+    assert charts_compare.legend(rows[:1]) == charts_compare.LEGEND
 
 
 def test_the_first_to_keep_to_the_final_answer_is_not_the_first_to_give_it():

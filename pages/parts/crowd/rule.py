@@ -57,7 +57,7 @@ def controls(
     with st.container(horizontal=True, vertical_alignment="bottom"):
         patience = ui.linked(
             st.slider,
-            "Times in a row (p)",
+            "Small changes in a row (p)",
             key="p",
             min_value=1,
             max_value=5,

@@ -152,7 +152,7 @@ def ask_static(s: Scene) -> Question:
         f"{STREAM} pictures in a row. Most of them get {percent(MOST)} of the time that the plain "
         "network needs. Now and then other work takes the machine, and a picture gets only about "
         f"{percent(LEAST)}.",
-        "How many of these pictures does the plain network answer in time?",
+        "What share of these pictures does the plain network answer in time?",
         s.place,
         answer=lambda: [100 * float(stream(s)[0].answered[draw.STATIC])],
         near=10,

@@ -126,7 +126,7 @@ def ask_choose(s: Scene) -> Question:
         "You build a small device. It has no stop rule: it runs up to one fixed exit, and that is "
         f"its answer. You may choose among all {len(exits)} exits, and lose **{s.points} "
         f"{'point' if s.points == 1 else 'points'}** against the final exit.",
-        "How much of the work can one well-chosen exit save?",
+        "What share of the work can one well-chosen exit save?",
         (s.bundle.task, s.bundle.backbone, s.points),
         answer=lambda: [0.0 if best is None else 100 * (1 - best.share)],
         near=8,

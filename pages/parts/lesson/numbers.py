@@ -26,7 +26,7 @@ def ask_trust(s: Scene) -> Question:
         f"An exit may be sure and wrong. The {s.head} exit after layer {s.middle} was asked about "
         f"{len(s.test.truth):,} test pictures. It is at least {percent(found.bar)} sure of its "
         f"answer for {found.pictures:,} of these pictures.",
-        "How many of these answers are right?",
+        "What share of these answers is right?",
         (s.place, found.bar),
         answer=lambda: [100 * found.right],
         near=5,
@@ -73,7 +73,8 @@ def ask_rule(s: Scene) -> Question:
         f"The first one that is at least {percent(SURE)} sure gives the answer, and the layers "
         "behind it never run. If none is so sure, the final exit answers. Every head that runs "
         "costs work too.",
-        f"How much work does this save, on average over {len(s.test.truth):,} test pictures?",
+        f"What share of the work does this save, on average over {len(s.test.truth):,} test "
+        "pictures?",
         s.place,
         answer=lambda: [100 * (1 - operate(s, SURE)[2])],
         near=10,
@@ -137,7 +138,7 @@ def ask_overthinking(s: Scene) -> Question:
         f"More thinking is not always better. The final exit is wrong on {found.wrong:,} of "
         f"{len(s.test.truth):,} test pictures. Perhaps the network had the right answer earlier "
         "and talked itself out of it: **overthinking**.",
-        f"For how many of these mistakes was some earlier {s.head} exit right?",
+        f"For what share of these mistakes was some earlier {s.head} exit right?",
         s.place,
         answer=lambda: [100 * found.share],
         near=12,

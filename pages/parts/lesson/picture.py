@@ -74,7 +74,7 @@ def ask_first(s: Scene) -> Question:
             {*(labels[i] for i in best), s.exits[-1].label, *([s.truth] if s.truth else [])}
         )
     what = (
-        f"We know that this is **{plain_label(s.truth)}**."
+        f"The right answer is **{plain_label(s.truth)}**."
         if s.truth
         else "It is none of the classes that this network knows, so no answer can be right."
         if s.picture.source == ui.EXAMPLE

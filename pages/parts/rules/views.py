@@ -21,6 +21,7 @@ from pages import parts as ui
 from pages.parts import pictures
 from pages.parts import recorded as recordings
 from pages.parts.rules.prepared import Replay
+from pages.parts.timeline.runs import place_name
 from pages.parts.words import WORDS, exit_list, percent
 
 
@@ -201,10 +202,11 @@ def show_leaving(here: Operating) -> None:
     """Who leaves where."""
     rows = outcomes.leaving(here.taken, here.seen)
     top = rows.iloc[rows.share.idxmax()]
-    half = rows.exit[int(np.searchsorted(rows.share.cumsum(), 0.5 - 1e-9))]
+    half = rows.iloc[int(np.searchsorted(rows.share.cumsum(), 0.5 - 1e-9))]
+    by, at = (place_name(row.layer, row["head"]) for row in (half, top))
     finding = (
-        f"{percent(here.early)} leave before the end, half of all by exit {half}; most at "
-        f"{top.exit}: {percent(top.share)}"
+        f"{percent(here.early)} leave before the end. Half of all pictures have left after {by}; "
+        f"most leave at {at}: {percent(top.share)}"
     )
     ui.chart(draw.leaving(rows, finding), alt=f"Share of pictures by exit. {finding}.")
     ui.table(rows)
