@@ -33,13 +33,13 @@ class Way:
 
 WAYS = {
     "end-to-end": Way(),
+    "all together": Way(
+        mixed=True, self_distillation=True, gradient_equilibrium=True, head="mlp_mean"
+    ),
     "mixed regime": Way(mixed=True),
     "self-distillation": Way(self_distillation=True),
     "gradient equilibrium": Way(gradient_equilibrium=True),
     "patch average": Way(head="mlp_mean"),
-    "all together": Way(
-        mixed=True, self_distillation=True, gradient_equilibrium=True, head="mlp_mean"
-    ),
 }
 PLAIN = "no exits"
 
