@@ -13,7 +13,14 @@ from mvit.inference.deadline import Answer, answer_by
 from mvit.models.multi_exit import Plan
 from pages import parts as ui
 from pages.parts import race, unlike
-from pages.parts.timeline import Interrupted, against_replay, real_text, released, timeline
+from pages.parts.timeline import (
+    Interrupted,
+    against_replay,
+    contradicted,
+    real_text,
+    released,
+    timeline,
+)
 from pages.parts.timeline.page import COLUMNS, as_measured, pick_exits, pictures_of
 from pages.parts.words import WORDS, head_help
 
@@ -160,14 +167,19 @@ def page() -> None:
         for note in {series.runs[-1].answer.note, static.note} - {""}:
             st.warning(f"{note[0].upper()}{note[1:]}.", icon=":material/memory_alt:")
     answers = [r.answer for r in series.runs]
-    here = interrupted_rows([a for a in answers if a.deadline_ms == deadline])
+    here = [r for r in series.runs if r.answer.deadline_ms == deadline]
+    if other := contradicted(measured, here):
+        again_too = "" if ui.hidden("run") else " *Measure again* replays a run of now."
+        buttons.warning(f"{other}{again_too}", icon=":material/speed:")
     with buttons, st.container(horizontal=True, vertical_alignment="center"):
         repeat_button(series)
         ui.live_badge(bundle, run)
         ui.plain_badge(ui.plain(bundle, run["plain"]))
         ui.replay_badge("dragging replays that run; letting go interrupts a real one")
         if len(here) > 1:
-            st.caption(f"Deadline {deadline:g} ms: {spread(here)}.")
+            st.caption(
+                f"Deadline {deadline:g} ms: {spread(interrupted_rows([r.answer for r in here]))}."
+            )
     if any(r.beyond(measured) for r in series.runs):
         st.caption(
             "A dot marks when a real run had its answer in hand. A hollow dot: another exit "

@@ -51,9 +51,12 @@ def lanes(
     """Both models' answers on one picture, a lane each. rows: model, ms, exit, answer, verdict,
     confidence."""
     x = _clock(1.05 * max(rows.ms.max(), stop_ms))
+    bare = alt.Axis(labels=False, ticks=False, domain=False)  # names stand above their lanes
+    y = alt.Y("model:N", sort=list(names), title=None, axis=bare)
+    named = alt.Chart(pd.DataFrame({"model": list(names), "ms": 0.0})).encode(x=x, y=y)
     base = alt.Chart(rows).encode(
         x=x,
-        y=alt.Y("model:N", sort=list(names), title=None, axis=alt.Axis(labelLimit=320)),
+        y=y,
         tooltip=[
             alt.Tooltip("model:N", title="Model"),
             alt.Tooltip("exit:N", title="Exit"),
@@ -63,14 +66,18 @@ def lanes(
             alt.Tooltip("ms:Q", title="Ready after, ms", format=".1f"),
         ],
     )
-    legend = alt.Legend(title=None, orient="bottom")
+    legend = alt.Legend(title=None, orient="bottom", values=sorted(set(rows.verdict)))
     marks = base.mark_point(size=130, filled=True, opacity=1).encode(
         color=alt.Color("verdict:N", scale=VERDICTS, legend=legend),
         shape=alt.Shape("verdict:N", scale=SHAPES, legend=legend),
     )
     lines = base.mark_line(strokeWidth=1, color=HEAD_COLOURS["final"]).encode(detail="model:N")
-    how = "Each mark is an answer, where it was ready. The last one of a lane is the final exit's."
-    return alt.layer(lines, marks, _stop(stop_ms), title=title(finding, how), height=110)
+    words = named.mark_text(align="left", dx=3, dy=-20, fontSize=12).encode(text="model:N")
+    how = (
+        "Each mark is an answer, where it was ready in the run of middle length. The last one of a "
+        "lane is the final exit's."
+    )
+    return alt.layer(lines, marks, words, _stop(stop_ms), title=title(finding, how), height=130)
 
 
 def accuracy(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
@@ -82,15 +83,20 @@ def run_beside_plain(
     return near[len(near) // 2][1], median(plain_ms for plain_ms, _ in near)
 
 
-def run_in_turn(
-    entrants: Sequence[tuple[MultiExitViT, Plan]], image: np.ndarray
-) -> list[tuple[list[AnyExit], float]]:
-    """(exits of an uninterrupted run, ms of the plain passes) of every model with its plan, on one
-    picture, all in turn, so that a slow spell of the machine falls on all alike.
+@dataclass(frozen=True)
+class Turns:
+    """What one model did in its turns. exits: of its run of middle length, whole; done: ms until
+    the last answer, plain: ms of the plain network, both over all rounds."""
 
-    Of each model's runs the one of middle length is given back whole. At least 3 rounds, at most 9,
-    and none begun after three seconds.
-    """
+    exits: list[AnyExit]
+    done: Timing
+    plain: Timing
+
+
+def run_in_turn(entrants: Sequence[tuple[MultiExitViT, Plan]], image: np.ndarray) -> list[Turns]:
+    """Uninterrupted runs of every model with its plan, and plain passes, on one picture, all in
+    turn, so that a slow spell of the machine falls on all alike. At least 3 rounds, at most 9, and
+    none begun after three seconds."""
     works = []
     for model, plan in entrants:
         works.append((model, plan, plain_pass(model, image), clock_for(model.device)))
@@ -107,5 +113,7 @@ def run_in_turn(
     found = []
     for own in zip(*rounds, strict=True):
         runs = sorted((run for _, run in own), key=lambda run: run[-1].elapsed_ms)
-        found.append((runs[len(runs) // 2], median(plain_ms for plain_ms, _ in own)))
+        done = Timing.of([run[-1].elapsed_ms for run in runs])
+        plain = Timing.of([plain_ms for plain_ms, _ in own])
+        found.append(Turns(runs[len(runs) // 2], done, plain))
     return found

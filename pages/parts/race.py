@@ -13,7 +13,7 @@ from mvit.bundles import weights
 from mvit.bundles.weights import WeightsError
 from mvit.charts import race as charts
 from mvit.charts.style import RIGHT, WRONG, plain_label, sure_text, verdicts
-from mvit.inference.baseline import run_in_turn
+from mvit.inference.baseline import Turns, run_in_turn
 from mvit.models.exit import Exit
 from mvit.models.multi_exit import Plan
 from mvit.policies.plans import exits_for_deadlines
@@ -69,8 +69,8 @@ def panel(bundle: ui.Bundle, picture: ui.Picture, head: str, *, again: bool) -> 
             again=again,
         )
     runs = [
-        Measured(exits=exits, macs=(), plain_ms=plain_ms, truth=picture.truth)
-        for exits, plain_ms in run["runs"]
+        Measured(exits=own.exits, macs=(), plain_ms=own.plain.median, truth=picture.truth)
+        for own in run["runs"]
     ]
     stop = ui.linked(
         st.number_input,
@@ -83,7 +83,7 @@ def panel(bundle: ui.Bundle, picture: ui.Picture, head: str, *, again: bool) -> 
         width=200,
         help=STOP_HELP,
     )
-    on_the_picture(both, runs, stop)
+    on_the_picture(both, runs, run["runs"], stop=stop)
     how = "Both networks ran on this picture"
     ui.live_badge(bundle, run, "both timed in turn,", how=how)
     if other.grown_from and not bundle.grown_from:
@@ -103,12 +103,17 @@ def few_exits(bundle: ui.Bundle, head: str) -> Plan:
     return exits_for_deadlines(bundle.model, bundle.accuracies, own)
 
 
-def on_the_picture(both: Sequence[ui.Bundle], runs: Sequence[Measured], stop: float) -> None:
+def on_the_picture(
+    both: Sequence[ui.Bundle], runs: Sequence[Measured], turns: Sequence[Turns], *, stop: float
+) -> None:
     """Who has which answer when, on the picture."""
     names = [one.backbone for one in both]
-    for column, name, run in zip(st.columns(2, gap="medium"), names, runs, strict=True):
-        column.metric(f"{name}, in hand after {stop:g} ms", in_hand(run.at(stop), run.truth))
-        column.caption(history(run))
+    columns = st.columns(2, gap="medium")
+    for column, one, run, own in zip(columns, both, runs, turns, strict=True):
+        column.metric(
+            f"{one.backbone}, in hand after {stop:g} ms", in_hand(run.at(stop), run.truth)
+        )
+        column.caption(f"{which(one)}. {history(run, own)}")
     rows = pd.concat(
         [
             pd.DataFrame(
@@ -151,13 +156,25 @@ def settled_ms(run: Measured) -> float | None:
     return kept
 
 
-def history(run: Measured) -> str:
-    """When a run knows, when it ends, and when the network without exits does."""
+def which(bundle: ui.Bundle) -> str:
+    """What tells a model from others of its task, for somebody to whom its name says nothing."""
+    if bundle.grown_from:
+        return f"A larger network that gives {bundle.grown_from}'s answers"
+    if (how := bundle.card.get("strategy")) == "end-to-end":
+        return "Exits and layers were trained together"
+    return "The exits were trained after the layers" if how == "classifier-wise" else "Own training"
+
+
+def history(run: Measured, turns: Turns) -> str:
+    """When a run knows, when it ends, and when the plain network does, with the spread of all
+    runs."""
     at, known = settled_ms(run), "Right" if run.truth else "Settled"
     first = f"{known} from {at:.1f} ms on" if at is not None else "Wrong at its end"
+    done, plain = turns.done, turns.plain
     return (
-        f"{first}; done after {run.exits[-1].elapsed_ms:.1f} ms, without exits after "
-        f"{run.plain_ms:.1f} ms."
+        f"{first}, in the run of middle length of {done.n}. Last answer after {done.median:.1f} ms "
+        f"(half of the runs: {done.q1:.1f} to {done.q3:.1f}), plain network after "
+        f"{plain.median:.1f} ms ({plain.q1:.1f} to {plain.q3:.1f})."
     )
 
 
@@ -215,7 +232,8 @@ def on_the_test_set(both: Sequence[ui.Bundle], runs: Sequence[Measured], stop: f
     ui.chart(figure, alt=f"Right answers by time: {finding}.", key="race_accuracy")
     ui.recorded_badge(both[0], f"{len(tests[0].truth):,} pictures")
     st.caption(
-        f"After {stop:g} ms: {' and '.join(shares)} right. The answers are recorded, the times are "
-        "those of the runs above. Ahead means: with 95 % certainty, on the same pictures."
+        f"After {stop:g} ms: {' and '.join(shares)} right. The answers are recorded; the times are "
+        "those of the two middle runs above and vary as said there. Ahead means: with 95 % "
+        "certainty, on the same pictures."
     )
     ui.table(rows, "Accuracy over time as a table")

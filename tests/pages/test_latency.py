@@ -1,6 +1,8 @@
 """The page "Latency slider" through Streamlit's test client, and the tables behind it."""
 
 import os
+import re
+from dataclasses import replace
 
 import pytest
 from bundles import HEADS
@@ -9,7 +11,7 @@ from visit import open_app, png, timeline, well
 from mvit.charts import latency as tables
 from mvit.inference.deadline import Answer
 from mvit.models.multi_exit import Exit
-from pages.parts.timeline import Interrupted, Measured, real_text
+from pages.parts.timeline import Interrupted, Measured, contradicted, real_text
 from pages.parts.timeline.chart import chart
 
 pytestmark = pytest.mark.usefixtures("examples")
@@ -64,7 +66,9 @@ def test_every_real_run_stays_as_a_dot_until_the_picture_changes(tiny_weights):
         app.query_params["deadline"] = deadline
         well(app.run())
     assert [r.answer.deadline_ms for r in series(app).runs] == [300, 200, 250]
-    assert timeline(app)["parts"]["chart"].count('class="dot"') == 3 and run(app) is measured
+    shown = timeline(app)["parts"]["chart"]
+    later = sum(map(int, re.findall(r">(\d+) later than", shown)))  # of a busy machine
+    assert shown.count('class="dot"') + later == 3 and run(app) is measured
     well(app.run())
     assert len(series(app).runs) == 3  # nothing new was asked
     well(app.pills(key="example").set_value("ship").run())
@@ -194,6 +198,7 @@ MEASURED = Measured(exits=EXITS, macs=[3000, 6500, 13000], plain_ms=14.0, truth=
 NOTHING = interrupted(2.0, 0, 0, (3, "mlp"))
 EARLY = interrupted(5.0, 1, 1, (12, "final"))
 OTHER = interrupted(9.0, 1, 0, (6, "mlp"))
+SAME = interrupted(9.0, 2, 0, (12, "final"))
 
 
 def test_the_answer_at_a_deadline_is_the_latest_finished_exit():
@@ -213,6 +218,26 @@ def test_a_real_run_confirms_or_contradicts_the_replay():
         assert one.beyond(MEASURED) == beyond and one.told(MEASURED).endswith(said)
     assert real_text(NOTHING) == "Real run, stopped at 2.0 ms: no answer yet, 0.25 ms late"
     assert real_text(OTHER) == "Real run, stopped at 9.0 ms: <b>dog from layer 3, 0.25 ms late"
+
+
+def test_real_runs_that_contradict_the_replay_are_counted_in_a_sentence():
+    runs = [Interrupted(i, a) for i, a in enumerate((OTHER, OTHER, SAME))]
+    assert contradicted(MEASURED, runs) == (
+        "At 9 ms the replay has cat from layer 6, 70\u00a0% sure. Of 3 real runs 2 stopped at an "
+        "earlier exit, 1 did the same: the machine is busier than it was during the replayed run."
+    )
+    assert "The real run stopped at an earlier exit: " in contradicted(MEASURED, runs[:1])
+    further = Interrupted(1, interrupted(4.5, 2, 0, (12, "final")))
+    assert "got further: the machine is less busy" in contradicted(MEASURED, [further])
+    assert contradicted(MEASURED, runs[2:]) == ""
+
+
+def test_runs_beyond_the_axis_are_counted_at_its_edge():
+    late = replace(OTHER, answered_ms=40.0)
+    runs = [Interrupted(i, a) for i, a in enumerate((OTHER, late, late, replace(late, exit=None)))]
+    svg = chart(MEASURED, runs)
+    assert svg.count('class="dot"') == 1
+    assert ">2 later than 16.8 ms<" in svg and ">1 later than 16.8 ms<" in svg
 
 
 def test_the_axis_draws_exits_wall_and_real_runs_with_labels_escaped():

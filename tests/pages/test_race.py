@@ -45,8 +45,15 @@ def test_nothing_is_timed_until_a_model_is_chosen(two):
 
 def test_a_link_races_two_bundles_on_the_picture_and_on_the_test_set(two):
     app = well(open_app("latency", backbone=BACKBONE, against=JOINT, until="10000", example="cat"))
-    (own, own_plain), (other, _) = race(app)
-    assert own[-1].head == other[-1].head == "final" and own_plain > 0
+    runs = race(app)
+    own, other = (turns.exits for turns in runs)
+    assert own[-1].head == other[-1].head == "final" and runs[0].plain.median > 0
+    spread = [
+        f"of {t.done.n}. Last answer after {t.done.median:.1f} ms (half of the runs: "
+        f"{t.done.q1:.1f} to {t.done.q3:.1f}), plain network after {t.plain.median:.1f} ms"
+        for t in runs
+    ]
+    assert all(text in said(app) for text in spread)
     label = "cat ✓" if own[-1].label == "cat" else f"{own[-1].label} ✗"
     assert metric(app, f"{BACKBONE}, in hand after 10000 ms").startswith(label)
     # its heading says who is ahead when
@@ -64,9 +71,9 @@ def test_both_clocks_stop_with_the_first_model_s_last_answer_in_hand(two, monkey
     at = 41.24  # a tenth below would be before it
 
     def run(entrants, pixels):
-        exits, plain_ms = next(iter(run_in_turn(entrants, pixels)))
-        last = dataclasses.replace(exits[-1], elapsed_ms=at)
-        return [([last], plain_ms)] * 2
+        turns = run_in_turn(entrants, pixels)[0]
+        last = dataclasses.replace(turns.exits[-1], elapsed_ms=at)
+        return [dataclasses.replace(turns, exits=[last])] * 2
 
     monkeypatch.setattr("pages.parts.race.run_in_turn", run)
     app = well(open_app("latency", backbone=BACKBONE, against=JOINT, example="cat"))
@@ -111,6 +118,7 @@ def test_both_are_timed_in_turn():
     found = run_in_turn(
         [(m, [(1, "mlp"), m.final_exit]) for m in models], np.full((8, 8, 3), 128, np.uint8)
     )
-    assert [[e.head for e in exits] for exits, _ in found] == [["mlp", "final"]] * 2
+    assert [[e.head for e in turns.exits] for turns in found] == [["mlp", "final"]] * 2
+    assert all(t.done.q1 <= t.exits[-1].elapsed_ms <= t.done.q3 for t in found)
     rounds = "".join(calls)[4:]  # after one of each to warm up
     assert rounds == "AABB" * (len(rounds) // 4) and len(rounds) >= 12

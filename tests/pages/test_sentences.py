@@ -1,16 +1,21 @@
-"""The sentences above charts say what the tables and figures of the same page say."""
+"""The sentences of every page say what the tables and figures of the same page say."""
 
 import re
+from pathlib import Path
 
 import pytest
 from visit import metric, open_app, timeline, well
 
+from mvit.charts.style import macs_text, plain_label
+
 pytestmark = pytest.mark.usefixtures("examples")
+PAGES = sorted(p.stem for p in (Path(__file__).resolve().parents[2] / "pages").glob("*.py"))
 
 
 def sentence(app, pattern: str) -> re.Match:
     """The one sentence on the page that the pattern is in."""
-    said = [m.value.replace("\\", "").replace("\u00a0", " ") for m in app.markdown]
+    said = [e.value for e in [*app.markdown, *app.caption, *app.info, *app.subheader]]
+    said = [text.replace("\\", "").replace("\u00a0", " ") for text in said]
     return next(found for text in said if (found := re.search(pattern, text)))
 
 
@@ -18,8 +23,11 @@ def table(app, *columns: str):
     return next(d.value for d in app.dataframe if {*columns} <= {*d.value.columns})
 
 
-def test_the_stop_rule_s_sentence_is_made_of_its_four_numbers(recorded):
-    app = well(open_app("rules"))
+def exit_of(rows, head: str, layer: int):
+    return rows[(rows["head"] == head) & (rows.layer == layer)].iloc[0]
+
+
+def rules(app):
     times, change = sentence(
         app, r"takes ([\d.]+) times .* (?:loses|gains) ([\d.]+) points"
     ).groups()
@@ -30,10 +38,16 @@ def test_the_stop_rule_s_sentence_is_made_of_its_four_numbers(recorded):
     early = int(sentence(app, r"#### (\d+) % leave before the end")[1])
     rows = table(app, "share", "right", "wrong", "exit")
     assert early == round(100 * rows[rows.exit != "final"].share.sum())
+    by, at, most = sentence(
+        app,
+        r"have left after (?:layer |the )(\w+).*; most leave at (?:layer |the )(\w+).*: (\d+) %",
+    ).groups()
+    assert rows[: rows.exit.tolist().index(by) + 1].share.sum() >= 0.5 - 1e-9
+    top = rows.loc[rows.share.idxmax()]
+    assert (at, int(most)) == (top.exit, round(100 * top.share))
 
 
-def test_the_moving_budget_s_headings_tell_its_shares(recorded):
-    app = well(open_app("budget"))
+def budget(app):
     rows = table(app, "way", "answered", "right", "wasted")
     told = sentence(app, r"Answered in time: .* (\d+) %, .* (\d+) %, .* (\d+) %; wasted").groups()
     assert [int(n) for n in told] == [round(100 * share) for share in rows.answered]
@@ -42,22 +56,132 @@ def test_the_moving_budget_s_headings_tell_its_shares(recorded):
     assert best == round(100 * rows.right.max(), 1)
 
 
-def test_watch_s_headings_tell_the_last_row_of_its_table(tiny_weights):
-    app = well(open_app("watch"))
-    last = table(app, "elapsed_ms", "macs", "confidence").iloc[-1]
+def watch(app):
+    rows = table(app, "elapsed_ms", "macs", "confidence")
+    last = rows.iloc[-1]
     name, sure = sentence(app, r"The final exit says (.*), (?:> )?(\d+) % sure").groups()
     assert (name, int(sure)) == (last.label, round(100 * last.confidence))
     assert timeline(app)["parts"]["plain-how"] == f"ready after {timeline(app)['plain']:.1f} ms"
+    assert timeline(app)["finding"].startswith(f"{plain_label(last.label)} from ")
+    cost = sentence(app, r"settle.*? at the final exit|exit after layer (\d+), where .*: (\d+) %")
+    kept = rows[(rows.label != last.label)[::-1].cumsum()[::-1] == 0].iloc[0]
+    if cost[1]:
+        assert int(cost[1]) == kept.layer and int(cost[2]) == round(100 * kept.macs / last.macs)
+        assert f"takes {macs_text(kept.macs)} MACs" in cost.string
+    else:
+        assert kept["head"] == "final"
+    assert f"plain network's {macs_text(last.macs)} MACs" in cost.string
 
 
-def test_the_paper_s_finding_is_a_row_of_its_table(tiny_weights):
-    app = well(open_app("paper"))
+def compare(app):
+    rows = table(app, "agrees", "own_macs")
+    exits, final = rows[rows["head"] != "final"], rows.iloc[-1]
+    alike = re.search(r"(\d+) of (\d+) exits say", sentence(app, "exits? says? '").string)
+    counted = (int(alike[1]), int(alike[2])) if alike else (0, len(exits))
+    assert counted == ((exits.label == final.label).sum(), len(exits))
+    for head, layer, answer in re.findall(
+        r"(\w+) after layer (\d+): '(.*?)'", " ".join(s.value for s in app.subheader)
+    ):
+        assert plain_label(exit_of(rows, head, int(layer)).label) == answer
+        since = sentence(app, rf"#### {head} (?:gives .* from layer (\d+) on|does not end)")[1]
+        own = exits[exits["head"] == head]
+        assert own[own.layer >= int(since or 0)].agrees.all() == bool(since)
+        assert not since or since == "1" or not own[own.layer == int(since) - 1].agrees.any()
+    here = exits[exits.layer == app.slider(key="layer").value]
+    for column, bar, unit in (("head_ms", "ms", "ms"), ("own_macs", "macs", "MACs")):
+        pattern = rf"the cheapest head, (\w+), adds [^,]* {unit} .* the dearest, (\w+), .* {unit}"
+        low, high = sentence(app, pattern).groups()
+        assert (low, high) == tuple(here["head"][[here[column].idxmin(), here[column].idxmax()]])
+        assert high == here["head"][here[bar].idxmax()], "the longest bar"
+    alone = [m.value for m in app.metric if m.label == "This exit alone"]
+    assert alone[0] == f"{exit_of(rows, app.selectbox(key='left').value, 6).ms:.1f} ms"
+
+
+def latency(app):
+    well(app.button(key="repeat").click().run())
+    rows, real = table(app, "elapsed_ms", "macs_run"), table(app, "overshoot_ms")
+    shown = timeline(app)
+    assert [e["ms"] for e in shown["exits"]] == rows.elapsed_ms.tolist()
+    told = sentence(app, r"(\d+|None) of (\d+) real runs had an answer(?:, mostly from (.*?)\.)?")
+    ready = real[real.layer != "none"]
+    assert (told[1].replace("None", "0"), int(told[2])) == (str(len(ready)), len(real))
+    assert not told[3] or told[3].split()[-1] in ("exit", ready.layer.mode()[0])
+    replayed = (rows.elapsed_ms <= shown["deadline"]).sum()
+    places = ["none", *(str(b) for b in rows.layer[:-1]), "final"]
+    beyond = real.layer.map(places.index) - replayed
+    for n, said in (
+        ((beyond < 0).sum(), "stopped at an earlier exit"),
+        ((beyond > 0).sum(), "got further"),
+    ):
+        contradicted = [re.search(rf"(\d+) {said}", w.value) for w in app.warning]
+        assert sum(int(found[1]) for found in contradicted if found) == n
+
+
+def paper(app):
     rows = table(app, "accuracy", "behind", "share")
     if found := re.search(
         r"#### (\w+) at layer (\d+) is within one point .* for (\d+) %",
         sentence(app, "#### .*(one point)").string,
     ):
-        row = rows[(rows["head"] == found[1]) & (rows.layer == int(found[2]))].iloc[0]
+        row = exit_of(rows, found[1], int(found[2]))
         assert row.behind <= 1 and round(100 * row.share) == int(found[3])
     else:
         assert (rows.behind > 1).all()
+
+
+def models(app):
+    rows = table(app, "head", "layer", "accuracy")
+    head, layer, right = sentence(
+        app, r"Best early exit: (\w+) at layer (\d+), ([\d.]+) % right"
+    ).groups()
+    early = rows[rows.layer < rows.layer.max()]
+    assert exit_of(rows, head, int(layer)).accuracy == early.accuracy.max()
+    assert float(right) == round(100 * early.accuracy.max(), 1)
+    assert (metric(app, "Exits"), metric(app, "Practical")) == (
+        str(len(rows)),
+        str(rows.practical.sum()),
+    )
+
+
+def crowd(app):
+    rows = table(app, "raw output", "layer")
+    own = exit_of(rows, app.selectbox(key="head").value, app.slider(key="layer").value)
+    counts = {"This exit": own["raw output"], "Final exit": rows["raw output"].iloc[-1]}
+    for label, count in counts.items():
+        assert metric(app, label).split()[0] == f"{max(count, 0):.0f}"
+    low, high = sentence(app, r"the heads count (\d+) to (\d+) people").groups()
+    here = rows[(rows.layer == own.layer) & (rows["head"] != "final")]["raw output"].clip(lower=0)
+    assert (low, high) == (f"{here.min():.0f}", f"{here.max():.0f}")
+    said, last = sentence(app, r"counts (\d+)[^,]*, the final exit (\d+)").groups()
+    assert [said, last] == [f"{max(count, 0):.0f}" for count in counts.values()]
+
+
+def lesson(app):
+    steps = {name: n for n, name in enumerate(app.slider(key="step").proto.help.splitlines(), 1)}
+    to = next(n for name, n in steps.items() if "worth having" in name)
+    well(app.slider(key="step").set_value(to).run())
+    rows = table(app, "practical", "head")
+    head, good = app.info[0], sentence(app, r"#### (\d+) of (\d+) exits are practical")
+    assert (int(good[1]), int(good[2])) == (rows.practical.sum(), len(rows))
+    told = re.search(r"(\d+) of (\d+) exits of (\w+) are practical.*: (\d+) of (\d+)", head.value)
+    own = rows[rows["head"] == told[3]]
+    assert [int(told[i]) for i in (1, 2, 4, 5)] == [
+        own.practical.sum(),
+        len(own),
+        *map(int, good.groups()),
+    ]
+    heads = next(n for name, n in steps.items() if "Many heads" in name)
+    well(app.slider(key="step").set_value(heads).run())
+    best, most, worst, least = re.search(
+        r"(\w+) is right on (\d+).% .* layer \d+, (\w+) on (\d+)", app.info[0].value
+    ).groups()
+    bars = table(app, "name", "value").set_index("name").value
+    assert (bars[best], bars[worst]) == (bars.max(), bars.min())
+    assert [int(most), int(least)] == [round(100 * bars.max()), round(100 * bars.min())]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_page_s_sentences_are_made_of_the_numbers_in_its_tables(page, request):
+    request.getfixturevalue("lab" if page == "crowd" else "recorded")
+    more = {"lesson": {"hide": "guess"}, "latency": {"deadline": "100"}}.get(page, {})
+    globals()[page](well(open_app(page, **more)))

@@ -43,7 +43,8 @@ def chart(measured: Measured, runs: Sequence[Interrupted]) -> str:
             for i, e in enumerate(measured.exits)
             for m in _mark(measured, i, height[_place(e)], x=x)
         ),
-        *(d for r in runs for d in _dot(measured, r, height, x=x)),
+        *(d for r in runs if r.within(reach) for d in _dot(measured, r, height, x=x)),
+        *_later(reach, [r for r in runs if not r.within(reach)], height, x=x),
         # above all lines
         *(
             w
@@ -142,11 +143,28 @@ def _dot(measured: Measured, run: Interrupted, height: dict, x) -> Iterator[str]
     """One real run where its answer was in hand, on its exit's step; a line leads from the deadline
     to it, and a hollow dot contradicts the replay."""
     found = run.answer.exit
-    y = height[_place(found) if found else None] + (7 * run.number % 11 - 5) * 0.7
+    y = height[found and _place(found)] + (7 * run.number % 11 - 5) * 0.7
     colour = f'fill="{HOT}"' if run.beyond(measured) == 0 else 'fill="none" stroke-width="2.5"'
+    at = run.answer.answered_ms
     yield (
-        f'<line x1="{x(run.answer.deadline_ms)}" x2="{x(run.answer.answered_ms)}" y1="{y:.1f}" '
+        f'<line x1="{x(min(run.answer.deadline_ms, at))}" x2="{x(at)}" y1="{y:.1f}" '
         f'y2="{y:.1f}" stroke="{HOT}" stroke-width="2"/><circle class="dot" '
-        f'cx="{x(run.answer.answered_ms)}" cy="{y:.1f}" r="4.5" {colour} stroke="{HOT}">'
+        f'cx="{x(at)}" cy="{y:.1f}" r="4.5" {colour} stroke="{HOT}">'
         f"<title>{escape(run.told(measured))}</title></circle>"
     )
+
+
+def _later(reach: float, runs: Sequence[Interrupted], height: dict, x) -> Iterator[str]:
+    """Real runs that had their answer beyond the axis: at its edge, how many on each step."""
+    steps = [r.answer.exit and _place(r.answer.exit) for r in runs]
+    for step in dict.fromkeys(steps):
+        own = [r.answer for r, at in zip(runs, steps, strict=True) if at == step]
+        last, y = max(a.answered_ms for a in own), height[step]
+        below = y + (24 if y < TOP + 24 else 4)  # not on the final exit's disc
+        yield (
+            f'<line x1="{x(min(a.deadline_ms for a in own))}" x2="100%" y1="{y:.1f}" y2="{y:.1f}" '
+            f'stroke="{HOT}" stroke-width="2"/><text class="says" x="100%" y="{below:.1f}" '
+            f'text-anchor="end" fill="{HOT}">{len(own)} later than {reach:g} ms'
+            f"<title>Real runs whose answer was in hand beyond this axis; the last one after "
+            f"{last:.1f} ms</title></text>"
+        )

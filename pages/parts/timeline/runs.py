@@ -50,6 +50,10 @@ class Interrupted:
         replayed = measured.at(self.answer.deadline_ms)
         return places.index(_place(self.answer.exit)) - places.index(_place(replayed))
 
+    def within(self, reach: float) -> bool:
+        """Whether it had its answer before the end of the time axis."""
+        return self.answer.answered_ms <= reach
+
     def told(self, measured: Measured) -> str:
         """The run in one or two sentences."""
         return real_text(self.answer) + against_replay(self.beyond(measured))
@@ -63,6 +67,27 @@ def against_replay(beyond: int) -> str:
     if beyond > 0:
         return ". Further than the replay: the machine was less busy."
     return ". Less far than the replay: the machine was busier."
+
+
+def contradicted(measured: Measured, runs: Sequence[Interrupted]) -> str:
+    """How many real runs at one deadline did not get as far as the replay, or further; nothing if
+    all did as it did. runs: at least one."""
+    ways = [r.beyond(measured) for r in runs]
+    less, more = sum(w < 0 for w in ways), sum(w > 0 for w in ways)
+    if not less + more:
+        return ""
+    at = runs[0].answer.deadline_ms
+    replayed = measured.at(at)
+    has = in_words(replayed) if replayed else "no answer yet"
+    parts = [(less, "stopped at an earlier exit"), (more, "got further")]
+    parts += [(len(runs) - less - more, "did the same")]
+    told = ", ".join(f"{n} {what}" for n, what in parts if n)
+    many = f"Of {len(runs)} real runs {told}" if len(runs) > 1 else f"The real run {parts[more][1]}"
+    state = "busier" if less >= more else "less busy"
+    return (
+        f"At {at:g} ms the replay has {has}. {many}: the machine is {state} than it was during the "
+        "replayed run."
+    )
 
 
 def real_text(a: Answer) -> str:
