@@ -5,24 +5,12 @@ import pandas as pd
 import streamlit as st
 
 from mvit.bundles import weights
-from mvit.bundles.card import measured_on
-from mvit.charts import crowd as charts_crowd
-from mvit.charts import style as charts
 from mvit.evaluation import paper
 from pages import parts as ui
 from pages.parts import unlike, words
+from pages.parts.cards.exits import show_exits
+from pages.parts.cards.origin import provenance
 
-SHOWN_ELSEWHERE = {"task", "architecture", "layers", "exits", "final", "files", "splits"}
-SHOWN_ELSEWHERE |= {"unusual", "before", "unlike", "coarse", "intervals", "elsewhere", "maps"}
-NOISE = {"losses", "seconds", "unreadable"}  # of no use to a reader
-LABELS = {
-    "init": "Started from",
-    "exit_recipe": "Recipe of the exits",
-    "n": "Test pictures",
-    "strategy": "Training strategy",
-    "seed": "Random seed",
-    "precision": "Computed in",
-}
 COMMANDS = """\
 # what can be chosen, and what it means
 python -m mvit train --help
@@ -32,36 +20,9 @@ python -m mvit evaluate --task cifar10 --data DIR
 python -m mvit verify"""
 
 
-def as_text(value: object) -> str:
-    """What a card says, in words: names and numbers instead of brackets and quotes."""
-    if isinstance(value, dict):
-        said = {k.replace("_", " "): as_text(v) for k, v in value.items() if k not in NOISE}
-        if len(said) > 3 and len(set(said.values())) == 1:
-            return f"{next(iter(said.values()))} each"
-        return "; ".join(f"{name} {text}" for name, text in said.items())
-    if isinstance(value, list):
-        joint = ", " if any(isinstance(v, list) for v in value) else " / "
-        return joint.join(as_text(v) for v in value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def provenance(card: dict) -> pd.DataFrame:
-    """Everything the card says in words: which training, what, value; the latest training
-    first."""
-    task = card["task"]
-    pixels = [f"{task[side]} px" for side in ("native_px", "input_px")]
-    shown = " enlarged to ".join(dict.fromkeys(pixels))
-    rows = [("", "Architecture", card["architecture"]), ("", "Input", shown)]
-    number, told = 0, card
-    while isinstance(told, dict):
-        when = "latest" if not number else f"{number} before"
-        rows += [
-            (when, LABELS.get(k, k.replace("_", " ").capitalize()), as_text(v))
-            for k, v in told.items()
-            if k not in SHOWN_ELSEWHERE and v not in ("", None, [], {})
-        ]
-        number, told = number + 1, told.get("before")
-    return pd.DataFrame(rows, columns=["training", "what", "value"])
+def name_of(task: str, backbone: str) -> str:
+    """A bundle as people call it."""
+    return f"{ui.TASK_NAMES.get(task, task)} · {backbone}"
 
 
 def show_files(card: dict) -> None:
@@ -80,78 +41,39 @@ def show_files(card: dict) -> None:
     )
 
 
-def show_exits(card: dict, task: str) -> None:
-    """The recorded accuracy of every exit as a map, and as a table."""
-    exits, depth = pd.DataFrame(card.get("exits", [])), max(card.get("layers") or [0])
-    if exits.empty:
-        st.caption("This card records no exits.")
-        return
-    st.badge(
-        f"recorded on {measured_on(card, ui.TASK_NAMES.get(task, task))}",
-        icon=":material/inventory_2:",
-        color="blue",
-        help="Measured once, when the weights were made, and read from the card.",
+def worth(row: dict) -> str:
+    """How good an exit is, in one phrase."""
+    if "accuracy" in row:
+        return f"{words.percent(row['accuracy'], 1)} right"
+    return f"off by {row['mae']:.1f} people" if "mae" in row else ""
+
+
+def overview(cards: dict[tuple[str, str], dict]) -> None:
+    """One row a bundle: how good it is, and how many exits it has. cards: by task and backbone."""
+    rows = []
+    for (task, backbone), card in cards.items():
+        exits, best = card.get("exits", []), {}
+        if exits:
+            best = paper.best_early(exits, max(card["layers"])).to_dict()
+        rows.append(
+            {
+                "model": name_of(task, backbone),
+                "final exit": worth(card.get("final", {})),
+                "best early exit": best
+                and f"{worth(best)} ({best['head']}, layer {best['layer']})",
+                "exits": len(exits),
+            }
+        )
+    st.table(
+        pd.DataFrame(rows),
+        border="horizontal",
+        hide_index=True,
+        alt="Every model: its final exit, its best early exit, and how many exits it has",
     )
-    if "accuracy" in exits:
-        best = paper.best_early(exits, depth)
-        finding = (
-            f"Best early exit: {best['head']} at layer {best['layer']}, "
-            f"{100 * best['accuracy']:.1f}\u00a0% right"
-        )
-        if "accuracy" in card.get("final", {}):
-            finding += f"; the final exit: {100 * card['final']['accuracy']:.1f}\u00a0%"
-        ui.chart(charts.accuracy_map(exits, finding), alt=f"Accuracy by head and layer. {finding}.")
-    if "mae" in exits:
-        best = paper.best_early(exits, depth)
-        place = f"{best['head']} at layer {best['layer']}"
-        st.markdown(
-            f"Best early exit: **{place}**, off by {best['mae']:.1f} people on average over all "
-            "test pictures."
-        )
-    for name, split in (card.get("splits", {}) | card.get("elsewhere", {})).items():
-        own = pd.DataFrame(split["exits"])
-        best = paper.best_early(own, depth)
-        finding = (
-            f"In {words.split_name(name)} the best early exit is {best['head']} at layer "
-            f"{best['layer']}, off by {best['mae']:.1f} people; the final exit by "
-            f"{split['final']['mae']:.1f}"
-        )
-        ui.chart(
-            charts_crowd.error_map(own, own.mae.min(), finding),
-            alt=f"Error by head and layer. {finding}.",
-        )
-        if "pictures" in split:
-            st.caption(f"Measured on {split['pictures']}.")
-    ui.table(exits.drop(columns="ranges", errors="ignore"), "Every exit as a table")
-    if "maps" in card:
-        show_maps(card["maps"])
 
 
-def show_maps(maps: dict) -> None:
-    """How far each layer's map of people is off by itself, from the card."""
-    rows = [
-        {
-            "layer": row["layer"],
-            "pictures": words.split_name(name),
-            "off by, whole picture": row["mae"],
-            "off by, a quarter of it": row["quarter"],
-        }
-        for name, split in maps.get("splits", {}).items()
-        for row in split["layers"]
-    ]
-    if not rows:
-        return
-    ui.table(pd.DataFrame(rows).round(1), "Maps of people: how far their own sums are off")
-
-
-def show_bundle(task: str, backbone: str) -> None:
-    """One card; if it cannot be read, which file and why."""
-    st.subheader(f"{ui.TASK_NAMES.get(task, task)} · {backbone}", anchor=False)
-    try:
-        card = weights.read_card(weights.folder(task, backbone))
-    except weights.WeightsError as error:
-        st.error(str(error), title="This card was refused", icon=":material/gpp_bad:")
-        return
+def show_numbers(card: dict) -> None:
+    """The first figures of a card."""
     heads = [f for f in card["files"] if f.startswith("heads/")]
     with st.container(horizontal=True):
         if "accuracy" in card.get("final", {}):
@@ -184,6 +106,11 @@ def show_bundle(task: str, backbone: str) -> None:
         )
         megabytes = sum(f["bytes"] for f in card["files"].values()) / 1e6
         st.metric("On disk", f"{megabytes:.0f} MB", help="Backbone and all heads.")
+
+
+def show_bundle(card: dict, task: str) -> None:
+    """One card."""
+    show_numbers(card)
     names = ["Exits", "Where it comes from", "Files"]
     names += ["Unknown things"] if unlike.has_figures(card) else []
     exits, origin, files, *more = st.tabs(names)
@@ -198,6 +125,58 @@ def show_bundle(task: str, backbone: str) -> None:
         )
     with files:
         show_files(card)
+
+
+def verify_button() -> None:
+    """The button that checks every file."""
+    if not ui.hidden("verify") and st.button(
+        "Verify all files",
+        icon=":material/verified_user:",
+        key="verify",
+        help="Reads every file again and checks hash, names, shapes and numbers.",
+    ):
+        with st.spinner("Reading and checking every file …", show_time=True):
+            st.session_state["_verified"] = weights.verify()
+
+
+def show_verified() -> None:
+    """What the latest check of every file found."""
+    for result in st.session_state.get("_verified", []):
+        name = name_of(result["task"], result["backbone"])
+        if result["ok"]:
+            st.success(f"{name}: every file is intact.", icon=":material/verified:")
+        else:
+            st.error(f"{name}: {result['reason']}", icon=":material/gpp_bad:")
+
+
+def readable(found: list[tuple[str, str]]) -> dict[tuple[str, str], dict]:
+    """The cards by task and backbone; of one that cannot be read, which file and why is said."""
+    cards = {}
+    for task, backbone in found:
+        try:
+            cards[task, backbone] = weights.read_card(weights.folder(task, backbone))
+        except weights.WeightsError as error:
+            title = f"{name_of(task, backbone)}: this card was refused"
+            st.error(str(error), title=title, icon=":material/gpp_bad:")
+    return cards
+
+
+def pick(cards: dict[tuple[str, str], dict]) -> tuple[str, str]:
+    """Draw the choice of the card to look at, which opens with the sidebar's model, or else with
+    the first of its task. cards: by task and backbone."""
+    chosen = st.session_state.get("_choice") or ("", "")
+    order = sorted(cards, key=lambda card: (card[0] != chosen[0], card[1] != chosen[1]))
+    named = ui.linked(
+        st.selectbox,
+        "Card",
+        key="card",
+        options=["/".join(card) for card in cards],
+        index=list(cards).index(order[0]),
+        format_func=lambda card: name_of(*card.split("/")),
+        width=420,
+        help="The model whose exits, origin and files are shown below.",
+    )
+    return tuple(named.split("/"))
 
 
 @ui.page("Models")
@@ -215,27 +194,18 @@ def page() -> None:
             title="No weights",
             icon=":material/folder_off:",
         )
-    if (
-        found
-        and not ui.hidden("verify")
-        and st.button(
-            "Verify all files",
-            icon=":material/verified_user:",
-            key="verify",
-            help="Reads every file again and checks hash, names, shapes and numbers.",
-        )
-    ):
-        with st.spinner("Reading and checking every file …", show_time=True):
-            st.session_state["_verified"] = weights.verify()
-    for result in st.session_state.get("_verified", []):
-        name = f"{ui.TASK_NAMES.get(result['task'], result['task'])} · {result['backbone']}"
-        if result["ok"]:
-            st.success(f"{name}: every file is intact.", icon=":material/verified:")
-        else:
-            st.error(f"{name}: {result['reason']}", icon=":material/gpp_bad:")
-    for task, backbone in found:
+    cards = readable(found)
+    if len(cards) > 1:
+        overview(cards)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        card = pick(cards) if cards else None
+        if found:
+            verify_button()
+    show_verified()
+    if card:
         with st.container(border=True):
-            show_bundle(task, backbone)
+            st.subheader(name_of(*card), anchor=False)
+            show_bundle(cards[card], card[0])
 
     st.subheader("Train your own", anchor=False)
     st.markdown(

@@ -274,6 +274,6 @@ def accuracy_map(exits: pd.DataFrame, finding: str) -> alt.LayerChart:
         alt.Tooltip("macs_text:N", title="MACs"),
         alt.Tooltip("practical:N", title="Practical exit"),
     ]
-    how = "Percent right on the test split; a ring marks a practical exit."
+    how = "Percent right; a ring marks a practical exit."
     cells = heat_cells(rows, "accuracy", "percent", tips=tips)
     return alt.layer(*cells, title=title(finding, how), height=32 * rows["head"].nunique())

@@ -20,7 +20,7 @@ HIDEABLE = frozenset(
     "task backbone device dtype example second head left right exit_head layer look compare speed "
     "deadline exits rule drop scaled cost stop whose whole budget low high pictures side seed cut "
     "split sure mbit delay faster zoom beside count people ground show p step skip points "
-    "clip work frame few against until".split()
+    "clip work frame few against until card".split()
 )
 
 

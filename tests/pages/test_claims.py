@@ -6,7 +6,7 @@ import pytest
 from mvit.bundles import weights
 from mvit.charts import crowd
 from mvit.evaluation import paper
-from pages.models import as_text, provenance
+from pages.parts.cards.origin import as_text, provenance
 from pages.parts.paper.table import answers
 
 CARDS = [weights.card_of(*bundle) for bundle in weights.bundles()]
