@@ -16,7 +16,7 @@ from mvit.data.labelled import Pictures, data_root
 from mvit.data.photos import find_photos, read_batch
 from mvit.data.splits import sample, unseen_part, validation_part
 from mvit.evaluation.measure import test_part_of
-from mvit.evaluation.unlike import ENOUGH, WARNED, Check, chosen, measure
+from mvit.evaluation.unlike import ENOUGH, WARNED, Check, chosen, fewest, measure
 from mvit.models.multi_exit import MultiExitViT
 from mvit.tasks import Task
 
@@ -65,11 +65,16 @@ def evaluate(args: argparse.Namespace, model: MultiExitViT, card: dict) -> dict:
     check = Check.of(card, model)
     folder = weights.folder(args.task, args.backbone)
     told = card.get("unlike")
-    if check is None or args.wrongly is not None:
+    if check is None or args.wrongly is not None or not {"wrongly", "chosen_on"} <= told.keys():
         val = validation_part(model.task, root, card["seed"], origin=part)
         told = chosen(model, val, WARNED if args.wrongly is None else args.wrongly)
         check = Check.of({"unlike": told}, model)
     test = sample(unseen_part(model.task, root, part), few, args.seed)
+    if args.record and len(test) < fewest(told["wrongly"]):
+        raise ValueError(
+            f"--record needs at least {fewest(told['wrongly']):,} test pictures, of which one may "
+            f"be warned about wrongly ({told['wrongly']:.3g} of them), not {len(test)}"
+        )
     left_out = list(test.unreadable)
     known = {TEST: test} | photos(model.task, args.like, few, seed=args.seed, left_out=left_out)
     others = photos(model.task, args.unlike, few, seed=args.seed, left_out=left_out)

@@ -8,6 +8,7 @@ validation pictures so that a fixed share of known ones is warned about wrongly.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -106,9 +107,23 @@ def late_exits(model: MultiExitViT) -> tuple[tuple[int, str], ...]:
     return (*late, model.final_exit)
 
 
+def fewest(wrongly: float) -> int:
+    """Of how many pictures this share is one, the fewest that a threshold can be chosen on: 50 for
+    2 %. Raises ValueError for none."""
+    if not wrongly:
+        raise ValueError("no number of pictures can show that a warning is never wrong")
+    return math.ceil(round(1 / wrongly, 6))
+
+
 def chosen(model: MultiExitViT, val: Pictures, wrongly: float = WARNED) -> dict:
     """A check as a card holds it, its threshold chosen so that this share of validation pictures is
-    warned about."""
+    warned about. Raises ValueError if they are fewer than `fewest`."""
+    if len(val) < fewest(wrongly):
+        raise ValueError(
+            f"a warning that is wrong of a share of {wrongly:.3g}, one known picture in "
+            f"{fewest(wrongly):,}, needs at least so many validation pictures to be chosen on; "
+            f"there are {len(val)}"
+        )
     val = sample(val, ENOUGH)
     check = Check(method=METHOD, exits=late_exits(model), threshold=-np.inf)
     return {
@@ -129,11 +144,14 @@ def measure(
 
 
 def learn(model: MultiExitViT, val: Pictures, test: Pictures) -> dict:
-    """What a card says under "unlike" after a training: a check chosen on validation pictures and
-    how often it warns about test pictures, which it knows."""
+    """What a card says after a training: under "unlike" a check chosen on validation pictures and
+    how often it warns about test pictures, which it knows; nothing if either are too few."""
+    if min(len(val), len(test)) < fewest(WARNED):
+        return {}
     told = chosen(model, val)
     known = {"test pictures": sample(test, ENOUGH)}
-    return told | measure(Check.of({"unlike": told}, model), model, known, others={})
+    check = Check.of({"unlike": told}, model)
+    return {"unlike": told | measure(check, model, known, others={})}
 
 
 def figures(threshold: float, known: dict[str, np.ndarray], others: dict[str, np.ndarray]) -> dict:

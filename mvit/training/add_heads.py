@@ -77,7 +77,7 @@ def add_heads(study: Study, heads: Sequence[str], into: str | None = None) -> di
     recipe |= {"run": run}
     if accelerator.is_main_process and into:
         own = apart(card, study.bundle, recipe) | summary(model, found)
-        own["unlike"] = unlike.learn(model, *parts.values())
+        own |= unlike.learn(model, *parts.values())
         both = storage | {"bits": bits, "head_bits": storage["bits"]}
         card = weights.save(model, folder.parent / into, own, storage=both)
         save_predictions(folder.parent / into, found)

@@ -86,8 +86,8 @@ def distill(study: Study, folders: Sequence[Path], closed_form: bool = False) ->
         "exit_recipe": told,
         "run": run,
         **measured,
-        "unlike": unlike.learn(model, val, test),
     }
+    card |= unlike.learn(model, val, test)
     if specific := coarse.record(model, val, test):
         card["coarse"] = specific
     if accelerator.is_main_process:

@@ -87,7 +87,7 @@ CLASSES = Kind(
     record=predictions.predict,
     summary=temperature.summary,
     save=predictions.save_predictions,
-    more=lambda *measured: {"unlike": unlike.learn(*measured)},
+    more=unlike.learn,
 )
 COUNTS = Kind(
     architecture="vit_tiny_patch16_384",

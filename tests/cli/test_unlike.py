@@ -17,8 +17,8 @@ from mvit.tasks import Task
 def own(tmp_path, monkeypatch):
     """A bundle of three colours without a check, its folder of pictures, and a folder of noise."""
     narrow(monkeypatch)
-    for split in ("train", "test"):
-        write_folder(tmp_path / "mine" / split, colours(10, side=16))
+    for split, each in (("train", 70), ("test", 10)):  # 21 of 210 are for validation
+        write_folder(tmp_path / "mine" / split, colours(each, side=16))
     (tmp_path / "noise").mkdir()
     rng = np.random.default_rng(0)
     for i in range(6):
@@ -51,6 +51,17 @@ def test_a_bundle_without_a_check_gets_one_and_keeps_it_if_asked(own, command):
     assert again["threshold"] == found["threshold"] and again["known"][0]["n"] == 4
     stricter = command(*asked(own, "--wrongly", "0.5"))
     assert stricter["threshold"] > found["threshold"] and stricter["wrongly"] == 0.5
+    assert found["chosen_on"] == card_of(own)["unlike"]["chosen_on"] == 21
+
+
+def test_a_threshold_is_not_chosen_or_recorded_on_too_few_pictures(own, refused):
+    before = card_of(own)
+    words = refused(*asked(own, "--wrongly", "0.02", "--record"))
+    assert "share of 0.02, one known picture in 50," in words and "there are 21" in words
+    assert "never wrong" in refused(*asked(own, "--wrongly", "0"))
+    words = refused(*asked(own, "--record", "--limit", "19"))
+    assert "at least 20 test pictures" in words and "not 19" in words
+    assert card_of(own) == before
 
 
 def test_what_cannot_be_measured_is_refused(own, refused):

@@ -8,6 +8,7 @@ import torch
 from thin import TASK, thin_model
 from toys import colours
 
+from mvit.data.splits import sample
 from mvit.evaluation.unlike import METHODS, Check, chosen, figures, learn, measure
 from mvit.models.multi_exit import FINAL
 
@@ -18,7 +19,7 @@ STRONG, WEAK = [9.0, 0, 0], [0.2, 0.1, 0.0]
 def learned():
     """A thin model, what its card says of unlike pictures, and known pictures."""
     model, known = thin_model(depth=4, heads=("mlp", "resmlp")), colours(20, side=TASK.native_px)
-    return model, learn(model, known, known), known
+    return model, learn(model, known, known)["unlike"], known
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -39,6 +40,12 @@ def test_a_training_warns_about_one_known_picture_in_twenty(learned):
     assert told["known"] == [{"name": "test pictures", "n": 60, "warned": 0.05}]
     assert told["others"] == [] and told["chosen_on"] == 60
     assert told["exits"] == ((4, "mlp"), (4, FINAL))  # mlp is the cheapest
+
+
+def test_too_few_pictures_give_no_check(learned):
+    model, _, known = learned
+    assert learn(model, sample(known, 19), known) == learn(model, known, sample(known, 19)) == {}
+    assert learn(model, sample(known, 20), sample(known, 20))["unlike"]["chosen_on"] == 20
 
 
 def test_one_picture_is_judged_as_many_are(learned):
