@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import is_dataclass
+from enum import Enum
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
@@ -13,6 +14,7 @@ import pandas as pd
 
 P, Figure = ParamSpec("P"), TypeVar("Figure")
 MOST = 128  # figures, of a few hundred kilobytes at most
+PLAIN = (type(None), bool, int, float, str)
 
 _figures: dict[bytes, object] = {}  # the one asked for last at the end
 
@@ -39,22 +41,56 @@ def kept(draw: Callable[P, Figure]) -> Callable[P, Figure]:
 
 
 def content(what: object) -> object:
-    """All that an argument holds, as plain values whose text differs if they do; raises TypeError
-    for what cannot be told so."""
-    if what is None or isinstance(what, (str, int, float, np.generic)):
-        return type(what).__name__, what
+    """All that an argument holds, with its exact type, as plain values whose text differs if they
+    do; raises TypeError for what cannot be told so."""
+    kind = type(what)
     if isinstance(what, type):
-        return what.__module__, what.__qualname__
+        return _named(what)
+    if kind in PLAIN or isinstance(what, np.generic):
+        return kind.__name__, what
+    if isinstance(what, Enum):
+        return _named(kind), what.name
     if isinstance(what, pd.DataFrame):
-        return "table", what.shape, [(name, content(column)) for name, column in what.items()]
-    if isinstance(what, pd.Series):
-        return "column", content(what.index.to_numpy()), content(what.to_numpy())
-    if isinstance(what, np.ndarray):
-        return str(what.dtype), content(what.tolist())
+        columns = [content(what.iloc[:, i]) for i in range(what.shape[1])]
+        return (
+            _named(kind),
+            content(what.index),
+            content(what.columns),
+            columns,
+            content(what.attrs),
+        )
+    if isinstance(what, (pd.Series, pd.Index)):
+        return _named(kind), _labels(what), _kind(what.dtype), content(what.to_numpy())
+    if isinstance(what, pd.Categorical):
+        return _named(kind), content(pd.Series(what))
+    if kind is np.ndarray:
+        plain = not what.dtype.hasobject
+        held = what.tobytes() if plain else [content(one) for one in what.ravel().tolist()]
+        return str(what.dtype), what.shape, held
     if isinstance(what, dict):
-        return "dict", [(content(key), content(value)) for key, value in what.items()]
-    if isinstance(what, (list, tuple)):
-        return type(what).__name__, [content(one) for one in what]
+        return _named(kind), [(content(key), content(value)) for key, value in what.items()]
+    if isinstance(what, (list, tuple)):  # of named ones, two classes may share a name
+        return _named(kind), getattr(kind, "_fields", ()), [content(one) for one in what]
     if is_dataclass(what):
-        return content(type(what)), content(vars(what))
-    raise TypeError(f"a chart of {type(what).__name__} is drawn anew")
+        return _named(kind), content(vars(what))
+    raise TypeError(f"a chart of {kind.__name__} is drawn anew")
+
+
+def _named(kind: type) -> tuple[str, str]:
+    if "<locals>" in kind.__qualname__:
+        raise TypeError(f"other functions may have a {kind.__name__} of their own")
+    return kind.__module__, kind.__qualname__
+
+
+def _labels(what: pd.Series | pd.Index) -> object:
+    """The names and the row labels of a column, or the names of labels."""
+    if isinstance(what, pd.Index):
+        return content(list(what.names))
+    return content(what.name), content(what.index)
+
+
+def _kind(dtype: object) -> object:
+    """What a column may hold: categories also by their order and those that no row has."""
+    if isinstance(dtype, pd.CategoricalDtype):
+        return content(dtype.categories), dtype.ordered
+    return str(dtype)
