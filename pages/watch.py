@@ -22,10 +22,12 @@ SPEED_HELP = "The run is too fast to see. The replay goes through the measured t
 AGAIN_HELP = "Run the network on this picture again and measure anew."
 
 
-def work(bundle: ui.Bundle, picture: ui.Picture, plan: Plan, place) -> Callable[..., dict]:
+def work(
+    bundle: ui.Bundle, picture: ui.Picture, plan: Plan, also: Plan, place
+) -> Callable[..., dict]:
     """One real run, its lamps streamed into `place` as they light; then a few that nobody watches,
-    for the times, beside plain passes."""
-    measure = ui.beside_plain(bundle, picture.pixels, plan)
+    for the times, beside plain passes, and for the scores of the exits in `also`."""
+    measure = ui.beside_plain(bundle, picture.pixels, plan, also)
 
     def runs(model) -> dict:
         seen, macs = [], costs(model, plan)
@@ -77,12 +79,12 @@ def page() -> None:
     with below:
         picture, heads, plan, speed, again = controls(bundle)
     with stage:
-        place = st.empty()
+        place, also = st.empty(), coarse.exits(bundle, heads[0])
         run = ui.measured(
             "watch",
             bundle,
-            tuple(plan),
-            work=work(bundle, picture, plan, place=place),
+            (tuple(plan), also),
+            work=work(bundle, picture, plan, also=also, place=place),
             picture=picture,
             again=again,
         )
@@ -112,7 +114,7 @@ def page() -> None:
         "is, the first of all.",
     )
     ui.classes_note(bundle)
-    coarse.show(bundle, picture, heads[0])
+    coarse.show(bundle, run["scores"], heads[0])
     rows = exit_rows(measured.exits, measured.macs, picture.truth)
     details(rows, measured, heads)
     ui.export(

@@ -73,18 +73,21 @@ def plain(bundle: Bundle, beside_ms: float | None = None) -> Plain:
     return Plain(beside_ms if differs else usual.median, usual)
 
 
-def beside_plain(bundle: Bundle, pixels: np.ndarray, plan: Plan) -> Callable[[Any], dict]:
+def beside_plain(
+    bundle: Bundle, pixels: np.ndarray, plan: Plan, also: Plan = ()
+) -> Callable[[Any], dict]:
     """The work of one measured run on a picture: `work(model)` gives "exits", under "plain" the ms
-    of the plain passes beside it, and under "unlike" whether the model knows nothing like it, if
-    its card records a check."""
+    of the plain passes beside it, under "unlike" whether the model knows nothing like it, if its
+    card records a check, and under "scores" those of the exits in `also`, which are not timed."""
     usual_ms, check = plain(bundle).ms, Check.of(bundle.card, bundle.model)
 
     def work(model: Any) -> dict:
-        seen, also = {}, check.exits if check else ()
+        seen, more = {}, (*also, *(check.exits if check else ()))
         exits, beside_ms = run_beside_plain(
-            model, pixels, plan, usual_ms=usual_ms, also=also, seen=seen
+            model, pixels, plan, usual_ms=usual_ms, also=more, seen=seen
         )
         told = {"unlike": check.unlike(seen)} if check else {}
+        told |= {"scores": {e: model.task.scores(seen[e]).tolist() for e in also}}
         return {"exits": exits, "plain": beside_ms} | told
 
     return work

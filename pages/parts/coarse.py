@@ -4,24 +4,25 @@ import pandas as pd
 import streamlit as st
 
 from mvit.charts.coarse import coarse_chart, coarse_rows, depth_chart, depth_rows
+from mvit.models.exit import Plan
 from mvit.models.tree import SURE, ClassTree, tree_of
 from pages import parts as ui
 
 
-def show(bundle: ui.Bundle, picture: ui.Picture, head: str) -> None:
-    """Draw the panel for one head after every layer, the final exit last; nothing for a task whose
-    classes have no tree."""
-    tree = tree_of(bundle.task)
-    if tree is None:
+def exits(bundle: ui.Bundle, head: str) -> Plan:
+    """The exits whose scores the panel shows: one head's after every layer, the final exit last;
+    none for a task whose classes have no tree."""
+    return tuple(bundle.model.plan(head)) if tree_of(bundle.task) else ()
+
+
+def show(bundle: ui.Bundle, scores: dict[tuple[int, str], list[float]], head: str) -> None:
+    """Draw the panel from the scores of its `exits` in the page's run; nothing if there are
+    none."""
+    if not scores:
         return
-
-    def work(model) -> dict:
-        return {"exits": list(model.run(picture.pixels, model.plan(head)))}
-
-    exits = ui.measured("coarse", bundle, head, work=work, picture=picture)["exits"]
-    scores = [{"layer": e.layer, "head": e.head, "scores": e.scores} for e in exits]
-    told = bundle.card.get("coarse")
-    rows = coarse_rows(pd.DataFrame(scores), tree, told)
+    tree, told = tree_of(bundle.task), bundle.card.get("coarse")
+    found = [{"layer": b, "head": h, "scores": said} for (b, h), said in scores.items()]
+    rows = coarse_rows(pd.DataFrame(found), tree, told)
     st.subheader(finding(rows, tree), anchor=False)
     st.caption(
         f"Each bar is the most specific thing that the exit is at least {SURE:.0%} sure of: the "
