@@ -94,6 +94,15 @@ def head_names(files: Iterable[str]) -> list[str]:
     return [part.removeprefix("heads/") for part in parts(files) if part.startswith("heads/")]
 
 
+def lacking_head(card: dict) -> str | None:
+    """A head that a card measured, or that its change was trained with, and of which it lists no
+    file; None if every such head has its files."""
+    own = head_names(card["files"])
+    told = [exit_["head"] for exit_ in card.get("exits", [])]
+    told += head_names(card["delta"]["files"]) if "delta" in card else []
+    return next((head for head in told if head not in own), None)
+
+
 def grown_card(where: Path, card: dict, backbone: str) -> dict:
     """A bundle's card for the wider network `backbone` grown from it: its MACs, and `grown_from`.
 

@@ -15,9 +15,13 @@ GROWN = {f"vit_base_patch16_{px}": f"vit_tiny_patch16_{px}" for px in (224, 384)
 
 def offers() -> list[tuple[str, str]]:
     """Every (task, backbone) that `load` knows: the bundles, then what it can grow from one."""
-    found = bundles()
-    grown = ((t, b) for t in dict(found) for b in GROWN if source(t, b))
-    return list(dict.fromkeys([*found, *grown]))
+    return list(dict.fromkeys([*bundles(), *grown()]))
+
+
+def grown() -> dict[tuple[str, str], str]:
+    """Every (task, backbone) that `load` grows, and the bundle's backbone that it is grown from."""
+    found = {(t, b): source(t, b) for t in dict(bundles()) for b in GROWN}
+    return {offer: small for offer, small in found.items() if small}
 
 
 def source(task: str, backbone: str) -> str | None:
@@ -63,8 +67,13 @@ def folder(task: str, backbone: str) -> Path:
         return root() / task / small
     if (task, backbone) in bundles():
         return root() / task / backbone
-    known = ", ".join("/".join(b) for b in offers()) or "none"
-    raise WeightsError(f"no weights for {task}/{backbone} in {root()}; there are: {known}")
+    raise WeightsError(f"no weights for {task}/{backbone} in {root()}; there are: {told()}")
+
+
+def told() -> str:
+    """All that `load` knows, in words: the bundles, and what it grows from one of them."""
+    known, more = (", ".join(map("/".join, names)) for names in (bundles(), grown()))
+    return f"{known or 'none'}{f'; and, grown from these at load: {more}' if more else ''}"
 
 
 def folders(task: str, backbone: str) -> list[Path]:

@@ -22,6 +22,7 @@ from mvit.bundles.card import (
     WeightsError,
     head_names,
     incomplete,
+    lacking_head,
     parts,
     read_card,
     refused,
@@ -159,6 +160,7 @@ def read(
         question, layers = task_of(card), [int(b) for b in card["layers"]]
         practical = [(e["layer"], e["head"]) for e in card.get("exits", []) if e["practical"]]
         sums = {name: str(about["sha256"]) for name, about in card["files"].items()}
+        lacking = lacking_head(card)
         with torch.device("meta"):
             body = backbone_for(card["architecture"], question)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -167,11 +169,15 @@ def read(
         raise refused(
             where / "card.json", f"it is the card of task '{question.name}', not '{task}'"
         )
+    if lacking:
+        raise refused(
+            where / "card.json", f"it tells of a head '{lacking}' but lists no file of it"
+        )
     own, modules = head_names(sums), {}
     wanted = own if heads is None else list(heads)
-    if lacking := [name for name in wanted if name not in own or name not in EVERY]:
+    if unknown := [name for name in wanted if name not in own or name not in EVERY]:
         raise WeightsError(
-            f"{task}/{where.name} has no head '{lacking[0]}'; it has: {', '.join(own)}"
+            f"{task}/{where.name} has no head '{unknown[0]}'; it has: {', '.join(own) or 'none'}"
         )
     if "delta" in card:
         trained = _read_trained(where, card, wanted).to(dtype)
@@ -218,9 +224,9 @@ def _read_trained(where: Path, card: dict, heads: Sequence[str]) -> MultiExitViT
 
 def verify(only_task: str | None = None, only_backbone: str | None = None) -> list[dict]:
     """Check every bundle, or those of one task or backbone, by loading it: {task, backbone, ok,
-    reason} of each; never raises."""
+    reason} of each; never raises. A backbone that is grown at load is checked if it is named."""
     results = []
-    for task, backbone in bundles():
+    for task, backbone in offers() if only_backbone else bundles():
         if only_task not in (None, task) or only_backbone not in (None, backbone):
             continue
         try:

@@ -9,17 +9,15 @@ from pathlib import Path
 from mvit.bundles import weights
 from mvit.images.reader import picture_bytes, read_image
 from mvit.inference import precision
-from mvit.models.extra_heads import EVERY
-from mvit.models.multi_exit import MultiExitViT, PlanError
+from mvit.models.multi_exit import MultiExitViT
 
 # what an exit says besides its prediction, by the task's metric
 READ = {"accuracy": "confidence", "mae": "count"}
 
 
 def load(args: argparse.Namespace) -> MultiExitViT:
-    """Return the model that the common options name; only the wanted head is read from disk."""
-    if args.head is not None and args.head not in EVERY:
-        raise PlanError(f"unknown head '{args.head}'; there are: {', '.join(EVERY)}")
+    """Return the model that the common options name; only the wanted head is read from disk.
+    Raises WeightsError, with the heads that the bundle has, for one that it has not."""
     if reason := weights.refusal(args.task, args.backbone):
         raise weights.WeightsError(reason)
     dtype = precision.DTYPES.get(args.dtype, precision.DTYPES["float32"])

@@ -160,14 +160,17 @@ def main(argv: list[str] | None = None) -> int:
     if args.json:
         print(json.dumps(result))
     elif hasattr(command, "describe"):
-        print(command.describe(result))
+        if said := command.describe(result):
+            print(said)
     else:
         show(result)
     if result.get("ok", True):
         return 0
+    from mvit.bundles import offers
+
     reason = next(
         (b["reason"] for b in result["bundles"] if not b["ok"]),
-        f"there are no such weights in {places.root()}",
+        f"there are no such weights in {places.root()}; there are: {offers.told()}",
     )
     print(f"python -m mvit {args.command}: {' '.join(reason.split())}", file=sys.stderr)
     return 2

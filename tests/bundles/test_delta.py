@@ -142,6 +142,15 @@ def test_a_change_of_another_network_is_refused_by_name(damage, reason, own, cap
     assert "tuned" in (said := capsys.readouterr().err) and said.count("\n") == 1
 
 
+def test_a_head_that_it_was_trained_with_but_does_not_list_is_refused(own):
+    card = weights.read_card(own / "cifar10" / "tuned")
+    del card["files"]["heads/mlp.safetensors"]
+    weights.write_card(own / "cifar10" / "tuned", card | {"exits": []})
+    with pytest.raises(WeightsError, match="tuned/card.json refused: it tells of a head 'mlp' but"):
+        mvit.load("cifar10", "tuned", device="cpu")
+    assert [b["ok"] for b in weights.verify(only_backbone="tuned")] == [False]
+
+
 def test_an_altered_file_is_refused_by_name(own):
     file = own / "cifar10" / "tuned" / "heads" / "mlp.safetensors"
     file.write_bytes(file.read_bytes()[:-1] + b"x")

@@ -225,14 +225,19 @@ def test_an_incomplete_or_wrong_card_is_refused(bundle, changes):
         mvit.load("cifar10")
 
 
-def test_a_file_that_the_card_does_not_list_is_refused(bundle):
+@pytest.mark.parametrize(
+    "name, reason",
+    [
+        ("backbone.safetensors", "backbone.safetensors refused: the card does not list it"),
+        (HEAD, "card.json refused: it tells of a head 'mlp' but lists no file of it"),
+    ],
+)
+def test_a_file_that_the_card_does_not_list_is_refused(bundle, name, reason):
     files = json.loads((bundle / "card.json").read_text())["files"]
-    del files["backbone.safetensors"]
+    del files[name]
     edit_card(bundle, files=files)
-    with pytest.raises(
-        WeightsError, match="backbone.safetensors refused: the card does not list it"
-    ):
-        mvit.load("cifar10")
+    with pytest.raises(WeightsError, match=reason):
+        mvit.load("cifar10", heads=["resmlp"])
 
 
 def test_a_file_too_large_for_a_clone_is_not_left_in_a_bundle_with_a_card(

@@ -17,6 +17,8 @@ from mvit.cli import main as cli
 from mvit.models.multi_exit import FINAL
 from mvit.tasks import CIFAR10_LABELS
 
+BASE = "vit_base_patch16_224"
+
 EXIT = ["layer", "head", "prediction", "confidence", "ms", "macs", "practical"]
 
 
@@ -140,6 +142,7 @@ def test_verify(own_weights, command, capsys):
         "root": "weights",
         "ok": True,
         "bundles": [{"task": "cifar10", "backbone": BACKBONE, "ok": True, "reason": None}],
+        "grown": [{"task": "cifar10", "backbone": BASE, "from": BACKBONE}],
     }
     file = own_weights / "cifar10" / BACKBONE / "heads" / "mlp.safetensors"
     file.write_bytes(file.read_bytes()[:-1])
@@ -154,7 +157,13 @@ def test_verify(own_weights, command, capsys):
 
 def test_verify_of_the_bundles_that_are_named(tiny_weights, command, refused):
     assert len(command("verify", "--task", "cifar10", "--backbone", BACKBONE)["bundles"]) == 1
-    assert cli.main(["verify", "--task", "crowd"]) == 2
+    words = refused("verify", "--task", "crowd")
+    known = f"there are: cifar10/{BACKBONE}; and, grown from these at load: cifar10/{BASE}\n"
+    assert "no such weights" in words and words.endswith(known)
+    assert refused("trace", "x.png", "--task", "crowd").endswith(known)
+    assert command("verify", "--backbone", BASE)["bundles"] == [
+        {"task": "cifar10", "backbone": BASE, "ok": True, "reason": None}
+    ]
 
 
 @pytest.mark.parametrize(

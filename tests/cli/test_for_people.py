@@ -56,7 +56,9 @@ def test_evaluate_verify_and_deadline_speak_in_words(tiny_weights, photo, test_s
     said = printed("evaluate", "--data", test_split, "--limit", 5, "--device", "cpu")
     assert "Right answers on 5 test pictures (" in said and re.search(r"final exit: [\d.]+%", said)
     assert said.splitlines()[2].split()[0] == "layer" and len(said.splitlines()) == 16
-    assert printed("verify") == f"cifar10/{BACKBONE}: every file is intact\n"
+    first, second = printed("verify").splitlines()
+    assert first == f"cifar10/{BACKBONE}: every file is intact"
+    assert re.fullmatch(f"cifar10/vit_base_.*: grown from {BACKBONE} at load, .*", second)
     said = printed("deadline", photo, "--ms", 60_000, "--device", "cpu")
     assert re.match(
         r"prediction: [a-z]+, [\d> ]+% sure, by the final exit\n", said.replace("\xa0", " ")

@@ -49,7 +49,7 @@ def test_bad_arguments(refused, args, words):
 @pytest.mark.parametrize(
     "args, words",
     [
-        (["--head", "psychic"], "unknown head 'psychic'; there are: mlp, vit"),
+        (["--head", "psychic"], "has no head 'psychic'; it has: mlp, cnn_ignore, resmlp"),
         (["--head", "vit"], "has no head 'vit'; it has: mlp, cnn_ignore, resmlp"),
         (
             ["--task", "imagenet"],

@@ -9,7 +9,7 @@ from thin import TASK, thin_model
 from toys import colours
 
 from mvit.data.splits import sample
-from mvit.evaluation.unlike import METHODS, Check, chosen, figures, learn, measure
+from mvit.evaluation.unlike import METHODS, Check, chosen, fewest, figures, learn, measure
 from mvit.models.multi_exit import FINAL
 
 STRONG, WEAK = [9.0, 0, 0], [0.2, 0.1, 0.0]
@@ -46,6 +46,9 @@ def test_too_few_pictures_give_no_check(learned):
     model, _, known = learned
     assert learn(model, sample(known, 19), known) == learn(model, known, sample(known, 19)) == {}
     assert learn(model, sample(known, 20), sample(known, 20))["unlike"]["chosen_on"] == 20
+    assert [fewest(share) for share in (0.02, 0.05, 1 / 3, 1)] == [50, 20, 3, 1]
+    with pytest.raises(ValueError, match="never wrong"):
+        fewest(0)
 
 
 def test_one_picture_is_judged_as_many_are(learned):
