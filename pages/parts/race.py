@@ -172,9 +172,9 @@ def history(run: Measured, turns: Turns) -> str:
     first = f"{known} from {at:.1f} ms on" if at is not None else "Wrong at its end"
     done, plain = turns.done, turns.plain
     return (
-        f"{first}, in the run of middle length of {done.n}. Last answer after {done.median:.1f} ms "
-        f"(half of the runs: {done.q1:.1f} to {done.q3:.1f}), plain network after "
-        f"{plain.median:.1f} ms ({plain.q1:.1f} to {plain.q3:.1f})."
+        f"{first}, in the run of middle length of {done.n}. Its last answer came after "
+        f"{run.exits[-1].elapsed_ms:.1f} ms (half of the runs: {done.q1:.1f} to {done.q3:.1f} ms). "
+        f"The plain network needs {plain.median:.1f} ms ({plain.q1:.1f} to {plain.q3:.1f} ms)."
     )
 
 

@@ -223,10 +223,10 @@ def test_a_real_run_confirms_or_contradicts_the_replay():
 def test_real_runs_that_contradict_the_replay_are_counted_in_a_sentence():
     runs = [Interrupted(i, a) for i, a in enumerate((OTHER, OTHER, SAME))]
     assert contradicted(MEASURED, runs) == (
-        "At 9 ms the replay has cat from layer 6, 70\u00a0% sure. Of 3 real runs 2 stopped at an "
-        "earlier exit, 1 did the same: the machine is busier than it was during the replayed run."
+        "At 9 ms the replay has cat from layer 6, 70\u00a0% sure. Of 3 real runs 2 got less far, "
+        "1 as far: the machine is busier than it was during the replayed run."
     )
-    assert "The real run stopped at an earlier exit: " in contradicted(MEASURED, runs[:1])
+    assert "The real run got less far: " in contradicted(MEASURED, runs[:1])
     further = Interrupted(1, interrupted(4.5, 2, 0, (12, "final")))
     assert "got further: the machine is less busy" in contradicted(MEASURED, [further])
     assert contradicted(MEASURED, runs[2:]) == ""

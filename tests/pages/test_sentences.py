@@ -109,10 +109,7 @@ def latency(app):
     replayed = (rows.elapsed_ms <= shown["deadline"]).sum()
     places = ["none", *(str(b) for b in rows.layer[:-1]), "final"]
     beyond = real.layer.map(places.index) - replayed
-    for n, said in (
-        ((beyond < 0).sum(), "stopped at an earlier exit"),
-        ((beyond > 0).sum(), "got further"),
-    ):
+    for n, said in (((beyond < 0).sum(), "got less far"), ((beyond > 0).sum(), "got further")):
         contradicted = [re.search(rf"(\d+) {said}", w.value) for w in app.warning]
         assert sum(int(found[1]) for found in contradicted if found) == n
 

@@ -70,8 +70,8 @@ def against_replay(beyond: int) -> str:
 
 
 def contradicted(measured: Measured, runs: Sequence[Interrupted]) -> str:
-    """How many real runs at one deadline did not get as far as the replay, or further; nothing if
-    all did as it did. runs: at least one."""
+    """How many real runs at one deadline got less far than the replay, or further; nothing if all
+    got as far. runs: at least one."""
     ways = [r.beyond(measured) for r in runs]
     less, more = sum(w < 0 for w in ways), sum(w > 0 for w in ways)
     if not less + more:
@@ -79,8 +79,7 @@ def contradicted(measured: Measured, runs: Sequence[Interrupted]) -> str:
     at = runs[0].answer.deadline_ms
     replayed = measured.at(at)
     has = in_words(replayed) if replayed else "no answer yet"
-    parts = [(less, "stopped at an earlier exit"), (more, "got further")]
-    parts += [(len(runs) - less - more, "did the same")]
+    parts = [(less, "got less far"), (more, "got further"), (len(runs) - less - more, "as far")]
     told = ", ".join(f"{n} {what}" for n, what in parts if n)
     many = f"Of {len(runs)} real runs {told}" if len(runs) > 1 else f"The real run {parts[more][1]}"
     state = "busier" if less >= more else "less busy"
