@@ -2,6 +2,8 @@
 one line that helps."""
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -108,9 +110,16 @@ def test_a_deadline_before_the_first_exit_is_answered_with_nulls(tiny_weights, p
 
 
 def test_people_are_told_that_there_is_no_answer_yet(tiny_weights, photo, capsys):
-    assert cli.main(["deadline", str(photo), "--ms", "0.001"]) == 0
-    said = capsys.readouterr().out
+    file = Path(photo).rename(Path(photo).with_name("my photo.png"))
+    asked = ["deadline", str(file), "--ms", "0.001", "--head", "mlp", "--device", "cpu"]
+    assert cli.main(asked) == 0
+    said, told = capsys.readouterr()
     assert "prediction: no answer yet" in said and "None" not in said
+    again = shlex.split(told.partition("; try: python -m mvit ")[2])
+    assert again[:2] == asked[:2] and again[3:] == ["--device=cpu", "--head=mlp"]
+    first_ms = float(re.search(r"ready at about ([\d.e+]+) ms", told)[1])
+    assert float(again[2].removeprefix("--ms=")) > 2 * first_ms
+    assert cli.main(again) == 0
 
 
 def test_evaluate(tiny_weights, test_split, command):
