@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
+from datetime import date
 from pathlib import Path
 
 from mvit.bundles.whole import write_json
@@ -60,22 +61,57 @@ def write(folder: Path, view: FirstView) -> Path:
 
 
 def read(folder: Path) -> FirstView | None:
-    """Return the run that is kept in a bundle's folder; None if there is none, it cannot be read,
+    """Return the run that is kept in a bundle's folder; None if there is none, it cannot be true,
     or the weights are no longer those that made it."""
+    try:
+        view = checked(folder)
+        return view if view and fingerprint(folder, view.weights) == view.weights else None
+    except (ValueError, OSError):
+        return None
+
+
+def checked(folder: Path) -> FirstView | None:
+    """The run that is kept in a bundle's folder, of whichever weights; None if there is none.
+    Raises ValueError, with a way out, for one that cannot be read or cannot be true."""
+    if not (folder / FILE).exists():
+        return None
     names = {f.name for f in fields(Exit) if f.init}
     try:
         kept = json.loads((folder / FILE).read_text())
         exits = [Exit(**{k: e[k] for k in names}) for e in kept["exits"]]
         view = FirstView(**kept | {"exits": exits})
-        same = _whole(view) and fingerprint(folder, view.weights) == view.weights
-        return view if same else None
-    except (*ODD, AttributeError, LookupError, OSError, TypeError):
-        return None
+        fault = _fault(view, json.loads((folder / "card.json").read_text())["layers"])
+    except (*ODD, AttributeError, LookupError, OSError, TypeError) as error:
+        fault = f"it cannot be read ({type(error).__name__})"
+    if fault:
+        raise ValueError(
+            f"{folder.name}/{FILE} is not shown: {fault}; make it anew with "
+            "`python -m mvit trace PICTURE --record`, or delete it"
+        )
+    return view
+
+
+def _fault(view: FirstView, layers: list[int]) -> str | None:
+    """What cannot be true of a run, in words; layers: those behind which the bundle has exits."""
+    if not _is_day(view.made):
+        return "'made' is not a day such as 2026-01-31"
+    *early, last = [e.layer for e in view.exits]
+    if early != sorted(set(early)) or not {*early} <= {*layers} or last < max([*early, *layers]):
+        return "its layers are not those of the bundle, each once and in order"
+    return None if _whole(view) else "something in it is missing or cannot be true"
+
+
+def _is_day(text: object) -> bool:
+    """Whether this is a day as `date.isoformat` writes it."""
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except (TypeError, ValueError):
+        return False
 
 
 def _whole(view: FirstView) -> bool:
     """Whether everything that is drawn is there, of its kind, and can be true."""
-    exits, words = view.exits, [view.made, view.device, view.dtype, view.head]
+    exits, words = view.exits, [view.device, view.dtype, view.head]
     elapsed, layers = [e.elapsed_ms for e in exits], [e.layer for e in exits]
     return (
         _texts([*words, view.picture, view.seen, *(e.head for e in exits)])
@@ -83,10 +119,8 @@ def _whole(view: FirstView) -> bool:
         and isinstance(view.weights, dict)
         and any(name.startswith("backbone") for name in view.weights)
         and isinstance(view.macs, list)
-        and len(view.macs) == len(exits) > 0
-        and exits[-1].head == FINAL
-        and [e.head for e in exits].count(FINAL) == 1
-        and view.head in [e.head for e in exits]
+        and len(view.macs) == len(exits) > 1
+        and [e.head for e in exits] == [*[view.head] * (len(exits) - 1), FINAL]
         and all(isinstance(e.labels, list) and _texts(e.labels) for e in exits)
         and all(len(e.scores) == len(exits[0].labels) == len(e.labels) > 1 for e in exits)
         and all(isinstance(layer, int) for layer in layers)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from mvit.bundles import delta
+from mvit.bundles import delta, first_view
 from mvit.bundles.card import (
     WeightsError,
     head_names,
@@ -234,6 +234,7 @@ def verify(only_task: str | None = None, only_backbone: str | None = None) -> li
                 raise WeightsError(reason)
             load(task, backbone, device="cpu")
             load_maps(folder(task, backbone))
+            first_view.checked(folder(task, backbone))
             results.append({"task": task, "backbone": backbone, "ok": True, "reason": None})
         except (ValueError, KeyError, TypeError, RuntimeError) as error:
             results.append({"task": task, "backbone": backbone, "ok": False, "reason": str(error)})

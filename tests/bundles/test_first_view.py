@@ -65,6 +65,10 @@ def test_a_record_of_other_weights_is_not_read(kept, name):
         {"weights": {"card.json": "0"}},
         {"exits": [{"layer": 1}]},
         {"extra": 1},
+        {"made": "yesterday"},
+        {"made": "20260131"},
+        {"made": "2026-02-31"},
+        {"made": 20260131},
         {"plain_ms": "x"},
         {"plain_ms": 0},
         {"plain_ms": -1.0},
@@ -82,6 +86,8 @@ def test_a_record_that_is_not_whole_is_not_read(kept, change):
     file = kept[0] / first_view.FILE
     file.write_text(json.dumps(json.loads(file.read_text()) | change))
     assert first_view.read(kept[0]) is None
+    with pytest.raises(ValueError, match="first_view.json is not shown: .*trace PICTURE --record"):
+        first_view.checked(kept[0])
 
 
 @pytest.mark.parametrize(
@@ -92,6 +98,10 @@ def test_a_record_that_is_not_whole_is_not_read(kept, change):
         {"elapsed_ms": [1]},
         {"layer": -1},
         {"layer": 1.5},
+        {"layer": 0},
+        {"layer": 13},
+        {"layer": True},
+        {"head": "resmlp"},
         {"scores": [0.5]},
         {"scores": [-0.5, 1.5] + [0] * 8},
         {"scores": [1] * 10},
@@ -106,6 +116,18 @@ def test_a_record_of_an_exit_that_cannot_be_true_is_not_read(kept, change):
     told["exits"][0] |= change
     file.write_text(json.dumps(told))
     assert first_view.read(kept[0]) is None
+
+
+@pytest.mark.parametrize("layers", [(1, 1), (2, 1), (1, 40)])
+def test_layers_that_the_bundle_has_not_in_this_order_are_named_by_verify(kept, layers):
+    file = kept[0] / first_view.FILE
+    told = json.loads(file.read_text())
+    early, *_, last = told["exits"]
+    told |= {"exits": [*({**early, "layer": b} for b in layers), last], "macs": [1, 2, 3]}
+    file.write_text(json.dumps(told))
+    assert first_view.read(kept[0]) is None
+    [found] = weights.verify()
+    assert not found["ok"] and "its layers are not those of the bundle" in found["reason"]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "null", "[" * 100_000, '{"exits": 1e999}'])
