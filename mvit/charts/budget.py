@@ -48,8 +48,9 @@ def budgets(rows: pd.DataFrame, levels: pd.DataFrame, finding: str) -> alt.Layer
         )
     )
     how = (
-        "Grey: the time that each picture gets. Where the grey does not reach a line, that way has "
-        "no answer."
+        "Grey: the time that each picture gets. Lines: when each way has its first answer, in the "
+        "run of middle length. Where the grey stays well below a line, that way has no answer; "
+        "near it, that depends on the run."
     )
     return alt.layer(
         area.encode(x=x, y=y, tooltip=tips), lines, title=title(finding, how), height=230

@@ -11,6 +11,7 @@
                                              page, and the page stops
     ui.classes_note(bundle)                  which classes an answer is chosen from
     ui.other_model()                         which model *auto* takes here, if it is not Watch's
+    head = ui.pick_head(bundle)              one of the model's heads
     picture = ui.pick_picture(bundle.task, key="example")
                                              picture.pixels (RGB uint8 HxWx3) / .title / .truth /
                                              .source / .key (hash, for caching)
@@ -36,6 +37,7 @@
                                              pages; ui.plain_badge(plain) says where it is from
     ui.live_badge(bundle, run)  ui.recorded_badge(bundle, "10,000 pictures")  ui.replay_badge()
     ui.export("watch", table, bundle, settings={...}, run)  CSV and JSON run record buttons
+    ui.csv_button("CSV", text, "name", help="...")  one table to take away
     ui.chart(figure, alt="...")              an Altair chart, the same way everywhere (alt: the text
                                              alternative)
     ui.table(frame)                          the table alternative, under an expander
@@ -51,10 +53,10 @@ from typing import Any
 _NAMES = {
     "link": "folded hidden linked linked_number linked_seed notice page page_link",
     "baseline": "beside_plain plain plain_badge",
-    "choice": "classes_note classes_only current other_model",
+    "choice": "classes_note classes_only current other_model pick_head",
     "models": "Bundle inference",
     "pictures": "EXAMPLE Picture examples pick_picture",
-    "provenance": "export live_badge recorded_badge replay_badge run_record",
+    "provenance": "csv_button export live_badge recorded_badge replay_badge run_record",
     "queue": "BusyError turn",
     "shared": "chart measured once table",
     "usual": "TASK_NAMES",

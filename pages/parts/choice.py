@@ -11,7 +11,7 @@ import streamlit as st
 from mvit.bundles import weights
 from mvit.bundles.weights import WeightsError
 from mvit.inference import engine, precision
-from pages.parts import link, models, usual
+from pages.parts import link, models, usual, words
 from pages.parts.models import GROWN_HELP, TASK_CHOSEN, Bundle
 from pages.parts.usual import AUTO, JOINT, TASK_NAMES
 
@@ -183,6 +183,20 @@ def _offer_others(refused: tuple[str, str]) -> None:
         f"Choose another model in the sidebar: {others}."
         if others
         else "No other model is installed."
+    )
+
+
+def pick_head(bundle: Bundle) -> str:
+    """Draw the choice among the model's heads, side by side."""
+    return link.linked(
+        st.pills,
+        "Head",
+        key="head",
+        options=bundle.heads,
+        default=bundle.best_head,
+        required=True,
+        wrap=True,
+        help=words.head_help(bundle.heads),
     )
 
 

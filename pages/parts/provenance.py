@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import metadata
 
@@ -101,6 +102,23 @@ def run_record(bundle: Bundle, settings: dict, rows: pd.DataFrame) -> dict:
     }
 
 
+def csv_button(
+    label: str, data: str | Callable[[], str], name: str, *, key: str | None = None, help: str
+) -> None:
+    """Draw a button that downloads a table; `name` is the file's, and the key if there is no
+    other. data: the text, or what makes it when it is asked for."""
+    st.download_button(
+        label,
+        data,
+        f"{name}.csv",
+        "text/csv",
+        key=key or name,
+        icon=":material/download:",
+        on_click="ignore",
+        help=help,
+    )
+
+
 def export(
     name: str, rows: pd.DataFrame, bundle: Bundle, settings: dict, run: dict | None = None
 ) -> None:
@@ -114,16 +132,8 @@ def export(
     when = {"measured": run["at"].isoformat(timespec="seconds")} if run else {}
     record = json.dumps(run_record(bundle, settings | when, rows), indent=1)
     with st.container(horizontal=True):
-        st.download_button(
-            "CSV",
-            rows.to_csv(index=False),
-            f"{name}.csv",
-            "text/csv",
-            key=f"{name}_csv",
-            icon=":material/download:",
-            on_click="ignore",
-            help="The table as comma-separated values.",
-        )
+        told = "The table as comma-separated values."
+        csv_button("CSV", rows.to_csv(index=False), name, key=f"{name}_csv", help=told)
         st.download_button(
             "JSON run record",
             record,

@@ -76,14 +76,19 @@ def times(bundle: ui.Bundle, heads: list[str]) -> dict:
         # the first one warms up
         traces = [model.trace(grey, heads) for _ in range(REPEATS + 1)][1:]
         near = sorted(traces, key=lambda t: abs(t.ms.iloc[-1] - usual_ms))[: REPEATS // 2 + 1]
-        own = np.median([t.head_ms for t in near], axis=0)
-        # a neighbour's noise cannot undo layers
-        backbone = np.maximum.accumulate(np.median([t.ms - t.head_ms for t in near], axis=0))
-        middle = traces[0][["layer", "head"]].assign(ms=backbone + own, head_ms=own)
+        middle = medians(near)
         return {"trace": middle, "plain": float(middle.ms.iloc[-1]), "runs": traces}
 
     with st.spinner("Timing every exit on this machine …", show_time=True):
         return ui.measured("exit_times", bundle, tuple(heads), work=measure)
+
+
+def medians(runs: list[pd.DataFrame]) -> pd.DataFrame:
+    """The medians of several runs as one: layer, head, ms, head_ms."""
+    own = np.median([run.head_ms for run in runs], axis=0)
+    # a neighbour's noise cannot undo layers
+    backbone = np.maximum.accumulate(np.median([run.ms - run.head_ms for run in runs], axis=0))
+    return runs[0][["layer", "head"]].assign(ms=backbone + own, head_ms=own)
 
 
 def few_note(test: Predictions) -> None:

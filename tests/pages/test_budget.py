@@ -3,10 +3,12 @@ answers."""
 
 import re
 
+import pandas as pd
 import pytest
 from visit import charts, metric, open_app, well
 
 from pages.parts import recorded as recordings
+from pages.parts.budget import split
 
 STATIC, ANYTIME = "plain network: in time", "anytime exits: in time"
 
@@ -25,8 +27,48 @@ def test_first_load_compares_three_ways_and_the_split(recorded):
         and "simulated stream" in said
         and "half precision" in said
     )
-    run = f"one of {recordings.REPEATS} real runs, drawn at random"
-    assert re.search(run + r": a whole pass took [\d.]+ to", said)
+
+
+def test_the_plain_network_s_time_is_the_same_in_all_sentences(recorded):
+    app = well(open_app("budget", low="100", high="100"))
+    said = " ".join(m.value for m in [*app.markdown, *app.caption])
+    run = (
+        rf"one of {recordings.REPEATS} real runs, drawn at random. In these runs the plain network"
+    )
+    low, high, middle = re.search(
+        run + r" took ([\d.]+) to ([\d.]+) ms, ([\d.]+) ms in the middle", said
+    ).groups()
+    assert float(low) <= float(middle) <= float(high)
+    assert f"Between {middle} and {middle} ms for a picture" in said
+    assert f"the plain network on the device, {middle} ms" in said
+    in_time = re.search(r"enough for the plain network in ([\d.]+)\s% of the cases", said)
+    assert float(in_time[1]) == share(app, STATIC)
+
+
+@pytest.mark.parametrize(
+    ("device", "server", "layer", "end"),
+    [
+        (50.0, 27.4, 3, "Quickest is the plain network on the server: 27.4 ms, 97.0\u00a0% right"),
+        (
+            50.0,
+            60.0,
+            3,
+            "Quickest is the exit at layer 6 with tokens sent: 40.0 ms, 95.0\u00a0% right",
+        ),
+        (50.0, 60.0, 6, "No other layer is quicker, and neither is the plain network"),
+    ],
+)
+def test_the_split_s_headline_names_whatever_is_quickest(device, server, layer, end):
+    rows = pd.DataFrame(
+        [
+            ("tokens", 3, 0.2, 0.9, 45.0),
+            ("picture", 3, 0.2, 0.9, 46.0),
+            ("tokens", 6, 0.1, 0.95, 40),
+        ],
+        columns=["sent", "layer", "offloaded", "accuracy", "ms"],
+    )
+    plain = pd.DataFrame({"where": ["on the device", "on the server"], "ms": [device, server]})
+    assert split.finding(rows, plain.assign(accuracy=0.97), layer).endswith(f" {end}")
 
 
 def test_plenty_of_time_answers_everything_and_none_answers_nothing(recorded):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from mvit.policies import budget
 from mvit.policies.plans import BestPlan, best_plan, in_ms, options
 from mvit.policies.trace_csv import BudgetError, read_csv
 from pages import parts as ui
-from pages.parts.words import WORDS, head_help
+from pages.parts.budget.stream import SURE
+from pages.parts.words import WORDS, percent
 
 UPLOADED = "your own trace"
 EXAMPLE = "budget_ms\n12.5\n30\n8"
@@ -33,16 +35,7 @@ LIMITS = {
 def pick_exits(bundle: ui.Bundle) -> tuple[str, str, int]:
     """The head, which of its exits run, and the layer of the fixed early cut."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        head = ui.linked(
-            st.pills,
-            "Head",
-            key="head",
-            options=bundle.heads,
-            default=bundle.best_head,
-            required=True,
-            wrap=True,
-            help=head_help(bundle.heads),
-        )
+        head = ui.pick_head(bundle)
         exits = ui.linked(
             st.segmented_control,
             "Anytime exits",
@@ -65,6 +58,18 @@ def pick_exits(bundle: ui.Bundle) -> tuple[str, str, int]:
     return head, exits, cut
 
 
+def stops_when_sure() -> bool:
+    """Whether the anytime exits stop early."""
+    return ui.linked(
+        st.toggle,
+        "Anytime exits stop when sure",
+        key="stop",
+        value=False,
+        help=f"Leave at the first exit that is at least {percent(SURE)} sure, even if there is "
+        "time left: less work.",
+    )
+
+
 def _uploaded() -> np.ndarray | None:
     """The visitor's own budgets; after a bad file the last good ones, or None with a word on what
     to do."""
@@ -78,11 +83,8 @@ def _uploaded() -> np.ndarray | None:
         try:
             st.session_state["_budget_trace"] = read_csv(file.getvalue())
         except BudgetError as error:
-            kept = (
-                "the trace before it stays"
-                if "_budget_trace" in st.session_state
-                else "steps are shown instead"
-            )
+            known = "_budget_trace" in st.session_state
+            kept = "the trace before it stays" if known else "steps are shown instead"
             st.error(
                 f"{str(error)[0].upper()}{str(error)[1:]}; {kept}.",
                 title="This trace cannot be used",
@@ -90,15 +92,8 @@ def _uploaded() -> np.ndarray | None:
             )
     elif "_budget_trace" not in st.session_state:
         st.caption("Until a file is there, steps are shown.")
-        st.download_button(
-            "An example file",
-            EXAMPLE,
-            "budget.csv",
-            "text/csv",
-            icon=":material/download:",
-            on_click="ignore",
-            help="Three pictures with 12.5, 30 and 8 ms.",
-        )
+        told = "Three pictures with 12.5, 30 and 8 ms."
+        ui.csv_button("An example file", EXAMPLE, "budget", key="budget_example", help=told)
     return st.session_state.get("_budget_trace")
 
 
@@ -163,14 +158,14 @@ def _best(key: tuple, _options: list, _budgets: np.ndarray) -> BestPlan:
 
 
 def plans(
-    bundle: ui.Bundle, head: str, name: str, times: dict, budgets: dict[str, np.ndarray]
+    bundle: ui.Bundle, head: str, name: str, trace: pd.DataFrame, budgets: dict[str, np.ndarray]
 ) -> dict[str, list[tuple[int, str]]]:
     """The exits that the anytime way runs, and under HINDSIGHT the best plan for these very
     budgets, if the card's accuracies allow to make one. budgets: PLANNED and HINDSIGHT, those that
     each plan is made for."""
     found = {}
     if bundle.accuracies:
-        known = in_ms(options(bundle.model, bundle.accuracies, head), times["trace"])
+        known = in_ms(options(bundle.model, bundle.accuracies, head), trace)
         for kind, values in budgets.items():
             key = (*bundle.key, tuple(known), len(values), hash(values.tobytes()))
             found[kind] = _best(key, known, values).plan

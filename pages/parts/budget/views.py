@@ -1,29 +1,103 @@
-"""What the stream of pictures got: answers in time, right answers, wasted work; and the split of
-one network between device and server."""
+"""What the stream of pictures got: answers in time, right answers, wasted work."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.column_config import NumberColumn
 
 from mvit.charts import budget as draw
-from mvit.evaluation.predictions import Predictions
-from mvit.policies import budget, split
+from mvit.models.multi_exit import Plan
+from mvit.policies import budget
+from mvit.policies.outcomes import finish_times
 from pages import parts as ui
-from pages.parts.words import WORDS, percent
+from pages.parts import columns
+from pages.parts import recorded as recordings
+from pages.parts.budget.stream import Stream
+from pages.parts.words import exit_list, percent
 
-LINKS = [0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 1000.0]
-INTERVAL = "of the 95 % interval of the share that is right (Wilson)."
-SIDES = [32, 64, 96, 128, 224, 384, 640, 1080]  # of a picture on its way, in pixels
+POINTS = 400  # of the budget's curve, at most
+WASTED_HELP = (
+    "What ran after the last finished answer until the clock stopped, and earlier heads whose "
+    "answers were replaced by a later one. Waiting costs nothing."
+)
+COLUMNS = {
+    "answered": columns.share("answered in time", help="Of all pictures."),
+    "right": columns.share("right", help="Of all pictures; no answer counts as wrong."),
+    **columns.INTERVAL,
+    "used_ms": NumberColumn("computed ms", format="%.2f", help="Mean of a picture."),
+    "wasted_ms": NumberColumn("wasted ms", format="%.2f", help="Mean of a picture."),
+    "wasted": columns.share("wasted share", help="Of the time computed."),
+} | {
+    f"p{share}": NumberColumn(
+        f"p{share}, ms",
+        format="%.1f",
+        help=f"{share} of 100 pictures were computed for no longer than this.",
+    )
+    for share in (50, 95, 99)
+}
 
 
-def show_stream(
-    budgets: np.ndarray, ways: list[budget.Outcome], levels: pd.DataFrame
-) -> pd.DataFrame:
-    """Budget, accuracy over time, and the totals. levels: way, ms until its first answer."""
+def show_sources(bundle: ui.Bundle, stream: Stream, times: dict) -> None:
+    """Say where the times and the answers come from."""
+    middle = float(stream.trace.ms.iloc[-1])
+    took = sorted(finish_times(run, [stream.final])[0] for run in stream.runs)
+    plain = ui.plain(bundle, middle)
+    test = stream.test
+    if test is None and not bundle.accuracies:
+        st.caption(
+            "The card records no accuracies either, so only times and answers in time mean "
+            "anything below."
+        )
+    with st.container(horizontal=True):
+        ui.live_badge(bundle, times, "times", how=f"{len(took)} real runs of every exit")
+        ui.plain_badge(plain)
+        pictures = f"{len(test.truth):,} pictures" if test else "the card's accuracies"
+        ui.recorded_badge(bundle, pictures)
+        ui.replay_badge("simulated stream of recorded answers")
+    if test is not None:
+        recordings.few_note(test)
+    alone = f" Timed by itself, it took {plain.ms:.1f} ms." if plain.is_usual else ""
+    st.caption(
+        f"Each picture takes as long as one of {len(took)} real runs, drawn at random. In these "
+        f"runs the plain network took {took[0]:.1f} to {took[-1]:.1f} ms, {middle:.1f} ms in the "
+        f"middle; all times below come from them.{alone}"
+    )
+
+
+def in_hindsight(stream: Stream, best: Plan | None, chosen: bool) -> str:
+    """What the best plan for these very budgets would have reached; chosen: it is the one that
+    runs. Empty if none is known."""
+    if chosen and best is not None:
+        return " This plan was made with hindsight: nobody knows these budgets beforehand."
+    if best is None:
+        return ""
+    right = percent(stream.outcomes(best)[0].right.mean(), 1)
+    return (
+        f" In hindsight, knowing these very budgets, the best plan was {exit_list(best)}: {right} "
+        "right."
+    )
+
+
+def show_stream(stream: Stream, plan: Plan) -> pd.DataFrame:
+    """Budget, accuracy over time, and the totals of the three ways, which are returned."""
+    ways = stream.outcomes(plan)
     table = budget.summary(ways)
-    static = table.iloc[1]
+    _totals(table)
+    _budgets(stream, stream.first_answers(plan), float(ways[1].answered.mean()))
+    left, right = st.columns(2, gap="medium")
+    with left:
+        _over_time(ways, table)
+    with right:
+        _compared(table)
+    st.caption("Wasted: time spent on work that the answer does not use.", help=WASTED_HELP)
+    ui.table(table, column_config=COLUMNS)
+    return table
+
+
+def _totals(table: pd.DataFrame) -> None:
+    """What each way answered in time, and how often it was right."""
     with st.container(horizontal=True):
         for row in table.itertuples():
             st.metric(
@@ -32,190 +106,43 @@ def show_stream(
                 f"{percent(row.right, 1)} right",
                 "off",
                 delta_arrow="off",
-                help="Share of the pictures answered within their budget; below, answered and "
-                "right, of all pictures. On a longer stream of this kind between "
-                f"{percent(row.low, 1)} and {percent(row.high, 1)} would be right, with 95 % "
-                "certainty (Wilson's interval).",
+                help="Share of the pictures answered within their budget; below it, the share "
+                "answered in time and right, of all pictures. On a longer stream of this kind, "
+                f"between {percent(row.low, 1)} and {percent(row.high, 1)} would be right, with "
+                "95 % certainty (Wilson's interval).",
             )
-    window = max(10, len(budgets) // 12)
-    kept = np.unique(np.linspace(0, len(budgets) - 1, min(400, len(budgets))).astype(int))
-    line = pd.DataFrame({"picture": kept + 1, "ms": budgets[kept]})
+
+
+def _budgets(stream: Stream, first: pd.DataFrame, answered: float) -> None:
+    """The budget of every picture, with the time that each way needs for its first answer.
+    answered: share of the pictures for which the plain network was in time."""
+    given = stream.budgets
+    kept = np.unique(np.linspace(0, len(given) - 1, min(POINTS, len(given))).astype(int))
+    line = pd.DataFrame({"picture": kept + 1, "ms": given[kept]})
     said = (
-        f"Between {budgets.min():.1f} and {budgets.max():.1f} ms for a picture: enough for the "
-        f"plain network in {percent(static.answered)} of the cases"
+        f"Between {given.min():.1f} and {given.max():.1f} ms for a picture: enough for the plain "
+        f"network in {percent(answered, 1)} of the cases"
     )
-    ui.chart(draw.budgets(line, levels, said), alt=f"The budget over time. {said}.")
-    best = table.loc[table.right.idxmax()]
-    left, right = st.columns(2, gap="medium")
-    with left:
-        told = (
-            f"Right most often over the stream: {best.way}, {percent(best.right, 1)}; plain "
-            f"network {percent(static.right, 1)}"
-        )
-        figure = draw.over_time(budget.over_time(ways, window), window, told)
-        ui.chart(figure, alt=f"Share of right answers over time. {told}.")
-    with right:
-        each = [
-            ", ".join(
-                f"{short} {percent(share)}"
-                for short, share in zip(SHORT, table[column], strict=True)
-            )
-            for column in ("answered", "wasted")
-        ]
-        told = f"Answered in time: {each[0]}; wasted: {each[1]}"
-        ui.chart(draw.compared(table, told), alt=f"{told}.")
-    st.caption(
-        "Wasted: time spent on work that the answer does not use.",
-        help="What ran after the last finished answer until the clock stopped, and earlier heads "
-        "whose answers were replaced by a later one. Waiting costs nothing.",
-    )
-    share, number = (
-        lambda label, help: st.column_config.NumberColumn(label, format="percent", help=help),
-        lambda label: st.column_config.NumberColumn(
-            label, format="%.2f", help="Mean of a picture."
-        ),
-    )
-    ui.table(
-        table,
-        column_config={
-            "answered": share("answered in time", "Of all pictures."),
-            "right": share("right", "Of all pictures; no answer counts as wrong."),
-            "low": share("low", f"The lower end {INTERVAL}"),
-            "high": share("high", f"The upper end {INTERVAL}"),
-            "used_ms": number("computed ms"),
-            "wasted_ms": number("wasted ms"),
-            "wasted": share("wasted share", "Of the time computed."),
-        }
-        | {
-            p: st.column_config.NumberColumn(
-                f"{p}, ms",
-                format="%.1f",
-                help=f"{p[1:]} of 100 pictures were computed for no longer than this.",
-            )
-            for p in ("p50", "p95", "p99")
-        },
-    )
-    return table
+    ui.chart(draw.budgets(line, first, said), alt=f"The budget over time. {said}.")
 
 
-SHORT = ("anytime exits", "plain network", "early cut")
+def _over_time(ways: list[budget.Outcome], table: pd.DataFrame) -> None:
+    """How often each way was right lately, picture by picture."""
+    window = max(10, len(ways[0].right) // 12)
+    best, plain = table.loc[table.right.idxmax()], table.iloc[1]
+    others = "" if best.way == plain.way else f"; plain network {percent(plain.right, 1)}"
+    said = f"Right most often over the stream: {best.way}, {percent(best.right, 1)}{others}"
+    figure = draw.over_time(budget.over_time(ways, window), window, said)
+    ui.chart(figure, alt=f"Share of right answers over time. {said}.")
 
 
-def _controls(layers: list[int], native: int) -> tuple[int, float, int, float, int, int]:
-    """Layer, confidence, side of the picture sent, Mbit/s, delay in ms, and the server's speed."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        layer = ui.linked(
-            st.select_slider,
-            "Exit on the device, at layer",
-            key="split",
-            options=layers,
-            value=layers[len(layers) // 2],
-            width=230,
-            help=WORDS["layer"],
+def _compared(table: pd.DataFrame) -> None:
+    """The totals as bars."""
+    answered, wasted = (
+        ", ".join(
+            f"{way} {percent(share, 1)}" for way, share in zip(table.way, shares, strict=True)
         )
-        sure = ui.linked(
-            st.slider,
-            "Sure enough at confidence",
-            key="sure",
-            min_value=0.0,
-            max_value=1.0,
-            value=0.9,
-            step=0.01,
-            width=230,
-            help="The device keeps a picture if its exit is at least this sure. "
-            f"{WORDS['confidence']}",
-        )
-        mbit = ui.linked(
-            st.select_slider,
-            "Bandwidth, Mbit/s",
-            key="mbit",
-            options=LINKS,
-            value=10.0,
-            width=230,
-            help="Of the link from the device to the server.",
-        )
-    with (
-        ui.folded("Delay, server and size of the picture sent", "delay", "faster", "side"),
-        st.container(horizontal=True, vertical_alignment="bottom"),
-    ):
-        delay = ui.linked(
-            st.slider,
-            "Delay, ms",
-            key="delay",
-            min_value=0,
-            max_value=500,
-            value=20,
-            width=200,
-            help="There and back.",
-        )
-        faster = ui.linked(
-            st.select_slider,
-            "Server faster by",
-            key="faster",
-            options=[1, 2, 5, 10, 20, 50, 100],
-            value=10,
-            width=200,
-            help="How many times as fast as this machine the server is. Your assumption, no "
-            "measurement.",
-        )
-        side = ui.linked(
-            st.select_slider,
-            "Picture sent, pixels a side",
-            key="side",
-            options=sorted({*SIDES, native}),
-            value=native,
-            width=230,
-            help=f"A camera's picture may be sent larger than the {native} pixels that this model "
-            "reduces it to; three bytes a pixel, not compressed.",
-        )
-    return layer, sure, side, mbit, delay, faster
-
-
-def show_split(bundle: ui.Bundle, head: str, test: Predictions, times: dict) -> None:
-    """One exit on the device, the rest at a server."""
-    st.subheader(
-        "Split between device and server",
-        anchor=False,
-        help="The device runs the layers up to one exit. If that is sure, its answer counts; else "
-        "a server goes on.",
+        for shares in (table.answered, table.wasted)
     )
-    model, plain = bundle.model, ui.plain(bundle, times["plain"]).ms
-    own = [e for e in model.exits(head) if e in set(test.exits)]
-    layer, sure, side, mbit, delay, faster = _controls([b for b, _ in own], model.task.native_px)
-    trace = times["trace"].set_index(["layer", "head"]).loc[own]
-    grid, dim = model.backbone.grid, model.backbone.dim
-    sizes = {"tokens": split.token_bytes(grid, dim), "picture": split.picture_bytes(side)}
-    seen = test.select(own)
-    rows = split.split(
-        [b for b, _ in own],
-        backbone_ms=(trace.ms - trace.head_ms).tolist(),
-        head_ms=trace.head_ms.tolist(),
-        full_ms=plain,
-        leaves=seen.confidence >= sure,
-        correct=seen.correct,
-        final_correct=test.correct[-1],
-        sizes=sizes,
-        mbit=mbit,
-        delay_ms=delay,
-        faster=faster,
-    )
-    here = rows[rows.layer == layer]
-    best = here.loc[here.ms.idxmin()]
-    server = split.link_ms(sizes["picture"], mbit, delay) + plain / faster
-    finding = (
-        f"Exit at layer {layer}: {percent(1 - best.offloaded)} answered on the device, "
-        f"{best.ms:.1f} ms on average and {percent(best.accuracy, 1)} right, sending the "
-        f"{best.sent}; the plain network on the device {plain:.1f} ms"
-    )
-    figure = draw.split(rows, device_ms=plain, server_ms=server, picked=layer, finding=finding)
-    ui.chart(figure, alt=finding)
-    tokens, picture = sizes["tokens"] / 1000, sizes["picture"] / 1000
-    st.caption(
-        f"Tokens: (1 + {grid} × {grid}) × {dim} numbers in half precision, {tokens:.1f} kB. "
-        f"Picture: {side} × {side} × 3 bytes, {picture:.1f} kB. Time = device + offloaded share × "
-        "(delay + 8 × bytes / bandwidth + server).",
-        help="With tokens the server runs the layers that remain, with the picture all of them. "
-        "The server's answer is a few bytes and not counted. The link and the server are your "
-        "settings; the device's times are measured.",
-    )
-    ui.table(rows, "Every split as a table")
+    said = f"Answered in time: {answered}. Work wasted: {wasted}"
+    ui.chart(draw.compared(table, said), alt=f"{said}.")
