@@ -6,11 +6,14 @@ import math
 
 import pandas as pd
 import streamlit as st
+from streamlit.column_config import NumberColumn
 
 from mvit.charts import paper as draw
 from mvit.evaluation import paper
 from mvit.models.heads import HEADS
 from pages import parts as ui
+from pages.parts import columns
+from pages.parts.words import percent
 
 FEW_STEPS = 500  # of a training, below which its new exits are far from done
 MEANING = """- **classifier-wise**: the backbone is trained first and then stays fixed; each exit
@@ -18,6 +21,16 @@ MEANING = """- **classifier-wise**: the backbone is trained first and then stays
 - **layer-wise**: the layers up to the exit learn together with it and are frozen, then the rest
   learns
 - **end-to-end**: backbone and exit learn together, the final exit counting double"""
+
+COLUMNS = {
+    "final": columns.share("final exit", help="The final exit of the same network."),
+    "change": NumberColumn(
+        "change, points", format="%+.2f", help="Of the final exit against the plain network."
+    ),
+    "gain": NumberColumn(
+        "gain, points", format="%+.2f", help="At the layer, against classifier-wise training."
+    ),
+}
 
 
 def show(bundle: ui.Bundle) -> None:
@@ -34,62 +47,42 @@ def show(bundle: ui.Bundle) -> None:
     rows, layer, plain = table["rows"], table["layer"], table["plain"]
     found, noise = paper.strategy_findings(table), paper.chance(plain, table["n"])
     ui.recorded_badge(bundle, f"{table['n']:,} pictures, exits after layer {layer}")
-    best = rows.loc[rows.accuracy.idxmax()]
-    right = f"{100 * best.accuracy:.1f}\u00a0%"
-    early = f"Best after layer {layer}: {best['head']} trained {best.strategy}, {right}"
     first, second = st.columns(2, gap="medium")
     with first:
-        how = "Each point is one training; its line is where the accuracy lies with 95 % certainty."
-        ui.chart(
-            draw.strategies(
-                rows, "accuracy", f"Accuracy after layer {layer}", finding=early, how=how
-            ),
-            alt=f"{early}.",
-            key="table1_early",
-        )
-    joint = rows[rows.strategy.isin(paper.JOINT)]
-    if len(joint):
-        late = (
-            "The final exit changes by "
-            + ", ".join(f"{f['change']:+.2f} points {s}" for s, f in found.items())
-            + " on average"
-        )
-        with second:
-            how = f"Against the plain network ({100 * plain:.1f} %, dashed) after as much training."
-            axis = "Change of the final exit, points"
-            ui.chart(
-                draw.strategies(joint, "change", axis, finding=late, how=how, line=0.0),
-                alt=f"{late}.",
-                key="table1_final",
-            )
+        _early_exits(rows, layer)
+    with second:
+        _final_exits(rows[rows.strategy.isin(paper.JOINT)], plain, found)
     lines = [best_exit(bundle, table), *answers(found, noise, layer)]
     st.markdown("\n".join(f"- {line}" for line in lines if line))
     for line in told(table):
         st.caption(line)
     if curves := table.get("start", {}).get("validation"):
         show_start(curves)
-    ui.table(
-        rows,
-        "Table I as a table",
-        column_config={
-            "accuracy": st.column_config.NumberColumn(
-                f"after layer {layer}", format="percent", help="The exit's accuracy on test."
-            ),
-            "final": st.column_config.NumberColumn(
-                "final exit", format="percent", help="The final exit of the same network."
-            ),
-            "change": st.column_config.NumberColumn(
-                "change, points",
-                format="%+.2f",
-                help="Of the final exit against the plain network.",
-            ),
-            "gain": st.column_config.NumberColumn(
-                "gain, points",
-                format="%+.2f",
-                help="At the layer, against classifier-wise training.",
-            ),
-        },
-    )
+    after = columns.share(f"after layer {layer}", help="The exit's accuracy on test.")
+    ui.table(rows, "Table I as a table", column_config=COLUMNS | {"accuracy": after})
+
+
+def _early_exits(rows: pd.DataFrame, layer: int) -> None:
+    """How good every head is, trained in every way."""
+    best = rows.loc[rows.accuracy.idxmax()]
+    right = percent(best.accuracy, 1)
+    said = f"Best after layer {layer}: {best['head']} trained {best.strategy}, {right}"
+    how = "Each point is one training; its line is where the accuracy lies with 95 % certainty."
+    axis = f"Accuracy after layer {layer}"
+    figure = draw.strategies(rows, "accuracy", axis, finding=said, how=how)
+    ui.chart(figure, alt=f"{said}.", key="table1_early")
+
+
+def _final_exits(rows: pd.DataFrame, plain: float, found: dict) -> None:
+    """What the strategies in which the backbone learns too do to the final exit."""
+    if rows.empty:
+        return
+    changes = ", ".join(f"{f['change']:+.2f} points {s}" for s, f in found.items())
+    said = f"The final exit changes by {changes} on average"
+    how = f"Against the plain network ({percent(plain, 1)}, dashed) after as much training."
+    axis = "Change of the final exit, points"
+    figure = draw.strategies(rows, "change", axis, finding=said, how=how, line=0.0)
+    ui.chart(figure, alt=f"{said}.", key="table1_final")
 
 
 def told(table: dict) -> list[str]:
@@ -164,7 +157,7 @@ def best_exit(bundle: ui.Bundle, table: dict) -> str:
         line += (
             " The bundles here were trained for longer, on pictures of full size: their best exit "
             f"after layer {layer} is right for {listed(longer)}, their final exit for "
-            + " and ".join(f"{100 * r.final:.1f}\u00a0%" for r in longer.itertuples())
+            + " and ".join(percent(r.final, 1) for r in longer.itertuples())
             + "."
         )
     return line + " The paper says yes."
@@ -172,7 +165,7 @@ def best_exit(bundle: ui.Bundle, table: dict) -> str:
 
 def listed(rows: pd.DataFrame) -> str:
     """Accuracy, head and strategy of each row, in words."""
-    said = [f"{100 * r.accuracy:.1f}\u00a0% (`{r.head}`, {r.strategy})" for r in rows.itertuples()]
+    said = [f"{percent(r.accuracy, 1)} (`{r.head}`, {r.strategy})" for r in rows.itertuples()]
     return " and ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)
 
 
@@ -221,7 +214,7 @@ def show_future_work(bundle: ui.Bundle) -> None:
         f"Do they give practical exits? **{some} of {of} are practical.** "
         + " ".join(
             f"`{r.head}` comes {ordinal(r.rank)} of {len(every)} heads by mean accuracy "
-            f"({100 * r.mean_accuracy:.1f} %) and reaches {100 * r.best_accuracy:.1f} % after "
+            f"({percent(r.mean_accuracy, 1)}) and reaches {percent(r.best_accuracy, 1)} after "
             f"layer {r.best_layer}."
             for r in rows.itertuples()
         )

@@ -9,7 +9,7 @@ import streamlit as st
 from mvit.policies.rules import POLICIES, Policy
 from pages import parts as ui
 from pages.parts import words
-from pages.parts.rules.prepared import Replay
+from pages.parts.rules.prepared import Asked, Replay
 
 COSTS = {"MACs": "macs", "time": "ms"}
 DROPS = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0]
@@ -31,67 +31,66 @@ DROP_HELP = (
 )
 
 
-def pick_exits(bundle: ui.Bundle) -> tuple[str, str, str]:
-    """Which head, which of its exits (few, practical, all), and the cost to show (macs or ms)."""
+def pick(bundle: ui.Bundle) -> tuple[Asked, str]:
+    """What the controls ask for, and the cost to show (macs or ms)."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        head = ui.linked(
-            st.pills,
-            "Head",
-            key="head",
-            options=bundle.heads,
-            default=bundle.best_head,
-            required=True,
-            wrap=True,
-            help=words.head_help(bundle.heads),
-        )
-        exits = ui.linked(
-            st.segmented_control,
-            "Exits",
-            key="exits",
-            options=["few", "practical", "all"],
-            default="few",
-            required=True,
-            help=EXITS_HELP,
-        )
-        cost = ui.linked(
-            st.segmented_control,
-            "Cost",
-            key="cost",
-            options=list(COSTS),
-            default="MACs",
-            required=True,
-            help=f"{words.WORDS['macs']} Time is measured on this machine.",
-        )
-    return head, exits, COSTS[cost]
+        head = ui.pick_head(bundle)
+        exits, cost = _pick_exits()
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        kind, drop = _pick_rule()
+    scaled = _pick_scaling(kind)
+    return Asked(head=head, exits=exits, kind=kind, drop=drop, scaled=scaled), cost
 
 
-def pick_rule() -> tuple[type[Policy], float]:
+def _pick_exits() -> tuple[str, str]:
+    """Which of the head's exits (few, practical, all), and the cost to show."""
+    exits = ui.linked(
+        st.segmented_control,
+        "Exits",
+        key="exits",
+        options=["few", "practical", "all"],
+        default="few",
+        required=True,
+        help=EXITS_HELP,
+    )
+    cost = ui.linked(
+        st.segmented_control,
+        "Cost",
+        key="cost",
+        options=list(COSTS),
+        default="MACs",
+        required=True,
+        help=f"{words.WORDS['macs']} Time is measured on this machine.",
+    )
+    return exits, COSTS[cost]
+
+
+def _pick_rule() -> tuple[type[Policy], float]:
     """The rule's class, and the points of accuracy that it may lose on validation."""
     known = {title: rule for title, rule in POLICIES.items() if not rule.counts}
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        title = ui.linked(
-            st.pills,
-            "Rule",
-            key="rule",
-            options=list(known),
-            default="confidence",
-            required=True,
-            wrap=True,
-            help="\n".join(f"- **{name}**: {rule.meaning}" for name, rule in known.items()),
-        )
-        drop = ui.linked(
-            st.select_slider,
-            "Accuracy it may lose on validation, points",
-            key="drop",
-            options=DROPS,
-            value=0.5,
-            width=320,
-            help=DROP_HELP,
-        )
+    title = ui.linked(
+        st.pills,
+        "Rule",
+        key="rule",
+        options=list(known),
+        default="confidence",
+        required=True,
+        wrap=True,
+        help="\n".join(f"- **{name}**: {rule.meaning}" for name, rule in known.items()),
+    )
+    drop = ui.linked(
+        st.select_slider,
+        "Accuracy it may lose on validation, points",
+        key="drop",
+        options=DROPS,
+        value=0.5,
+        width=320,
+        help=DROP_HELP,
+    )
     return known[title], drop
 
 
-def pick_scaling(kind: type[Policy]) -> bool:
+def _pick_scaling(kind: type[Policy]) -> bool:
     """Whether confidences are scaled."""
     if kind.holdout:
         return False

@@ -13,13 +13,36 @@ from mvit.charts.style import macs_text, plain_label
 from mvit.policies import dispatch, outcomes
 from mvit.policies.outcomes import Operating
 from pages import parts as ui
+from pages.parts import columns
 from pages.parts.rules.prepared import Replay
-from pages.parts.rules.views import HIGH, LOW, share_column, with_intervals
 from pages.parts.words import WORDS, percent
 
-GROUPS = (
+ABOUT_GROUPS = (
     "Easy: right for good from the first third of the layers on; middling: from the second; hard: "
     "only from the last."
+)
+CLASSES = {
+    "settled": NumberColumn("right from layer", format="%.1f", help="Mean of its pictures."),
+    "left": NumberColumn("leaves at layer", format="%.1f", help="Mean of its pictures."),
+    "accuracy": columns.share(help="Right answers under the rule."),
+    **columns.INTERVAL,
+    "final": columns.share("final exit", help="Right answers of the final exit."),
+    "lost": columns.share(help="What the rule loses; below zero it gains."),
+    "macs": columns.macs("mean MACs"),
+}
+GROUPS = {
+    "group": "pictures",
+    "share": columns.share("share", help="Of all test pictures."),
+    "accuracy": columns.share("right", help="Right answers under the rule."),
+    **columns.INTERVAL,
+    "macs": columns.macs("MACs"),
+    "first_confidence": columns.share("first sure", help=WORDS["confidence"]),
+    "final_confidence": columns.share("final sure", help=WORDS["confidence"]),
+}
+EVERY_HELP = (
+    "One row a test picture: truth, answer, where it leaves, its prediction depth, the layer from "
+    "which it is right for good, and whether it was overthought (right at an earlier exit, wrong "
+    "at the end)."
 )
 
 
@@ -63,27 +86,13 @@ def _classes(rows: pd.DataFrame, depth: int) -> None:
             f"The rule costs {plain_label(worst.label)} most: {100 * worst.lost:.1f} points "
             f"against the final exit, {100 * rows.lost.mean():.2f} for a class on average."
         )
-    ui.table(
-        rows,
-        column_config={
-            "settled": NumberColumn(
-                "right from layer", format="%.1f", help="Mean of its pictures."
-            ),
-            "left": NumberColumn("leaves at layer", format="%.1f", help="Mean of its pictures."),
-            "accuracy": share_column(None, "Right answers under the rule."),
-            "low": share_column(None, LOW),
-            "high": share_column(None, HIGH),
-            "final": share_column("final exit", "Right answers of the final exit."),
-            "lost": share_column(None, "What the rule loses; below zero it gains."),
-            "macs": NumberColumn("mean MACs", format="compact", help=WORDS["macs"]),
-        },
-    )
+    ui.table(rows, column_config=CLASSES)
 
 
 def _groups(groups: pd.DataFrame, here: Operating) -> None:
     """Easy, middling and hard pictures and those that end wrong, under the rule."""
     members = (groups.share * len(here.taken)).round()
-    groups = with_intervals(groups, members.where(members > 0))
+    groups = columns.with_intervals(groups, members.where(members > 0))
     easy, wrong = percent(groups.share.iloc[0]), percent(groups.share.iloc[3], 1)
     st.markdown(f"**{easy} of the pictures are easy, {wrong} end wrong.**")
     brief = {
@@ -98,21 +107,8 @@ def _groups(groups: pd.DataFrame, here: Operating) -> None:
         hide_index=True,
         alt="Easy and hard pictures under the chosen rule",
     )
-    st.caption(GROUPS)
-    ui.table(
-        groups,
-        "These groups, with intervals and confidence",
-        column_config={
-            "group": "pictures",
-            "share": share_column("share", "Of all test pictures."),
-            "accuracy": share_column("right", "Right answers under the rule."),
-            "low": share_column(None, LOW),
-            "high": share_column(None, HIGH),
-            "macs": NumberColumn("MACs", format="compact", help=WORDS["macs"]),
-            "first_confidence": share_column("first sure", WORDS["confidence"]),
-            "final_confidence": share_column("final sure", WORDS["confidence"]),
-        },
-    )
+    st.caption(ABOUT_GROUPS)
+    ui.table(groups, "These groups, with intervals and confidence", column_config=GROUPS)
 
 
 def _depth(replay: Replay, here: Operating, labels: tuple[str, ...]) -> None:
@@ -135,19 +131,7 @@ def _depth(replay: Replay, here: Operating, labels: tuple[str, ...]) -> None:
         if not ui.hidden("export"):
 
             def every() -> str:
-                return dispatch.every_picture(
-                    here.taken, here.seen, replay.whole, labels=labels
-                ).to_csv(index=False)
+                rows = dispatch.every_picture(here.taken, here.seen, replay.whole, labels=labels)
+                return rows.to_csv(index=False)
 
-            st.download_button(
-                "Every picture as CSV",
-                every,
-                "rule_pictures.csv",
-                "text/csv",
-                key="rule_pictures",
-                icon=":material/download:",
-                on_click="ignore",
-                help="One row a test picture: truth, answer, where it leaves, its prediction "
-                "depth, the layer from which it is right for good, and whether it was overthought "
-                "(right at an earlier exit, wrong at the end).",
-            )
+            ui.csv_button("Every picture as CSV", every, "rule_pictures", help=EVERY_HELP)

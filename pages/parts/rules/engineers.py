@@ -6,16 +6,36 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.column_config import NumberColumn
 
 from mvit.evaluation.predictions import Predictions
 from mvit.policies import dispatch
 from mvit.policies.outcomes import Operating, finish_times
 from pages import parts as ui
+from pages.parts import columns
+from pages.parts.columns import interval
 from pages.parts.rules.prepared import Replay
-from pages.parts.rules.views import HIGH, LOW, interval, share_column
 from pages.parts.words import WORDS, percent
 
+EXITS = {
+    "pictures": NumberColumn(format="localized", help="How many leave here."),
+    "share": columns.share(help="Of all test pictures."),
+    "accuracy": columns.share(help="Of the pictures that leave here."),
+    **columns.INTERVAL,
+    "agreement": columns.share(help="Same answer as the final exit, right or wrong."),
+    "macs": columns.macs("MACs", help=f"Of leaving here. {WORDS['macs']}"),
+    "ms": NumberColumn("ms", format="%.2f", help="Of leaving here, on this machine."),
+}
 WAIT_HELP = "At least this share of the answers is there by then."
+SLOW = {"mean": NumberColumn("mean, ms", format="%.1f")} | {
+    p: NumberColumn(f"{p}, ms", format="%.1f", help=WAIT_HELP) for p in ("p50", "p95", "p99")
+}
+ALL, TAKEN_OUT = "saved if all wait for the last", "saved if those that leave are taken out"
+BATCHES = {
+    "pictures": NumberColumn("pictures in a batch"),
+    "waiting": columns.share(ALL, help="The batch goes on until all have left."),
+    "taken_out": columns.share(TAKEN_OUT, help="The batch grows smaller on its way."),
+}
 
 
 def show(
@@ -59,32 +79,10 @@ def _exits(rows: pd.DataFrame, here: Operating) -> None:
         f"{first.exit}; {percent(first.accuracy, 1)} of these answers are right, and "
         f"{percent(first.agreement, 1)} are what the final exit would have said.**"
     )
-    number = st.column_config.NumberColumn
-    _frame(
-        rows,
-        "What each exit sends away",
-        {
-            "pictures": number(format="localized", help="How many leave here."),
-            "share": share_column(None, "Of all test pictures."),
-            "accuracy": share_column(None, "Of the pictures that leave here."),
-            "low": share_column(None, LOW),
-            "high": share_column(None, HIGH),
-            "agreement": share_column(None, "Same answer as the final exit, right or wrong."),
-            "macs": number("MACs", format="compact", help=f"Of leaving here. {WORDS['macs']}"),
-            "ms": number("ms", format="%.2f", help="Of leaving here, on this machine."),
-        },
-    )
+    _frame(rows, "What each exit sends away", EXITS)
     if not ui.hidden("export"):
-        st.download_button(
-            "These exits as CSV",
-            rows.to_csv(index=False),
-            "rule_exits.csv",
-            "text/csv",
-            key="rule_exits",
-            icon=":material/download:",
-            on_click="ignore",
-            help="The table above as comma-separated values.",
-        )
+        told = "The table above as comma-separated values."
+        ui.csv_button("These exits as CSV", rows.to_csv(index=False), "rule_exits", help=told)
 
 
 def _smaller(bundle: ui.Bundle, recorded: dict[str, Predictions], here: Operating) -> None:
@@ -117,13 +115,7 @@ def _slow(rows: pd.DataFrame, runs: int) -> None:
         f"{rule.p99:.1f} ms; in the same runs the plain network needed {plain.p50:.1f} and "
         f"{plain.p99:.1f} ms.**"
     )
-    number = st.column_config.NumberColumn
-    _frame(
-        rows,
-        "How long the slow answers take",
-        {"mean": number("mean, ms", format="%.1f")}
-        | {p: number(f"{p}, ms", format="%.1f", help=WAIT_HELP) for p in ("p50", "p95", "p99")},
-    )
+    _frame(rows, "How long the slow answers take", SLOW)
     st.caption(
         f"p50, p95, p99: by then 50, 95 and 99 of 100 answers are there. {hardest}"
         f"From {runs} measured runs of every exit, and for the rule from where each test picture "
@@ -144,19 +136,7 @@ def _batches(rows: pd.DataFrame) -> None:
         f"**On average a picture alone {_saved(most.taken_out)}; a batch of {int(most.pictures)} "
         f"that waits for its last picture {_saved(most.waiting)}.**"
     )
-    _frame(
-        rows,
-        "What is saved in batches",
-        {
-            "pictures": st.column_config.NumberColumn("pictures in a batch"),
-            "waiting": share_column(
-                "saved if all wait for the last", "The batch goes on until all have left."
-            ),
-            "taken_out": share_column(
-                "saved if those that leave are taken out", "The batch grows smaller on its way."
-            ),
-        },
-    )
+    _frame(rows, "What is saved in batches", BATCHES)
     st.caption(
         "Of the plain network's MACs; below zero, the heads cost more than the rule saves. "
         "Batches of random test pictures, computed from where each one leaves. "

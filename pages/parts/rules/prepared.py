@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,8 @@ import streamlit as st
 
 from mvit.evaluation import temperature
 from mvit.evaluation.predictions import Predictions
-from mvit.policies.outcomes import finish_times
+from mvit.policies import outcomes
+from mvit.policies.outcomes import Operating, finish_times
 from mvit.policies.plans import costs
 from mvit.policies.replay import choose_threshold, exits_for_rule
 from mvit.policies.rules import Policy, Tempered
@@ -21,11 +23,23 @@ from pages.parts import words
 
 
 @dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What the controls ask for. exits: few, practical or all of the head's; drop: the points of
+    accuracy that the rule may lose on validation; scaled: whether confidences are."""
+
+    head: str
+    exits: str
+    kind: type[Policy]
+    drop: float
+    scaled: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Replay:
     """A rule along a plan over recorded answers. val, test: of the plan's exits, whole: of all the
     head's exits, on test; macs, ms: (E,) cost of leaving at each; stamp tells it from others.
     temperatures: of the exits, where confidences are scaled, in the answers too. best: the
-    threshold that validation chose, if there is one."""
+    threshold that validation chose for a loss of at most `drop` points, if there is one."""
 
     rule: Policy
     plan: list[tuple[int, str]]
@@ -37,6 +51,16 @@ class Replay:
     stamp: tuple
     temperatures: dict[tuple[int, str], float] = field(default_factory=dict)
     best: float | None
+    drop: float
+
+    def here(self, threshold: float) -> Operating:
+        """What the rule does to the test pictures at a threshold."""
+        return outcomes.operate(self.rule.at(threshold), self.test, self.macs, ms=self.ms)
+
+    @cached_property
+    def chosen(self) -> Operating | None:
+        """The same at the threshold that validation chose, if there is one."""
+        return None if self.best is None else self.here(self.best)
 
     def live(self, threshold: float) -> Policy:
         """The rule for exits as they come, not yet scaled."""
@@ -50,25 +74,18 @@ def _few(key: tuple, drop: float, _rule_for: Callable, _val: Predictions, _model
 
 
 def prepare(
-    bundle: ui.Bundle,
-    recorded: dict[str, Predictions],
-    trace: pd.DataFrame,
-    *,
-    head: str,
-    exits: str,
-    kind: type[Policy],
-    drop: float,
-    scaled: bool,
+    bundle: ui.Bundle, recorded: dict[str, Predictions], trace: pd.DataFrame, asked: Asked
 ) -> Replay:
     """The plan that the controls ask for, and what a replay of it needs."""
     known = set(recorded["test"].exits) & set(recorded["val"].exits)
-    everything = [e for e in bundle.model.plan(head) if e in known]
+    everything = [e for e in bundle.model.plan(asked.head) if e in known]
     parts = {name: recorded[name].select(everything) for name in ("val", "test")}
-    own = _temperatures(bundle, parts["val"]) if scaled else {}
+    own = _temperatures(bundle, parts["val"]) if asked.scaled else {}
     with st.spinner("Looking for the exits worth running …", show_time=True):
-        found = _replay(bundle, parts, trace, exits=exits, kind=kind, drop=drop, temperatures=own)
-    if exits == "few":
-        _say_change(drop, found.plan, (*bundle.key, head, kind.title, scaled))
+        found = _replay(bundle, parts, trace, asked=asked, temperatures=own)
+    if asked.exits == "few":
+        key = (*bundle.key, asked.head, asked.kind.title, asked.scaled)
+        _say_change(asked.drop, found.plan, key)
     return found
 
 
@@ -85,16 +102,14 @@ def _replay(
     parts: dict[str, Predictions],
     trace: pd.DataFrame,
     *,
-    exits: str,
-    kind: type[Policy],
-    drop: float,
+    asked: Asked,
     temperatures: dict[tuple[int, str], float],
 ) -> Replay:
     """One way to run the rule: with these temperatures, or with none."""
     model, everything = bundle.model, parts["val"].exits
-    classes, head = len(model.task.labels), everything[0][1]
+    classes, kind, drop = len(model.task.labels), asked.kind, asked.drop
     hashes = (about["sha256"] for about in bundle.card["files"].values())
-    stamp = (*bundle.key, *hashes, head, kind.title, *temperatures.items())
+    stamp = (*bundle.key, *hashes, asked.head, kind.title, *temperatures.items())
     val, test = (
         temperature.of_records(parts[name], temperatures) if temperatures else parts[name]
         for name in ("val", "test")
@@ -108,10 +123,10 @@ def _replay(
         ruled = kind.along(plan, finish_times(trace, plan), classes)
         return ruled.learned(choosing.select(plan))
 
-    if exits == "few":
+    if asked.exits == "few":
         plan = _few(stamp, drop / 100, along, _val=choosing, _model=model)
     else:
-        own = model.practical(head) if exits == "practical" else everything
+        own = model.practical(asked.head) if asked.exits == "practical" else everything
         plan = [e for e in own if e in everything]
     ms, macs, rule = finish_times(trace, plan), costs(model, plan), along(plan)
     stamp = (*stamp, tuple(plan), tuple(ms))
@@ -126,6 +141,7 @@ def _replay(
         stamp=stamp,
         temperatures={e: temperatures[e] for e in plan if e in temperatures},
         best=_chosen(stamp, drop / 100, rule, _val=chosen_on.select(plan), _macs=macs),
+        drop=drop,
     )
 
 

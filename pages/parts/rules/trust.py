@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.column_config import NumberColumn, TextColumn
 
 from mvit.charts import rules as draw
 from mvit.evaluation.predictions import Predictions, calibration_error, failure_auroc, overthinking
@@ -12,10 +13,20 @@ from mvit.policies import outcomes
 from mvit.policies.journeys import journeys
 from mvit.policies.outcomes import Operating
 from pages import parts as ui
-from pages.parts.rules.views import HIGH, LOW, share_column, with_intervals
+from pages.parts import columns
 from pages.parts.words import WORDS, percent
 
 GIVEN = "the answers given"
+JOURNEYS = {
+    "kind": TextColumn(
+        "kind", help="overthought: right early, wrong at the end; mended: the other way round."
+    ),
+    "picture": NumberColumn(
+        "picture", help="Its number in the test split, read class by class, from 0."
+    ),
+    "answers": TextColumn("what the exits said", width="large", help=WORDS["exit"]),
+    "right_layers": NumberColumn("right exits before the end"),
+}
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -44,6 +55,33 @@ def show(bundle: ui.Bundle, whole: Predictions, here: Operating, key: tuple) -> 
     """Reliability of the answers given or of one exit, and every exit's quality. whole: all exits
     on test; key tells it from others."""
     st.subheader("Can confidence be trusted?", anchor=False, help=WORDS["confidence"])
+    whose, sure, right = _pick_answers(whole, here)
+    exits, over = _quality(key, whole)
+    diagram, lines, wasted = st.columns(3, gap="medium")
+    with diagram:
+        _reliability(whose, sure, right)
+    with lines:
+        said = telling(sure, right)
+        alt = f"Calibration error and failure AUROC by exit. {said}."
+        ui.chart(draw.quality(exits, said), alt=alt)
+    with wasted:
+        said = (
+            f"Overthinking: for {percent(over, 1)} of the pictures some exit was right and the end "
+            "is wrong"
+        )
+        ui.chart(draw.overthinking(exits, said), alt=f"{said}.")
+    _say_scaling(bundle, whole)
+    rows = columns.with_intervals(exits, len(whole.truth))
+    ui.table(rows, "Every exit as a table", column_config=columns.INTERVAL)
+    ui.table(
+        journeys(whole, bundle.model.task.labels),
+        "Pictures that thinking spoiled, and pictures that it mended",
+        column_config=JOURNEYS,
+    )
+
+
+def _pick_answers(whole: Predictions, here: Operating) -> tuple[str, np.ndarray, np.ndarray]:
+    """Whose answers to judge, how sure each of them is, and whether it is right: (N,)."""
     names = outcomes.exit_names(whole.exits)
     whose = ui.linked(
         st.selectbox,
@@ -53,56 +91,23 @@ def show(bundle: ui.Bundle, whole: Predictions, here: Operating, key: tuple) -> 
         index=0,
         help="The answers that the rule above gives, or every picture at one exit.",
     )
-    at = None if whose == GIVEN else names.index(whose.removeprefix("exit "))
-    sure, right = (
-        outcomes.given(here.seen, here.taken)
-        if at is None
-        else (whole.confidence[at], whole.correct[at])
+    if whose == GIVEN:
+        return whose, *outcomes.given(here.seen, here.taken)
+    at = names.index(whose.removeprefix("exit "))
+    return whose, whole.confidence[at], whole.correct[at]
+
+
+def _reliability(whose: str, sure: np.ndarray, right: np.ndarray) -> None:
+    """How often answers are right that are so or so sure."""
+    gap = float(sure.mean() - right.mean())
+    said = (
+        f"{whose[0].upper()}{whose[1:]}: {percent(abs(gap), 1)} "
+        f"{'too sure' if gap > 0 else 'not sure enough'} on average; calibration error (ECE) "
+        f"{percent(calibration_error(sure, right), 1)}"
     )
-    table, over = _quality(key, whole)
-    diagram, lines, wasted = st.columns(3, gap="medium")
-    with diagram:
-        gap = float(sure.mean() - right.mean())
-        said = (
-            f"{whose[0].upper()}{whose[1:]}: {percent(abs(gap), 1)} "
-            f"{'too sure' if gap > 0 else 'not sure enough'} on average; calibration error (ECE) "
-            f"{percent(calibration_error(sure, right), 1)}"
-        )
-        bars = outcomes.reliability(sure, right)
-        ui.chart(draw.reliability(bars, said), alt=f"Reliability diagram. {said}.")
-        ui.table(bars)
-    with lines:
-        said = telling(sure, right)
-        alt = f"Calibration error and failure AUROC by exit. {said}."
-        ui.chart(draw.quality(table, said), alt=alt)
-    with wasted:
-        said = (
-            f"Overthinking: for {percent(over, 1)} of the pictures some exit was right and the end "
-            "is wrong"
-        )
-        ui.chart(draw.overthinking(table, said), alt=f"{said}.")
-    _say_scaling(bundle, whole)
-    ui.table(
-        with_intervals(table, len(whole.truth)),
-        "Every exit as a table",
-        column_config={"low": share_column(None, LOW), "high": share_column(None, HIGH)},
-    )
-    text, number = st.column_config.TextColumn, st.column_config.NumberColumn
-    ui.table(
-        journeys(whole, bundle.model.task.labels),
-        "Pictures that thinking spoiled, and pictures that it mended",
-        column_config={
-            "kind": text(
-                "kind",
-                help="overthought: right early, wrong at the end; mended: the other way round.",
-            ),
-            "picture": number(
-                "picture", help="Its number in the test split, read class by class, from 0."
-            ),
-            "answers": text("what the exits said", width="large", help=WORDS["exit"]),
-            "right_layers": number("right exits before the end"),
-        },
-    )
+    bars = outcomes.reliability(sure, right)
+    ui.chart(draw.reliability(bars, said), alt=f"Reliability diagram. {said}.")
+    ui.table(bars)
 
 
 def _say_scaling(bundle: ui.Bundle, whole: Predictions) -> None:

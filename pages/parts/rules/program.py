@@ -1,0 +1,83 @@
+"""The rule on pictures that are not the test's: the lab's example photos, and the visitor's own by
+a program to copy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import streamlit as st
+
+from mvit.policies import rules
+from mvit.policies.outcomes import Operating
+from mvit.policies.policy import Policy
+from mvit.policies.replay import leaves_at
+from pages import parts as ui
+from pages.parts import pictures
+from pages.parts.rules.prepared import Replay
+from pages.parts.words import percent
+
+
+def show_photos(bundle: ui.Bundle, replay: Replay, here: Operating, head: str) -> None:
+    """What the rule saves on the lab's example photos, just run: they are sharper than the test
+    pictures, and leave later."""
+    photos = [pictures.shown(ui.examples(bundle.task), name) for name in ui.examples(bundle.task)]
+    if not photos:
+        return
+
+    def work(model) -> dict:
+        return {"exits": [list(model.run(p.pixels, model.plan(head))) for p in photos]}
+
+    with st.spinner("Running the exits on the example photos …", show_time=True):
+        run = ui.measured("rule_photos", bundle, (head, len(photos)), work=work)
+    spent = []
+    for exits in run["exits"]:
+        own = {(e.layer, e.head): e for e in exits}
+        # the time that this plan takes, without the exits that it leaves out
+        path = [
+            replace(own[e], elapsed_ms=float(ms))
+            for e, ms in zip(replay.plan, replay.ms, strict=True)
+        ]
+        spent.append(replay.macs[leaves_at(replay.live(here.threshold), path)])
+    full = bundle.model.exit_macs(*bundle.model.final_exit)
+    saved, usual = 1 - np.mean(spent) / full, 1 - here.macs / full
+    harder = " These photos are sharper than the test pictures, and leave later."
+    st.markdown(
+        f"**On the lab's {len(photos)} example photos, run on this machine, the same rule saves "
+        f"{percent(saved)} of the work; on the test pictures {percent(usual)}.**"
+        f"{harder if saved < usual else ''}"
+    )
+
+
+def show_code(bundle: ui.Bundle, replay: Replay, threshold: float) -> None:
+    """The rule as a program to copy."""
+    rule = replay.live(threshold)
+    with st.expander("This rule as Python", icon=":material/code:"):
+        st.code(code(bundle.task, bundle.backbone, replay.plan, rule=rule), language="python")
+
+
+def code(task: str, backbone: str, plan: list[tuple[int, str]], rule: Policy) -> str:
+    """A program that runs a rule along a plan on one picture, photo.jpg."""
+    homes: dict[str, list[str]] = {}
+    for kind in dict.fromkeys(_kinds(rule)):
+        known = getattr(rules, kind.__name__, None) is kind
+        homes.setdefault(rules.__name__ if known else kind.__module__, []).append(kind.__name__)
+    lines = "\n".join(f"from {home} import {', '.join(names)}" for home, names in homes.items())
+    return f"""import mvit
+{lines}
+
+model = mvit.load("{task}", "{backbone}")
+image = mvit.images.read_image(open("photo.jpg", "rb").read())
+rule = {rule!r}
+for exit in model.run(image, plan={plan}):
+    if rule.stop(exit):
+        break
+answer = rule.answer(exit)
+print(answer.label, f"{{answer.confidence:.0%}} sure, after layer {{exit.layer}}")
+"""
+
+
+def _kinds(rule: Policy) -> list[type[Policy]]:
+    """The class of a rule, and those of the rules inside it."""
+    inner = [kind for v in vars(rule).values() if isinstance(v, Policy) for kind in _kinds(v)]
+    return [type(rule), *inner]
