@@ -6,13 +6,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from mvit.bundles import weights
 from mvit.bundles.tensors import round_to
-from mvit.data.labelled import DataError
+from mvit.data.labelled import DataError, Pictures
 from mvit.evaluation import unlike
 from mvit.evaluation.predictions import (
     FIELDS,
@@ -47,22 +48,14 @@ def add_heads(study: Study, heads: Sequence[str], into: str | None = None) -> di
     accelerator = study.accelerator()
     train_set, val, test = CLASSES.parts(study)
     parts = {"val": CLASSES.recorded(val), "test": test}
-    for name, pictures in parts.items():
-        if name in recorded and not np.array_equal(recorded[name].truth, pictures.y.numpy()):
-            raise DataError(
-                f"these are not the {name} pictures that {study.bundle} was measured on; "
-                "use the same data, seed and limits"
-            )
+    check_pictures(study, recorded, parts)
     known = {"pictures and labels": identity.of_data(train_set, val)}
     backbone = [card["files"][name] for name in weights.parts(card["files"])["backbone"]]
     run = identity.fingerprint([study.run_of(known), backbone, list(heads), into])
     if into:
         identity.refuse_another(folder.parent / into, run, study.overwrite)
-    elif (taken := others(card, heads, run)) and not study.overwrite:
-        raise DataError(
-            f"{study.bundle} has a head {taken[0]} that another run made; "
-            "pass --overwrite to replace it, or --into to put yours beside it"
-        )
+    elif not study.overwrite:
+        refuse_taken(study.bundle, card, heads, run=run)
     given = {"train": train_set, "val": val, "accelerator": accelerator, "known": known}
     model, recipe = learn(study, heads, card["layers"], given=given)
     # the new bundle holds the backbone as the first one does; only that of a trained grown
@@ -74,23 +67,41 @@ def add_heads(study: Study, heads: Sequence[str], into: str | None = None) -> di
         model, lambda rounded: predict(rounded, parts["val"], accelerator), only_heads=True
     )
     found = {"val": recorded_val, "test": predict(model, test, accelerator)}
-    recipe |= {"run": run}
+    told = {"recipe": recipe | {"run": run}, "storage": storage}
     if accelerator.is_main_process and into:
-        own = apart(card, study.bundle, recipe) | summary(model, found)
+        own = apart(card, study.bundle, told["recipe"]) | summary(model, found)
         own |= unlike.learn(model, *parts.values())
         both = storage | {"bits": bits, "head_bits": storage["bits"]}
         card = weights.save(model, folder.parent / into, own, storage=both)
         save_predictions(folder.parent / into, found)
     elif accelerator.is_main_process:
-        told = {name: recipe | {"storage": storage} for name in heads}
-        card = extended(card, summary(model, found)["exits"])
-        card["added"] = card.get("added", {}) | told
-        for name, head in model.heads.items():
-            card["files"] |= weights.save_part(head, folder, f"heads/{name}", bits=storage["bits"])
         every = {n: joined(recorded[n], p) if n in recorded else p for n, p in found.items()}
+        card = put_into(folder, card, model, exits=summary(model, found)["exits"], **told)
         save_predictions(folder, every)
         weights.write_card(folder, card)
     return json.loads(json.dumps(card))
+
+
+def check_pictures(study: Study, recorded: dict, parts: dict[str, Pictures]) -> None:
+    """Raise DataError if the recorded answers are of other pictures than these."""
+    for name, pictures in parts.items():
+        if name in recorded and not np.array_equal(recorded[name].truth, pictures.y.numpy()):
+            raise DataError(
+                f"these are not the {name} pictures that {study.bundle} was measured on; "
+                "use the same data, seed and limits"
+            )
+
+
+def put_into(
+    folder: Path, card: dict, model: MultiExitViT, *, exits: list[dict], recipe: dict, storage: dict
+) -> dict:
+    """Write the model's heads into a bundle and return its card with them, not yet written."""
+    card = extended(card, exits)
+    told = {name: recipe | {"storage": storage} for name in model.heads}
+    card["added"] = card.get("added", {}) | told
+    for name, head in model.heads.items():
+        card["files"] |= weights.save_part(head, folder, f"heads/{name}", bits=storage["bits"])
+    return card
 
 
 def check(study: Study, heads: Sequence[str]) -> None:
@@ -118,10 +129,14 @@ def learn(
     return model, asdict(study.exits) | told
 
 
-def others(card: dict, heads: Sequence[str], run: str) -> list[str]:
-    """The heads among those wanted that the bundle has and that another run made."""
+def refuse_taken(bundle: str, card: dict, heads: Sequence[str], *, run: str) -> None:
+    """Raise DataError if the bundle has one of the heads and another run made it."""
     there, added = weights.head_names(card["files"]), card.get("added", {})
-    return [h for h in heads if h in there and added.get(h, {}).get("run") != run]
+    if taken := [h for h in heads if h in there and added.get(h, {}).get("run") != run]:
+        raise DataError(
+            f"{bundle} has a head {taken[0]} that another run made; "
+            "pass --overwrite to replace it, or --into to put yours beside it"
+        )
 
 
 def apart(card: dict, name: str, recipe: dict) -> dict:

@@ -146,9 +146,8 @@ def fine_tune_counter(
     device, tiles = accelerator.device, train.tiles()
     counter = Counter(backbone, recipe.patch_layers).to(device).train()
     mean = AveragedModel(counter, multi_avg_fn=get_ema_multi_avg_fn(recipe.mean_decay))
-    rate, readouts = recipe.learning_rate, list(counter.patches.parameters())
-    groups = parameter_groups(backbone, recipe)
-    groups.append({"params": readouts, "lr": rate, "weight_decay": 0.0})
+    readouts = {"params": list(counter.patches.parameters()), "lr": recipe.learning_rate}
+    groups = [*parameter_groups(backbone, recipe), readouts | {"weight_decay": 0.0}]
 
     def losses(step: Step) -> Iterator[torch.Tensor]:
         x, points = tiles.squares(step.index, step.side, step.generator)
@@ -160,17 +159,14 @@ def fine_tune_counter(
         yield loss
 
     progress = begin(checkpoint, asdict(recipe) | (known or {}))
-    loop = Loop(
-        plan=recipe.plan(),
+    loop = Loop.along(
+        recipe,
+        len(tiles),
         losses=losses,
-        pictures=len(tiles),
         state=nn.ModuleDict({"now": counter, "mean": mean}),
         optimizer=torch.optim.AdamW(groups, fused=True),
         accelerator=accelerator,
-        seed=recipe.seed,
         checkpoint=checkpoint,
-        warmup=recipe.warmup_steps,
-        clip=1.0,
         after=lambda: mean.update_parameters(counter),
     )
     loop.resume()

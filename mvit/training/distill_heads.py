@@ -9,6 +9,7 @@ closed form, see mvit.training.distill.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,6 +21,7 @@ from mvit.data.photos import read_batch
 from mvit.models.heads import Head
 from mvit.models.multi_exit import MultiExitViT
 from mvit.training.distill import list_of, prepared
+from mvit.training.exits import copied
 from mvit.training.joint_loss import Key, distance
 from mvit.training.loop import Loop, Step, begin
 
@@ -44,16 +46,6 @@ def start_from_backbone(model: MultiExitViT, layer: int, name: str) -> None:
             last.bias.zero_()
 
 
-def copied(of: nn.Module, to: nn.Module) -> bool:
-    """Copy the parameters of one module to another, if those have the same names and shapes; return
-    whether they have."""
-    state, own = of.state_dict(), to.state_dict()
-    fits = {k: v.shape for k, v in state.items()} == {k: v.shape for k, v in own.items()}
-    if fits:
-        to.load_state_dict(state)
-    return fits
-
-
 @torch.no_grad()
 def teacher(
     model: MultiExitViT, x: torch.Tensor, exits: Sequence[Key]
@@ -76,6 +68,19 @@ def loss_of(
     softened answer."""
     guessed = head.mlp[0](head.describe(tokens))
     return F.mse_loss(guessed, features) / features.var() + distance(head.mlp[1](guessed), final)
+
+
+def losses_of(
+    model: MultiExitViT, exits: Sequence[Key], photos: Sequence[Path], step: Step
+) -> Iterator[torch.Tensor]:
+    """Yield the loss of every exit on a step's photos."""
+    x, _ = read_batch([photos[i] for i in step.index.tolist()], model.task)
+    if not len(x):  # none of them could be read
+        yield torch.zeros((), requires_grad=True)
+        return
+    tokens, features, final = teacher(model, prepared(model, x), exits)
+    for layer, name in exits:
+        yield loss_of(model.head_at(layer, name), tokens[layer], features, final=final)
 
 
 def teach_heads(
@@ -106,20 +111,10 @@ def teach_heads(
         "seed": seed,
     }
     progress = begin(checkpoint, recipe | {"list of photos": list_of(photos)})
-
-    def losses(step: Step) -> Iterator[torch.Tensor]:
-        x, _ = read_batch([photos[i] for i in step.index.tolist()], model.task)
-        if not len(x):  # none of them could be read
-            yield torch.zeros((), requires_grad=True)
-            return
-        tokens, features, final = teacher(model, prepared(model, x), exits)
-        for layer, name in exits:
-            yield loss_of(model.head_at(layer, name), tokens[layer], features, final=final)
-
     learning = [p for p in heads.parameters() if p.requires_grad]
     loop = Loop(
         plan=[(model.task.input_px, batch)] * steps,
-        losses=losses,
+        losses=partial(losses_of, model, exits, photos),
         pictures=len(photos),
         state=heads,
         optimizer=torch.optim.AdamW(learning, lr=RATE, weight_decay=0.01),

@@ -11,6 +11,7 @@ import torch
 from accelerate import Accelerator
 
 from mvit.bundles import weights
+from mvit.data.labelled import Pictures
 from mvit.data.photos import find_photos, measured_names
 from mvit.data.splits import CHOSEN_ON, CUT, listed_parts, measured_part, sample
 from mvit.evaluation import coarse, unlike
@@ -48,11 +49,8 @@ def distill(study: Study, folders: Sequence[Path], closed_form: bool = False) ->
     torch.manual_seed(study.recipe.seed)
     closed: list[str] = []
     files, tested = find_photos(folders, measured_names(study.task, study.data), closed)
-    order = torch.randperm(len(files), generator=torch.Generator().manual_seed(study.recipe.seed))
-    files = [files[i] for i in order[: study.limit].tolist()]
-    before = study.init if study.init is not None and study.init.is_dir() else None
-    remembered = weights.read_card(before).get("test_part", {}) if before else {}
-    scored = measured_part(study.task, study.data, remembered)
+    files = shuffled(files, study.recipe.seed)[: study.limit]
+    scored = measured_part(study.task, study.data, remembered(study.init))
     backbone = starting_backbone(study.architecture, study.task, study.init, hub=study.hub)
     model = MultiExitViT.untrained(
         backbone, study.task, study.heads, layers=study.layers, distilled=True
@@ -71,29 +69,44 @@ def distill(study: Study, folders: Sequence[Path], closed_form: bool = False) ->
     test = sample(test, study.test_limit)
     storage, chosen_from = round_for_storage(model, lambda m: predict(m, val, accelerator))
     found = {"val": chosen_from, "test": predict(model, test, accelerator)}
-    measured = summary(model, found)
+    unreadable = told.pop("unreadable")
     card = about(study, model, accelerator) | {
         "data": {
-            "photos without labels": len(files) - len(told["unreadable"]),
+            "photos without labels": len(files) - len(unreadable),
             "left out because they are measured on": len(tested),
             "validation": len(val),
             "test": len(test),
             "folders": [folder.name for folder in folders],
-            "unreadable": [*scored.unreadable, *closed, *told.pop("unreadable")],
+            "unreadable": [*scored.unreadable, *closed, *unreadable],
         },
         "test_part": scored.origin | {"words": WORDS, CUT: CHOSEN_ON},
         "distilled": True,
         "exit_recipe": told,
         "run": run,
-        **measured,
     }
-    card |= unlike.learn(model, val, test)
-    if specific := coarse.record(model, val, test):
-        card["coarse"] = specific
+    card |= figures(model, found, val, test=test)
     if accelerator.is_main_process:
         card = weights.save(model, study.folder, card, storage=storage)
         save_predictions(study.folder, found)
     return json.loads(json.dumps(card))
+
+
+def shuffled(files: list[Path], seed: int) -> list[Path]:
+    order = torch.randperm(len(files), generator=torch.Generator().manual_seed(seed))
+    return [files[i] for i in order.tolist()]
+
+
+def remembered(init: Path | None) -> dict:
+    """The test part that the bundle one starts from was measured on, if it is a bundle."""
+    bundle = init is not None and init.is_dir()
+    return weights.read_card(init).get("test_part", {}) if bundle else {}
+
+
+def figures(model: MultiExitViT, found: dict, val: Pictures, test: Pictures) -> dict:
+    """What was measured, for the card."""
+    specific = coarse.record(model, val, test)
+    own = summary(model, found) | unlike.learn(model, val, test)
+    return own | ({"coarse": specific} if specific else {})
 
 
 def teach(

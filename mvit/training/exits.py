@@ -12,6 +12,7 @@ import copy
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -62,18 +63,19 @@ def warm_start(model: MultiExitViT, exits: Sequence[Key] | None = None) -> None:
     for layer, head in model.exits() if exits is None else exits:
         module = model.head_at(layer, head)
         if head == "vit":
-            _copy(model.backbone.vit.blocks[min(layer, model.depth - 1)], module.encoder)
+            copied(model.backbone.vit.blocks[min(layer, model.depth - 1)], module.encoder)
         if head in ("vit", "mlp", "mlp_mean"):
-            _copy(model.backbone.vit.norm, module.norm)
+            copied(model.backbone.vit.norm, module.norm)
 
 
-def _copy(source: nn.Module, target: nn.Module) -> None:
-    """Copy all tensors if both modules hold the same ones, else none."""
-    tensors = source.state_dict()
-    if {k: v.shape for k, v in tensors.items()} == {
-        k: v.shape for k, v in target.state_dict().items()
-    }:
-        target.load_state_dict(tensors)
+def copied(of: nn.Module, to: nn.Module) -> bool:
+    """Copy the tensors of one module to another, if those have the same names and shapes; return
+    whether they have."""
+    state, own = of.state_dict(), to.state_dict()
+    fits = {k: v.shape for k, v in state.items()} == {k: v.shape for k, v in own.items()}
+    if fits:
+        to.load_state_dict(state)
+    return fits
 
 
 def exit_losses(
@@ -128,6 +130,7 @@ class Learner:
         steps: int | None = None,
     ):
         self.model, self.accelerator, self.train = model, accelerator, train
+        self.recipe = recipe
         self.keys, self.active = list(rates), set(rates)
         model.requires_grad_(False)
         model.heads.requires_grad_(True)
@@ -161,11 +164,26 @@ class Learner:
         for _, loss in exit_losses(model, x, y, active=self.active, accelerator=self.accelerator):
             yield loss
 
-    def learn_on(self, active: set[Key]) -> None:
-        """Let these exits alone learn from now on."""
+    def learn_on(self, active: set[Key]) -> bool:
+        """Let these exits alone learn from now on; return whether there are any."""
         self.active = active
         for key in self.keys:
             self.model.head_at(*key).requires_grad_(key in active)
+        return bool(active)
+
+    def fresh(self, booked: dict[str, dict]) -> set[Key]:
+        """The exits that are not stale, by what was booked of each."""
+        return {key for key in self.keys if booked[name_of(key)]["stale"] < self.recipe.stop}
+
+    def book(self, val: Pictures, progress: dict) -> bool:
+        """Validate and book each exit after a round; whether any still learns."""
+        losses = self.validate(val)
+        for group, key in zip(self.loop.optimizer.param_groups, self.keys, strict=True):
+            exit = progress["exits"][name_of(key)]
+            if key in losses and book_loss(exit, losses[key], group, recipe=self.recipe):
+                self.keep(key)
+        progress["round"] += 1
+        return self.learn_on(self.fresh(progress["exits"]))
 
     def validate(self, val: Pictures) -> dict[Key, float]:
         """Validation losses of the active exits' running means."""
@@ -247,28 +265,12 @@ def classifier_wise(
         progress |= {"round": 0, "rates": found, "exits": exits}
     rates = {key: progress["rates"][key[1]]["rate"] for key in model.exits()}
     per_round = max(1, (recipe.round_images or len(train)) // recipe.batch)
-
-    def learning() -> set[Key]:
-        return {e for e in rates if progress["exits"][name_of(e)]["stale"] < recipe.stop}
-
-    def book(progress: dict) -> bool:
-        """Validate and book each exit after a round; whether any still learns."""
-        losses = learner.validate(val)
-        for group, key in zip(learner.loop.optimizer.param_groups, learner.keys, strict=True):
-            exit = progress["exits"][name_of(key)]
-            if key in losses and book_loss(exit, losses[key], group, recipe=recipe):
-                learner.keep(key)
-        progress["round"] += 1
-        learner.learn_on(learning())
-        return bool(learner.active)
-
     with model.lean():
         steps = recipe.max_rounds * per_round
         learner = Learner(model, rates, checkpoint=checkpoint, steps=steps, **data)
         learner.loop.resume()
-        learner.learn_on(learning())
-        if learner.active:
-            learner.loop.run(progress, per_round, book)
+        if learner.learn_on(learner.fresh(progress["exits"])):
+            learner.loop.run(progress, per_round, partial(learner.book, val))
         model.heads.load_state_dict(learner.best.state_dict())
     model.eval().requires_grad_(False)
     return progress

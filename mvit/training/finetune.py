@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -132,6 +132,24 @@ def accuracy(
     return right / len(pictures)
 
 
+def losses_of(
+    backbone: Backbone, task: Task, train: Pictures, *, recipe: Recipe, accelerator: Accelerator
+) -> Callable[[Step], Iterator[torch.Tensor]]:
+    """Return what yields a step's loss: the final exit's cross-entropy on augmented pictures, mixed
+    as the recipe says."""
+
+    def losses(step: Step) -> Iterator[torch.Tensor]:
+        x, y = train.augmented(
+            step.index, task, step.side, generator=step.generator, device=accelerator.device
+        )
+        x, y = mixed(x, y, task, chance=recipe.mix)
+        with accelerator.autocast(), explicit_attention(backbone, accelerator.device):
+            logits = backbone(x)
+        yield F.cross_entropy(logits.float(), y, label_smoothing=recipe.label_smoothing)
+
+    return losses
+
+
 def fine_tune(
     backbone: Backbone,
     task: Task,
@@ -157,30 +175,17 @@ def fine_tune(
         )
     stochastic_depth(backbone, recipe.drop_path)
     backbone.to(accelerator.device).train()
-
-    def losses(step: Step) -> Iterator[torch.Tensor]:
-        x, y = train.augmented(
-            step.index, task, step.side, generator=step.generator, device=accelerator.device
-        )
-        x, y = mixed(x, y, task, chance=recipe.mix)
-        with accelerator.autocast(), explicit_attention(backbone, accelerator.device):
-            logits = backbone(x)
-        yield F.cross_entropy(logits.float(), y, label_smoothing=recipe.label_smoothing)
-
     about = asdict(recipe) | {"training pictures": len(train)} | (known or {})
     progress = begin(checkpoint, about)
     mean = running_mean(backbone, recipe.mean_decay) if recipe.mean_decay else None
-    loop = Loop(
-        plan=recipe.plan(len(train)),
-        losses=losses,
-        pictures=len(train),
+    loop = Loop.along(
+        recipe,
+        len(train),
+        losses=losses_of(backbone, task, train, recipe=recipe, accelerator=accelerator),
         state=torch.nn.ModuleDict({"now": backbone, "mean": mean}) if mean else backbone,
         optimizer=torch.optim.AdamW(parameter_groups(backbone, recipe), fused=True),
         accelerator=accelerator,
-        seed=recipe.seed,
         checkpoint=checkpoint,
-        warmup=recipe.warmup_steps,
-        clip=1.0,
         after=(lambda: mean.update_parameters(backbone)) if mean else lambda: None,
     )
     loop.resume()

@@ -9,7 +9,7 @@ phase a branch. Classifier-wise training is in training.py.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -118,6 +118,28 @@ def learners(model: MultiExitViT, phase: Phase, recipe: JointRecipe) -> torch.op
     return torch.optim.AdamW(groups, fused=True)
 
 
+def losses_of(
+    model: MultiExitViT,
+    train: Pictures,
+    phase: Phase,
+    *,
+    recipe: JointRecipe,
+    accelerator: Accelerator,
+) -> Callable[[Step], Iterator[torch.Tensor]]:
+    """Return what yields a step's loss in a phase."""
+    device, how = accelerator.device, {"recipe": recipe, "accelerator": accelerator}
+
+    def losses(step: Step) -> Iterator[torch.Tensor]:
+        x, y = train.augmented(
+            step.index, model.task, step.side, generator=step.generator, device=device
+        )
+        with explicit_attention(model, device):
+            loss = phase_loss(model, x, y, phase=phase, **how)
+        yield loss
+
+    return losses
+
+
 def learn_together(
     model: MultiExitViT,
     phases: Sequence[Phase],
@@ -136,41 +158,26 @@ def learn_together(
     Raises TrainingError at a loss that is no number, CheckpointError if the checkpoint was begun
     otherwise.
     """
-    plan, device = recipe.plan(len(train)), accelerator.device
+    steps = len(recipe.plan(len(train)))
     weights = [{name_of(key): w for key, w in phase.weights.items()} for phase in phases]
     about = asdict(recipe) | {"training pictures": len(train), "exits and their weights": weights}
     progress = begin(checkpoint, about | (known or {}))
     progress = {"phase": 0, "weights": weights} | progress
-    model.to(device).train()
+    model.to(accelerator.device).train()
     with model.lean():
         begun = progress["phase"]
         for number, phase in enumerate(phases[begun:], begun):
             if number != begun:
                 progress |= {"phase": number, "step": 0}
-
-            def losses(step: Step, phase: Phase = phase) -> Iterator[torch.Tensor]:
-                task, side = model.task, step.side
-                x, y = train.augmented(
-                    step.index, task, side, generator=step.generator, device=device
-                )
-                with explicit_attention(model, device):
-                    loss = phase_loss(
-                        model, x, y, phase=phase, recipe=recipe, accelerator=accelerator
-                    )
-                yield loss
-
-            loop = Loop(
-                plan=plan,
-                losses=losses,
-                pictures=len(train),
+            loop = Loop.along(
+                recipe,
+                len(train),
+                losses=losses_of(model, train, phase, recipe=recipe, accelerator=accelerator),
                 state=model,
                 optimizer=learners(model, phase, recipe),
                 accelerator=accelerator,
-                seed=recipe.seed,
                 checkpoint=checkpoint,
-                warmup=recipe.warmup_steps,
-                clip=1.0,
-                before=number * len(plan),
+                before=number * steps,
                 title="training" if len(phases) == 1 else f"part {number + 1} of {len(phases)}",
                 part=number + 1,
             )

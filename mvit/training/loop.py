@@ -98,6 +98,13 @@ class Loop:
     title: str = "fine-tuning"
     part: int | None = None
 
+    @classmethod
+    def along(cls, recipe, pictures: int, **more) -> Loop:
+        """Return the loop of a recipe for a backbone: its steps, seed and warm-up, gradients no
+        longer than 1."""
+        given = {"plan": recipe.plan(pictures), "pictures": pictures, "seed": recipe.seed}
+        return cls(**given, warmup=recipe.warmup_steps, clip=1.0, **more)
+
     def __post_init__(self) -> None:
         # not by accelerator.prepare, which would keep every optimiser of a run alive
         self.prepared = AcceleratedOptimizer(
