@@ -47,7 +47,9 @@ class Margin(Policy):
 
     threshold: float = 0.8
     title = "margin"
-    meaning = "leave when the two most likely answers are at least this far apart"
+    meaning = (
+        "leave when the probabilities of the two most likely answers differ by at least this much"
+    )
     key = measure = "margin"
 
     def stop(self, exit: Exit) -> bool:

@@ -20,7 +20,7 @@ class Patience(Policy):
     streak: np.ndarray | int = memory(0)
     last: np.ndarray | int | None = memory(None)
     title = "patience"
-    meaning = "leave when this many exits in a row say the same (PABEE's rule)"
+    meaning = "leave when this many exits in a row give the same answer (PABEE's rule)"
     key = "patience"
     step, format = 1, "%d"
 
@@ -55,7 +55,9 @@ class PatienceAndConfidence(Policy):
     _: KW_ONLY
     last: np.ndarray | int | None = memory(None)
     title = "patience and confidence"
-    meaning = "leave when two exits in a row say the same, each with at least this probability"
+    meaning = (
+        "leave when two exits in a row give the same answer, each with at least this probability"
+    )
     key = "both"
 
     @property

@@ -33,13 +33,13 @@ class ProductOfExperts(Policy):
     total: np.ndarray | float = memory(0.0)
     title = "product of experts"
     meaning = (
-        "leave when all exits so far, multiplied together, give one answer at least this "
-        "probability"
+        "leave when the probabilities of all exits so far, multiplied together, give one answer at "
+        "least this probability"
     )
     key = "product"
     note = (
-        "The records hold the probability of each exit's first answer only; this rule spreads the "
-        "rest evenly over the other classes. A live run uses every probability."
+        "The records hold the probability of each exit's most likely answer only; this rule "
+        "spreads the rest evenly over the other classes. A live run uses every probability."
     )
 
     @classmethod

@@ -41,23 +41,17 @@ def distill(study: Study, folders: Sequence[Path], closed_form: bool = False) ->
 
     The backbone and its final exit stay as they are, and so do heads that the bundle `study.init`
     has taught already; but with the end-to-end strategy all learn together. closed_form: only solve
-    dense layers. A third of the test pictures is kept
-    for choosing thresholds, the rest is measured on. Photos with the name of a test picture are
-    left out. Resumes from the run folder. Raises DataError without photos or test pictures, or if
-    another run wrote that bundle.
+    dense layers. A third of the test pictures is kept for choosing thresholds, the rest is measured
+    on. Photos with the name of a test picture are left out. Resumes from the run folder. Raises
+    DataError without photos or test pictures, or if another run wrote that bundle.
     """
     torch.manual_seed(study.recipe.seed)
     closed: list[str] = []
     files, tested = find_photos(folders, measured_names(study.task, study.data), closed)
     files = shuffled(files, study.recipe.seed)[: study.limit]
     scored = measured_part(study.task, study.data, remembered(study.init))
-    backbone = starting_backbone(study.architecture, study.task, study.init, hub=study.hub)
-    model = MultiExitViT.untrained(
-        backbone, study.task, study.heads, layers=study.layers, distilled=True
-    )
-    taken = take_over_exits(model, study.init)
-    fresh = [exit for exit in model.exits() if exit not in taken]
-    start = identity.of_start(study.init, backbone.vit)
+    model, fresh = begun(study)
+    start = identity.of_start(study.init, model.backbone.vit)
     how = [asdict(study.recipe), study.exit_weights] if study.strategy == TOGETHER else []
     run = identity.fingerprint(",".join(study.heads), [str(file) for file in files], start, *how)
     identity.refuse_another(study.folder, run, study.overwrite)
@@ -91,7 +85,17 @@ def distill(study: Study, folders: Sequence[Path], closed_form: bool = False) ->
     return json.loads(json.dumps(card))
 
 
+def begun(study: Study) -> tuple[MultiExitViT, list[Key]]:
+    """The model to teach, and those of its exits that no bundle has taught yet."""
+    backbone = starting_backbone(study.architecture, study.task, study.init, hub=study.hub)
+    heads, layers = study.heads, study.layers
+    model = MultiExitViT.untrained(backbone, study.task, heads, layers=layers, distilled=True)
+    taken = take_over_exits(model, study.init)
+    return model, [exit for exit in model.exits() if exit not in taken]
+
+
 def shuffled(files: list[Path], seed: int) -> list[Path]:
+    """The files in seeded random order."""
     order = torch.randperm(len(files), generator=torch.Generator().manual_seed(seed))
     return [files[i] for i in order.tolist()]
 

@@ -9,6 +9,7 @@ folder (150 kB a photo at 224 pixels).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,22 @@ def losses_of(
     return total
 
 
+def step_losses(
+    model: MultiExitViT,
+    phase: Phase,
+    step: Step,
+    *,
+    seen: np.ndarray,
+    features: torch.Tensor,
+    accelerator: Accelerator,
+) -> Iterator[torch.Tensor]:
+    """Yield the loss of a step on its photos, of all that was `shown`."""
+    index = step.index.sort().values
+    x = torch.from_numpy(seen[index.numpy()]).to(accelerator.device)
+    with accelerator.autocast(), explicit_attention(model, accelerator.device):
+        yield losses_of(model, views(x, step, model), features[index], phase=phase)
+
+
 def teach_together(
     model: MultiExitViT,
     photos: Sequence[Path],
@@ -121,40 +138,27 @@ def teach_together(
     optimizer = learners(model, phase, recipe)
     for frozen in (model.backbone.vit.head, *(model.head_at(*e).mlp[1] for e in model.exits())):
         frozen.requires_grad_(False)
-    plan = recipe.plan(len(features))
     told = {
         "photos": len(features),
-        "steps": len(plan),
+        "steps": len(recipe.plan(len(features))),
         "exit weights": {f"{b} {name}": w for (b, name), w in phase.weights.items()},
     }
     checkpoint = run / "together.safetensors"
     progress = begin(checkpoint, vars(recipe) | told | {"list of photos": list_of(photos)})
-
-    def losses(step: Step) -> Iterator[torch.Tensor]:
-        index = step.index.sort().values
-        x = torch.from_numpy(seen[index.numpy()]).to(accelerator.device)
-        with accelerator.autocast(), explicit_attention(model, accelerator.device):
-            yield losses_of(model, views(x, step, model), features[index], phase)
-
-    loop = Loop(
-        plan=plan,
-        losses=losses,
-        pictures=len(features),
+    data = {"seen": seen, "features": features, "accelerator": accelerator}
+    loop = Loop.along(
+        recipe,
+        len(features),
+        losses=partial(step_losses, model, phase, **data),
         state=model,
         optimizer=optimizer,
         accelerator=accelerator,
-        seed=recipe.seed,
         checkpoint=checkpoint,
-        warmup=recipe.warmup_steps,
-        clip=1.0,
         title="teaching together",
     )
     loop.resume()
     with model.lean():
         done = loop.run(progress, every)
     model.eval().requires_grad_(False)
-    return told | {
-        "seconds": round(done["seconds"]),
-        "loss": done["mean"],
-        "unreadable": unreadable,
-    }
+    spent = {"seconds": round(done["seconds"]), "loss": done["mean"]}
+    return told | spent | {"unreadable": unreadable}

@@ -20,14 +20,14 @@ PLANS = [PLANNED, HINDSIGHT, "practical", "all"]
 PLANS_HELP = (
     "- **planned**: the exits of highest expected accuracy for budgets of this kind, chosen before "
     "these ones are seen (with your own trace: from its first fifth)\n- **hindsight**: the same, "
-    "chosen for exactly these budgets, as nobody could have known them: the best possible\n"
+    "but chosen for exactly these budgets, which nobody can know beforehand: the best possible\n"
     f"- **practical**: all practical exits. {WORDS['practical']}\n- **all**: every layer"
 )
 ANOTHER = 10_000  # added to the seed for budgets of the same kind that are not these
 LIMITS = {
     "min_value": 5,
     "max_value": 300,
-    "width": 230,
+    "width": 260,
     "help": "As a share of the plain network's time on this machine.",
 }
 
@@ -84,14 +84,14 @@ def _uploaded() -> np.ndarray | None:
             st.session_state["_budget_trace"] = read_csv(file.getvalue())
         except BudgetError as error:
             known = "_budget_trace" in st.session_state
-            kept = "the trace before it stays" if known else "steps are shown instead"
+            kept = "the trace before it stays" if known else "budgets in steps are shown instead"
             st.error(
                 f"{str(error)[0].upper()}{str(error)[1:]}; {kept}.",
                 title="This trace cannot be used",
                 icon=":material/csv:",
             )
     elif "_budget_trace" not in st.session_state:
-        st.caption("Until a file is there, steps are shown.")
+        st.caption("Until you give a file, budgets in steps are shown.")
         told = "Three pictures with 12.5, 30 and 8 ms."
         ui.csv_button("An example file", EXAMPLE, "budget", key="budget_example", help=told)
     return st.session_state.get("_budget_trace")
@@ -109,8 +109,8 @@ def pick_budgets(plain: float) -> tuple[np.ndarray, np.ndarray, dict]:
         default="bursts",
         required=True,
         wrap=True,
-        help="- **steps**: a level holds, then jumps\n- **random walk**: drifts\n- **bursts**: "
-        "other work takes the machine now and then\n- **your own trace**: a CSV file",
+        help="- **steps**: a level holds, then jumps\n- **random walk**: the level drifts\n"
+        "- **bursts**: other work takes the machine now and then\n- **your own trace**: a CSV file",
     )
     own = _uploaded() if kind == UPLOADED else None
     if own is not None:
@@ -118,7 +118,7 @@ def pick_budgets(plain: float) -> tuple[np.ndarray, np.ndarray, dict]:
     with ui.folded("Limits, length and seed", "low", "high", "pictures", "seed"):
         low, high, n, seed = _limits()
     if low > high:
-        ui.notice("The least budget is above the most, so the two are swapped.")
+        ui.notice("The least budget is above the largest, so the two are swapped.")
         low, high = high, low
     shape = kind if kind in budget.KINDS else "steps"
     these, others = (
@@ -131,7 +131,7 @@ def pick_budgets(plain: float) -> tuple[np.ndarray, np.ndarray, dict]:
 
 def _limits() -> tuple[int, int, int, int]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        least, most = "Least, % of the plain network", "Most, % of the plain network"
+        least, most = (f"{which} budget, % of plain network" for which in ("Least", "Largest"))
         low = ui.linked(st.slider, least, key="low", value=30, **LIMITS)
         high = ui.linked(st.slider, most, key="high", value=140, **LIMITS)
         n = ui.linked(

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 import streamlit as st
+from streamlit.column_config import NumberColumn, TextColumn
 
 from mvit.charts import budget as draw
 from mvit.evaluation.predictions import Predictions
 from mvit.policies import split
 from pages import parts as ui
+from pages.parts import columns
 from pages.parts.words import WORDS, percent
 
 MBITS = [0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 1000.0]
@@ -26,6 +28,18 @@ FORMULA_HELP = (
     "server's answer is a few bytes and not counted. The link and the server are your settings; "
     "the device's times are measured."
 )
+
+COLUMNS = {
+    "sent": TextColumn(help="What goes to the server."),
+    "layer": NumberColumn("exit at layer"),
+    "offloaded": columns.share("sent on", help="Share of the pictures that go to the server."),
+    "accuracy": columns.share("right", help="Of all pictures, wherever they are answered."),
+    "ms": NumberColumn("mean ms", format="%.1f", help="Of an answer, over all pictures."),
+    "slowest_ms": NumberColumn(
+        "sent on, ms", format="%.1f", help="Until a picture that goes to the server is answered."
+    ),
+    "kilobytes": NumberColumn("mean kB", format="%.1f", help="Sent to the server, per picture."),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +86,7 @@ def show(bundle: ui.Bundle, head: str, test: Predictions, trace: pd.DataFrame) -
     figure = draw.split(rows, device_ms=device_ms, server_ms=server_ms, picked=layer, finding=said)
     ui.chart(figure, alt=said)
     _say_formula(backbone.grid, backbone.dim, link.side, sizes=sizes)
-    ui.table(rows, "Every split as a table")
+    ui.table(rows, "Every split as a table", column_config=COLUMNS)
 
 
 def _say_formula(grid: int, dim: int, side: int, sizes: dict[str, int]) -> None:

@@ -26,8 +26,8 @@ COLUMNS = {
     "answered": columns.share("answered in time", help="Of all pictures."),
     "right": columns.share("right", help="Of all pictures; no answer counts as wrong."),
     **columns.INTERVAL,
-    "used_ms": NumberColumn("computed ms", format="%.2f", help="Mean of a picture."),
-    "wasted_ms": NumberColumn("wasted ms", format="%.2f", help="Mean of a picture."),
+    "used_ms": NumberColumn("computed, ms", format="%.2f", help="Mean of a picture."),
+    "wasted_ms": NumberColumn("wasted, ms", format="%.2f", help="Mean of a picture."),
     "wasted": columns.share("wasted share", help="Of the time computed."),
 } | {
     f"p{share}": NumberColumn(

@@ -14,20 +14,21 @@ from pages.parts.rules.prepared import Asked, Replay
 COSTS = {"MACs": "macs", "time": "ms"}
 DROPS = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0]
 EXITS_HELP = (
-    "Which exits run on the way; each one costs its head.\n- **few**: at most four, with which the "
-    "rule is cheapest on validation; none where none pays\n"
+    "Which exits run on the way; each one costs its head.\n- **few**: the exits, at most four, "
+    "with which the rule is cheapest on validation pictures; none if no early exit pays\n"
     f"- **practical**: {words.WORDS['practical']}\n- **all**: every layer"
 )
 SCALING_HELP = (
     "A network may be surer, or less sure, than it has reason to be, and each exit in its own way. "
     "Temperature scaling (Guo et al., 2017) mends that with one number an exit, found on "
     "validation pictures: its probabilities are made flatter (above 1) or sharper (below 1), and "
-    "the answer stays the same. Thresholds then mean other probabilities, so validation chooses "
-    "anew. It is off unless asked, since rules are seldom cheaper with it on validation pictures."
+    "the answer stays the same. A threshold then means another probability, so it is chosen again "
+    "on validation pictures. It is off unless you turn it on, since it seldom makes a rule cheaper."
 )
 DROP_HELP = (
-    "The cheapest threshold within this much of the final exit, looked for on validation pictures "
-    "only, never on the test pictures that judge it."
+    "How much less often than the final exit the rule may be right. The cheapest threshold that "
+    "keeps to that is looked for on validation pictures only, never on the test pictures, which "
+    "judge it."
 )
 
 

@@ -36,8 +36,8 @@ GROUPS = {
     "accuracy": columns.share("right", help="Right answers under the rule."),
     **columns.INTERVAL,
     "macs": columns.macs("MACs"),
-    "first_confidence": columns.share("first sure", help=WORDS["confidence"]),
-    "final_confidence": columns.share("final sure", help=WORDS["confidence"]),
+    "first_confidence": columns.share("sure at first", help=WORDS["confidence"]),
+    "final_confidence": columns.share("sure at the end", help=WORDS["confidence"]),
 }
 EVERY_HELP = (
     "One row a test picture: truth, answer, where it leaves, its prediction depth, the layer from "

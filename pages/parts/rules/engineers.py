@@ -57,7 +57,7 @@ def show(
     full = bundle.model.exit_macs(*bundle.model.final_exit)
     together = dispatch.batches(here.taken, replay.macs, full)
     with st.expander("For engineers: exits, slow answers, batches", icon=":material/engineering:"):
-        exits, slow, batch = st.tabs(["What each exit sends away", "Slow answers", "Batches"])
+        exits, slow, batch = st.tabs(["What leaves at each exit", "Slow answers", "Batches"])
         with exits:
             _exits(left, here)
             _smaller(bundle, recorded, here)
@@ -79,7 +79,7 @@ def _exits(rows: pd.DataFrame, here: Operating) -> None:
         f"{first.exit}; {percent(first.accuracy, 1)} of these answers are right, and "
         f"{percent(first.agreement, 1)} are what the final exit would have said.**"
     )
-    _frame(rows, "What each exit sends away", EXITS)
+    _frame(rows, "What leaves at each exit", EXITS)
     if not ui.hidden("export"):
         told = "The table above as comma-separated values."
         ui.csv_button("These exits as CSV", rows.to_csv(index=False), "rule_exits", help=told)
@@ -119,7 +119,7 @@ def _slow(rows: pd.DataFrame, runs: int) -> None:
     st.caption(
         f"p50, p95, p99: by then 50, 95 and 99 of 100 answers are there. {hardest}"
         f"From {runs} measured runs of every exit, and for the rule from where each test picture "
-        "leaves; of so few runs the plain network's p99 is nearly its slowest one."
+        "leaves; with so few runs, the plain network's p99 is nearly that of its slowest run."
     )
 
 
@@ -138,7 +138,7 @@ def _batches(rows: pd.DataFrame) -> None:
     )
     _frame(rows, "What is saved in batches", BATCHES)
     st.caption(
-        "Of the plain network's MACs; below zero, the heads cost more than the rule saves. "
-        "Batches of random test pictures, computed from where each one leaves. "
+        "Shares of the plain network's MACs; below zero, the heads cost more than the rule saves. "
+        "The batches are random test pictures; what they save follows from where each one leaves. "
         "`python -m mvit bench` times the plain network in batches."
     )

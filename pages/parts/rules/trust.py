@@ -75,7 +75,7 @@ def show(bundle: ui.Bundle, whole: Predictions, here: Operating, key: tuple) -> 
     ui.table(rows, "Every exit as a table", column_config=columns.INTERVAL)
     ui.table(
         journeys(whole, bundle.model.task.labels),
-        "Pictures that thinking spoiled, and pictures that it mended",
+        "Pictures that later layers made wrong, and pictures that they made right",
         column_config=JOURNEYS,
     )
 
