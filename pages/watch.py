@@ -27,7 +27,7 @@ def work(
 ) -> Callable[..., dict]:
     """One real run, its lamps streamed into `place` as they light; then a few that nobody watches,
     for the times, beside plain passes, and for the scores of the exits in `also`."""
-    measure = ui.beside_plain(bundle, picture.pixels, plan, also)
+    measure = ui.beside_plain(bundle, picture.pixels, plan, also=also)
 
     def runs(model) -> dict:
         seen, macs = [], costs(model, plan)

@@ -58,7 +58,7 @@ def distill(study: Study, folders: Sequence[Path], closed_form: bool = False) ->
     accelerator = study.accelerator()
     told = teach(study, model, files, exits=fresh, closed_form=closed_form, accelerator=accelerator)
     if study.strategy == TOGETHER:
-        told |= teach_all(study, model, files, accelerator)
+        told |= teach_all(study, model, files, accelerator=accelerator)
     val, test = listed_parts(scored)
     test = sample(test, study.test_limit)
     storage, chosen_from = round_for_storage(model, lambda m: predict(m, val, accelerator))

@@ -67,7 +67,7 @@ def measure(table: Table1, say: Callable[[str], None] = print) -> dict:
         study,
         replace(study.task, input_px=budget.px),
         study.run / "table1",
-        asdict(budget) | {"layer": table.layer},
+        settings=asdict(budget) | {"layer": table.layer},
         budget=budget,
         layer=table.layer,
         heads=table.heads,
