@@ -175,7 +175,7 @@ def page() -> None:
         repeat_button(series)
         ui.live_badge(bundle, run)
         ui.plain_badge(ui.plain(bundle, run["plain"]))
-        ui.replay_badge("dragging replays that run; letting go interrupts a real one")
+        ui.replay_badge("dragging replays the measured run; letting go interrupts a real one")
         if len(here) > 1:
             st.caption(
                 f"Deadline {deadline:g} ms: {spread(interrupted_rows([r.answer for r in here]))}."

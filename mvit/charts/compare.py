@@ -34,9 +34,9 @@ CELL, PICKED = "cell", "layer"
 # of the map: pixels of a row, and whether its cells are wide enough for percentages
 ROW, WIDE = 32, "width > 640"
 LEGEND = (
-    "Each cell: the exit's answer; the brighter, the surer, and where there is room in percent. "
-    "● right, ✚ wrong, where the right answer is known. A dashed edge: the final exit says "
-    "something else. Hover over a cell for time and work; click it to look closer."
+    "Each cell holds an exit's answer. The brighter it is, the surer is the exit; wide cells say "
+    "how sure in percent. ● right, ✚ wrong, where the right answer is known. A dashed edge: the "
+    "final exit says something else. Hover over a cell for time and work; click it to look closer."
 )
 
 
@@ -83,10 +83,11 @@ def agreement(rows: pd.DataFrame) -> str:
     since = {h: keeps(rows, h) for h in dict.fromkeys(exits["head"])}
     known = [b for b in since.values() if b is not None]
     if not known:
-        return f"{share} exit does; no head keeps to it until the end"
+        return f"{share} exit does; no head says so until the end"
     first = [h for h, b in since.items() if b == min(known)]
     who = " and ".join(first) if len(first) < 3 else f"{len(first)} of {len(since)} heads"
-    return f"{share} exit does; the first to keep to it: {who}, from layer {min(known)} on"
+    verb = "settles" if len(first) == 1 else "settle"
+    return f"{share} exit does; {who} {verb} on it first, from layer {min(known)} on"
 
 
 def legend(rows: pd.DataFrame) -> str:
@@ -273,7 +274,7 @@ _PARTS: dict[str, tuple[dict[str, Callable], Callable, str, str]] = {
 
 
 def _work(macs: float) -> str:
-    return f"{macs / 1e6:.3g} M MACs" if macs >= 1e6 else f"{macs / 1e3:.3g} thousand MACs"
+    return f"{macs / 1e6:.3g} million MACs" if macs >= 1e6 else f"{macs / 1e3:.3g} thousand MACs"
 
 
 def dearest(rows: pd.DataFrame, layer: int, what: str) -> str:
@@ -285,6 +286,6 @@ def dearest(rows: pd.DataFrame, layer: int, what: str) -> str:
     show = {"ms": lambda ms: f"{ms:.2f} ms", "macs": _work}[what]
     least, most = show(low[column]), show(high[column])
     return (
-        f"After layer {layer} the cheapest head, {low['head']}, adds {least} to the layers before "
-        f"it, the dearest, {high['head']}, {most}"
+        f"After layer {layer} the cheapest head is {low['head']}, which adds {least} to the layers "
+        f"before it; the dearest is {high['head']}, which adds {most}"
     )

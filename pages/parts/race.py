@@ -74,7 +74,7 @@ def panel(bundle: ui.Bundle, picture: ui.Picture, head: str, *, again: bool) -> 
     ]
     stop = ui.linked(
         st.number_input,
-        "Both clocks stop after, ms",
+        "Both clocks stop after (ms)",
         key="until",
         min_value=SHORTEST,
         max_value=LONGEST,
@@ -169,7 +169,7 @@ def history(run: Measured, turns: Turns) -> str:
     """When a run knows, when it ends, and when the plain network does, with the spread of all
     runs."""
     at, known = settled_ms(run), "Right" if run.truth else "Settled"
-    first = f"{known} from {at:.1f} ms on" if at is not None else "Wrong at its end"
+    first = f"{known} from {at:.1f} ms on" if at is not None else "Wrong at the end"
     done, plain = turns.done, turns.plain
     return (
         f"{first}, in the run of middle length of {done.n}. Its last answer came after "
@@ -233,7 +233,7 @@ def on_the_test_set(both: Sequence[ui.Bundle], runs: Sequence[Measured], stop: f
     ui.recorded_badge(both[0], f"{len(tests[0].truth):,} pictures")
     st.caption(
         f"After {stop:g} ms: {' and '.join(shares)} right. The answers are recorded; the times are "
-        "those of the two middle runs above and vary as said there. Ahead means: with 95 % "
-        "certainty, on the same pictures."
+        "those of the two middle runs above and vary as said there. Ahead means: right "
+        "more often on these pictures, with 95 % certainty."
     )
     ui.table(rows, "Accuracy over time as a table")

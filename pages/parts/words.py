@@ -3,24 +3,24 @@
 from pages.parts import diagrams
 
 WORDS = {
-    "backbone": "The vision transformer itself: it cuts the picture into patches and passes them "
-    "through its encoder layers, one after another.",
-    "layer": "One of the encoder layers of the backbone, counted from 1. Each layer refines what "
-    "the layers before it found.",
-    "exit": "A small extra network (a head) behind a layer. It answers before the remaining layers "
-    "have run.",
+    "backbone": "The backbone is the vision transformer itself: it cuts the picture into patches "
+    "and passes them through its encoder layers, one after another.",
+    "layer": "A layer is one of the backbone's encoder layers, counted from 1. Each layer refines "
+    "what the layers before it found.",
+    "exit": "An exit is a small extra network (a head) behind a layer. It answers before the "
+    "remaining layers have run.",
     "final": "The final exit is the backbone's own answer, after all its layers. The plain network "
     "gives the same answer; it only runs no other exits before.",
-    "head": "The kind of small network that an exit uses. The Models page says how the heads were "
-    "trained.",
-    "confidence": "The probability that the exit gives to its own answer. A sure answer may still "
-    "be wrong.",
+    "head": "A head is the small network that an exit uses; there are several kinds. The Models "
+    "page says how the heads were trained.",
+    "confidence": "Confidence is the probability that the exit gives to its own answer. A sure "
+    "answer may still be wrong.",
     "elapsed": "Time from the start of the run until this exit had answered: all layers and all "
     "exits so far. Of a few runs, the one of middle length is shown.",
     "alone": "What this exit costs by itself: the layers up to it and its own head, without the "
     "other exits.",
-    "macs": "Multiply-accumulates: one multiplication and one addition each. Their number is the "
-    "same on every machine. M: million, G: billion.",
+    "macs": "MACs are multiply-accumulates: one multiplication and one addition each. Their "
+    "number is the same on every machine. M: million, G: billion.",
     "practical": "A practical exit is more accurate on the test set than every earlier exit of the "
     "same head (the paper's definition), and better than guessing.",
     "plain": "The plain network is the same backbone, run the ordinary way from the first layer to "

@@ -135,7 +135,7 @@ def test_the_first_to_keep_to_the_final_answer_is_not_the_first_to_give_it():
         columns=["head", "layer", "answer", "agrees"],
     )
     assert charts_compare.keeps(rows, "mlp") == 4 and charts_compare.keeps(rows, "vit") == 3
-    assert charts_compare.agreement(rows).endswith("the first to keep to it: vit, from layer 3 on")
+    assert charts_compare.agreement(rows).endswith("; vit settles on it first, from layer 3 on")
     assert charts_compare.agreement(rows).startswith("4 of 8 exits say 'cat'")
 
 
@@ -156,7 +156,7 @@ def test_the_dearest_head_is_the_one_with_the_longest_bar(tiny_weights):
         own = rows[(rows.layer == layer) & (rows["head"] != FINAL)]
         assert (own.ms - own.head_ms).round(9).nunique() == 1, "one time for the same layers"
         longest = own.loc[own.ms.idxmax(), "head"]
-        assert f"the dearest, {longest}," in charts_compare.dearest(rows, layer, "ms")
+        assert f"the dearest is {longest}," in charts_compare.dearest(rows, layer, "ms")
 
 
 def test_the_findings_count_what_the_table_says(table):
@@ -165,7 +165,9 @@ def test_the_findings_count_what_the_table_says(table):
     assert str(int(exits.agrees.sum())) in finding or "No exit" in finding
     nobody = table.assign(agrees=table["head"] == FINAL)
     assert charts_compare.agreement(nobody).startswith("No exit says")
-    assert "After layer 5 the cheapest head, mlp, adds" in charts_compare.dearest(table, 5, "macs")
+    assert "After layer 5 the cheapest head is mlp, which adds" in charts_compare.dearest(
+        table, 5, "macs"
+    )
 
 
 def test_charts_are_complete_vega_with_a_click_and_a_title(table):

@@ -89,7 +89,7 @@ def compare(app):
         assert not since or since == "1" or not own[own.layer == int(since) - 1].agrees.any()
     here = exits[exits.layer == app.slider(key="layer").value]
     for column, bar, unit in (("head_ms", "ms", "ms"), ("own_macs", "macs", "MACs")):
-        pattern = rf"the cheapest head, (\w+), adds [^,]* {unit} .* the dearest, (\w+), .* {unit}"
+        pattern = rf"cheapest head is (\w+), .* {unit} to .* dearest is (\w+), .* {unit}$"
         low, high = sentence(app, pattern).groups()
         assert (low, high) == tuple(here["head"][[here[column].idxmin(), here[column].idxmax()]])
         assert high == here["head"][here[bar].idxmax()], "the longest bar"

@@ -8,11 +8,13 @@ import streamlit as st
 from mvit.charts import budget as draw
 from mvit.charts.style import plain_label, sure_text
 from mvit.inference.deadline import Answer, answer_by
+from mvit.models.multi_exit import FINAL, Plan
 from mvit.policies import budget
+from mvit.policies.plans import exits_for_deadlines
 from pages import parts as ui
 from pages.parts import recorded as recordings
 from pages.parts.lesson.scene import Question, Scene, Step, exit_name
-from pages.parts.timeline.page import PRACTICAL
+from pages.parts.timeline.page import FEW
 from pages.parts.words import percent
 
 NOTHING, END = "nothing yet", "the final exit"
@@ -35,12 +37,17 @@ def deadline(s: Scene) -> float:
     return max(0.1, round(0.55 * min(s.plain_ms, usual), 1))
 
 
+def few(s: Scene) -> Plan:
+    """The few exits that are worth running against a clock, as on the Latency page."""
+    return exits_for_deadlines(s.model, s.bundle.accuracies, s.head)
+
+
 def interrupted(s: Scene) -> tuple[Answer, Answer]:
-    """Two real runs stopped at the deadline: with the head's practical exits, and with the final
-    exit alone."""
+    """Two real runs stopped at the deadline: with a few useful exits of the head, and with the
+    final exit alone."""
 
     def work(model) -> tuple[Answer, Answer]:
-        plans = (model.practical(s.head), [s.model.final_exit])
+        plans = (few(s), [s.model.final_exit])
         return tuple(answer_by(model, s.picture.pixels, deadline(s), plan=plan) for plan in plans)
 
     clicks = st.session_state.get("_lesson_again", 0)
@@ -51,8 +58,7 @@ def interrupted(s: Scene) -> tuple[Answer, Answer]:
 
 
 def ask_clock(s: Scene) -> Question:
-    plan = s.model.practical(s.head)
-    options = [NOTHING, *(exit_name(*e) for e in plan[:-1]), END]
+    options = [NOTHING, *(exit_name(*e) for e in few(s)[:-1]), END]
 
     def answer() -> list[str]:
         fired = interrupted(s)[0].exit
@@ -60,14 +66,18 @@ def ask_clock(s: Scene) -> Question:
 
     return Question(
         f"So far the network had all the time it needs; the plain network needs {s.plain_ms:.1f} "
-        f"ms here. Now a clock stops it after **{deadline(s):g} ms**, wherever it is. The latest "
-        "exit that has answered by then gives the answer. Such a network is called **anytime**.",
+        f"ms here. Now a clock stops it after **{deadline(s):g} ms**, wherever it is. Only a few "
+        "useful exits run, since each delays the later ones. The latest that has answered by then "
+        "gives the answer. Such a network is called **anytime**.",
         "Which exit will have answered last?",
         (*s.seen, deadline(s)),
         answer=answer,
         options=options,
-        near=1,
     )
+
+
+def the_exit(layer: int, head: str) -> str:
+    return f"the exit after layer {layer}" if head != FINAL else END
 
 
 def tell_clock(s: Scene, answers: list) -> str:
@@ -76,7 +86,7 @@ def tell_clock(s: Scene, answers: list) -> str:
         got.message
         if not got.ready
         else (
-            f"{exit_name(got.exit.layer, got.exit.head)} had answered "
+            f"{the_exit(got.exit.layer, got.exit.head)} had answered "
             f"'{plain_label(got.exit.label)}', {sure_text(got.exit.confidence)} sure"
         )
     )
@@ -246,7 +256,7 @@ STEPS = {
             show=show_clock,
             deeper=("latency", "Move the deadline yourself"),
             picture=True,
-            there=lambda s: {"exit_head": s.head, "exits": PRACTICAL, "deadline": deadline(s)},
+            there=lambda s: {"exit_head": s.head, "exits": FEW, "deadline": deadline(s)},
         ),
         Step(
             "static",

@@ -103,10 +103,10 @@ def show_easy(s: Scene, answers: list) -> None:
 def ask_work(s: Scene) -> Question:
     full = s.model.exit_macs(s.depth, FINAL)
     return Question(
-        "Work is counted in **multiply-accumulates** (MACs): a multiplication and an addition. The "
-        f"whole network (its **backbone**) takes {macs_text(full)} of them for one picture (M: "
-        "million, G: billion). An exit saves the layers after it, but its head costs something "
-        "too.",
+        "Work is counted in **multiply-accumulates** (MACs): a multiplication and an addition. "
+        f"The network without exits (its **backbone**) takes {macs_text(full)} MACs for one "
+        "picture (M: million, G: billion). An exit saves the layers after it, but its head costs "
+        "something too.",
         f"The {s.head} exit answers after layer {s.middle} of {s.depth}. What share of the full "
         "work has been done by then?",
         s.place,
@@ -119,9 +119,9 @@ def tell_work(s: Scene, answers: list) -> str:
     fired = next(e for e in s.exits if e.layer == s.middle and e.head == s.head)
     own = s.model.head_macs(s.middle, s.head)
     return (
-        f"{macs_text(fired.macs)} MACs, {percent(answers[0] / 100)} of the full work; "
-        f"{macs_text(own)} of it in the head. Measured here: {fired.ms:.1f} ms, against "
-        f"{s.plain_ms:.1f} ms for the plain network"
+        f"{macs_text(fired.macs)} MACs, {percent(answers[0] / 100)} of the full work; the head "
+        f"alone takes {macs_text(own)} MACs. Measured here: {fired.ms:.1f} ms; the plain network "
+        f"needs {s.plain_ms:.1f} ms"
     )
 
 

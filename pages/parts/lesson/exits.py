@@ -88,7 +88,7 @@ def tell_practical(s: Scene, answers: list) -> str:
     rows = [lesson.practical_count(card_exits(s), h) for h in s.bundle.heads]
     good, of = lesson.practical_count(card_exits(s), head)
     lost = [e["layer"] for e in card_exits(s) if e["head"] == head and not e.get("practical")]
-    where = f"; not at layer {', '.join(map(str, lost))}" if lost else ""
+    where = f", but not after layer {', '.join(map(str, lost))}" if lost else ""
     every = f"{sum(r[0] for r in rows)} of {sum(r[1] for r in rows)}"
     return f"{good} of {of} exits of {head} are practical{where}. Of all heads: {every}"
 
@@ -124,8 +124,8 @@ def ask_choose(s: Scene) -> Question:
     exits, best = choices(s)
     return Question(
         "You build a small device. It has no stop rule: it runs up to one fixed exit, and that is "
-        f"its answer. You may choose among all {len(exits)} exits, and lose **{s.points} "
-        f"{'point' if s.points == 1 else 'points'}** against the final exit.",
+        f"its answer. You may choose among all {len(exits)} exits, and be right less often than "
+        f"the final exit by at most **{s.points} {'point' if s.points == 1 else 'points'}**.",
         "What share of the work can one well-chosen exit save?",
         (s.bundle.task, s.bundle.backbone, s.points),
         answer=lambda: [0.0 if best is None else 100 * (1 - best.share)],

@@ -130,7 +130,7 @@ def line(question: Question, guess: dict | None, answers: list) -> None:
     """Guess and answer on one scale, where the answer is a number."""
     if question.options is None:
         said: Any = None if guess is None else guess["guess"]
-        told = f"It is {question.say(answers[0])}" + (
+        told = f"The answer is {question.say(answers[0])}" + (
             "" if said is None else f"; you said {question.say(said)}"
         )
         figure = charts_lesson.guess_line(

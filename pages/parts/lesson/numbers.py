@@ -158,8 +158,8 @@ def show_overthinking(s: Scene, answers: list) -> None:
     quality = rules.quality(s.test)
     early = quality.iloc[0]
     told = (
-        f"After layer {early.layer}, {percent(early.overthought, 1)} of all pictures are right but "
-        f"end wrong; {percent(early.mended)} are wrong but end right"
+        f"On {percent(early.overthought, 1)} of all pictures the exit after layer {early.layer} is "
+        f"right and the final exit wrong; on {percent(early.mended)} it is the other way round"
     )
     ui.chart(charts_rules.overthinking(quality, told), alt=f"Overthinking by exit. {told}.")
     ui.table(quality)

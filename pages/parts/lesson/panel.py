@@ -28,8 +28,8 @@ HIDEABLE = {
 def teacher(number: int, picture: ui.Picture | None) -> None:
     """A link that opens the lesson at this step, with as much hidden as the teacher likes."""
     st.markdown(
-        "**A link for the class.** It opens this very step, with the picture, head and task of "
-        "now. Choose what to leave out:"
+        "**A link for the class.** It opens this very step, with the picture, head and task that "
+        "are chosen now. Choose what to leave out:"
     )
     hide = st.pills(
         "Leave out",

@@ -18,9 +18,9 @@ from pages.parts.words import WORDS
 
 FEW, PRACTICAL, ALL = "few useful exits", "practical exits", "all layers"
 HELP = f"""**{FEW}**: at most four, chosen by their recorded accuracy so that a clock that may stop
-at any moment finds the best answer, and the whole run costs at most 1.25 of the plain network's
-MACs. **{PRACTICAL}**: {WORDS["practical"]} **{ALL}**: every exit of the head. Each exit that is run
-delays the later ones."""
+at any moment finds the best answer, and the whole run costs at most 1.25 times the plain
+network's MACs. **{PRACTICAL}**: {WORDS["practical"]} **{ALL}**: every exit of the head. Each exit
+that is run delays the later ones."""
 COLUMNS = {
     "confidence": st.column_config.NumberColumn(format="percent", help=WORDS["confidence"]),
     "elapsed_ms": st.column_config.NumberColumn(
