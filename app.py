@@ -29,6 +29,10 @@ PAGES = {  # heading in the menu: (file in pages/, title, icon); the first one o
 }
 LOGO = Path(__file__).resolve().parent / "pages" / "parts" / "assets" / "logo.svg"
 STYLE = """<style>
+.stMainBlockContainer { padding-top: 3.5rem; padding-bottom: 4rem; }
+@media (max-width: 480px) {  /* four choices stay in one row */
+  [data-testid="stButtonGroup"] button { padding-inline: .6rem; }
+}
 .stMarkdownBadge { white-space: normal !important; }  /* on a phone */
 .stTooltipContent:has(img) { max-height: min(31rem, 46vh); }  /* pictures of heads */
 .stTooltipContent ul:has(img) { columns: 18rem; margin: 0; }
@@ -43,16 +47,21 @@ def add(name: str, title: str, icon: str) -> st.Page:
         lambda: import_module(f"pages.{name}").page(),
         title=title,
         icon=f":material/{icon}:",
-        url_path=name,
+        url_path="start" if name == "watch" else name,  # where "watch" is: see below
         default=name == "watch",
     )
 
 
 link.start_run()
 pages = {group: [add(*about) for about in members] for group, members in PAGES.items()}
-known = {name: p for g, m in PAGES.items() for (name, *_), p in zip(m, pages[g], strict=True)}
+# Streamlit serves the first page at the root only, and people type this
+pages[""].append(st.Page(lambda: None, title="Watch", url_path="watch", visibility="hidden"))
+known = {name: p for g, m in PAGES.items() for (name, *_), p in zip(m, pages[g], strict=False)}
 st.session_state["_pages"] = known
 chosen = st.navigation(pages, position="hidden" if link.hidden("nav") else "sidebar")
+if chosen is pages[""][-1]:
+    asked = {name: st.query_params.get_all(name) for name in st.query_params}
+    st.switch_page(known["watch"], query_params=asked)
 st.logo(str(LOGO), size="large")
 st.html(STYLE)
 
