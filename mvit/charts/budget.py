@@ -33,7 +33,7 @@ def budgets(rows: pd.DataFrame, levels: pd.DataFrame, finding: str) -> alt.Layer
     area = alt.Chart(rows).mark_area(
         interpolate="step-after", color=GREY, opacity=0.3, line={"color": GREY, "strokeWidth": 1.2}
     )
-    legend = alt.Legend(title="First answer after", orient="bottom", columns=1)
+    legend = alt.Legend(title="First answer after", orient="bottom", columns=1, symbolSize=500)
     lines = (
         alt.Chart(levels)
         .mark_rule(strokeWidth=2)
@@ -60,7 +60,7 @@ def budgets(rows: pd.DataFrame, levels: pd.DataFrame, finding: str) -> alt.Layer
 @kept
 def over_time(rows: pd.DataFrame, window: int, finding: str) -> alt.Chart:
     """Moving share of right answers. rows: way, picture, right."""
-    legend = alt.Legend(title=None, orient="bottom", columns=1)
+    legend = alt.Legend(title=None, orient="bottom", columns=1, symbolSize=500)
     return (
         alt.Chart(rows)
         .mark_line(strokeWidth=2)

@@ -101,6 +101,7 @@ def _across(rows: pd.DataFrame, y: alt.Y) -> alt.Chart:
         columns=1,
         labelLimit=330,
         symbolStrokeColor=HEAD_COLOURS["final"],
+        symbolSize=500,  # wide enough to tell the dashes
     )
     rule = alt.Chart(rows).mark_rule(color=HEAD_COLOURS["final"], strokeWidth=1.8)
     return rule.encode(
@@ -159,7 +160,7 @@ def practical_by_head(rows: pd.DataFrame, finding: str) -> alt.LayerChart:
 def _strategy(rows: pd.DataFrame) -> dict:
     """Colour and shape of a training strategy."""
     names = [s for s in STRATEGIES if s in set(rows.strategy)]
-    legend = alt.Legend(title="Training", orient="bottom", columns=1)
+    legend = alt.Legend(title="Training", orient="bottom", columns=1, symbolSize=110)
     colour, shape = (
         alt.Scale(domain=names, range=[STRATEGIES[n][i] for n in names]) for i in (0, 1)
     )

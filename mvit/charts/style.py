@@ -72,20 +72,19 @@ def heat_cells(
 
     rows: head, layer, practical, and the columns named.
     """
-    heads = list(dict.fromkeys(rows["head"]))
+    heads, depth = list(dict.fromkeys(rows["head"])), int(rows.layer.max())
     base = alt.Chart(rows.assign(light=light_cells(rows[shade], top)))
-    base = base.encode(
-        x=layer_axis(int(rows.layer.max())), y=alt.Y("head:N", sort=heads, title=None), tooltip=tips
-    )
+    base = base.encode(x=layer_axis(depth), y=alt.Y("head:N", sort=heads, title=None), tooltip=tips)
+    ring = alt.ExprRef(f"pow(min(18, width / {depth} - 1), 2)")  # no wider than its cell
     cells = base.mark_rect(cornerRadius=3, stroke=None).encode(
         color=alt.Color(f"{shade}:Q", scale=shades(top), legend=None)
     )
     rings = (
         base.transform_filter("datum.practical")
-        .mark_point(size=330, strokeWidth=1.5, shape="circle")
+        .mark_point(size=ring, strokeWidth=1.5, shape="circle")
         .encode(color=INK)
     )
-    numbers = base.mark_text(fontSize=11).encode(
+    numbers = base.mark_text(fontSize=alt.ExprRef("width < 400 ? 9 : 11")).encode(
         text=alt.Text(f"{number}:Q", format=".0f"), color=INK
     )
     return [cells, rings, numbers]
@@ -111,10 +110,12 @@ def themed(figure: alt.TopLevelMixin, dark: bool) -> alt.TopLevelMixin:
     quiet, ink = ("#a9b6c4", "#e8eef5") if dark else ("#5a6878", "#17212e")
     config = alt.Config(
         title=alt.TitleConfig(color=ink, subtitleColor=quiet),
-        axis=alt.AxisConfig(labelColor=quiet, titleColor=quiet),
+        # a number stands where it is on the axis, also at the ends
+        axis=alt.AxisConfig(labelColor=quiet, titleColor=quiet, labelFlush=False),
         legend=alt.LegendConfig(
             labelColor=quiet,
             titleColor=quiet,
+            symbolOpacity=1,
             symbolBaseFillColor=quiet,
             symbolBaseStrokeColor=quiet,
         ),

@@ -37,9 +37,11 @@ def tradeoff(
     threshold, worth, macs, ms. worth: accuracy, or mae for counts; final: that of the final exit.
     cost: macs or ms. rule: its class or object, with title and format.
     """
-    scale = 1e6 if cost == "macs" else 1.0
+    large = cost == "macs" and float(fixed.macs.max()) >= 1e10
+    scale = {"macs": 1e9 if large else 1e6, "ms": 1.0}[cost]
     curve, fixed, points = (t.assign(cost=t[cost] / scale) for t in (curve, fixed, points))
-    name = "Mean MACs of a picture, millions" if cost == "macs" else "Mean time of a picture, ms"
+    unit = "billions" if large else "millions"
+    name = f"Mean MACs of a picture, {unit}" if cost == "macs" else "Mean time of a picture, ms"
     x = alt.X("cost:Q", title=name, scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=5))
     y = _worth_axis(pd.concat([curve[worth], fixed[worth], pd.Series([final])]), worth)
     threshold = alt.Tooltip(
@@ -89,7 +91,8 @@ def _single_exits(fixed: pd.DataFrame, tips: list[alt.Tooltip]) -> alt.Chart:
 
 def _marked_thresholds(points: pd.DataFrame, tips: list[alt.Tooltip]) -> alt.Chart:
     """The visitor's threshold and the one chosen on validation, different in shape and colour."""
-    legend = alt.Legend(title=None, orient="bottom", columns=1)
+    shown = [what for what in (YOURS, CHOSEN) if what in set(points.what)]
+    legend = alt.Legend(title=None, orient="bottom", columns=1, values=shown)
     colour, shape = (
         alt.Scale(domain=[YOURS, CHOSEN], range=looks)
         for looks in ([ORANGE, GREEN], ["diamond", "triangle-up"])
