@@ -9,6 +9,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
+from mvit.charts.crowd import people_words
 from mvit.charts.kept import kept
 from mvit.charts.style import HEAD_COLOURS, title
 from mvit.models.multi_exit import FINAL
@@ -28,8 +29,8 @@ def work_finding(frames: pd.DataFrame) -> str:
     said += "network's work on average; their counts are off "
     if shown.truth.notna().all():
         own, whole = (abs(shown[c] - shown.truth).mean() for c in ("count", "whole"))
-        return said + f"by {own:.0f} people, the whole network's by {whole:.0f}"
-    return said + f"the whole network's by {abs(shown['count'] - shown.whole).mean():.0f} people"
+        return said + f"by {people_words(own)}, the whole network's by {whole:.0f}"
+    return said + f"the whole network's by {people_words(abs(shown['count'] - shown.whole).mean())}"
 
 
 def layer_finding(frames: pd.DataFrame) -> str:

@@ -47,17 +47,19 @@ def finding(own: pd.Series, final: pd.Series, truth: float | None) -> str:
         return said
     off, last = (abs(max(row["count"], 0) - truth) for row in (own, final))
     nearer = "the early exit" if off < last else "the final exit" if last < off else "neither"
-    return f"{said}; {truth:.0f} people are there, and {nearer} is nearer"
+    there = f"{people_words(truth)} {'is' if f'{truth:.0f}' == '1' else 'are'} there"
+    return f"{said}; {there}, and {nearer} is nearer"
 
 
 def range_finding(ranges: dict[str, list[dict]], name: str) -> str:
     """How far one exit is off in the smallest and the largest crowds of each set. ranges: as
     `error_by_range`."""
     told = [
-        f"{place}: {own[0]['mae']:.0f} in the smallest crowds, {own[-1]['mae']:.0f} in the largest"
+        f"in {place} by {people_words(own[0]['mae'])} where the crowd is smallest, and by "
+        f"{own[-1]['mae']:.0f} where it is largest"
         for place, own in ranges.items()
     ]
-    return f"{name} is off by so many people: {'; '.join(told)}"
+    return f"{name} is off {'; '.join(told)}"
 
 
 def _tooltips() -> list[alt.Tooltip]:

@@ -36,6 +36,9 @@ NO_VIDEO = "This file has the name of a video but is none."
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 
+GIF, GIF_FRAME = b"GIF8", b"\x00\x21\xf9\x04"  # how the file begins, and a frame's timing in it
+
+
 class Frame(NamedTuple):
     """One frame. name: of the picture's file, or the moment in the video; second: that moment, None
     for pictures; pixels: RGB uint8 (H, W, 3), or None if the frame cannot be read; remark: why not,
@@ -57,15 +60,15 @@ class Clip(NamedTuple):
 
 
 def clip_of(files: Sequence[tuple[str, bytes]]) -> Clip:
-    """The clip in files of (name, content): the first video, or else the pictures by name, numbers
-    in it by value; at most MOST_FRAMES frames, sampled evenly.
+    """The clip in files of (name, content): the first video or animated GIF, or else the pictures
+    by name, numbers in it by value; at most MOST_FRAMES frames, sampled evenly.
 
     Raises ImageError, one sentence, if there is nothing to look at. A picture that cannot be read
     is a frame without pixels.
     """
     if not files:
         raise ImageError("There are no files; please choose a video or some pictures.")
-    videos = [(name, data) for name, data in files if is_video(data)]
+    videos = [(name, data) for name, data in files if is_video(data) or _moves(data)]
     if not videos:
         return _pictures(sorted(files, key=lambda file: _by_number(file[0])))
     name, data = videos[0]
@@ -73,6 +76,11 @@ def clip_of(files: Sequence[tuple[str, bytes]]) -> Clip:
     if len(files) > 1:
         clip.remarks.append(f"Only the video {name} is looked at; the other files are left out.")
     return clip
+
+
+def _moves(data: bytes) -> bool:
+    """Whether these bytes are a GIF of several frames, which FFmpeg reads as a video."""
+    return data.startswith(GIF) and data.count(GIF_FRAME) > 1
 
 
 def _by_number(name: str) -> list[tuple[int, int | str]]:
@@ -144,6 +152,11 @@ def _video(data: bytes) -> Clip:
     if not moments:
         raise ImageError(NO_FRAMES)
     chosen = dict.fromkeys(_spread(moments))
+    if len(chosen) < len(moments):
+        remarks.append(
+            f"Of {len(moments)} frames {len(chosen)}, evenly spread, are looked at; the others are "
+            "skipped."
+        )
 
     def frames() -> Iterator[Frame]:
         with _opened(data) as capture:

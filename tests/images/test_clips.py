@@ -50,6 +50,27 @@ def test_many_frames_are_sampled_evenly_by_time(film):
     clip = clip_of([("a.avi", film(59, 10))])
     assert clip.count == clips.MOST_FRAMES
     assert set(np.diff(levels(clip))) == {2}
+    assert clip.remarks == [
+        "Of 59 frames 30, evenly spread, are looked at; the others are skipped."
+    ]
+
+
+def gif(frames: int) -> bytes:
+    """A GIF whose i-th frame is grey of level 10 + 4 * i, a tenth of a second each."""
+    first, *rest = (Image.new("L", (40, 30), 10 + 4 * i) for i in range(frames))
+    out = io.BytesIO()
+    first.save(out, "GIF", save_all=True, append_images=rest, duration=100)
+    return out.getvalue()
+
+
+def test_an_animated_gif_is_read_as_frames_and_a_still_one_as_a_picture():
+    clip = clip_of([("a.gif", gif(4))])
+    assert levels(clip) == [0, 1, 2, 3] and not clip.remarks
+    assert [f.second for f in clip.frames()] == pytest.approx([0, 0.1, 0.2, 0.3])
+    many = clip_of([("a.gif", gif(60))])
+    assert many.count == clips.MOST_FRAMES and "Of 60 frames 30" in many.remarks[0]
+    still = clip_of([("2.gif", gif(1)), ("1.gif", gif(1))])
+    assert [(f.name, f.second) for f in still.frames()] == [("1.gif", None), ("2.gif", None)]
 
 
 def test_a_long_video_is_cut_and_said(film):

@@ -29,6 +29,7 @@ def test_which_count_is_nearer_is_said_by_the_truth(early, final, truth, nearer)
 def test_counts_are_people_and_tiles_add_up_to_them():
     assert crowd.people_words(-8.2) == "0 people (the raw output is -8)"
     assert [crowd.people_words(n) for n in (1.2, 50)] == ["1 person", "50 people"]
+    assert "1 person is there" in crowd.finding(row(9, "vit", 1), row(12, "final", 1), 1)
     assert crowd.people_text(-8.2) == "0 (the raw output is -8)" and crowd.people_text(-0.3) == "0"
     tiles = [9.4, 15.4, 21.4, 6.4, 7.4, 3.0]
     assert sum(crowd.whole_tiles(tiles)) == round(sum(tiles)) == 63
@@ -52,6 +53,7 @@ def test_a_card_is_told_in_words(card):
     told = provenance(card)
     assert not told["value"].str.contains(r"[{}\[\]]").any()
     assert told["value"].str.contains(str(card["seed"])).any()
+    assert not told["value"].str.contains("accelerate|bf16|None(?:;|$)").any()
     assert as_text({"mlp": 0.1, "vit": 0.1, "cnn": 0.1, "mixer": 0.1}) == "0.1 each"
 
 

@@ -24,6 +24,8 @@ def test_a_drawn_clip_is_counted_with_its_truth(show):
     assert metric(app, "Frames") == "3" and charts(app) == 2
     rows = app.dataframe[0].value
     assert list(rows.truth) == [0, 6, 0] and list(rows.second) == [0, 1, 2]
+    seen = app.session_state["_clip"][1]
+    assert seen[2].trace is seen[0].trace and seen[2].name == "frame 3"  # equal: counted once
     assert rows["count"].notna().all() and set(rows.layer) <= set(range(1, 13))
 
 

@@ -32,7 +32,7 @@ NAMES = {
     "part_A": "dense crowds (part A)",
     "part_B": "streets (part B)",
 }
-FORMATS = {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}  # as accelerate calls them
+FORMATS = {"bf16": "bfloat16", "fp16": "float16"}  # as accelerate calls them
 
 
 def _named(key: str, value: object) -> str:
@@ -56,7 +56,7 @@ def as_text(value: object, joint: str = "; ") -> str:
         return joint.join(as_text(v) for v in value)
     if isinstance(value, float):
         return f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if isinstance(value, int) else FORMATS.get(value, str(value))
 
 
 def exit_weights(weights: dict[str, float]) -> str:
@@ -79,7 +79,7 @@ def _told(key: str, value: object) -> str:
         return "; then ".join(exit_weights(phase) for phase in value)
     if key == "precision":
         name, _, rest = str(value).partition(" (accelerate) on ")
-        return f"{FORMATS.get(name, name)} on {rest.upper()}" if rest else name
+        return f"{FORMATS.get(name, 'float32')} on {rest.upper()}" if rest else name
     return as_text(value)
 
 

@@ -3,11 +3,13 @@ unusual pictures."""
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 import streamlit as st
 
 from mvit.charts import crowd as charts_crowd
-from mvit.charts.crowd import people_text
+from mvit.charts.crowd import people_text, people_words
 from mvit.evaluation.counts import blank_counts
 from mvit.models.multi_exit import FINAL
 from pages import parts as ui
@@ -50,7 +52,7 @@ def show_unusual(bundle: ui.Bundle, layer: int, head: str) -> None:
         st.markdown(said)
     places = {"this exit": f"{layer}:{head}", "final exit": f"{bundle.model.depth}:{FINAL}"}
     rows = [
-        {"picture": u["picture"].replace("rendered", "drawn")}
+        {"picture": re.sub(r"\b1 people", "1 person", u["picture"].replace("rendered", "drawn"))}
         | {n: people_text(u["counts"][at]) for n, at in places.items() if at in u["counts"]}
         for u in odd
     ]
@@ -69,7 +71,7 @@ def blank_finding(odd: list[dict], at: str, name: str) -> str:
     if at not in most:
         return ""
     few = sum(people <= FEW for people in most.values())
-    worst = f"at most {most[at]:.0f} people" if most[at] >= 0.5 else "nobody"
+    worst = f"at most {people_words(most[at])}" if most[at] >= 0.5 else "nobody"
     return (
         f"On white, grey, black and noise, {name} counts {worst}; {few} of {len(most)} exits stay "
         f"at {FEW} or fewer."

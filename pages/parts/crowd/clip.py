@@ -12,7 +12,7 @@ import pandas as pd
 import streamlit as st
 
 from mvit.charts import clip as charts_clip
-from mvit.charts.crowd import people_text, whole_tiles
+from mvit.charts.crowd import people_words, whole_tiles
 from mvit.images.draw import count_tiles
 from mvit.models.multi_exit import FINAL
 from mvit.policies.clips import leaving
@@ -122,7 +122,7 @@ def _show_frame(rows: pd.DataFrame, seen: list[Seen]) -> None:
     large = cv2.resize(frame.small, (3 * width, 3 * height), interpolation=cv2.INTER_LINEAR)
     drawn = count_tiles(large, tile_boxes(height > width), whole_tiles(trace.iloc[0].tiles))
     where = "at the end" if row["head"] == FINAL else f"after layer {row.layer:.0f}"
-    said = f"{frame.name}: {people_text(row['count'])} people, {where}, because {row.why}"
+    said = f"{frame.name}: {people_words(row['count'])}, {where}, because {row.why}"
     st.image(drawn, width="stretch", caption=said, alt=f"{said}; the counts of its six tiles")
 
 

@@ -19,7 +19,7 @@ from mvit.scenes.drawing import moments
 from pages import parts as ui
 
 T = TypeVar("T")
-DRAWN_FRAMES, DRAWN_SIZE, APART_S = 12, (768, 512), 1.0
+DRAWN_FRAMES, DRAWN_SIZE, APART_S = 9, (768, 512), 1.0
 SMALL = (384, 256)  # what is kept of a frame, to be shown
 KEPT, STOPPED = "_clip", "_clip_stopped"
 
@@ -34,8 +34,9 @@ class Given(NamedTuple):
 
 class Seen(NamedTuple):
     """A frame that has been counted, small; trace: of one head's exits, None if it was not
-    readable."""
+    readable; key: of the same pixels the same."""
 
+    key: str
     name: str
     second: float | None
     small: np.ndarray | None
@@ -54,12 +55,10 @@ def _in_turn(items: Iterator[T]) -> Iterator[T]:
         yield item
 
 
-@st.cache_data(max_entries=2, show_spinner=False)
-def _drawn_frames(people: int, seed: int) -> tuple[list[np.ndarray], list[int]]:
-    """A crowd that grows to that many people and shrinks again, and the number in each frame."""
-    tide = np.sin(np.linspace(0, np.pi, DRAWN_FRAMES)) ** 2
-    truth = [int(n) for n in np.rint(people * tide)]
-    return [scene.picture for scene in _in_turn(moments(truth, seed, DRAWN_SIZE))], truth
+def _tide(people: int) -> list[int]:
+    """How many people are in each frame of a crowd that grows to that many and shrinks again, as it
+    grew."""
+    return [int(n) for n in np.rint(people * np.sin(np.linspace(0, np.pi, DRAWN_FRAMES)) ** 2)]
 
 
 def drawn() -> Given:
@@ -76,14 +75,17 @@ def drawn() -> Given:
             help="The crowd grows from nobody to so many people and shrinks again.",
         )
         seed = ui.linked_seed("Another seed is another place with other people.")
-    with st.spinner("Drawing the frames …", show_time=True):
-        pictures, truth = _drawn_frames(people, seed)
+    truth = _tide(people)
 
     def frames() -> Iterator[Frame]:
-        for index, pixels in enumerate(pictures):
-            yield Frame(f"frame {index + 1}", index * APART_S, pixels)
+        numbers = list(dict.fromkeys(truth))
+        scenes, pictures = moments(numbers, seed, DRAWN_SIZE), {}
+        for index, number in enumerate(truth):
+            if number not in pictures:
+                pictures[number] = next(scenes).picture
+            yield Frame(f"frame {index + 1}", index * APART_S, pictures[number])
 
-    return Given(Clip(len(pictures), frames, []), truth, f"drawn {people} {seed}")
+    return Given(Clip(len(truth), frames, []), truth, f"drawn {people} {seed}")
 
 
 def own() -> Given | None:
@@ -92,9 +94,9 @@ def own() -> Given | None:
         "A short video, or its frames as pictures",
         accept_multiple_files=True,
         key="crowd_clip",
-        help=f"One video of at most {clips.MOST_SECONDS} seconds (MP4, WebM, MOV, AVI), or "
-        f"pictures, which are ordered by name; {clips.MOST_FRAMES} frames at most are counted, "
-        "evenly spread. Each file may have 20 MB.",
+        help=f"One video of at most {clips.MOST_SECONDS} seconds (MP4, WebM, MOV, AVI, animated "
+        "GIF), or pictures, which are ordered by name; at most "
+        f"{clips.MOST_FRAMES} frames are counted, evenly spread. Each file may have 20 MB.",
     )
     if not files:
         st.info(
@@ -119,6 +121,10 @@ def own() -> Given | None:
     return Given(clip, None, key)
 
 
+def _key(frame: Frame) -> str:
+    return "" if frame.pixels is None else hashlib.sha1(frame.pixels.tobytes()).hexdigest()
+
+
 def _count(bundle: ui.Bundle, head: str, frame: Frame) -> Seen:
     small = trace = None
     if frame.pixels is not None:
@@ -127,12 +133,14 @@ def _count(bundle: ui.Bundle, head: str, frame: Frame) -> Seen:
         size = SMALL[::-1] if high else SMALL
         small = cv2.resize(stretched, size, interpolation=cv2.INTER_AREA)
         trace = ui.inference(bundle, lambda model: model.trace(frame.pixels, heads=[head]))
-    return Seen(frame.name, frame.second, small, trace=trace, remark=frame.remark)
+    return Seen(
+        _key(frame), frame.name, frame.second, small=small, trace=trace, remark=frame.remark
+    )
 
 
 def counted(bundle: ui.Bundle, head: str, given: Given) -> list[Seen]:
-    """All frames of the clip, counted once, with a progress bar; those so far if the visitor stops
-    it. What is done is kept, so that going on does not count it again."""
+    """All frames of the clip, equal ones counted once, with a progress bar; those so far if the
+    visitor stops it. What is done is kept, so that going on does not count it again."""
     key = (*bundle.key, head, given.key)
     if st.session_state.get(KEPT, (None,))[0] != key:
         st.session_state[KEPT] = (key, [])
@@ -154,7 +162,13 @@ def counted(bundle: ui.Bundle, head: str, given: Given) -> list[Seen]:
         st.button("Stop", key="clip_stop", icon=":material/stop:", on_click=stop, args=(key,))
     for number, frame in enumerate(_in_turn(given.clip.frames()), 1):
         if number > len(done):
-            done.append(_count(bundle, head, frame))
+            equal = next((seen for seen in done if seen.key == _key(frame) != ""), None)
+            if equal is None:
+                done.append(_count(bundle, head, frame))
+            else:
+                done.append(
+                    equal._replace(name=frame.name, second=frame.second, remark=frame.remark)
+                )
             bar.progress(number / total, f"{number} of {total} frames")
     place.empty()
     return done

@@ -41,7 +41,7 @@ def usual_error(bundle: ui.Bundle, layer: int, head: str) -> str:
     found = []
     for name, split in bundle.card.get("splits", {}).items():
         rows = [e for e in split["exits"] if (e["layer"], e["head"]) == (layer, head)]
-        found += [f"{rows[0]['mae']:.0f} people in {words.split_name(name)}"] if rows else []
+        found += [f"{people_words(rows[0]['mae'])} in {words.split_name(name)}"] if rows else []
     return " and ".join(found)
 
 

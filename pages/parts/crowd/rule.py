@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from mvit.charts import tradeoff as draw
+from mvit.charts.crowd import people_text, people_words
 from mvit.evaluation.counts import Totals
 from mvit.models.multi_exit import FINAL
 from mvit.policies.outcomes import exit_names, finish_times, tradeoff
@@ -20,6 +21,8 @@ from pages import parts as ui
 from pages.parts.words import WORDS, exit_list, percent
 
 TAUS = (0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2, 0.3, 0.5)
+SETTLED = tuple(tau for tau in TAUS if tau <= 0.2)  # what moves by more has not settled
+PATIENCES = (1, 2, 3)  # of which validation chooses
 MORE = 0.05  # error that the rule may add on validation, as a share of the final exit's
 ABOUT = (
     f"{Stability.meaning[0].upper()}{Stability.meaning[1:]} (tau) from one exit to the next, p "
@@ -28,10 +31,12 @@ ABOUT = (
 
 
 class Search(NamedTuple):
-    """What validation chose: the exits to run, and the tau to start with."""
+    """What validation chose: the exits to run, the tau to start with, and what that costs in MACs
+    on average."""
 
     plan: list[tuple[int, str]]
     tau: float
+    macs: float
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -43,9 +48,10 @@ def _search(key: tuple, patience: int, _val: Totals, _model) -> Search:
         return costs(_model, plan)
 
     rule = Stability(patience=patience)
-    limit = {"max_drop": MORE, "thresholds": TAUS}
+    limit = {"max_drop": MORE, "thresholds": SETTLED}
     plan = exits_for_rule(lambda plan: rule, _val, cost_of, **limit)
-    return Search(plan, choose_threshold(rule, _val.select(plan), cost_of(plan), **limit)[0])
+    tau, score = choose_threshold(rule, _val.select(plan), cost_of(plan), **limit)
+    return Search(plan, tau, score.macs)
 
 
 def controls(
@@ -53,7 +59,15 @@ def controls(
 ) -> tuple[list[tuple[int, str]], Stability]:
     """Draw the rule's controls: the exits to run, and the rule. kept: (val, test) recorded counts,
     if any."""
-    plan, start = bundle.model.plan(head), Stability.threshold
+    plan, start, usual = bundle.model.plan(head), Stability.threshold, 1
+
+    def search(patience: int) -> Search:
+        key = (*bundle.key, str(bundle.card.get("files")), head)
+        return _search(key, patience, kept[0].of_head(head).totals, _model=bundle.model)
+
+    if kept is not None:
+        with st.spinner("Looking for the exits worth running …", show_time=True):
+            usual = min(PATIENCES, key=lambda patience: search(patience).macs)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         patience = ui.linked(
             st.slider,
@@ -61,16 +75,12 @@ def controls(
             key="p",
             min_value=1,
             max_value=5,
-            value=1,
+            value=usual,
             width=220,
-            help=ABOUT,
+            help=f"{ABOUT} It starts at the p with the least work on validation.",
         )
         if kept is not None:
-            with st.spinner("Looking for the exits worth running …", show_time=True):
-                key = (*bundle.key, str(bundle.card.get("files")), head)
-                plan, start = _search(
-                    key, patience, kept[0].of_head(head).totals, _model=bundle.model
-                )
+            plan, start, _ = search(patience)
         tau = ui.linked(
             st.select_slider,
             "Moved by at most (tau)",
@@ -79,7 +89,8 @@ def controls(
             value=start,
             width=280,
             format_func=lambda t: f"{t:.0%}",
-            help=f"{ABOUT} It starts at the tau that was best on validation.",
+            help=f"{ABOUT} It starts at the tau with the least work on validation, where the error "
+            f"grows by at most {percent(MORE)}.",
         )
     return plan, Stability(threshold=tau, patience=patience)
 
@@ -112,8 +123,8 @@ def _on_this_picture(
         )
         st.metric(
             "Counts",
-            f"{stop.count:.0f}",
-            f"final exit {last.count:.0f}",
+            people_text(stop.count),
+            f"final exit {people_text(last.count)}",
             delta_color="off",
             delta_arrow="off",
             help="The count at that exit, beside what the whole network counts.",
@@ -152,8 +163,8 @@ def _on_recorded(
     )
     said = (
         f"On the test pictures this rule does {percent(here.macs.iloc[0] / fixed.macs.iloc[-1])} "
-        f"of the plain network's work and is off by {here.mae.iloc[0]:.0f} people; the final exit "
-        f"by {errors[-1]:.0f}"
+        f"of the plain network's work and is off by {people_words(here.mae.iloc[0])}; the final "
+        f"exit by {errors[-1]:.0f}"
     )
     ui.recorded_badge(bundle, f"{len(test.truth)} pictures")
     figure = draw.tradeoff(

@@ -8,6 +8,7 @@ import hashlib
 import pandas as pd
 import streamlit as st
 
+from mvit.charts.crowd import people_words
 from mvit.images.reader import ImageError
 from mvit.models.multi_exit import FINAL
 from mvit.policies.doubts import doubts
@@ -25,7 +26,7 @@ MOST_PEOPLE = 1000  # of the slider
 def _scene(people: int, seed: int, ground: str) -> Picture:
     with queue.turn():
         scene = render(people, seed, ground=None if ground == ANY else ground)
-    said = f"a drawn {scene.ground} with {people} people"
+    said = f"a drawn {scene.ground} with {people_words(people)}"
     return Picture(
         scene.picture,
         said,
@@ -131,7 +132,7 @@ def several(bundle: Bundle, layer: int, head: str, usual: float | None) -> None:
     table = pd.DataFrame(rows)
     good = table.people.notna()
     st.subheader(
-        f"{good.sum()} of {len(table)} photos: {table.people[good].sum():.0f} people in all",
+        f"{good.sum()} of {len(table)} photos: {people_words(table.people[good].sum())} in all",
         anchor=False,
     )
     st.dataframe(
