@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from mvit.bundles.faults import figures_fault, task_fault
 from mvit.bundles.whole import write_json
 from mvit.models.growth import outline
 from mvit.models.multi_exit import FINAL, MultiExitViT
@@ -42,6 +43,8 @@ def read_card(folder: Path) -> dict:
         raise refused(file, f"the card is not JSON ({error})") from error
     if not isinstance(card, dict) or not {"task", "architecture", "files"} <= card.keys():
         raise refused(file, "the card lacks 'task', 'architecture' or 'files'")
+    if fault := figures_fault(card):
+        raise refused(file, f"the card is wrong: {fault}")
     labels = card["task"].get("labels") if isinstance(card["task"], dict) else None
     for row in card.get("exits", []) if labels else []:
         # older cards call practical what is no better than guessing
@@ -63,9 +66,13 @@ def task_of(card: dict) -> Task:
         kinds = {kind.metric: kind for kind in (*map(type, TASKS.values()), Task, CrowdTask)}
         own = TASKS.get(values["name"])
         kind = type(own) if own and own.metric == values["metric"] else kinds[values["metric"]]
-        return kind(**values)
-    except (KeyError, TypeError, AttributeError) as error:
+        task = kind(**values)
+        fault = task_fault(task)
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise WeightsError(f"a card describes no task ({type(error).__name__}: {error})") from error
+    if fault:
+        raise WeightsError(f"a card describes a task wrongly: {fault}")
+    return task
 
 
 def measured_on(card: dict, name: str) -> str:

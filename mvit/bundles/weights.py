@@ -175,10 +175,13 @@ def read(
         )
     own, modules = head_names(sums), {}
     wanted = own if heads is None else list(heads)
-    if unknown := [name for name in wanted if name not in own or name not in EVERY]:
+    if unknown := [name for name in wanted if name not in own]:
         raise WeightsError(
             f"{task}/{where.name} has no head '{unknown[0]}'; it has: {', '.join(own) or 'none'}"
         )
+    if later := [name for name in wanted if name not in EVERY]:
+        reason = f"it has a head '{later[0]}', which this version does not know; name another one"
+        raise refused(where / "card.json", reason)
     if "delta" in card:
         trained = _read_trained(where, card, wanted).to(dtype)
         body = trained.backbone

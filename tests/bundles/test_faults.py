@@ -1,0 +1,96 @@
+"""A card that cannot be true is refused in one sentence, by every command and before any number."""
+
+import json
+import math
+from dataclasses import asdict
+
+import pytest
+from bundles import BACKBONE, HEADS
+
+from mvit.bundles import weights
+from mvit.bundles.faults import figures_fault, task_fault
+from mvit.bundles.weights import WeightsError
+from mvit.cli import main as cli
+from mvit.tasks import TASKS
+
+EXIT = {"layer": 1, "head": "mlp", "accuracy": 0.5, "macs": 7, "practical": True}
+
+
+@pytest.mark.parametrize("bundle", weights.bundles(), ids="/".join)
+def test_the_cards_that_come_with_the_lab_are_right(bundle):
+    card = weights.card_of(*bundle)
+    assert figures_fault(card) is None and task_fault(weights.task_of(card)) is None
+
+
+@pytest.mark.parametrize(
+    ("card", "fault"),
+    [
+        ({"layers": [1, 2.5]}, "'layers'"),
+        ({"layers": [True]}, "'layers'"),
+        ({"exits": None}, "do not hold figures"),
+        ({"exits": [None]}, "do not hold figures"),
+        ({"final": 3}, "do not hold figures"),
+        ({"splits": {"part_A": {"exits": [EXIT | {"mae": math.nan}]}}}, "mae is nan"),
+        ({"exits": [{"layer": 1}]}, "an exit lacks its head"),
+        ({"exits": [EXIT | {"layer": 0}]}, "layer is 0"),
+        ({"exits": [EXIT | {"layer": 10**400}]}, "layer is 1000"),
+        ({"exits": [EXIT | {"accuracy": None}]}, "accuracy is None"),
+        ({"exits": [EXIT | {"accuracy": 97}]}, "accuracy is 97"),
+        ({"exits": [EXIT | {"practical": "yes"}]}, "practical is 'yes'"),
+        ({"final": {"accuracy": math.nan}}, "accuracy is nan"),
+        ({"final": {"macs": math.inf}}, "macs is inf"),
+    ],
+    ids=str,
+)
+def test_figures_that_are_none_are_named(card, fault):
+    assert fault in figures_fault({"exits": [EXIT]} | card)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": 3},
+        {"labels": []},
+        {"labels": ["cat", None]},
+        {"native_px": None},
+        {"native_px": 0},
+        {"native_px": 10**9},
+        {"input_px": [224]},
+        {"input_px": 224.5},
+        {"mean": math.nan},
+        {"mean": []},
+        {"std": 0},
+        {"std": [1, 1, 0]},
+        {"crop": 3},
+        {"resample": "a later one"},
+        {"metric": []},
+    ],
+    ids=str,
+)
+def test_a_task_that_no_picture_can_be_prepared_for_is_refused(change):
+    with pytest.raises(WeightsError, match="a card describes"):
+        weights.task_of({"task": asdict(TASKS["cifar10"]) | change})
+    with pytest.raises(WeightsError, match="'people_per_unit' is nan"):
+        weights.task_of({"task": asdict(TASKS["crowd"]) | {"people_per_unit": math.nan}})
+
+
+def test_a_command_refuses_such_a_card_in_one_line(own_weights, capsys):
+    file = own_weights / "cifar10" / BACKBONE / "card.json"
+    card = json.loads(file.read_text())
+    card["exits"][0]["accuracy"] = math.nan
+    weights.write_card(file.parent, card)
+    for command in (["trace", "x.png"], ["evaluate", "--data", "."], ["verify"]):
+        assert cli.main(command) == 2
+        said = capsys.readouterr().err
+        assert "card.json refused: the card is wrong: an exit's accuracy is nan" in said
+        assert said.count("\n") == 1
+
+
+def test_a_head_of_a_later_version_is_named_and_the_others_can_be_used(own_weights):
+    folder = own_weights / "cifar10" / BACKBONE
+    card = weights.read_card(folder)
+    card["files"]["heads/oracle.safetensors"] = {"sha256": "0", "bytes": 1}
+    weights.write_card(folder, card)
+    with pytest.raises(WeightsError, match="a head 'oracle', which this version does not know"):
+        weights.load("cifar10", device="cpu")
+    assert list(weights.load("cifar10", device="cpu", heads=HEADS[:1]).heads) == ["mlp"]
