@@ -41,7 +41,8 @@ def shown(
     side, vit = model.task.native_px, model.backbone.vit
     if kept.exists() and pictures.exists():
         features = load_file(kept)["features"]
-        return np.load(pictures, mmap_mode="r")[: len(features)], features, []
+        kept = np.load(pictures, mmap_mode="r", allow_pickle=False)
+        return kept[: len(features)], features, []
     run.mkdir(parents=True, exist_ok=True)
     shape = (len(photos), 3, side, side)
     x = np.lib.format.open_memmap(pictures, "w+", dtype=np.uint8, shape=shape)
