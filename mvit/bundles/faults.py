@@ -34,7 +34,8 @@ def figures_fault(card: dict) -> str | None:
 def task_fault(task: Task) -> str | None:
     """What makes it impossible to prepare pictures for a task, or to read its answers, in words;
     None if nothing does."""
-    if not task.counts and not (task.labels and all(map(_text, task.labels))):
+    named = isinstance(task.labels, tuple) and all(map(_text, task.labels))
+    if not named or not (task.labels or task.counts):
         return "'labels' are not names"
     for name in ("native_px", "input_px"):
         if not _whole(side := getattr(task, name)) or side > MOST_PX:

@@ -51,6 +51,7 @@ def test_figures_that_are_none_are_named(card, fault):
     [
         {"labels": 3},
         {"labels": []},
+        {"labels": "cat"},
         {"labels": ["cat", None]},
         {"native_px": None},
         {"native_px": 0},
