@@ -26,7 +26,7 @@ BELOW = {  # what a package may import, besides whatever those may
 
 # the packages and pages whose functions can all be read at one sight
 SHORT = """mvit/charts mvit/cli mvit/data mvit/evaluation mvit/images mvit/inference mvit/models
-mvit/policies mvit/training pages/budget pages/paper pages/rules pages/parts/budget
+mvit/policies mvit/scenes mvit/training pages/budget pages/paper pages/rules pages/parts/budget
 pages/parts/paper pages/parts/rules pages/parts/timeline/chart""".split()
 
 

@@ -184,38 +184,27 @@ def _houses(picture: np.ndarray, size: float, light: str, rng: np.random.Generat
                 tone = np.array([222, 186, 120]) if lit else glass * rng.uniform(0.75, 1.25)
                 _box(picture, at, y - 0.62 * storey, right=at + 0.8 * pane, bottom=y, colour=tone)
             y -= storey
-        if rng.random() < 0.7:  # a shop
-            sign = rng.uniform(40, 210, 3)
-            _box(
-                picture,
-                x + 0.2 * size,
-                height - 4.1 * size,
-                right=x + wide - 0.2 * size,
-                bottom=height - 3.2 * size,
-                colour=sign,
-            )
-            _box(
-                picture,
-                x + 0.5 * size,
-                height - 3.1 * size,
-                right=x + wide - 0.5 * size,
-                bottom=height,
-                colour=rng.uniform(30, 120) * np.ones(3),
-            )
-            for at in np.arange(x + 1.5 * size, x + wide - 2 * size, 0.8 * size):
-                if rng.random() < 0.75:  # letters
-                    _box(
-                        picture,
-                        at,
-                        height - 3.95 * size,
-                        right=at + 0.5 * size,
-                        bottom=height - 3.4 * size,
-                        colour=255 - sign,
-                    )
+        if rng.random() < 0.7:
+            _shop(picture, x, x + wide, size=size, rng=rng)
         x += wide
     picture[:] = np.clip(
         picture * (1 + 0.04 * rough((height, width), (60, 6, 2), rng)[..., None]), 0, 255
     ).astype(np.uint8)
+
+
+def _shop(
+    picture: np.ndarray, left: float, right: float, size: float, rng: np.random.Generator
+) -> None:
+    """A sign with letters, and a window below it."""
+    foot, sign = picture.shape[0], rng.uniform(40, 210, 3)
+    up, down = foot - 4.1 * size, foot - 3.2 * size
+    _box(picture, left + 0.2 * size, up, right=right - 0.2 * size, bottom=down, colour=sign)
+    dark, up = rng.uniform(30, 120) * np.ones(3), foot - 3.1 * size
+    _box(picture, left + 0.5 * size, up, right=right - 0.5 * size, bottom=foot, colour=dark)
+    up, down = foot - 3.95 * size, foot - 3.4 * size
+    for at in np.arange(left + 1.5 * size, right - 2 * size, 0.8 * size):
+        if rng.random() < 0.75:
+            _box(picture, at, up, right=at + 0.5 * size, bottom=down, colour=255 - sign)
 
 
 def _box(

@@ -172,69 +172,52 @@ def _torso(
     end = 2.7 if seated else 3.25 + 0.5 * (look[12] - 0.5)
     waist = wide * (0.74 if woman else 0.86)
 
-    def outline(left: float, right: float) -> list[tuple[float, float]]:
-        return [
-            (0.3 * left, 0.55),
-            (0.72 * left, 0.68),
-            (left, 0.98),
-            (left * 0.98, 1.4),
-            (left * waist / wide, 2.2),
-            (left * 0.86, end),
-            (right * 0.86, end),
-            (right * waist / wide, 2.2),
-            (right * 0.98, 1.4),
-            (right, 0.98),
-            (0.72 * right, 0.68),
-            (0.3 * right, 0.55),
-        ]
+    def paint(left: float, right: float, lit: float) -> None:
+        outline = _outline(left, right, waist, wide=wide, end=end)
+        brush.shape(outline, shade(cloth, lit), body=True)
 
-    # the dark gap to whoever is behind
-    brush.shape(outline(-wide - 0.07, wide + 0.07), shade(cloth, 0.42), body=True)
-    brush.shape(outline(-wide, wide), shade(cloth, 0.72), body=True)
+    paint(-wide - 0.07, wide + 0.07, 0.42)  # the dark gap to whoever is behind
+    paint(-wide, wide, 0.72)
     # how far the lit part reaches to the left and right
     near, far = (0.45, 1.0) if light.side > 0 else (1.0, 0.45)
-    for lit, reach in (
-        ((0.82, 0.93), (0.92, 0.84), (1.0, 0.74), (1.08, 0.6), (1.15, 0.42))
-        if brush.u > 12
-        else ((0.88, 0.92), (1.05, 0.7))
-    ):
-        brush.shape(outline(-wide * reach * near, wide * reach * far), shade(cloth, lit), body=True)
-    if brush.u < 9:
-        return
-    if look[13] < 0.14:  # stripes
+    fine = ((0.82, 0.93), (0.92, 0.84), (1.0, 0.74), (1.08, 0.6), (1.15, 0.42))
+    for lit, reach in fine if brush.u > 12 else ((0.88, 0.92), (1.05, 0.7)):
+        paint(-wide * reach * near, wide * reach * far, lit)
+    if brush.u >= 9:
+        _worn(brush, look, cloth, wide=wide, end=end)
+    if brush.u > 16:
+        _folds(brush, look, cloth, wide=wide)
+
+
+def _outline(
+    left: float, right: float, waist: float, wide: float, end: float
+) -> list[tuple[float, float]]:
+    """The upper body from its left to its right edge: shoulders, waist, hem."""
+    down = [(0.3, 0.55), (0.72, 0.68), (1.0, 0.98), (0.98, 1.4), (waist / wide, 2.2), (0.86, end)]
+    return [(left * x, y) for x, y in down] + [(right * x, y) for x, y in reversed(down)]
+
+
+def _worn(brush: Brush, look: np.ndarray, cloth: tuple, wide: float, end: float) -> None:
+    """Stripes, a print or an open jacket."""
+    if look[13] < 0.14:
+        colour = shade(cloth, 0.55 if sum(cloth) > 300 else 2.2)
         for y in np.arange(1.0, end - 0.1, 0.34):
-            brush.line(
-                [(-wide * 0.84, y), (wide * 0.84, y)],
-                0.1,
-                shade(cloth, 0.55 if sum(cloth) > 300 else 2.2),
-                body=True,
-            )
-    elif look[13] < 0.24:  # a print
-        brush.shape(
-            [(-0.35, 1.35), (0.35, 1.3), (0.3, 1.9), (-0.32, 1.95)],
-            tuple(255 - 0.8 * c for c in cloth),
-            body=True,
-        )
-    elif look[13] < 0.36:  # an open jacket
-        brush.shape(
-            [(-0.16, 0.7), (0.16, 0.7), (0.22, end - 0.1), (-0.2, end - 0.1)],
-            (214, 212, 208),
-            body=True,
-        )
-    if brush.u > 16:  # folds
-        for at in (0.1 + 0.6 * look[14], -0.1 - 0.6 * look[15], 0.5 - look[16]):
-            brush.line(
-                [(at * wide, 1.2 + look[15]), (0.5 * at * wide, 1.7 + look[15])],
-                0.07,
-                shade(cloth, 0.66),
-                body=True,
-            )
-            brush.line(
-                [(at * wide, 2.1 + look[14]), (0.2 * at * wide, 2.3 + look[14])],
-                0.07,
-                shade(cloth, 1.2),
-                body=True,
-            )
+            brush.line([(-wide * 0.84, y), (wide * 0.84, y)], 0.1, colour, body=True)
+    elif look[13] < 0.24:
+        shape = [(-0.35, 1.35), (0.35, 1.3), (0.3, 1.9), (-0.32, 1.95)]
+        brush.shape(shape, tuple(255 - 0.8 * c for c in cloth), body=True)
+    elif look[13] < 0.36:
+        shape = [(-0.16, 0.7), (0.16, 0.7), (0.22, end - 0.1), (-0.2, end - 0.1)]
+        brush.shape(shape, (214, 212, 208), body=True)
+
+
+def _folds(brush: Brush, look: np.ndarray, cloth: tuple, wide: float) -> None:
+    dark, bright = shade(cloth, 0.66), shade(cloth, 1.2)
+    for at in (0.1 + 0.6 * look[14], -0.1 - 0.6 * look[15], 0.5 - look[16]):
+        fold = [(at * wide, 1.2 + look[15]), (0.5 * at * wide, 1.7 + look[15])]
+        brush.line(fold, 0.07, dark, body=True)
+        fold = [(at * wide, 2.1 + look[14]), (0.2 * at * wide, 2.3 + look[14])]
+        brush.line(fold, 0.07, bright, body=True)
 
 
 def _arm(
