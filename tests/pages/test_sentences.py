@@ -52,6 +52,8 @@ def budget(app):
     shares = r".* ([\d.]+) %, .* ([\d.]+) %, .* ([\d.]+) %"
     told = sentence(app, rf"Answered in time: {shares}\. Work wasted: {shares}").groups()
     assert [*told] == [f"{100 * share:.1f}" for share in [*rows.answered, *rows.wasted]]
+    in_time = sentence(app, r"enough for the plain network in ([\d.]+) % of the cases")[1]
+    assert in_time == f"{100 * rows.answered[1]:.1f}"
     assert float(metric(app, "plain network: in time")[:-2]) == round(100 * rows.answered[1], 1)
     best = float(sentence(app, r"Right most often over the stream: .*?, ([\d.]+) %")[1])
     assert best == round(100 * rows.right.max(), 1)
