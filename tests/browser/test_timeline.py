@@ -57,7 +57,7 @@ def test_a_drag_is_drawn_within_a_frame_and_letting_go_interrupts_a_real_run(vis
     seen.page.wait_for_url(re.compile(f"deadline={at:g}(&|$)"))
     assert real(seen).startswith(f"Real run, stopped at {at:.1f} ms: ")
     assert seen.page.locator(".lab .dot").count() == dots + 1
-    assert f"At {at:.1f} ms of the replay: " in seen.page.locator(".lab .finding").inner_text()
+    assert f"Replay at {at:.1f} ms: " in seen.page.locator(".lab .finding").inner_text()
     assert seen.complaints == []
 
 

@@ -38,7 +38,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     find('without').classList.toggle('waits', !over);
     const said = answer ? answer.said : waits;
     const other = over ? `the plain network answered at ${plain.toFixed(1)} ms` : `the plain network needs ${plain.toFixed(1)} ms`;
-    write(find('finding'), ended || `At ${ms.toFixed(1)} ms${replays ? '' : ' of the replay'}: ${said}; ${other}`);
+    write(find('finding'), ended || `${replays ? 'At' : 'Replay at'} ${ms.toFixed(1)} ms: ${said}; ${other}`);
     const edge = ms > reach ? 'beyond this axis, ' : '';
     handle.setAttribute('aria-valuenow', Math.min(ms, reach).toFixed(1));
     handle.setAttribute('aria-valuetext', `${ms.toFixed(1)} milliseconds, ${edge}with exits: ${said}; plain network: ${over ? 'answered' : waits}`);
