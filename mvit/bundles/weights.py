@@ -239,6 +239,6 @@ def verify(only_task: str | None = None, only_backbone: str | None = None) -> li
             load_maps(folder(task, backbone))
             first_view.checked(folder(task, backbone))
             results.append({"task": task, "backbone": backbone, "ok": True, "reason": None})
-        except (ValueError, KeyError, TypeError, RuntimeError) as error:
+        except (ValueError, OSError, KeyError, TypeError, RuntimeError) as error:
             results.append({"task": task, "backbone": backbone, "ok": False, "reason": str(error)})
     return results

@@ -11,6 +11,7 @@ import torch
 
 from mvit.bundles import weights
 from mvit.cli.answer import load
+from mvit.cli.values import natural
 from mvit.clock import NoClock
 from mvit.evaluation.predictions import FILE
 from mvit.inference.precision import probe_pictures
@@ -89,7 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="where to write (default: weights/TASK/ARCHITECTURE)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the random shares (default: 0)")
+    parser.add_argument("--seed", type=natural, default=0, help="of the random shares (default: 0)")
 
 
 def run(args: argparse.Namespace) -> dict:

@@ -106,7 +106,7 @@ def photos(
     for folder in map(Path, folders):
         files, _ = find_photos([folder], lines=left_out)
         order = torch.randperm(len(files), generator=torch.Generator().manual_seed(seed))
-        x, unreadable = read_batch([files[i] for i in order[:limit].tolist()], task)
+        x, unreadable = read_batch([files[i] for i in order.tolist()[:limit]], task)
         if not len(x):
             raise DataError(f"no picture in {folder} can be read ({unreadable[0]})")
         left_out += unreadable

@@ -110,7 +110,7 @@ def late_exits(model: MultiExitViT) -> tuple[tuple[int, str], ...]:
 def fewest(wrongly: float) -> int:
     """Of how many pictures this share is one, the fewest that a threshold can be chosen on: 50 for
     2 %. Raises ValueError for none."""
-    if not wrongly:
+    if wrongly < 1e-9:
         raise ValueError("no number of pictures can show that a warning is never wrong")
     return math.ceil(round(1 / wrongly, 6))
 

@@ -87,6 +87,14 @@ def test_a_command_refuses_such_a_card_in_one_line(own_weights, capsys):
         assert said.count("\n") == 1
 
 
+def test_a_file_that_the_system_does_not_give_is_told_by_verify(own_weights):
+    file = own_weights / "cifar10" / BACKBONE / "heads" / "mlp.safetensors"
+    file.unlink()
+    file.mkdir()
+    [found] = weights.verify()
+    assert not found["ok"] and "mlp.safetensors" in found["reason"]
+
+
 def test_a_head_of_a_later_version_is_named_and_the_others_can_be_used(own_weights):
     folder = own_weights / "cifar10" / BACKBONE
     card = weights.read_card(folder)

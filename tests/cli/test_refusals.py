@@ -38,6 +38,7 @@ from bundles import BACKBONE
         (["train", "--exit-weights", "heavy"], "nor 'half' or 'depth'"),
         (["table1", "--strategies", "end-to-end,bold"], "unknown strategy 'bold'"),
         (["table1", "--px", "0"], "'0' is not a whole number"),
+        (["grow", "--seed", "9" * 30], "is not a whole number from 0 to"),
         (["export"], "--exit"),
         (["export", "--exit", "1", "--format", "exe"], "exe"),
     ],

@@ -47,8 +47,9 @@ def test_too_few_pictures_give_no_check(learned):
     assert learn(model, sample(known, 19), known) == learn(model, known, sample(known, 19)) == {}
     assert learn(model, sample(known, 20), sample(known, 20))["unlike"]["chosen_on"] == 20
     assert [fewest(share) for share in (0.02, 0.05, 1 / 3, 1)] == [50, 20, 3, 1]
-    with pytest.raises(ValueError, match="never wrong"):
-        fewest(0)
+    for share in (0, 1e-320):
+        with pytest.raises(ValueError, match="never wrong"):
+            fewest(share)
 
 
 def test_one_picture_is_judged_as_many_are(learned):
