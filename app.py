@@ -31,7 +31,9 @@ LOGO = Path(__file__).resolve().parent / "pages" / "parts" / "assets" / "logo.sv
 STYLE = """<style>
 .stMainBlockContainer { padding-top: 3.5rem; padding-bottom: 4rem; }
 @media (max-width: 480px) {  /* four choices stay in one row */
-  [data-testid="stButtonGroup"] button { padding-inline: .6rem; }
+  [data-testid="stButtonGroup"] button:not([data-testid="stTooltipIcon"] *) {
+    padding-inline: .6rem;
+  }
 }
 .stMarkdownBadge { white-space: normal !important; }  /* on a phone */
 .stTooltipContent:has(img) { max-height: min(31rem, 46vh); }  /* pictures of heads */

@@ -42,14 +42,14 @@ def show_files(card: dict) -> None:
 
 
 def worth(row: dict) -> str:
-    """How good an exit is, in one phrase."""
+    """How good an exit is: its accuracy, or how many people it is off by on average."""
     if "accuracy" in row:
-        return f"{words.percent(row['accuracy'], 1)} right"
-    return f"off by {row['mae']:.1f} people" if "mae" in row else ""
+        return words.percent(row["accuracy"], 1)
+    return f"off\u00a0by\u00a0{row['mae']:.1f}" if "mae" in row else ""
 
 
 def overview(cards: dict[tuple[str, str], dict]) -> None:
-    """One row a bundle: how good it is, and how many exits it has. cards: by task and backbone."""
+    """One row a bundle: how good it is. cards: by task and backbone."""
     rows = []
     for (task, backbone), card in cards.items():
         exits, best = card.get("exits", []), {}
@@ -59,16 +59,17 @@ def overview(cards: dict[tuple[str, str], dict]) -> None:
             {
                 "model": name_of(task, backbone),
                 "final exit": worth(card.get("final", {})),
-                "best early exit": best
-                and f"{worth(best)} ({best['head']}, layer {best['layer']})",
-                "exits": len(exits),
+                "best early exit": worth(best),
             }
         )
     st.table(
         pd.DataFrame(rows),
         border="horizontal",
         hide_index=True,
-        alt="Every model: its final exit, its best early exit, and how many exits it has",
+        alt="How good the final exit and the best early exit of every model are",
+    )
+    st.caption(
+        "Right answers on the test pictures, or how many people the count is off by on average."
     )
 
 

@@ -7,7 +7,8 @@ import altair as alt
 import pandas as pd
 
 from mvit.charts.kept import kept
-from mvit.charts.style import HEAD_COLOURS, head_colour, macs_text, title
+from mvit.charts.style import HEAD_COLOURS, INK, head_colour, macs_text, title
+from mvit.charts.text import reads_black
 
 CLICK = "picked"  # the name of the chart's selection
 STRATEGIES = {
@@ -137,14 +138,15 @@ def practical_by_head(rows: pd.DataFrame, finding: str) -> alt.LayerChart:
     )
     best = alt.Chart(
         rows.assign(
+            light=[reads_black(HEAD_COLOURS.get(h, HEAD_COLOURS["final"])) for h in heads],
             text=[
                 f"best {a:.1%} at layer {b}"
                 for a, b in zip(rows.best_accuracy, rows.best_layer, strict=True)
-            ]
+            ],
         )
     )
-    words = best.mark_text(align="right", dx=-6, fontSize=11, color="#ffffff").encode(
-        x=x, y=y, text="text:N"
+    words = best.mark_text(align="right", dx=-6, fontSize=11).encode(
+        x=x, y=y, text="text:N", color=INK
     )
     return alt.layer(
         bars,

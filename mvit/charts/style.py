@@ -183,7 +183,10 @@ def confidence_by_layer(rows: pd.DataFrame, finding: str) -> alt.LayerChart:
     shape = alt.Shape(
         "verdict:N",
         scale=alt.Scale(domain=[RIGHT, WRONG, UNKNOWN], range=["circle", "cross", "diamond"]),
-        legend=alt.Legend(title=None, orient="top", offset=2, values=sorted(set(rows.verdict))),
+        # the line below the title says what a wrong answer looks like
+        legend=None
+        if set(rows.verdict) == {RIGHT}
+        else alt.Legend(title=None, orient="top", offset=2, values=sorted(set(rows.verdict))),
     )
     base = alt.Chart(rows).encode(x=x, y=y, color=colour, tooltip=_tooltip())
     exits = base.transform_filter("datum.head != 'final'")

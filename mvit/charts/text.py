@@ -28,6 +28,13 @@ def confidence_colour(confidence: float) -> tuple[str, str]:
     return "#{:02x}{:02x}{:02x}".format(*fill), "#000000" if light else "#ffffff"
 
 
+def reads_black(colour: str) -> bool:
+    """Whether black ink reads better than white on a CSS colour (WCAG 2's contrast)."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179
+
+
 def plain_label(label: str) -> str:
     """A data set's label as a person writes it."""
     return label.replace("_", " ")

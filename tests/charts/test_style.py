@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from mvit.charts import style as charts
+from mvit.charts.text import reads_black
 
 
 def rows(labels=("dog", "dog", "cat", "cat"), truth="cat") -> pd.DataFrame:
@@ -50,6 +51,11 @@ def test_a_surer_lamp_is_brighter_for_every_eye():
     assert charts.confidence_colour(-1) == charts.confidence_colour(0) and charts.confidence_colour(
         2
     ) == charts.confidence_colour(1)
+
+
+def test_words_on_a_bar_read_in_the_ink_chosen_for_its_colour():
+    for colour in charts.HEAD_COLOURS.values():
+        assert contrast(colour, "#000000" if reads_black(colour) else "#ffffff") >= 4.5
 
 
 def test_head_colours_differ_and_show_on_light_and_dark_pages():
