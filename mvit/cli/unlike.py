@@ -85,9 +85,12 @@ def evaluate(args: argparse.Namespace, model: MultiExitViT, card: dict) -> dict:
 
 
 def refuse_same_names(like: Sequence[str], unlike: Sequence[str]) -> None:
-    """Figures go by the folder's own name: raise ValueError if two folders would share one."""
+    """Figures go by the folder's own name: raise ValueError if two folders would share one, or
+    one has none."""
     for folders, taken in ((like, {TEST: f"the {TEST} of --data"}), (unlike, {})):
         for folder in folders:
+            if not folder:  # else it would be the folder that the command was started in
+                raise ValueError("the name of a folder is empty; name one")
             name = Path(folder).resolve().name
             if name in taken:
                 raise ValueError(

@@ -70,6 +70,7 @@ def test_what_cannot_be_measured_is_refused(own, refused):
     assert "can be read" in refused(*asked(own, "--unlike", own / "empty"))
     assert "name a folder" in refused("evaluate", "--task", "mine", "--data", own, "--record")
     assert "leave out --head" in refused(*asked(own, "--head", "mlp"))
+    assert "folder is empty" in refused(*asked(own, ""))
 
 
 def test_two_folders_of_one_name_are_refused_and_unreadable_pictures_told(own, refused, command):
