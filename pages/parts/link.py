@@ -10,10 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qs
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-_NOTICES, _PAGES = "_notices", "_pages"
+_NOTICES, _PAGES, _ASKED = "_notices", "_pages", "_asked"
+FOLLOWED = "followed"  # in the address of a link within the lab, until it has been followed
 HIDEABLE = frozenset(
     # parts of pages, buttons, and what the link holds
     "engine all sidebar nav teacher upload export run repeat take verify watch go guess "
@@ -28,10 +31,27 @@ def start_run() -> None:
     """Forget the last run's notices, and keep what the link hides for the whole visit; app.py calls
     it first."""
     st.session_state[_NOTICES] = []
+    if FOLLOWED in st.query_params:
+        follow()
     if "hide" in st.query_params:
         st.session_state["_hide"] = st.query_params["hide"]
     elif st.session_state.get("_hide"):
         st.query_params["hide"] = st.session_state["_hide"]
+
+
+def follow() -> None:
+    """Give the controls of this page what the followed link asks for.
+
+    Streamlit by itself lets what the sidebar or the page before holds under the same keys win, and
+    leaves what that page's controls had in the address out of `st.query_params`.
+    """
+    context = get_script_run_ctx()
+    asked = parse_qs(context.query_string) if context else {}  # all of it
+    asked.pop(FOLLOWED, None)
+    del st.query_params[FOLLOWED]
+    for key in asked.keys() - st.query_params.keys():
+        st.query_params[key] = asked[key]
+    st.session_state[_ASKED] = asked
 
 
 def asked_page() -> tuple[str | None, dict[str, Any]]:
@@ -70,6 +90,8 @@ def page_link(name: str, label: str, **options: Any) -> None:
     """Draw a link to another page of the lab, by its file's name; nothing if there is no such page
     or the visitor's link hides the ways there."""
     if name in st.session_state.get(_PAGES, {}) and not hidden("nav"):
+        if "query_params" in options:
+            options["query_params"] = options["query_params"] | {FOLLOWED: "1"}
         st.page_link(st.session_state[_PAGES][name], label=label, **options)
 
 
@@ -139,14 +161,17 @@ def linked(widget: Callable, label: str, *, key: str, part_of: str = "", **optio
     hides the control, or what it is `part_of`, it is not drawn and the link's legal value, or else
     the default, is used.
     """
-    taken = _reshape(key, options)
-    asked = [] if taken else st.query_params.get_all(key)
+    followed = st.session_state.get(_ASKED, {}).pop(key, None)
+    taken = followed is None and _reshape(key, options)
+    asked = followed or ([] if taken else st.query_params.get_all(key))
     value, complaint = legal_value(asked, options) if asked else (None, None)
     if complaint:
         notice(f"The link asks for {key} = {', '.join(asked)[:60]}, {complaint}.")
     if hidden(key, part_of or key):
         return _default(options) if value is None else value
-    if value is not None and _wire(value, options) != asked and key not in st.session_state:
+    if followed and value is not None:
+        st.session_state[key], taken = value, True
+    elif value is not None and _wire(value, options) != asked and key not in st.session_state:
         if not complaint:  # legal, but spelled otherwise: Streamlit would drop it from the address
             st.query_params[key] = _wire(value, options)
             st.rerun()

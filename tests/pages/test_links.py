@@ -65,3 +65,13 @@ def test_a_link_to_somebodys_photo_opens_an_example_and_says_why(tiny_weights):
     app = well(open_app("compare", example="photo 1"))
     assert app.pills(key="example").value == "cat"
     assert len(app.info) == 1 and "Photos are not in links" in app.info[0].value
+
+
+def test_a_followed_link_wins_over_what_the_visit_holds(tiny_weights):
+    app = well(open_app("compare", layer="3"))
+    app.slider(key="layer").set_value(5).run()
+    app.query_params["layer"], app.query_params["followed"] = "9", "1"
+    well(app.run())
+    assert app.slider(key="layer").value == 9 and "followed" not in app.query_params
+    well(app.slider(key="layer").set_value(4).run())
+    assert app.slider(key="layer").value == 4
