@@ -98,6 +98,12 @@ def test_the_first_room_is_small():
     assert len(entries) <= MOST_ENTRIES, sorted(entries)
 
 
+def test_no_file_is_long():
+    files = [*LIBRARY, *PAGES, *(HERE / "tests").rglob("*.py")]
+    long = [str(f) for f in files if len(f.read_text().splitlines()) > MOST_LINES]
+    assert len(files) > 300 and long == []
+
+
 @pytest.mark.parametrize("room", SHORT)
 def test_functions_are_short(room):
     files = [f for f in [*LIBRARY, *PAGES] if str(f.relative_to(HERE)).startswith(room)]

@@ -123,23 +123,20 @@ def grown_card(where: Path, card: dict, backbone: str) -> dict:
             heads=head_names(card["files"]),
             distilled=card.get("distilled", False),
         )
-        figures = _at_size(card, sizes)
-        if "splits" in card:
-            figures["splits"] = {
-                name: split | _at_size(split, sizes) for name, split in card["splits"].items()
-            }
+        figures = at_size(card, sizes)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise incomplete(where / "card.json", error) from error
     return card | {"architecture": backbone, "grown_from": card["architecture"]} | figures
 
 
-def _at_size(measured: dict, sizes: MultiExitViT) -> dict:
-    """The exits and the final exit of a card or of one of its splits, with the MACs of another size
-    of network."""
+def at_size(measured: dict, sizes: MultiExitViT) -> dict:
+    """What a card, or one of its splits, measured at the exits that a network of another size has,
+    with that one's MACs: {"exits", "final"}, and {"splits"} if it has any."""
     exits = [
-        e | {"macs": sizes.exit_macs(e["layer"], e["head"])} for e in measured.get("exits", [])
+        e | {"macs": sizes.exit_macs(e["layer"], e["head"])}
+        for e in measured.get("exits", [])
+        if e["head"] in sizes.heads
     ]
-    return {
-        "exits": exits,
-        "final": measured.get("final", {}) | {"macs": sizes.exit_macs(sizes.depth, FINAL)},
-    }
+    final = measured.get("final", {}) | {"macs": sizes.exit_macs(sizes.depth, FINAL)}
+    splits = {name: s | at_size(s, sizes) for name, s in measured.get("splits", {}).items()}
+    return {"exits": exits, "final": final} | ({"splits": splits} if splits else {})

@@ -10,13 +10,15 @@ from pathlib import Path
 import torch
 
 from mvit.bundles import weights
+from mvit.bundles.card import at_size
+from mvit.bundles.maps import PART as MAPS
 from mvit.cli.answer import load
 from mvit.cli.values import natural
 from mvit.clock import NoClock
 from mvit.evaluation.predictions import FILE
 from mvit.inference.precision import probe_pictures
 from mvit.models.growth import GrowthError, grow
-from mvit.models.multi_exit import FINAL, MultiExitViT
+from mvit.models.multi_exit import MultiExitViT
 
 
 @torch.inference_mode()
@@ -50,24 +52,14 @@ def grow_bundle(model: MultiExitViT, card: dict, to: str, folder: Path, seed: in
     not as written.
     """
     wide = grow(model, to, seed=seed)
-    exits = [
-        e | {"macs": wide.exit_macs(e["layer"], e["head"])}
-        for e in card.get("exits", [])
-        if e["head"] in wide.heads
-    ]
-    final = card.get("final", {}) | {"macs": wide.exit_macs(wide.depth, FINAL)}
     growth = {
         "factor": wide.backbone.dim // model.backbone.dim,
         "seed": seed,
         "before_rounding": difference(model, wide),
     }
-    card = card | {
-        "architecture": to,
-        "grown_from": wide.grown_from,
-        "exits": exits,
-        "final": final,
-        "growth": growth,
-    }
+    own = {name: told for name, told in card.items() if name != MAPS}  # those are not grown
+    about = {"architecture": to, "grown_from": wide.grown_from, "growth": growth}
+    card = own | about | at_size(card, wide)
     card = weights.save(wide, folder, card)
     del wide
     growth["on_disk"] = difference(model, weights.read(folder, model.task.name))

@@ -20,6 +20,7 @@ from mvit.cli import grow as grow_command
 from mvit.cli import main as cli
 from mvit.evaluation.predictions import FILE
 from mvit.inference import precision
+from mvit.models import growth
 
 WIDE = "vit_small_patch16_224"
 
@@ -217,3 +218,20 @@ def test_vit_base_answers_on_the_command_line_without_a_bundle_of_its_own(
         [e["confidence"] for e in small["exits"]], abs=1e-4
     )
     assert torch.get_default_dtype() == torch.float32
+
+
+def test_a_counters_card_tells_the_work_of_the_wide_network_and_of_no_maps(
+    own_weights, tmp_path, monkeypatch
+):
+    small = mvit.load("cifar10", BACKBONE, device="cpu", heads=["mlp"])
+    one = {"layer": 6, "head": "mlp", "macs": 1, "practical": True}
+    exits = [one, one | {"head": "vit"}]
+    part = {"exits": exits, "final": {"mae": 9.0, "macs": 1}}
+    card = weights.read_card(own_weights / "cifar10" / BACKBONE)
+    told = card | part | {"splits": {"B": part}, "maps": {"dim": 64}}
+    written = grow_command.grow_bundle(small, told, WIDE, tmp_path / "wide")
+    wide = growth.grow(small, WIDE)
+    [kept] = written["splits"]["B"]["exits"]
+    assert kept == one | {"macs": wide.exit_macs(6, "mlp")}
+    assert written["splits"]["B"]["final"] == {"mae": 9.0, "macs": wide.exit_macs(12, "final")}
+    assert written["exits"] == [kept] and "maps" not in written
