@@ -216,10 +216,10 @@ def page() -> None:
             st.progress(number / last, f"Step {number} of {last}")
             scored = st.empty()
         st.header(step.title, anchor=False)
-        if which := ui.other_model():
-            st.caption(which.strip())
     with below:
         picture = ui.pick_picture(bundle.task) if step.picture else None
+        if (which := ui.other_model()) and not ui.hidden("nav"):
+            st.caption(which.strip())
     with body:
         scene = Scene(bundle, head, picture)
         if not missing(bundle, step, scene):

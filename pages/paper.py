@@ -66,9 +66,9 @@ def show_exit(bundle: ui.Bundle, exits: pd.DataFrame, layer: int, head: str) -> 
             help=WORDS["macs"],
         )
         st.metric(
-            "Among the heads here",
+            "Rank among heads",
             f"{same.index(head) + 1} of {len(same)}",
-            help="By accuracy, at the same layer; 1 is the best.",
+            help="By accuracy, after the same layer; 1 is the best.",
         )
         st.metric("Practical", "yes" if here.practical else "no", help=WORDS["practical"])
     if not here.practical:

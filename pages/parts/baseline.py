@@ -110,7 +110,7 @@ def plain_badge(time: Plain) -> None:
         colour = "orange"
         how = (
             f"During this run the machine was {state} than when the plain network was timed, so "
-            "the run is compared with plain passes that were made in turn with it. Run it again to "
-            f"compare with the usual figure.\n\n{how}"
+            "the run is compared with plain passes that were made in turn with it, not with the "
+            f"usual figure.\n\n{how}"
         )
     st.badge(text, icon=":material/speed:", color=colour, help=how)

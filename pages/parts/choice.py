@@ -208,9 +208,9 @@ def other_model() -> str:
         return ""
     here, there = (usual.backbone(weights.offers(), task, joint) for joint in (False, True))
     return (
-        f" The model here is **{here}**, which has all heads. Watch opens on another one, "
-        f"**{there}**, trained as a whole with its exits: it may answer otherwise on the same "
-        "picture."
+        f" (Answers here can differ from those on Watch: this page asks the network that has all "
+        f"kinds of exit, {here}; Watch opens on {there}, which was trained as a whole with its "
+        "exits.)"
     )
 
 

@@ -55,7 +55,7 @@ def test_a_drag_is_drawn_within_a_frame_and_letting_go_interrupts_a_real_run(vis
     mouse.up()
     at = float(slider.get_attribute("aria-valuenow"))
     seen.page.wait_for_url(re.compile(f"deadline={at:g}(&|$)"))
-    assert real(seen).startswith(f"Real run, stopped at {at:.1f} ms: ")
+    assert real(seen).startswith(f"Real run, told to stop at {at:.1f} ms: ")
     assert seen.page.locator(".lab .dot").count() == dots + 1
     assert f"Replay at {at:.1f} ms: " in seen.page.locator(".lab .finding").inner_text()
     assert seen.complaints == []
@@ -76,7 +76,7 @@ def test_a_finger_drags_the_handle_on_a_phone(visit):
         send("touchMove", x - 8 * step)
     send("touchEnd")
     now = float(slider.get_attribute("aria-valuenow"))
-    assert now < start and real(seen).startswith(f"Real run, stopped at {now:.1f} ms: ")
+    assert now < start and real(seen).startswith(f"Real run, told to stop at {now:.1f} ms: ")
     assert seen.overflow <= 0 and seen.complaints == []
 
 
@@ -93,7 +93,7 @@ def test_the_arrow_keys_move_the_handle_and_the_value_is_told(visit):
     assert at < float(slider.get_attribute("aria-valuemax"))
     assert slider.get_attribute("aria-valuetext").startswith(f"{at:.1f} milliseconds, with exits: ")
     assert real(seen).startswith(
-        f"Real run, stopped at {at:.1f} ms: "
+        f"Real run, told to stop at {at:.1f} ms: "
     )  # earlier moves were superseded
     assert seen.complaints == []
 

@@ -250,14 +250,17 @@ def test_auto_takes_the_model_trained_end_to_end_where_a_run_is_watched_in_time(
     app = well(open_app())
     assert {"auto", BACKBONE, joint} <= set(app.selectbox(key="backbone").options)
     assert any(f"**{joint}**" in c.value for c in app.sidebar.caption)
-    said = f"The model here is **{BACKBONE}**, which has all heads. Watch opens on another one, "
-    said += f"**{joint}**"
+    said = f"this page asks the network that has all kinds of exit, {BACKBONE}; Watch opens on "
+    said += joint
     assert not any(said in m.value for m in app.markdown)
     compare = well(open_app("compare"))
     assert any(f"**{BACKBONE}**: it has all heads" in c.value for c in compare.sidebar.caption)
     assert any(said in m.value for m in compare.markdown)
-    lesson = well(open_app("lesson", step="2", hide="sidebar,teacher,nav"))
+    lesson = well(open_app("lesson", step="2", hide="sidebar,teacher"))
     assert any(said in c.value for c in lesson.caption)
+    # who cannot go to Watch need not be told of it
+    locked = well(open_app("lesson", step="2", hide="sidebar,teacher,nav"))
+    assert not any("Watch opens" in c.value for c in locked.caption)
     chosen = well(open_app("lesson", step="2", backbone=BACKBONE))
     assert not any("Watch opens" in c.value for c in chosen.caption)
     named = well(open_app(backbone=BACKBONE))

@@ -35,7 +35,9 @@ def test_first_load_shows_a_measured_run_and_a_real_interruption(tiny_weights):
     shown, [real] = timeline(app), series(app).runs
     assert shown["deadline"] == real.answer.deadline_ms == pytest.approx(0.6 * shown["plain"], 0.1)
     assert [e["ms"] for e in shown["exits"]] == [e.elapsed_ms for e in run(app)["exits"]]
-    assert all(f"Real run, stopped at {shown['deadline']:.1f} ms" in text for text in shown["real"])
+    assert all(
+        f"Real run, told to stop at {shown['deadline']:.1f} ms" in text for text in shown["real"]
+    )
     assert any("live on this machine" in m.value for m in app.markdown)
 
 
@@ -216,8 +218,14 @@ def test_a_real_run_confirms_or_contradicts_the_replay():
     ):
         one = Interrupted(1, answer)
         assert one.beyond(MEASURED) == beyond and one.told(MEASURED).endswith(said)
-    assert real_text(NOTHING) == "Real run, stopped at 2.0 ms: no answer yet, 0.25 ms late"
-    assert real_text(OTHER) == "Real run, stopped at 9.0 ms: <b>dog from layer 3, 0.25 ms late"
+    assert (
+        real_text(NOTHING)
+        == "Real run, told to stop at 2.0 ms: no answer yet; it stopped 0.25 ms after that"
+    )
+    assert (
+        real_text(OTHER)
+        == "Real run, told to stop at 9.0 ms: <b>dog from layer 3; it stopped 0.25 ms after that"
+    )
 
 
 def test_real_runs_that_contradict_the_replay_are_counted_in_a_sentence():

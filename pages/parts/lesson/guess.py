@@ -104,11 +104,11 @@ def reveal(step: Step, question: Question, scene: Scene, guess: dict | None) -> 
         "finding": finding,
     }
     if told == guess["said"]:
-        title = f"You are right: it is {told}"
+        title = f"You are right: {told}"
     elif right:
-        title = f"It is {told}; your guess, {guess['said']}, is close enough"
+        title = f"{told[0].upper()}{told[1:]}; your guess, {guess['said']}, is close enough"
     else:
-        title = f"It is {told}; you guessed {guess['said']}"
+        title = f"{told[0].upper()}{told[1:]}; you guessed: {guess['said']}"
     (st.success if right else st.info)(
         f"{finding}.",
         title=title,

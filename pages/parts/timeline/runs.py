@@ -91,12 +91,12 @@ def contradicted(measured: Measured, runs: Sequence[Interrupted]) -> str:
 
 def real_text(a: Answer) -> str:
     """What a real run had in hand, and how late."""
-    found, late = "no answer yet", f"{a.overshoot_ms:.2f} ms late"
+    found, late = "no answer yet", f"; it stopped {a.overshoot_ms:.2f} ms after that"
     if a.exit is not None:
         found = f"{plain_label(a.exit.label)} from {place_name(a.exit.layer, a.exit.head)}"
     if a.overshoot_ms == 0:
-        late = f"finished after {a.answered_ms:.1f} ms"
-    return f"Real run, stopped at {a.deadline_ms:.1f} ms: {found}, {late}"
+        late = f", finished after {a.answered_ms:.1f} ms"
+    return f"Real run, told to stop at {a.deadline_ms:.1f} ms: {found}{late}"
 
 
 def in_words(e: Exit) -> str:
