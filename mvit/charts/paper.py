@@ -98,7 +98,7 @@ def _across(rows: pd.DataFrame, y: alt.Y) -> alt.Chart:
     dashes = alt.Scale(domain=names, range=[[1, 0], [7, 4], [2, 3], [9, 3, 2, 3]][: len(names)])
     legend = alt.Legend(
         title=None,
-        orient="bottom",
+        orient="top",  # two legends at the bottom lie side by side, too wide for a phone
         columns=1,
         labelLimit=330,
         symbolStrokeColor=HEAD_COLOURS["final"],

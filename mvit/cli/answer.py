@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from mvit.bundles import weights
-from mvit.images.reader import picture_bytes, read_image
+from mvit.images.reader import ImageError, picture_bytes, read_image
 from mvit.inference import precision
 from mvit.models.multi_exit import MultiExitViT
 
@@ -33,5 +33,9 @@ def load(args: argparse.Namespace) -> MultiExitViT:
 
 
 def picture_of(args: argparse.Namespace):
-    """Return the picture named on the command line, RGB uint8 (H, W, 3)."""
-    return read_image(picture_bytes(Path(args.image)))
+    """Return the picture named on the command line, RGB uint8 (H, W, 3). Raises ImageError, which
+    names it."""
+    try:
+        return read_image(picture_bytes(Path(args.image)))
+    except ImageError as error:
+        raise ImageError(f"{args.image}: {error}") from error

@@ -85,7 +85,8 @@ def test_a_picture_that_is_none(tiny_weights, refused, tmp_path, data, words):
     if data is not None:
         file.write_bytes(data)
     for name in (["trace", file], ["deadline", file, "--ms", "5"]):
-        assert re.search(words, refused(*name))
+        said = refused(*name)
+        assert re.search(words, said) and file.name in said
     assert "cannot be read" in refused("trace", tmp_path)  # a folder
 
 

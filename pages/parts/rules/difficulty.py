@@ -19,7 +19,8 @@ from pages.parts.words import WORDS, percent
 
 ABOUT_GROUPS = (
     "Easy: right for good from the first third of the layers on; middling: from the second; hard: "
-    "only from the last."
+    "only from the last. Where the final exit is wrong, the rule is right if it left earlier, with "
+    "the right answer."
 )
 CLASSES = {
     "settled": NumberColumn("right from layer", format="%.1f", help="Mean of its pictures."),
