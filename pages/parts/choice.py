@@ -201,17 +201,13 @@ def pick_head(bundle: Bundle) -> str:
 
 
 def other_model() -> str:
-    """Which model *auto* takes where all heads are needed, and on which other one Watch opens, in
-    two sentences after a space; nothing if the visitor chose one."""
+    """Which model *auto* takes where all heads are needed, and on which other one Watch opens, in a
+    sentence after a space; nothing if the visitor chose one."""
     task, body = (st.session_state.get("_choice") or ("", ""))[:2]
     if body != AUTO:
         return ""
     here, there = (usual.backbone(weights.offers(), task, joint) for joint in (False, True))
-    return (
-        f" (Answers here can differ from those on Watch: this page asks the network that has all "
-        f"kinds of exit, {here}; Watch opens on {there}, which was trained as a whole with its "
-        "exits.)"
-    )
+    return f" The network here is {here}; Watch opens on another, {there}, so answers can differ."
 
 
 def classes_only(bundle: Bundle) -> None:

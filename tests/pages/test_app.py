@@ -250,8 +250,7 @@ def test_auto_takes_the_model_trained_end_to_end_where_a_run_is_watched_in_time(
     app = well(open_app())
     assert {"auto", BACKBONE, joint} <= set(app.selectbox(key="backbone").options)
     assert any(f"**{joint}**" in c.value for c in app.sidebar.caption)
-    said = f"this page asks the network that has all kinds of exit, {BACKBONE}; Watch opens on "
-    said += joint
+    said = f"The network here is {BACKBONE}; Watch opens on another, {joint}"
     assert not any(said in m.value for m in app.markdown)
     compare = well(open_app("compare"))
     assert any(f"**{BACKBONE}**: it has all heads" in c.value for c in compare.sidebar.caption)
