@@ -46,7 +46,7 @@ def read_card(folder: Path) -> dict:
     if fault := figures_fault(card):
         raise refused(file, f"the card is wrong: {fault}")
     labels = card["task"].get("labels") if isinstance(card["task"], dict) else None
-    for row in card.get("exits", []) if isinstance(labels, list) else []:
+    for row in card.get("exits", []) if labels and isinstance(labels, list) else []:
         # older cards call practical what is no better than guessing
         if row.get("practical") and row.get("accuracy", 1) * len(labels) <= 1:
             row["practical"] = False

@@ -22,6 +22,17 @@ def test_the_cards_that_come_with_the_lab_are_right(bundle):
     assert figures_fault(card) is None and task_fault(weights.task_of(card)) is None
 
 
+@pytest.mark.parametrize("bundle", weights.bundles(), ids="/".join)
+def test_what_the_cards_call_practical_is_read_so_where_it_beats_guessing(bundle):
+    folder = weights.folder(*bundle)
+    written = json.loads((folder / "card.json").read_text())
+    exits = zip(written["exits"], weights.read_card(folder)["exits"], strict=True)
+    guess = 1 / len(written["task"]["labels"]) if written["task"]["labels"] else 0
+    for told, read in exits:
+        assert read["practical"] == (told["practical"] and told.get("accuracy", 1) > guess)
+    assert sum(e["practical"] for e in weights.read_card(folder)["exits"]) > 5
+
+
 @pytest.mark.parametrize(
     ("card", "fault"),
     [
