@@ -4,7 +4,6 @@ paper gains and costs, by itself and all together."""
 from __future__ import annotations
 
 import json
-import math
 
 import pandas as pd
 
@@ -42,9 +41,3 @@ def ablation(task: str, card: dict) -> dict | None:
         return found | {"rows": rows, "depth": depth, "n": int(found["n"])}
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def chance(shares: pd.Series, n: int) -> float:
-    """By how many points two accuracies near any of these shares, of n pictures each, may differ by
-    chance (95 %): the widest of them."""
-    return float(100 * 1.96 * (2 * shares * (1 - shares) / n).map(math.sqrt).max())

@@ -18,7 +18,6 @@ from torch import nn
 from torch.nn import functional as F
 
 from mvit.data.photos import read_batch
-from mvit.models.heads import Head
 from mvit.models.multi_exit import MultiExitViT
 from mvit.training.distill import list_of, prepared
 from mvit.training.exits import copied
@@ -46,28 +45,25 @@ def start_from_backbone(model: MultiExitViT, layer: int, name: str) -> None:
             last.bias.zero_()
 
 
-@torch.no_grad()
-def teacher(
-    model: MultiExitViT, x: torch.Tensor, exits: Sequence[Key]
-) -> tuple[dict[int, torch.Tensor], torch.Tensor, torch.Tensor]:
-    """x: (B, 3, S, S) -> the tokens (B, 1+N, D) of each layer that the exits read, the final exit's
-    features (B, D) and its logits (B, out)."""
+def run_through(
+    model: MultiExitViT, x: torch.Tensor, exits: Sequence[Key] = ()
+) -> tuple[dict[int, torch.Tensor], torch.Tensor]:
+    """x: (B, 3, S, S) -> the tokens (B, 1+N, D) of each layer that the exits read, and the features
+    (B, D) that the final exit's classifier reads."""
     vit, tokens, wanted, found = model.backbone.vit, model.backbone.embed(x), dict(exits), {}
     for layer in range(1, model.depth + 1):
         tokens = model.backbone.block(tokens, layer)
         if layer in wanted:
             found[layer] = tokens
-    features = vit.forward_head(vit.norm(tokens), pre_logits=True)
-    return found, features, vit.head(features)
+    return found, vit.forward_head(vit.norm(tokens), pre_logits=True)
 
 
-def loss_of(
-    head: Head, tokens: torch.Tensor, features: torch.Tensor, final: torch.Tensor
+def apart(
+    guess: torch.Tensor, features: torch.Tensor, said: torch.Tensor, answer: torch.Tensor
 ) -> torch.Tensor:
-    """How far an exit is from the final exit: in features, as a share of their variance, and in the
-    softened answer."""
-    guessed = head.mlp[0](head.describe(tokens))
-    return F.mse_loss(guessed, features) / features.var() + distance(head.mlp[1](guessed), final)
+    """How far an exit is from its teacher: in features (B, D), as a share of their variance, and in
+    the softened answer, from logits (B, out)."""
+    return F.mse_loss(guess, features) / features.var() + distance(said, answer)
 
 
 def losses_of(
@@ -78,9 +74,13 @@ def losses_of(
     if not len(x):  # none of them could be read
         yield torch.zeros((), requires_grad=True)
         return
-    tokens, features, final = teacher(model, prepared(model, x), exits)
+    with torch.no_grad():
+        tokens, features = run_through(model, prepared(model, x), exits)
+        answer = model.backbone.vit.head(features)
     for layer, name in exits:
-        yield loss_of(model.head_at(layer, name), tokens[layer], features, final=final)
+        head = model.head_at(layer, name)
+        guess = head.mlp[0](head.describe(tokens[layer]))
+        yield apart(guess, features, said=head.mlp[1](guess), answer=answer)
 
 
 def teach_heads(

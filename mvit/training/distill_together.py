@@ -22,11 +22,12 @@ from tqdm import tqdm
 from mvit.bundles.whole import written_whole
 from mvit.data.folders import DataError
 from mvit.data.photos import read_batch
-from mvit.models.multi_exit import MultiExitViT
+from mvit.models.multi_exit import FINAL, MultiExitViT
 from mvit.training.distill import list_of, prepared
+from mvit.training.distill_heads import apart, run_through
 from mvit.training.finetune import explicit_attention
 from mvit.training.joint import JointRecipe, learners, phases_of
-from mvit.training.joint_loss import Phase, distance
+from mvit.training.joint_loss import Phase
 from mvit.training.loop import Loop, Step, begin
 
 
@@ -38,7 +39,7 @@ def shown(
     them, uint8 (N, 3, S, S) on disk; its features (N, D); a line for each unreadable file. Taken
     from `run` if it holds those of the same photos. Raises DataError if none can be read."""
     kept, pictures = run / f"features-{list_of(photos)[:12]}.safetensors", run / "photos.npy"
-    side, vit = model.task.native_px, model.backbone.vit
+    side = model.task.native_px
     if kept.exists() and pictures.exists():
         features = load_file(kept)["features"]
         kept = np.load(pictures, mmap_mode="r", allow_pickle=False)
@@ -55,10 +56,7 @@ def shown(
         if len(part):
             x[seen : seen + len(part)] = part.numpy()
             seen += len(part)
-            tokens = model.backbone.embed(prepared(model, part))
-            for layer in range(1, model.depth + 1):
-                tokens = model.backbone.block(tokens, layer)
-            found.append(vit.forward_head(vit.norm(tokens), pre_logits=True))
+            found.append(run_through(model, prepared(model, part))[1])
     if not seen:
         raise DataError(f"no photo to learn from can be read ({unreadable[0]})")
     x.flush()
@@ -85,20 +83,15 @@ def losses_of(
 ) -> torch.Tensor:
     """The weighted sum of how far each exit is from the teacher: in features (B, D), as a share of
     their variance, and in the softened answer. x: (B, 3, side, side)."""
-    vit, classifier = model.backbone.vit, model.backbone.vit.head
-    answer, spread = classifier(features).detach(), features.var()
-    tokens, total = model.backbone.embed(x), torch.zeros(())
-    guessed: dict = {}
-    for layer in range(1, model.depth + 1):
-        tokens = model.backbone.block(tokens, layer)
-        for name in (name for at, name in model.exits() if at == layer):
+    classifier, total = model.backbone.vit.head, torch.zeros(())
+    answer = classifier(features).detach()
+    tokens, final = run_through(model, x, model.exits())
+    for (layer, name), weight in phase.weights.items():
+        guess = final
+        if name != FINAL:
             head = model.head_at(layer, name)
-            guessed[layer, name] = head.mlp[0](head.describe(tokens))
-    final = vit.forward_head(vit.norm(tokens), pre_logits=True)
-    for key, weight in phase.weights.items():
-        guess = guessed.get(key, final)
-        loss = F.mse_loss(guess, features) / spread + distance(classifier(guess), answer)
-        total = total + weight * loss
+            guess = head.mlp[0](head.describe(tokens[layer]))
+        total = total + weight * apart(guess, features, said=classifier(guess), answer=answer)
     return total
 
 

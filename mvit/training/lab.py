@@ -27,8 +27,7 @@ from mvit.training.study import Study
 
 @dataclass(kw_only=True)
 class Lab:
-    """What every training of the series shares. known: what their checkpoints must have been begun
-    with; settings: what all must have in common."""
+    """What every training of the series shares. settings: what all must have in common."""
 
     study: Study
     task: Task

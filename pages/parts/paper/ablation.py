@@ -6,8 +6,10 @@ import pandas as pd
 import streamlit as st
 
 from mvit.charts import since as draw
-from mvit.evaluation.ablation import BASE, ablation, chance
+from mvit.evaluation.ablation import BASE, ablation
+from mvit.evaluation.paper import chance
 from pages import parts as ui
+from pages.parts import columns
 
 MEANING = """All begin from the same pre-trained weights and see the same number of pictures, with
   one exit after every layer.
@@ -36,21 +38,15 @@ def show(bundle: ui.Bundle) -> None:
     if others.empty:
         return
     ui.recorded_badge(bundle, f"{n:,} pictures, one exit after every layer")
-    noise = chance(rows[rows.way == BASE].accuracy, n)
+    noise = max(chance(share, n) for share in rows[rows.way == BASE].accuracy)
     told = finding(others)
     shown = others.assign(layer=others.layer.astype(str).where(others.exit == "early", "final"))
     ui.chart(draw.gains(shown, depth, told), alt=f"{told}.", key="since_gains")
     st.markdown("\n".join(f"- {line}" for line in lines(rows, noise)))
     st.caption(cost(found))
-    ui.table(
-        wide(rows, depth),
-        "All exits as a table",
-        column_config={
-            name: st.column_config.NumberColumn(format="percent")
-            for name in wide(rows, depth).columns
-            if name != "training"
-        },
-    )
+    table = wide(rows, depth)
+    shares = dict.fromkeys(table.columns[1:], columns.share())
+    ui.table(table, "All exits as a table", column_config=shares)
 
 
 def without_exits(rows: pd.DataFrame) -> list[str]:
