@@ -8,6 +8,7 @@ folder (150 kB a photo at 224 pixels).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import Accelerator
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch.nn import functional as F
 from tqdm import tqdm
 
@@ -38,12 +40,13 @@ def shown(
     """What the untouched network sees and says: the photos that can be read as the task reduces
     them, uint8 (N, 3, S, S) on disk; its features (N, D); a line for each unreadable file. Taken
     from `run` if it holds those of the same photos. Raises DataError if none can be read."""
-    kept, pictures = run / f"features-{list_of(photos)[:12]}.safetensors", run / "photos.npy"
-    side = model.task.native_px
+    name, side = list_of(photos)[:12], model.task.native_px
+    kept, pictures = run / f"features-{name}.safetensors", run / f"photos-{name}.npy"
     if kept.exists() and pictures.exists():
-        features = load_file(kept)["features"]
-        kept = np.load(pictures, mmap_mode="r", allow_pickle=False)
-        return kept[: len(features)], features, []
+        x = np.load(pictures, mmap_mode="r", allow_pickle=False)
+        with safe_open(kept, "pt") as file:
+            features = file.get_tensor("features")
+            return x[: len(features)], features, json.loads(file.metadata()["unreadable"])
     run.mkdir(parents=True, exist_ok=True)
     shape = (len(photos), 3, side, side)
     x = np.lib.format.open_memmap(pictures, "w+", dtype=np.uint8, shape=shape)
@@ -62,7 +65,7 @@ def shown(
     x.flush()
     features = torch.cat(found)
     with written_whole(kept) as file:
-        save_file({"features": features}, file)
+        save_file({"features": features}, file, {"unreadable": json.dumps(unreadable)})
     return x[:seen], features, unreadable
 
 

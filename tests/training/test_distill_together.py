@@ -78,6 +78,9 @@ def test_unreadable_photos_are_told_and_none_at_all_is_an_error(tmp_path):
     bad.write_bytes(b"no picture")
     x, features, told = shown(model, [bad, *photos], tmp_path / "run")
     assert len(x) == len(features) == len(photos) and "bad.png" in told[0]
+    shown(model, photos[:9], tmp_path / "run")  # other photos take nothing away
+    again, same_features, told_again = shown(model, [bad, *photos], tmp_path / "run")
+    assert (again == x).all() and torch.equal(same_features, features) and told_again == told
     with pytest.raises(DataError, match="can be read"):
         shown(model, [bad], tmp_path / "other")
 
