@@ -33,6 +33,8 @@ def start_run() -> None:
     st.session_state[_NOTICES] = []
     if FOLLOWED in st.query_params:
         follow()
+    elif st.session_state.get(_ASKED, (None, {}))[0] != _place():  # another page was opened since
+        st.session_state.pop(_ASKED, None)
     if "hide" in st.query_params:
         st.session_state["_hide"] = st.query_params["hide"]
     elif st.session_state.get("_hide"):
@@ -51,7 +53,13 @@ def follow() -> None:
     del st.query_params[FOLLOWED]
     for key in asked.keys() - st.query_params.keys():
         st.query_params[key] = asked[key]
-    st.session_state[_ASKED] = asked
+    st.session_state[_ASKED] = (_place(), asked)
+
+
+def _place() -> str:
+    """Which page runs, whatever its address."""
+    context = get_script_run_ctx()
+    return context.page_script_hash if context else ""
 
 
 def asked_page() -> tuple[str | None, dict[str, Any]]:
@@ -161,7 +169,7 @@ def linked(widget: Callable, label: str, *, key: str, part_of: str = "", **optio
     hides the control, or what it is `part_of`, it is not drawn and the link's legal value, or else
     the default, is used.
     """
-    followed = st.session_state.get(_ASKED, {}).pop(key, None)
+    followed = st.session_state.get(_ASKED, ("", {}))[1].pop(key, None)
     taken = followed is None and _reshape(key, options)
     asked = followed or ([] if taken else st.query_params.get_all(key))
     value, complaint = legal_value(asked, options) if asked else (None, None)

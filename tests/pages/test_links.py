@@ -75,3 +75,11 @@ def test_a_followed_link_wins_over_what_the_visit_holds(tiny_weights):
     assert app.slider(key="layer").value == 9 and "followed" not in app.query_params
     well(app.slider(key="layer").set_value(4).run())
     assert app.slider(key="layer").value == 4
+
+
+def test_what_a_followed_link_asks_for_ends_with_its_page(tiny_weights):
+    app = well(open_app("models"))
+    app.query_params |= {"layer": "9", "followed": "1"}  # of which that page has no control
+    well(app.run())
+    del app.query_params["layer"]
+    assert well(turn_to(app, "compare")).slider(key="layer").value == 6
