@@ -6,8 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from mvit.charts import since as draw
-from mvit.evaluation.ablation import BASE, ablation
-from mvit.evaluation.paper import chance
+from mvit.evaluation.ablation import BASE, ablation, early_exits
 from pages import parts as ui
 from pages.parts import columns
 
@@ -33,62 +32,100 @@ def show(bundle: ui.Bundle) -> None:
     if found is None:
         return
     rows, depth, n = found["rows"], found["depth"], found["n"]
-    st.subheader(TITLE, anchor=False, help=MEANING)
-    others = rows[rows.gain.notna() & ~rows.way.isin([BASE, *without_exits(rows)])]
-    if others.empty:
+    means = early_exits(rows)
+    if means.empty:
         return
+    st.subheader(TITLE, anchor=False, help=MEANING)
     ui.recorded_badge(bundle, f"{n:,} pictures, one exit after every layer")
-    noise = max(chance(share, n) for share in rows[rows.way == BASE].accuracy)
-    told = finding(others)
-    shown = others.assign(layer=others.layer.astype(str).where(others.exit == "early", "final"))
+    told = finding(means, rows)
+    shown = rows[rows.way.isin(means.way)]
+    shown = shown.assign(layer=shown.layer.astype(str).where(shown.exit == "early", "final"))
     ui.chart(draw.gains(shown, depth, told), alt=f"{told}.", key="since_gains")
-    st.markdown("\n".join(f"- {line}" for line in lines(rows, noise)))
+    st.markdown("\n".join(f"- {line}" for line in lines(rows)))
+    st.caption(doubts(rows, n))
     st.caption(cost(found))
     table = wide(rows, depth)
     shares = dict.fromkeys(table.columns[1:], columns.share())
     ui.table(table, "All exits as a table", column_config=shares)
 
 
-def without_exits(rows: pd.DataFrame) -> list[str]:
-    """The ways that have a final exit alone."""
-    early = set(rows[rows.exit == "early"].way)
-    return [way for way in dict.fromkeys(rows.way) if way not in early]
-
-
-def finding(others: pd.DataFrame) -> str:
-    """Which way helps early exits most, and what it does to the final one."""
-    early = others[others.exit == "early"].groupby("way").gain.mean()
-    final = others[others.exit == "final"].set_index("way").gain
-    best = early.idxmax()
-    if early[best] <= 0:
-        return "None of these ways helps the early exits on average"
+def finding(means: pd.DataFrame, rows: pd.DataFrame) -> str:
+    """Which way helps early exits most, and what it does to the final one; that no way stands out
+    where the differences could be chance. means: as `early_exits` gives them."""
+    helps = means[means.gain > means.chance]
+    if helps.empty:
+        said = "No way stands out: none helps the early exits by more than chance could"
+        worst = means.iloc[-1]
+        hurts = f"; {worst.way} costs them {-worst.gain:.1f} points on average"
+        return said + (hurts if worst.gain < -worst.chance else "")
+    best = helps.iloc[0]
+    close = helps[best.gain - helps.gain <= best.chance]
+    if len(close) > 1:
+        return (
+            f"No way stands out: {' and '.join(close.way)} help the early exits by "
+            f"{close.gain.iloc[-1]:.1f} to {best.gain:.1f} points on average, too close to rank"
+        )
+    final = rows[(rows.way == best.way) & (rows.exit == "final")].iloc[0]
     return (
-        f"{best[0].upper()}{best[1:]} helps early exits most: {early[best]:+.1f} points on "
-        f"average, {final[best]:+.1f} at the final exit"
+        f"{best.way[0].upper()}{best.way[1:]} helps the early exits most: {best.gain:+.1f} points "
+        f"on average, {final.gain:+.1f} at the final exit{doubt(final)}"
     )
 
 
-def lines(rows: pd.DataFrame, noise: float) -> list[str]:
+def doubt(row: pd.Series) -> str:
+    """A word where a gain could be chance."""
+    return " (could be chance)" if abs(row.gain) <= row.chance else ""
+
+
+def lines(rows: pd.DataFrame) -> list[str]:
     """What each way reaches or changes, and whether that could be chance."""
-    found = []
+    found, means = [], early_exits(rows).set_index("way")
     for way in dict.fromkeys(rows.way):
         own = rows[rows.way == way]
         early, final = own[own.exit == "early"], own[own.exit == "final"].iloc[0]
-        doubt = " (could be chance)" if abs(final.gain) <= noise else ""
         if way == BASE:
             some = early[early.layer % 3 == 0].itertuples()
             levels = ", ".join(f"{100 * e.accuracy:.1f} % after layer {e.layer}" for e in some)
             right = f"{levels}; {100 * final.accuracy:.1f} % at the final exit"
             found.append(f"**{way}**, which the others are compared with: {right}.")
-        elif early.empty:
-            found.append(f"**{way}**: the final exit {final.gain:+.1f} points{doubt}.")
+        elif way not in means.index:
+            found.append(f"**{way}**: the final exit {final.gain:+.1f} points{doubt(final)}.")
         else:
+            mean = means.loc[way]
             found.append(
-                f"**{way}**: early exits {early.gain.mean():+.1f} points on average, from "
-                f"{early.gain.min():+.1f} to {early.gain.max():+.1f}; the final exit "
-                f"{final.gain:+.1f}{doubt}."
+                f"**{way}**: early exits {mean.gain:+.1f} points on average{doubt(mean)}"
+                f"{places(early)}; the final exit {final.gain:+.1f}{doubt(final)}."
             )
-    return [*found, f"A single difference of up to {noise:.1f} points could be chance (95 %)."]
+    return found
+
+
+def places(early: pd.DataFrame) -> str:
+    """After which layers a way is better, and after which it is worse, by more than chance."""
+    signs = {"better": early.gain > early.chance, "worse": early.gain < -early.chance}
+    said = [f"{word} after {layers(early.layer[at])}" for word, at in signs.items() if at.any()]
+    return f": {', '.join(said)}" if said else ""
+
+
+def layers(which: pd.Series) -> str:
+    """Layers in words, neighbours joined: `layers 1 to 4, 6`."""
+    runs: list[list[int]] = []
+    for layer in map(int, which):
+        if runs and layer == runs[-1][1] + 1:
+            runs[-1][1] = layer
+        else:
+            runs.append([layer, layer])
+    joined = ", ".join(f"{a}" if a == b else f"{a} to {b}" for a, b in runs)
+    return f"layer{'s' if len(which) > 1 else ''} {joined}"
+
+
+def doubts(rows: pd.DataFrame, n: int) -> str:
+    """What n test pictures and one training a way leave open."""
+    most = rows[rows.gain.notna() & (rows.way != BASE)].chance.max()
+    return (
+        f"With {n:,} test pictures, a difference of up to {most:.1f} points at one exit could be "
+        "chance; of twenty such differences, about one is larger by chance alone. Every way was "
+        "trained only once: how far two trainings of the same way differ was not measured."
+    )
 
 
 def cost(found: dict) -> str:
