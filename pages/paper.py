@@ -1,8 +1,6 @@
 """The paper, reproduced: its figures 6 to 8 from our own measurements, beside the numbers that it
 reports."""
 
-from functools import partial
-
 import pandas as pd
 import streamlit as st
 
@@ -12,11 +10,11 @@ from mvit.evaluation import paper
 from pages import parts as ui
 from pages.parts import words
 from pages.parts.paper import ablation as since
+from pages.parts.paper import beside
 from pages.parts.paper import counts as counted
 from pages.parts.paper import table as paper_table
 
 WORDS = words.WORDS
-PAPER = "Bakhtiarnia, Zhang, Iosifidis: Multi-Exit Vision Transformer for Dynamic Inference (2021)"
 CHART = "paper_chart"
 COLUMNS = {
     "accuracy": st.column_config.NumberColumn(format="percent", help="On the test pictures."),
@@ -123,36 +121,6 @@ def show_differences(bundle: ui.Bundle) -> None:
     st.markdown("\n".join(f"- {line}" for line in (backbone, f"{training}.", budget)))
 
 
-def show_beside(task: str, card: dict) -> None:
-    """The paper's numbers beside ours."""
-    rows = paper.side_by_side(task, card)
-    if rows.empty:
-        st.caption(
-            f"The paper reports no number for {ui.TASK_NAMES.get(task, task)} to compare with ours."
-        )
-        return
-    st.subheader("Beside what the paper reports", anchor=False, help=PAPER)
-    two_digits = partial(words.percent, digits=2)
-    told = {
-        "what": rows.what,
-        "the paper reports": rows.paper.map(two_digits),
-        "we measured": rows.ours.map(two_digits),
-        "points": rows.difference.map("{:+.2f}".format),
-    }
-    st.table(
-        pd.DataFrame(told),
-        border="horizontal",
-        hide_index=True,
-        alt="What the paper reports beside what we measured",
-    )
-    st.caption(f"We measured: {'; '.join(rows.ours_is)}.")
-    if len(rows) > 1 and card.get("strategy") == "classifier-wise":
-        st.caption(
-            "The second row compares two ways of training: the paper's exit was trained "
-            "layer-wise, which also trains the layers below it."
-        )
-
-
 def controls(heads: list[str], layers: list[int], start: pd.Series) -> tuple[str, int, bool, bool]:
     """Draw the menus: the exit that is opened, whether to zoom, whether to show the paper's
     numbers. start: the exit that is opened first."""
@@ -186,7 +154,7 @@ def controls(heads: list[str], layers: list[int], start: pd.Series) -> tuple[str
             help="Show only exits within 12 points of the final exit, where the curves are close "
             "together.",
         )
-        beside = ui.linked(
+        reported = ui.linked(
             st.toggle,
             "The paper's numbers",
             key="beside",
@@ -194,17 +162,7 @@ def controls(heads: list[str], layers: list[int], start: pd.Series) -> tuple[str
             help="Draw what the paper reports as dashed lines. Only its accuracies are known here, "
             "not its MACs.",
         )
-    return head, layer, zoom, beside
-
-
-def reported(task: str) -> pd.DataFrame:
-    """The accuracies that the paper reports for a task, with the words for the legend."""
-    said = paper.accuracies(task)
-    whose = [f"{r.head}, layer {r.layer}" if r.head else f"plain {paper.BACKBONE}" for r in said]
-    rows = [
-        (f"paper reports {r.value:.2%} ({w})", r.value) for r, w in zip(said, whose, strict=True)
-    ]
-    return pd.DataFrame(rows, columns=["text", "accuracy"])
+    return head, layer, zoom, reported
 
 
 def finding(near: pd.Series | None, final: dict) -> str:
@@ -236,7 +194,7 @@ def page() -> None:
     st.markdown(
         "The paper plots accuracy against compute for seven kinds of exit at every layer (its "
         "figures 6 to 8). Here is the same figure from our own measurements; click a point to see "
-        f"its numbers.{ui.other_model()} *{PAPER}*",
+        f"its numbers.{ui.other_model()} *{beside.PAPER}*",
         help=f"{WORDS['exit']} {WORDS['head']}",
     )
     bundle = ui.current()
@@ -258,11 +216,11 @@ def page() -> None:
     near = paper.cheapest_within(exits, 1.0)
     start = near if near is not None else exits.loc[exits.accuracy.idxmax()]
     layers = sorted(int(b) for b in exits.layer.unique())
-    head, layer, zoom, beside = controls(heads, layers, start)
+    head, layer, zoom, shown = controls(heads, layers, start)
     n = bundle.card.get("n")
     ui.recorded_badge(bundle, f"{n:,} pictures" if isinstance(n, int) else "every exit")
     said = finding(near, final)
-    lines = reported(bundle.task).iloc[: None if beside else 0]
+    lines = beside.reported(bundle.task).iloc[: None if shown else 0]
     ui.chart(
         draw.accuracy_by_macs(exits, final, lines, picked=(layer, head), finding=said, zoom=zoom),
         alt=f"Accuracy against total MACs of every exit. {said}.",
@@ -272,7 +230,7 @@ def page() -> None:
     )
     ui.table(exits, "Every point as a table", column_config=COLUMNS)
     show_exit(bundle, exits, layer, head=head)
-    show_beside(bundle.task, bundle.card)
+    beside.show(bundle.task, bundle.card)
     show_heads(exits)
     paper_table.show_future_work(bundle)
     paper_table.show(bundle)

@@ -120,21 +120,23 @@ def by_head(exits: pd.DataFrame) -> pd.DataFrame:
 
 def side_by_side(task: str, card: dict) -> pd.DataFrame:
     """What the paper reports beside what we measured: what, paper, ours, ours_is, difference
-    (points, ours minus the paper's)."""
+    (points, ours minus the paper's; NaN for an exit that was trained in another way than the
+    paper's, or nobody knows how)."""
     exits, rows = exits_of(card), []
     for said in accuracies(task):
+        what, difference = said.what, 1.0
         if said.head is None:
-            ours, name = (
-                card.get("final", {}).get("accuracy"),
-                f"final exit of {card['architecture']}",
-            )
+            ours = card.get("final", {}).get("accuracy")
+            name = f"final exit of {card['architecture']}"
         else:
             own = exits[(exits.layer == said.layer) & (exits["head"] == said.head)]
             ours = None if own.empty else float(own.accuracy.iloc[0])
             strategy = card.get("strategy", "strategy not recorded")
             name = f"{said.head} at layer {said.layer}, {strategy}"
+            if strategy != said.strategy:
+                what, difference = f"{what} in the paper, {strategy} here", math.nan
         if ours is not None:
-            rows.append((said.what, said.value, ours, name, 100 * (ours - said.value)))
+            rows.append((what, said.value, ours, name, difference * 100 * (ours - said.value)))
     return pd.DataFrame(rows, columns=["what", "paper", "ours", "ours_is", "difference"])
 
 
@@ -191,9 +193,10 @@ def best_after(rows: pd.DataFrame) -> pd.DataFrame:
     return best.drop_duplicates("strategy", ignore_index=True)
 
 
-def trained_longer(task: str, architecture: str, layer: int) -> pd.DataFrame:
+def bundled_exits(task: str, architecture: str, layer: int) -> pd.DataFrame:
     """The best exit after `layer` of the bundles that one network has, with the paper's heads, one
-    row a strategy: strategy, head, accuracy, final; the best first."""
+    row a strategy: strategy, head, accuracy, final, px (of the pictures), pictures (see
+    `pictures_seen`); the best first."""
     found = []
     for name, backbone in weights.bundles():
         with suppress(weights.WeightsError, KeyError, AttributeError):
@@ -202,9 +205,26 @@ def trained_longer(task: str, architecture: str, layer: int) -> pd.DataFrame:
             own = exits[(exits.layer == layer) & exits["head"].isin(list(HEADS))]
             if name == task and card["architecture"] == architecture and len(own):
                 best = own.loc[own.accuracy.idxmax(), ["head", "accuracy"]].to_dict()
-                final = card["final"]["accuracy"]
-                found.append({"strategy": card["strategy"], "final": final} | best)
-    return best_after(pd.DataFrame(found, columns=["strategy", "head", "accuracy", "final"]))
+                about = {"final": card["final"]["accuracy"], "px": card["task"]["input_px"]}
+                seen = pictures_seen(card)
+                found.append({"strategy": card["strategy"], "pictures": seen} | about | best)
+    columns = ["strategy", "head", "accuracy", "final", "px", "pictures"]
+    return best_after(pd.DataFrame(found, columns=columns))
+
+
+def pictures_seen(card: dict) -> int | None:
+    """How many pictures a bundle's exits were trained on in the way that its card names, earlier
+    trainings in that way included; None where the card does not say."""
+    total, strategy = 0, card.get("strategy")
+    while card and card.get("strategy", strategy) == strategy:
+        own = card.get("recipe" if strategy in JOINT else "exit_recipe")
+        own = own if isinstance(own, dict) else {}  # a card may tell it in words
+        rounds = own.get("rounds", 0) * own.get("round_images", 0)
+        seen = own.get("pictures_seen", 0) if strategy in JOINT else rounds
+        if not seen:
+            return None
+        total, card = total + seen, card.get("before")
+    return total or None
 
 
 def with_siblings(task: str, card: dict) -> pd.DataFrame:

@@ -43,6 +43,19 @@ def test_the_paper_is_quoted_beside_ours_and_the_differences_are_said(tiny_weigh
     assert "ViT-B/16 with 86 M" in words and "M." in words and "Table I" in words
 
 
+def test_an_exit_trained_in_another_way_is_not_subtracted_from_the_paper_s(own_weights):
+    folder, card = own_weights / "cifar10" / BACKBONE, card_of(own_weights)
+    write_table1(own_weights, (-3.0, 0.0), heads=("mlp", "cnn_ignore"))
+    (folder / "card.json").write_text(json.dumps(card | {"strategy": "classifier-wise"}))
+    app = well(open_app("paper"))
+    beside = app.table[0].value
+    assert beside.what.iloc[1].endswith("layer-wise in the paper, classifier-wise here")
+    assert beside["points"].iloc[1] == "trained differently"
+    assert "gets 85.00\u00a0% right here, on smaller pictures (96 × 96 pixels" in text(app)
+    alike = paper.side_by_side("cifar10", card | {"strategy": "layer-wise"})
+    assert alike.what[1] == "CNN-Ignore-EE, layer 6, layer-wise" and alike.difference.notna().all()
+
+
 def test_cifar100_has_its_own_number(own_weights):
     save_bundle(own_weights, Task("cifar100", CIFAR100_LABELS, native_px=32, input_px=64))
     app = well(open_app("paper", task="CIFAR-100"))
@@ -110,7 +123,9 @@ def test_the_paper_s_numbers_are_the_paper_s():
     assert paper.side_by_side("crowd", {"architecture": "x", "exits": [], "final": {}}).empty
 
 
-def write_table1(weights: Path, changes: tuple[float, float]) -> None:
+def write_table1(
+    weights: Path, changes: tuple[float, float], heads: tuple[str, str] = ("mlp", "vit")
+) -> None:
     rows = [
         {
             "strategy": "classifier-wise",
@@ -120,7 +135,7 @@ def write_table1(weights: Path, changes: tuple[float, float]) -> None:
             "change": 0.0,
             "seconds": 1,
         }
-        for h in ("mlp", "vit")
+        for h in heads
     ]
     for strategy, change in zip(("layer-wise", "end-to-end"), changes, strict=True):
         rows += [
@@ -132,7 +147,7 @@ def write_table1(weights: Path, changes: tuple[float, float]) -> None:
                 "change": change + more,
                 "seconds": 1,
             }
-            for h, more in (("mlp", 0.1), ("vit", -0.1))
+            for h, more in zip(heads, (0.1, -0.1), strict=True)
         ]
     found = {
         "task": "cifar10",
@@ -180,6 +195,30 @@ def test_bundles_that_were_trained_for_longer_answer_too(own_weights):
     words = text(well(open_app("paper")))
     assert "their best exit after layer 6 is right for " in words
     assert " and 42.0\u00a0% (`mlp`, end-to-end), their final exit for " in words
+
+
+def test_table_one_is_set_apart_from_the_bundle_s_own_exits(own_weights):
+    write_table1(own_weights, (-3.0, 0.0))
+    folder, card = own_weights / "cifar10" / BACKBONE, card_of(own_weights)
+    recipe = {"rounds": 7, "round_images": 3200}
+    longer = {"strategy": "classifier-wise", "exit_recipe": recipe}
+    before = longer | {"exit_recipe": {"rounds": 4, "round_images": 3200}}
+    (folder / "card.json").write_text(json.dumps(card | longer | {"before": before}))
+    file = folder / paper.TABLE1
+    found = json.loads(file.read_text())
+    found["budget"]["round_images"] = 5000
+    file.write_text(json.dumps(found | {"start": {"rounds": 16}}))
+    words = text(well(open_app("paper")))
+    assert "(`mlp`, 80.0\u00a0%) saw up to 89,600 pictures of 96 × 96 pixels; the best" in words
+    assert "saw up to 35,200 pictures of 64 × 64 pixels." in words
+
+
+def test_pictures_are_counted_along_trainings_of_one_kind_only():
+    alone = {"strategy": "classifier-wise", "exit_recipe": {"rounds": 3, "round_images": 100}}
+    first = {"strategy": "end-to-end", "recipe": {"pictures_seen": 20}, "before": alone}
+    second = first | {"recipe": {"pictures_seen": 5}, "before": first}
+    assert (paper.pictures_seen(second), paper.pictures_seen(alone)) == (25, 300)
+    assert paper.pictures_seen(first | {"recipe": {}}) is None
 
 
 def test_a_fair_start_is_told_and_its_learning_shown(own_weights):

@@ -47,9 +47,11 @@ def show(bundle: ui.Bundle) -> None:
     rows, layer, plain = table["rows"], table["layer"], table["plain"]
     found, noise = paper.strategy_findings(table), paper.chance(plain, table["n"])
     ui.recorded_badge(bundle, f"{table['n']:,} pictures, exits after layer {layer}")
+    if said := apart(bundle, table):
+        st.caption(said)
     first, second = st.columns(2, gap="medium")
     with first:
-        _early_exits(rows, layer)
+        _early_exits(rows, layer, table["budget"]["px"])
     with second:
         _final_exits(rows[rows.strategy.isin(paper.JOINT)], plain, found)
     lines = [best_exit(bundle, table), *answers(found, noise, layer)]
@@ -62,11 +64,14 @@ def show(bundle: ui.Bundle) -> None:
     ui.table(rows, "Table I as a table", column_config=COLUMNS | {"accuracy": after})
 
 
-def _early_exits(rows: pd.DataFrame, layer: int) -> None:
+def _early_exits(rows: pd.DataFrame, layer: int, px: int) -> None:
     """How good every head is, trained in every way."""
     best = rows.loc[rows.accuracy.idxmax()]
     right = percent(best.accuracy, 1)
-    said = f"Best after layer {layer}: {best['head']} trained {best.strategy}, {right}"
+    said = (
+        f"Best after layer {layer} of this study ({px} × {px} pixels): {best['head']} trained "
+        f"{best.strategy}, {right}"
+    )
     how = "Each point is one training; its line is where the accuracy lies with 95 % certainty."
     axis = f"Accuracy after layer {layer}"
     figure = draw.strategies(rows, "accuracy", axis, finding=said, how=how)
@@ -138,7 +143,7 @@ def show_start(curves: dict[str, list[float]]) -> None:
 
 def best_exit(bundle: ui.Bundle, table: dict) -> str:
     """Does the best exit get better when the backbone learns with it? From the table, and from the
-    bundles, which were trained for longer. Empty without exits of both kinds."""
+    bundles, which were trained in other ways. Empty without exits of both kinds."""
     layer, best = table["layer"], paper.best_after(table["rows"])
     joint = best.strategy.isin(paper.JOINT)
     if joint.all() or not joint.any():
@@ -151,16 +156,43 @@ def best_exit(bundle: ui.Bundle, table: dict) -> str:
         f"{verdict}: the best is right for {listed(best)}; a difference of up to "
         f"{noise:.2f} points could be chance."
     )
-    network = bundle.card.get("grown_from") or bundle.card["architecture"]
-    longer = paper.trained_longer(bundle.task, network, layer)
-    if len(longer) > 1:
+    others = bundled(bundle, layer)
+    if len(others) > 1:
         line += (
-            " The bundles here were trained for longer, on pictures of full size: their best exit "
-            f"after layer {layer} is right for {listed(longer)}, their final exit for "
-            + " and ".join(percent(r.final, 1) for r in longer.itertuples())
-            + "."
+            " The bundles here were trained in other ways, on larger pictures, so they decide "
+            f"nothing: their best exit after layer {layer} is right for {listed(others)}, their "
+            "final exit for " + " and ".join(percent(r.final, 1) for r in others.itertuples()) + "."
         )
     return line + " The paper says yes."
+
+
+def bundled(bundle: ui.Bundle, layer: int) -> pd.DataFrame:
+    """The best exits after a layer of the bundles that this network has."""
+    network = bundle.card.get("grown_from") or bundle.card["architecture"]
+    return paper.bundled_exits(bundle.task, network, layer)
+
+
+def apart(bundle: ui.Bundle, table: dict) -> str:
+    """Why Table I's accuracies are not those of the bundle above them. Empty for a study whose
+    exits had no start of their own."""
+    budget, start, layer = table["budget"], table.get("start"), table["layer"]
+    rows, others = table["rows"], bundled(bundle, layer)
+    own = others[others.strategy == bundle.card.get("strategy")]
+    rows = rows[rows.strategy == bundle.card.get("strategy")]
+    if not start or own.empty or rows.empty:
+        return ""
+    here, there = rows.loc[rows.accuracy.idxmax()], own.iloc[0]
+    saw = start["rounds"] * budget.get("round_images", 0) + budget["images"]
+    trained = [(saw, budget["px"]), (there.pictures, there.px)]
+    if any(pd.isna(seen) or not seen for seen, _ in trained):
+        return ""
+    ours, its = (f"up to {int(n):,} pictures of {px} × {px} pixels" for n, px in trained)
+    return (
+        "A study of its own, not the exits in the figures above: its best exit after layer "
+        f"{layer} trained {here.strategy} (`{here['head']}`, {percent(here.accuracy, 1)}) saw "
+        f"{ours}; the best of the figures above (`{there['head']}`, {percent(there.accuracy, 1)}) "
+        f"saw {its}."
+    )
 
 
 def listed(rows: pd.DataFrame) -> str:
