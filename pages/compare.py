@@ -201,7 +201,8 @@ def show_costs(rows: pd.DataFrame, layer: int) -> None:
 @ui.page("Compare heads")
 def page() -> None:
     st.markdown(
-        f"Several **heads** read the same layers. Which one knows first?{ui.other_model()}",
+        "Several **heads**, small networks of different kinds, read the same layers. Which one "
+        f"knows first?{ui.other_model()}",
         help=f"{WORDS['head']} {WORDS['layer']}",
     )
     bundle = ui.current()
@@ -226,7 +227,7 @@ def page() -> None:
         ui.live_badge(bundle, run)
         ui.plain_badge(plain)
     unlike.way_on(bundle, run)
-    st.caption(charts_compare.legend(rows))
+    st.caption(charts_compare.legend(rows), help=words.head_help(bundle.heads))
     ui.classes_note(bundle)
     method = ui.linked(
         st.pills,

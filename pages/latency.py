@@ -21,7 +21,7 @@ from pages.parts.timeline import (
     released,
     timeline,
 )
-from pages.parts.timeline.page import COLUMNS, as_measured, pick_exits, pictures_of
+from pages.parts.timeline.page import COLUMNS, HELP, as_measured, pick_exits, pictures_of
 from pages.parts.words import WORDS, head_help
 
 REPEATS, KEPT = 30, 500  # real runs: by one click, and at most drawn
@@ -105,7 +105,7 @@ def controls(bundle: ui.Bundle) -> tuple[ui.Picture, str, Plan, bool]:
             width=180,
             help=head_help(bundle.heads),
         )
-        plan = pick_exits(bundle, [head])
+        plan, why = pick_exits(bundle, [head])
         again = not ui.hidden("run") and st.button(
             "Measure again",
             icon=":material/bolt:",
@@ -113,6 +113,7 @@ def controls(bundle: ui.Bundle) -> tuple[ui.Picture, str, Plan, bool]:
             help="Run the network on this picture again and measure its times anew, for everybody "
             "who looks at this example.",
         )
+    st.caption(why, help=HELP)
     return picture, head, plan, again
 
 

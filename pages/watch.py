@@ -12,7 +12,7 @@ from mvit.policies.plans import costs
 from pages import parts as ui
 from pages.parts import coarse, first, lamps, unlike
 from pages.parts.timeline import Measured, timeline
-from pages.parts.timeline.page import COLUMNS, as_measured, pick_exits, pictures_of
+from pages.parts.timeline.page import COLUMNS, HELP, as_measured, pick_exits, pictures_of
 from pages.parts.timeline.runs import found, settled_exit, told_exit
 from pages.parts.words import WORDS, head_help
 
@@ -63,10 +63,11 @@ def controls(bundle: ui.Bundle) -> tuple[ui.Picture, list[str], Plan, str, bool]
             help=head_help(bundle.heads),
         )
         heads = [h for h in bundle.heads if h in heads] or [bundle.best_head]
-        plan = pick_exits(bundle, heads)
+        plan, why = pick_exits(bundle, heads)
         again = not ui.hidden("run") and st.button(
             "Run again", icon=":material/bolt:", key="run", help=AGAIN_HELP
         )
+    st.caption(why, help=HELP)
     return picture, heads, plan, speed, again
 
 
@@ -107,8 +108,9 @@ def page() -> None:
         ui.replay_badge(f"replay of measured times, {slow}")
     st.caption(
         "A brighter lamp is a surer exit. ✓ right, ✗ wrong, where the right answer is known. A "
-        "ring marks a practical exit. Times and MACs (multiply-accumulates, the work) count "
-        "everything that ran up to that exit.",
+        "ring marks a practical exit: it is more accurate than all earlier ones of its head. Times "
+        "and MACs (multiply-accumulates, the work) at a lamp count everything that ran up to it, "
+        "all exits before it too.",
         help=f"{WORDS['practical']} {WORDS['confidence']} {WORDS['settled']} {WORDS['plain']} "
         "The headline names the first settled exit that is at least 90\u00a0% sure, or, if none "
         "is, the first of all.",

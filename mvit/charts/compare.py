@@ -34,9 +34,10 @@ CELL, PICKED = "cell", "layer"
 # of the map: pixels of a row, and whether its cells are wide enough for percentages
 ROW, WIDE = 32, "width > 640"
 LEGEND = (
-    "Each cell holds an exit's answer. The brighter it is, the surer is the exit; wide cells say "
-    "how sure in percent. ● right, ✚ wrong, where the right answer is known. A dashed edge: the "
-    "final exit says something else. Hover over a cell for time and work; click it to look closer."
+    "Each row is one kind of head, each cell the answer of one exit. A brighter cell is a surer "
+    "answer; wide cells say how sure in percent. ● right, ✚ wrong, where that is known. A dashed "
+    "edge: the final exit says something else. Hover over a cell for time and work; click it to "
+    "look closer."
 )
 
 

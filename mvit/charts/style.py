@@ -252,18 +252,19 @@ def time_by_layer(rows: pd.DataFrame, plain_ms: float, finding: str) -> alt.Laye
 
 @kept
 def macs_by_layer(rows: pd.DataFrame, finding: str) -> alt.Chart:
-    """Multiply-accumulates up to each exit, its head included. rows: as confidence_by_layer, one
+    """Multiply-accumulates of each exit alone, its head included. rows: as confidence_by_layer, one
     head's are enough."""
     depth, heads = int(rows.layer.max()), list(dict.fromkeys(rows["head"]))
     room = alt.Scale(domain=[0, 1.08 * rows.macs.max() / 1e9], nice=False)
-    y = alt.Y("giga:Q", title="G MACs", scale=room, axis=alt.Axis(tickCount=3))
+    y = alt.Y("giga:Q", title="G MACs, alone", scale=room, axis=alt.Axis(tickCount=3))
     bars = alt.Chart(rows.assign(giga=rows.macs / 1e9)).mark_bar(cornerRadiusEnd=2)
     bars = bars.encode(
         x=layer_axis(depth), y=y, color=head_colour(heads, legend=False), tooltip=_tooltip()
     )
     if rows.layer.duplicated().any():
         bars = bars.encode(xOffset="head:N")
-    return bars.properties(title=title(finding), height=90)
+    how = "Each bar: the network up to that exit alone, without the other exits before it."
+    return bars.properties(title=title(finding, how), height=90)
 
 
 @kept

@@ -21,8 +21,8 @@ takes their place in a moment."""
 def intro() -> None:
     """Say what the page is about."""
     st.markdown(
-        "A network with **exits** answers before its last layer. Watch when it knows, how sure it "
-        "is, and what time it saves.",
+        "**Exits** let a network answer before its last layer: each is a small extra network, its "
+        "**head**, behind one layer. Watch when they know, and what time that saves.",
         help=f"{WORDS['backbone']} {WORDS['exit']}",
     )
 

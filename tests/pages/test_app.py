@@ -14,6 +14,7 @@ from visit import metric, open_app, png, timeline, well
 
 from mvit.tasks import CIFAR100_LABELS, Task
 from pages.parts import pictures as picking
+from pages.parts.timeline.page import WHY
 
 pytestmark = pytest.mark.usefixtures("examples")
 
@@ -63,6 +64,17 @@ def test_choosing_heads_runs_exactly_these(tiny_weights):
     assert {e.head for e in rows(app)} == {"mlp", "resmlp", "final"} and len(rows(app)) == 25
     well(app.pills(key="head").set_value([]).run())
     assert len({e.head for e in rows(app)}) == 2  # none chosen: the best one
+
+
+@pytest.mark.parametrize("asked", ["few useful exits", "practical exits", "all layers"])
+def test_the_exits_that_run_are_named_with_the_reason_and_their_head_explained(asked, tiny_weights):
+    app = well(open_app(exits=asked, head="mlp"))
+    [said] = [c.value for c in app.caption if c.value.startswith("Exits that run: ")]
+    layers = [f"layer {e.layer}" for e in rows(app)[:-1]]
+    assert said.startswith(
+        f"Exits that run: {', '.join([*layers, 'final'])}; {WHY[asked]}. **mlp**"
+    )
+    assert "reads only the class token" in said
 
 
 def test_upload_of_a_good_picture_is_used(tiny_weights):

@@ -37,7 +37,9 @@ def chart(measured: Measured, runs: Sequence[Interrupted]) -> str:
         *_ticks(reach, x),
         *_plain(measured.plain_ms, x),
         *_stairs(measured, height, x),
-        f'<line class="now" x1="0" x2="0" y1="0" y2="{HEIGHT}" stroke="{HOT}" stroke-width="3"/>',
+        # it begins below the plain network's label, so that it never crosses it
+        f'<line class="now" x1="0" x2="0" y1="{TOP - 8}" y2="{HEIGHT}" stroke="{HOT}" '
+        'stroke-width="3"/>',
         *(
             m
             for i, e in enumerate(measured.exits)

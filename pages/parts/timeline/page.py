@@ -14,7 +14,7 @@ from pages import parts as ui
 from pages.parts import lamps
 from pages.parts.lamps import SEEN
 from pages.parts.timeline.runs import Measured
-from pages.parts.words import WORDS
+from pages.parts.words import WORDS, about, exit_list
 
 FEW, PRACTICAL, ALL = "few useful exits", "practical exits", "all layers"
 HELP = f"""**{FEW}**: at most four, chosen by their recorded accuracy so that a clock that may stop
@@ -38,8 +38,18 @@ COLUMNS = {
 }
 
 
-def pick_exits(bundle: ui.Bundle, heads: Sequence[str]) -> Plan:
-    """Draw the choice, bound to the link as `?exits=`, and return the plan of these heads."""
+WHY = {
+    FEW: "by the recorded accuracies, a clock that stops at any moment most often finds a right "
+    "answer with these",
+    PRACTICAL: "they are the practical exits, each more accurate on the test set than all earlier "
+    "ones of its head",
+    ALL: "they are all that there are, and each one delays the later ones",
+}
+
+
+def pick_exits(bundle: ui.Bundle, heads: Sequence[str]) -> tuple[Plan, str]:
+    """Draw the choice, bound to the link as `?exits=`, and return the plan of these heads, and why
+    it has these exits, in words."""
     which = ui.linked(
         st.segmented_control,
         "Exits to run",
@@ -56,7 +66,14 @@ def pick_exits(bundle: ui.Bundle, heads: Sequence[str]) -> Plan:
         ALL: model.plan,
     }
     wanted = {e for head in heads for e in plans[which](head)}
-    return model.checked([e for e in model.plan() if e in wanted])
+    plan = model.checked([e for e in model.plan() if e in wanted])
+    return plan, f"{why(plan, which)} {' '.join(f'**{h}** {about(h)}' for h in heads)}"
+
+
+def why(plan: Plan, which: str) -> str:
+    """Which exits a plan runs, and why just these, in one sentence. which: how it was chosen."""
+    places = list(dict.fromkeys(exit_list([e]) for e in plan))
+    return f"Exits that run: {', '.join(places)}; {WHY[which]}."
 
 
 def as_measured(run: dict[str, Any], bundle: ui.Bundle, truth: str | None) -> Measured:
