@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from mvit.bundles.faults import figures_fault, task_fault
+from mvit.bundles.faults import figures_fault, files_fault, task_fault
 from mvit.bundles.whole import write_json
 from mvit.models.growth import outline
 from mvit.models.multi_exit import FINAL, MultiExitViT
@@ -43,7 +43,7 @@ def read_card(folder: Path) -> dict:
         raise refused(file, f"the card is not JSON ({error})") from error
     if not isinstance(card, dict) or not {"task", "architecture", "files"} <= card.keys():
         raise refused(file, "the card lacks 'task', 'architecture' or 'files'")
-    if fault := figures_fault(card):
+    if fault := figures_fault(card) or files_fault(card):
         raise refused(file, f"the card is wrong: {fault}")
     labels = card["task"].get("labels") if isinstance(card["task"], dict) else None
     for row in card.get("exits", []) if labels and isinstance(labels, list) else []:
@@ -108,6 +108,20 @@ def lacking_head(card: dict) -> str | None:
     told = [exit_["head"] for exit_ in card.get("exits", [])]
     told += head_names(card["delta"]["files"]) if "delta" in card else []
     return next((head for head in told if head not in own), None)
+
+
+def lost(where: Path, card: dict) -> str | None:
+    """Which file of another bundle a card names as its own that is not there or is another one by
+    now, in words; None if there is none. Reads cards only."""
+    for name, about in card["files"].items():
+        if other := about.get("of"):
+            uses = f"it uses the {name} of {where.parent.name}/{other}"
+            if not (where.parent / other / "card.json").exists():
+                return f"{uses}, which is not installed"
+            now = read_card(where.parent / other)["files"].get(name, {})
+            if now.get("sha256") != about["sha256"]:
+                return f"{uses}, where it has been replaced since"
+    return None
 
 
 def grown_card(where: Path, card: dict, backbone: str) -> dict:

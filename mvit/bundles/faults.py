@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from numbers import Real
+from pathlib import Path
 
 from mvit.tasks import Task
 
@@ -28,6 +29,18 @@ def figures_fault(card: dict) -> str | None:
                         return f"an exit's {name} is {row[name]!r}"[:80]
     except (TypeError, AttributeError):
         return "'exits', 'final' or 'splits' do not hold figures"
+    return None
+
+
+def files_fault(card: dict) -> str | None:
+    """What is wrong with a card's list of files, in words; None if nothing is."""
+    files = card["files"]
+    if not isinstance(files, dict) or not all(isinstance(about, dict) for about in files.values()):
+        return "'files' does not tell about files by their names"
+    for name, about in files.items():
+        of = about.get("of", "another")
+        if not _text(of) or Path(of).name != of:
+            return f"{name} is said to be one of {of!r}, which names no bundle"[:120]
     return None
 
 

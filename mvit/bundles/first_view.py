@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import date
 from pathlib import Path
 
+from mvit.bundles.places import located
 from mvit.bundles.whole import write_json
 from mvit.models.exit import FINAL, Exit
 
@@ -51,7 +52,8 @@ def sha256(file: Path) -> str:
 
 def fingerprint(folder: Path, names: Iterable[str]) -> dict[str, str]:
     """{name: sha256} of those files of a bundle, as they are now."""
-    return {name: sha256(folder / name) for name in names}
+    listed = json.loads((folder / "card.json").read_text())["files"]
+    return {name: sha256(located(folder, name, listed.get(name, {}))) for name in names}
 
 
 def write(folder: Path, view: FirstView) -> Path:
@@ -66,7 +68,7 @@ def read(folder: Path) -> FirstView | None:
     try:
         view = checked(folder)
         return view if view and fingerprint(folder, view.weights) == view.weights else None
-    except (ValueError, OSError):
+    except (AttributeError, LookupError, OSError, ValueError):
         return None
 
 

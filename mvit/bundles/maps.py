@@ -49,5 +49,6 @@ def load_maps(folder: Path) -> torch.nn.ModuleDict | None:
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise incomplete(folder / "card.json", error) from error
     maps.to_empty(device="cpu")
-    read_part(maps, folder, next((p for p in parts(sums) if p in FILES), PART), sums=sums)
+    part = next((p for p in parts(sums) if p in FILES), PART)
+    read_part(maps, folder, part, files=card["files"])
     return maps.eval().requires_grad_(False)

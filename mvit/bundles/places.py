@@ -1,4 +1,5 @@
-"""Where bundles are: weights/<task>/<backbone>/, or the folder that MVIT_WEIGHTS names."""
+"""Where bundles and their files are: weights/<task>/<backbone>/, or the folder that MVIT_WEIGHTS
+names."""
 
 from __future__ import annotations
 
@@ -16,3 +17,9 @@ def root() -> Path:
 def bundles() -> list[tuple[str, str]]:
     """Every (task, backbone) that has a card, in alphabetical order."""
     return sorted((p.parent.parent.name, p.parent.name) for p in root().glob("*/*/card.json"))
+
+
+def located(where: Path, name: str, about: dict) -> Path:
+    """Where a file lies that the card in `where` lists: beside the card or, if it is one `of`
+    another bundle of the same task, in that one's folder. about: what the card says of the file."""
+    return where.parent / about.get("of", where.name) / name

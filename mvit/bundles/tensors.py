@@ -17,6 +17,7 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save_file
 
 from mvit.bundles.card import WeightsError, parts, refused
+from mvit.bundles.places import located
 from mvit.bundles.whole import written_whole
 
 MAX_FILE_BYTES = 95_000_000
@@ -142,14 +143,15 @@ def save_held(
     return files
 
 
-def read_part(module: torch.nn.Module, where: Path, part: str, sums: dict[str, str]) -> None:
-    """Fill a module from its file or, one after the other, from its files."""
-    files, missing = parts(sums).get(part), module.state_dict().keys()
-    if not files:
+def read_part(module: torch.nn.Module, where: Path, part: str, files: dict[str, dict]) -> None:
+    """Fill a module from its file or, one after the other, from its files. files: a card's."""
+    names, missing = parts(files).get(part), module.state_dict().keys()
+    if not names:
         raise refused(where / f"{part}.safetensors", "the card does not list it")
-    for name in files:
-        tensors = read_tensors(where / name, sums[name])
-        put(module, tensors, where / name)
+    for name in names:
+        file = located(where, name, files[name])
+        tensors = read_tensors(file, files[name]["sha256"])
+        put(module, tensors, file)
         missing = missing - tensors.keys()
     if missing:
-        raise refused(where / files[-1], f"it lacks {min(missing)} and {len(missing) - 1} more")
+        raise refused(file, f"it lacks {min(missing)} and {len(missing) - 1} more")

@@ -3,8 +3,9 @@
 A bundle is a folder weights/<task>/<backbone>/ with backbone.safetensors, heads/<head>.safetensors
 (keys `<layer>.<parameter>`) and card.json. Loading checks sha256, names, shapes, dtypes and
 finiteness before a tensor is used. A part too large for one file is split, as model hubs do it,
-into backbone-00001-of-00002.safetensors and so on. Where there is a bundle of ViT-Ti/16 but none of
-ViT-B/16, the latter is offered too and grown at load (`mvit.models.growth`): the same answers at
+into backbone-00001-of-00002.safetensors and so on. A card may name a file `of` another bundle of
+its task, so that two with one backbone hold it once. Where there is a bundle of ViT-Ti/16 but none
+of ViT-B/16, the latter is offered too and grown at load (`mvit.models.growth`): the same answers at
 the larger network's cost. A grown network that was trained is a bundle of what training changed
 (`mvit.bundles.delta`), and needs the bundle that it was grown from.
 """
@@ -23,6 +24,7 @@ from mvit.bundles.card import (
     head_names,
     incomplete,
     lacking_head,
+    lost,
     parts,
     read_card,
     refused,
@@ -75,14 +77,16 @@ def save(
     storage: dict | None = None,
     *,
     changes: dict[str, dict[str, torch.Tensor]] | None = None,
+    backbone: dict[str, dict] | None = None,
 ) -> dict:
     """Write a model as a bundle, with the sha256 of each file in the card; return the card.
 
     In half precision, or as `storage` says, which goes into the card (see
     `mvit.evaluation.storage`): its bits a weight, and `head_bits` if heads have others. A part of
     more than 95 MB is split over several files. changes: of a grown network that was trained,
-    written in the weights' place; its card tells the growth under `delta`. Raises WeightsError for
-    a single tensor that is larger still.
+    written in the weights' place; its card tells the growth under `delta`. backbone: the files of
+    another bundle of the task that hold this backbone, as the card is to list them; then it is not
+    written again. Raises WeightsError for a single tensor that is larger still.
     """
     files = {}
     if changes:
@@ -91,7 +95,7 @@ def save(
     else:
         bits = storage["bits"] if storage else 16
         head_bits = (storage or {}).get("head_bits", bits)
-        files |= save_part(model.backbone.vit, folder, "backbone", bits=bits)
+        files |= backbone or save_part(model.backbone.vit, folder, "backbone", bits=bits)
         for name, at in model.heads.items():
             files |= save_part(at, folder, f"heads/{name}", bits=head_bits)
     # how another bundle was stored, from whose card this one was made, is not said of this one
@@ -173,6 +177,8 @@ def read(
         raise refused(
             where / "card.json", f"it tells of a head '{lacking}' but lists no file of it"
         )
+    if gone := lost(where, card):
+        raise refused(where / "card.json", gone)
     own, modules = head_names(sums), {}
     wanted = own if heads is None else list(heads)
     if unknown := [name for name in wanted if name not in own]:
@@ -188,7 +194,7 @@ def read(
         modules = {n: {int(b): m for b, m in at.items()} for n, at in trained.heads.items()}
     else:
         body.to(dtype).to_empty(device="cpu")
-        read_part(body.vit, where, "backbone", sums=sums)
+        read_part(body.vit, where, "backbone", files=card["files"])
     size = {"dim": body.dim, "grid": body.grid, "out": question.outputs}
     distilled = bool(card.get("distilled"))
     for name in [name for name in wanted if name not in modules]:
@@ -197,7 +203,7 @@ def read(
                 {str(b): build(name, **size, distilled=distilled) for b in layers}
             )
         at.to(dtype).to_empty(device="cpu")
-        read_part(at, where, f"heads/{name}", sums=sums)
+        read_part(at, where, f"heads/{name}", files=card["files"])
         modules[name] = {int(b): module for b, module in at.items()}
     model = MultiExitViT(body, question, modules, practical=practical).eval().requires_grad_(False)
     model.grown_from = card.get("grown_from")

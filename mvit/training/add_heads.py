@@ -50,18 +50,16 @@ def add_heads(study: Study, heads: Sequence[str], into: str | None = None) -> di
     parts = {"val": CLASSES.recorded(val), "test": test}
     check_pictures(study, recorded, parts)
     known = {"pictures and labels": identity.of_data(train_set, val)}
-    backbone = [card["files"][name] for name in weights.parts(card["files"])["backbone"]]
-    run = identity.fingerprint([study.run_of(known), backbone, list(heads), into])
+    backbone = {name: card["files"][name] for name in weights.parts(card["files"])["backbone"]}
+    run = identity.fingerprint([study.run_of(known), [*backbone.values()], list(heads), into])
     if into:
         identity.refuse_another(folder.parent / into, run, study.overwrite)
     elif not study.overwrite:
         refuse_taken(study.bundle, card, heads, run=run)
     given = {"train": train_set, "val": val, "accelerator": accelerator, "known": known}
     model, recipe = learn(study, heads, card["layers"], given=given)
-    # the new bundle holds the backbone as the first one does; only that of a trained grown
-    # network, of which the first one holds the change, is rounded by this
-    bits = card.get("storage", {}).get("bits", 16)
-    if into:
+    bits, changed = card.get("storage", {}).get("bits", 16), "delta" in card
+    if into and changed:  # the first bundle holds the change only, so the new one has the whole
         round_to(model.backbone.vit, bits)
     storage, recorded_val = round_for_storage(
         model, lambda rounded: predict(rounded, parts["val"], accelerator), only_heads=True
@@ -72,7 +70,9 @@ def add_heads(study: Study, heads: Sequence[str], into: str | None = None) -> di
         own = apart(card, study.bundle, told["recipe"]) | summary(model, found)
         own |= unlike.learn(model, *parts.values())
         both = storage | {"bits": bits, "head_bits": storage["bits"]}
-        card = weights.save(model, folder.parent / into, own, storage=both)
+        same = {name: {"of": study.bundle} | about for name, about in backbone.items()}
+        own_backbone = None if changed else same
+        card = weights.save(model, folder.parent / into, own, storage=both, backbone=own_backbone)
         save_predictions(folder.parent / into, found)
     elif accelerator.is_main_process:
         every = {n: joined(recorded[n], p) if n in recorded else p for n, p in found.items()}

@@ -104,6 +104,7 @@ def _make(task: str, backbone: str, device: str, dtype: str, engine: str, stamp:
     try:
         model = weights.load(task, backbone, device, dtype=choice.torch_dtype, engine=engine)
     except WeightsError:
+        weights.load(task, backbone, device="cpu", heads=[])  # what is wrong with more than a head
         names = weights.head_names(card["files"])
         intact = [name for name in names if _is_intact(task, backbone, name, problems=problems)]
         model = weights.load(
@@ -133,8 +134,6 @@ def _is_intact(task: str, backbone: str, head: str, problems: list[str]) -> bool
     try:
         weights.load(task, backbone, device="cpu", heads=[head])
     except WeightsError as error:
-        if "backbone.safetensors" in str(error):
-            raise
         problems.append(str(error))
         return False
     return True
@@ -142,9 +141,9 @@ def _is_intact(task: str, backbone: str, head: str, problems: list[str]) -> bool
 
 def load(task: str, backbone: str, device: str, dtype: str = AUTO, engine: str = AUTO) -> Bundle:
     """The loaded bundle, every kind of head warmed up; raises WeightsError."""
-    folders = weights.folders(task, backbone)
-    stamps = tuple(stamp for folder in folders for stamp in _stamps(folder))
-    grown = weights.source(task, backbone) or len(folders) > 1
+    own, *others = weights.folders(task, backbone)
+    stamps = tuple(stamp for folder in (own, *others) for stamp in _stamps(folder))
+    grown = weights.source(task, backbone) or "delta" in weights.read_card(own)
     large = grown or sum(size for _, _, size in stamps) > LARGE
     return (_large if large else _small)(task, backbone, device, dtype, engine, stamps)
 

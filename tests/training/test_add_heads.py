@@ -157,10 +157,9 @@ def test_heads_can_go_into_a_bundle_of_their_own_beside_the_first(grown):
         "heads/fnet.safetensors",
         "heads/gmlp.safetensors",
     }
-    assert (
-        own["files"]["backbone.safetensors"]["sha256"]
-        == card["files"]["backbone.safetensors"]["sha256"]
-    )
+    backbone = card["files"]["backbone.safetensors"] | {"of": TINY}
+    assert own["files"]["backbone.safetensors"] == backbone  # held once
+    assert not (bundle.parent / "beside" / "backbone.safetensors").exists()
     assert (
         own["init"] == f"the backbone of the bundle {TINY}"
         and own["exit_recipe"]["batch"] == 8
