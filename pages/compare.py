@@ -13,7 +13,7 @@ from mvit.evaluation.unlike import Check
 from mvit.images.draw import overlay
 from mvit.inference import explain
 from pages import parts as ui
-from pages.parts import unlike, words
+from pages.parts import coarse, unlike, words
 
 HEADS, PICTURES = "heads", "pictures"
 REPEATS = 3
@@ -228,6 +228,11 @@ def page() -> None:
         ui.plain_badge(plain)
     unlike.way_on(bundle, run)
     st.caption(charts_compare.legend(rows), help=words.head_help(bundle.heads))
+    if coarse.exits(bundle, view.left):
+        st.caption(
+            "Each answer here is a best guess: the likeliest single name, however unsure the exit. "
+            "Watch shows what each exit is sure enough to say."
+        )
     ui.classes_note(bundle)
     method = ui.linked(
         st.pills,

@@ -3,7 +3,7 @@ real, by interrupting the network, when it is let go."""
 
 import time
 from collections.abc import Hashable
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 
 import pandas as pd
 import streamlit as st
@@ -12,7 +12,7 @@ from mvit.charts.latency import exit_rows, interrupted_rows, spread
 from mvit.inference.deadline import Answer, answer_by
 from mvit.models.multi_exit import Plan
 from pages import parts as ui
-from pages.parts import race, unlike
+from pages.parts import coarse, race, unlike
 from pages.parts.timeline import (
     Interrupted,
     against_replay,
@@ -77,12 +77,17 @@ def go_on(series: Series, bundle: ui.Bundle, picture: ui.Picture, plan: Plan) ->
             bundle, lambda model: answer_by(model, picture.pixels, series.deadline, plan=plan)
         )
         series.left, series.number = series.left - 1, series.number + 1
-        series.runs = [*series.runs, Interrupted(series.number, answer)][-KEPT:]
+        series.runs = [*series.runs, Interrupted(series.number, spoken(bundle, answer))][-KEPT:]
+
+
+def spoken(bundle: ui.Bundle, answer: Answer) -> Answer:
+    """The answer, which says no more than its exit is sure of."""
+    return replace(answer, exit=coarse.spoken(bundle, [answer.exit])[0]) if answer.exit else answer
 
 
 def plain_side(bundle: ui.Bundle, picture: ui.Picture, deadline: float) -> Answer:
     """The network without exits, interrupted at the same deadline."""
-    return ui.once(
+    answer = ui.once(
         "latency_plain",
         (*bundle.key, picture.key, deadline),
         lambda: ui.inference(
@@ -90,6 +95,7 @@ def plain_side(bundle: ui.Bundle, picture: ui.Picture, deadline: float) -> Answe
             lambda model: answer_by(model, picture.pixels, deadline, plan=[model.final_exit]),
         ),
     )
+    return spoken(bundle, answer)
 
 
 def controls(bundle: ui.Bundle) -> tuple[ui.Picture, str, Plan, bool]:
@@ -187,7 +193,7 @@ def page() -> None:
             "answered than in the replay, as the machine was busier or less busy."
         )
     ui.classes_note(bundle)
-    rows = exit_rows(measured.exits, measured.macs, picture.truth)
+    rows = exit_rows(run["exits"], measured.macs, picture.truth)
     ui.table(rows, "Every exit: with all exits before it, and alone", column_config=COLUMNS)
     real = interrupted_rows(answers)
     ui.table(real, "Every real run as a table")

@@ -32,7 +32,7 @@ def work(
     def runs(model) -> dict:
         seen, macs = [], costs(model, plan)
         for fired in model.run(picture.pixels, plan):
-            seen.append(fired)
+            seen += coarse.spoken(bundle, [fired])
             lamps.stream(place, seen, plan=plan, macs=macs, truth=picture.truth)
         return measure(model)
 
@@ -115,9 +115,13 @@ def page() -> None:
         "The headline names the first settled exit that is at least 90\u00a0% sure, or, if none "
         "is, the first of all.",
     )
+    if also:
+        st.caption(coarse.CAUTIOUS)
     ui.classes_note(bundle)
     coarse.show(bundle, run["scores"], heads[0])
-    rows = exit_rows(measured.exits, measured.macs, picture.truth)
+    rows = exit_rows(run["exits"], measured.macs, picture.truth)
+    if also:  # the label is then only a best guess
+        rows = rows.assign(says=[e.label for e in measured.exits])
     details(rows, measured, heads)
     ui.export(
         "watch",
@@ -148,18 +152,19 @@ def work_told(known: Exit, final: Exit) -> str:
 
 def details(rows, measured: Measured, heads: Sequence[str]) -> None:
     """The run by layer, and each exit alone."""
-    known, final = settled_exit(measured.exits, heads[0]), measured.exits[-1]
+    known, final = settled_exit(measured.exits, heads[0]), rows.iloc[-1]
     rows = rows.assign(macs_text=rows.macs.map(charts.macs_text))
     left, right = st.columns(2, gap="medium")
+    verb = "'s best guess is" if "says" in rows else " says"
     sure = (
-        f"The final exit says {charts.plain_label(final.label)}, "
+        f"The final exit{verb} {charts.plain_label(final.label)}, "
         f"{charts.sure_text(final.confidence)} sure"
     )
     with left:
         shown = charts.confidence_by_layer(rows, sure).properties(height=HIGH)
         ui.chart(shown, alt=f"Confidence by layer: {sure}.")
     with right:
-        cost = work_told(known, final)
+        cost = work_told(known, measured.exits[-1])
         shown = charts.macs_by_layer(rows, cost).properties(height=HIGH)
         ui.chart(shown, alt=f"Multiply-accumulates by layer: {cost}.")
     ui.table(

@@ -8,19 +8,17 @@ import pandas as pd
 
 from mvit.charts.kept import kept
 from mvit.charts.style import CIVIDIS, shades, sure_text, title
-from mvit.models.tree import SURE, ClassTree
+from mvit.models.cautious import Caution
+from mvit.models.tree import ClassTree
 
 
 def coarse_rows(exits: pd.DataFrame, tree: ClassTree, told: dict | None = None) -> pd.DataFrame:
     """What the exits of a run say for sure. exits: layer, head, scores (class probabilities);
     told: what a card says under "coarse", of how sure each must be. Returns exit, says, sure
     (text), probability, depth, node, exact."""
-    needed = {
-        (e["layer"], e["head"]): tree.needed(e["said"]) for e in (told or {}).get("exits", ())
-    }
-    found = []
+    caution, found = Caution(tree, told), []
     for row in exits.itertuples():
-        said = tree.say(row.scores, needed.get((row.layer, row.head), SURE))
+        said = caution.says((row.layer, row.head), row.scores)
         found.append(
             {
                 "exit": "final exit" if row.head == "final" else f"layer {row.layer}",

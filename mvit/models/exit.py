@@ -57,11 +57,21 @@ class Exit(AnyExit):
     @cached_property
     def prediction(self) -> int:
         """Index of the most probable class."""
-        return self.scores.index(self.confidence)
+        return self.scores.index(max(self.scores))
 
     @property
     def label(self) -> str:
+        """What it says."""
         return self.labels[self.prediction]
+
+    @property
+    def guess(self) -> str:
+        """The most probable class, where the exit says less than that."""
+        return ""
+
+    def right(self, truth: str | None) -> bool | None:
+        """Whether what it says is true of a picture of that class; None if nobody knows."""
+        return None if truth is None else self.label == truth
 
     @cached_property
     def confidence(self) -> float:

@@ -1,18 +1,36 @@
 """The panel "From coarse to fine": at each exit the most specific thing that it is sure of."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 import streamlit as st
 
 from mvit.charts.coarse import coarse_chart, coarse_rows, depth_chart, depth_rows
-from mvit.models.exit import Plan
+from mvit.models.cautious import Caution
+from mvit.models.exit import Exit, Plan
 from mvit.models.tree import SURE, ClassTree, tree_of
 from pages import parts as ui
+
+CAUTIOUS = (
+    "An exit says no more than it is sure of: where it hesitates between names, it says a kind of "
+    "thing, and ✓ means that this is true. *Best guess* is its likeliest single name."
+)
 
 
 def exits(bundle: ui.Bundle, head: str) -> Plan:
     """The exits whose scores the panel shows: one head's after every layer, the final exit last;
     none for a task whose classes have no tree."""
     return tuple(bundle.model.plan(head)) if tree_of(bundle.task) else ()
+
+
+def spoken(bundle: ui.Bundle, fired: Sequence[Exit]) -> list[Exit]:
+    """Exits that say no more than they are sure of; as they are, of a task whose classes have no
+    tree."""
+    tree = tree_of(bundle.task)
+    if tree is None:
+        return [*fired]
+    caution = Caution(tree, bundle.card.get("coarse"))
+    return [caution.taken(e) for e in fired]
 
 
 def show(bundle: ui.Bundle, scores: dict[tuple[int, str], list[float]], head: str) -> None:

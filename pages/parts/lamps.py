@@ -49,7 +49,7 @@ def _lamp(place: tuple[int, str], fired: Exit | None, macs: float, *, truth: str
         )
     label, sure = plain_label(fired.label), sure_text(fired.confidence)
     colour, ink = confidence_colour(fired.confidence)
-    verdict = "" if truth is None else ("right" if fired.label == truth else "wrong")
+    verdict = {None: "", True: "right", False: "wrong"}[fired.right(truth)]
     mark = {"right": '<b class="ok">✓</b>', "wrong": '<b class="no">✗</b>', "": ""}[verdict]
     on = (True, fired.practical, place[1] == FINAL)
     kinds = " ".join(
@@ -57,13 +57,14 @@ def _lamp(place: tuple[int, str], fired: Exit | None, macs: float, *, truth: str
     )
     ms, work = fired.elapsed_ms, macs_text(macs)
     facts = [where, label, verdict, f"{sure} sure", f"{ms:.1f} milliseconds", f"{work} MACs"]
-    facts += ["practical exit"] if fired.practical else []
+    guess = f"best guess: {plain_label(fired.guess)}" if fired.guess else ""
+    facts += [guess, "practical exit" if fired.practical else ""]
     said = escape(", ".join(f for f in facts if f))
     return (
         f'<li class="{kinds}" data-ms="{ms:.4f}" style="--c:{colour};--t:{ink}" '
         f'aria-label="{said}" title="{said}"><span class="where">{where}</span>'
         f'<div class="bulb"><span>{escape(sure)}</span>{mark}</div>'
-        f'<span class="what">{escape(label)}</span>'
+        f'<span class="what">{escape(label)}</span><span class="guess">{escape(guess)}</span>'
         f'<span class="more">{ms:.1f} ms <i>{work}</i> <i>MACs</i></span></li>'
     )
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 from bundles import save_bundle
-from visit import open_app, png, well
+from visit import open_app, png, timeline, well
 
 from mvit.charts.coarse import coarse_chart, coarse_rows
 from mvit.models.tree import tree_of
@@ -105,3 +105,15 @@ def test_watch_shows_the_panel_for_any_photo_and_for_no_other_task(two_tasks):
     assert "_once_coarse" not in app.session_state
     app = well(open_app(task="cifar10"))
     assert not any("WordNet" in c.value for c in app.caption)
+
+
+def test_lamps_headline_and_panel_say_the_same_at_the_same_exit(two_tasks):
+    app = well(open_app(task="imagenet1k", exits="all layers"))
+    run, shown = app.session_state["_once_watch"][1], timeline(app)
+    found = [{"layer": b, "head": h, "scores": s} for (b, h), s in run["scores"].items()]
+    panel = coarse_rows(pd.DataFrame(found), TREE)
+    assert [e["answer"] for e in shown["exits"]] == [s.replace("_", " ") for s in panel.says]
+    assert panel.says.iloc[-1] in shown["finding"]
+    vague = run["exits"][0]  # untrained, so it is sure of no name
+    assert f"best guess: {vague.label}" in shown["exits"][0]["how"]
+    assert f'<span class="guess">best guess: {vague.label}</span>' in shown["parts"]["lamps"]

@@ -125,9 +125,10 @@ def released() -> float | None:
 def _words(e: Exit) -> dict:
     """What the timeline says when this exit is the latest."""
     where = place_name(e.layer, e.head) + ("" if e.head == FINAL else f" ({e.head} head)")
+    guess = f"; best guess: {plain_label(e.guess)}" if e.guess else ""
     return {
         "ms": e.elapsed_ms,
         "answer": plain_label(e.label),
-        "how": f"{sure_text(e.confidence)} sure, {where}, ready after {e.elapsed_ms:.1f} ms",
+        "how": f"{sure_text(e.confidence)} sure, {where}, ready after {e.elapsed_ms:.1f} ms{guess}",
         "said": in_words(e),
     }

@@ -137,8 +137,7 @@ def _words(measured: Measured, i: int, y: float, x) -> Iterator[str]:
 
 def _answer(measured: Measured, e: Exit) -> str:
     """What an exit says, and whether it is right where that is known."""
-    verdict = "" if measured.truth is None else " ✓" if e.label == measured.truth else " ✗"
-    return plain_label(e.label) + verdict
+    return plain_label(e.label) + {None: "", True: " ✓", False: " ✗"}[e.right(measured.truth)]
 
 
 def _dot(measured: Measured, run: Interrupted, height: dict, x) -> Iterator[str]:

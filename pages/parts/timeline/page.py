@@ -11,7 +11,7 @@ from mvit.images.draw import data_url
 from mvit.models.multi_exit import Plan
 from mvit.policies.plans import costs, exits_for_deadlines
 from pages import parts as ui
-from pages.parts import lamps
+from pages.parts import coarse, lamps
 from pages.parts.lamps import SEEN
 from pages.parts.timeline.runs import Measured
 from pages.parts.words import WORDS, about, exit_list
@@ -77,9 +77,10 @@ def why(plan: Plan, which: str) -> str:
 
 
 def as_measured(run: dict[str, Any], bundle: ui.Bundle, truth: str | None) -> Measured:
-    """What the work of `ui.beside_plain` found, with the MACs run until each exit."""
+    """What the work of `ui.beside_plain` found, with the MACs run until each exit, none of which
+    says more than it is sure of."""
     plain = ui.plain(bundle, run["plain"])
-    exits = run["exits"]
+    exits = coarse.spoken(bundle, run["exits"])
     macs = costs(bundle.model, [(e.layer, e.head) for e in exits]).tolist()
     return Measured(exits=exits, macs=macs, plain_ms=plain.ms, truth=truth)
 

@@ -1,0 +1,43 @@
+"""An exit that says a kind of thing where it hesitates between names."""
+
+import pytest
+
+from mvit.models.cautious import Caution
+from mvit.models.exit import Exit
+from mvit.models.tree import tree_of
+from mvit.tasks import TASKS
+
+LABELS = TASKS["imagenet1k"].labels
+TREE = tree_of("imagenet1k")
+TIMES = {"elapsed_ms": 1.0, "head_ms": 0.5, "ms": 1.0, "macs": 7}
+
+
+def fired(head: str = "lens", **shares: float) -> Exit:
+    """An exit whose probability is shared by these classes, what is left by all."""
+    scores = [(1 - sum(shares.values())) / 1000] * 1000
+    for name, share in shares.items():
+        scores[LABELS.index(name)] += share
+    return Exit(2, head, scores=scores, labels=LABELS, **TIMES)
+
+
+def test_it_says_the_kind_that_it_is_sure_of_and_the_name_as_a_guess():
+    taken = Caution(TREE).taken(fired(beagle=0.4, pug=0.3, tench=0.1))
+    assert (taken.label, taken.guess) == ("a dog", "beagle")
+    assert taken.confidence == pytest.approx(0.72, abs=0.03)
+    assert (taken.layer, taken.head, taken.macs) == (2, "lens", 7)
+    assert taken.right("pug") and taken.right("tench") is False and taken.right(None) is None
+
+
+def test_a_sure_name_is_said_as_any_exit_says_it():
+    plain = fired(pug=0.9)
+    taken = Caution(TREE).taken(plain)
+    assert (taken.label, taken.guess) == (plain.label, "")
+    assert taken.confidence == pytest.approx(plain.confidence)
+    assert taken.right("pug") and taken.right("beagle") is False
+
+
+def test_an_exit_whose_names_were_wrong_too_often_on_other_photos_says_less():
+    told = {"exits": [{"layer": 2, "head": "lens", "said": [{"upto": 1, "needs": None}]}]}
+    caution = Caution(TREE, told)
+    assert caution.taken(fired(pug=0.9)).guess == "pug"
+    assert caution.taken(fired("final", pug=0.9)).label == "pug"
