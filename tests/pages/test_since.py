@@ -69,7 +69,7 @@ def test_a_way_that_helps_most_is_named_with_what_could_be_chance():
     "ways, said",
     [
         ((0.3,), "none helps the early exits by more than chance could"),
-        ((0.3, -9.1), "by more than chance could; b costs them 9.1 points on average"),
+        ((0.3, -9.1), "by more than chance could; b costs them 9.1 points"),
         ((2.6, 2.2), "a and b help the early exits by 2.2 to 2.6 points on average, too close"),
     ],
 )

@@ -54,9 +54,9 @@ def finding(means: pd.DataFrame, rows: pd.DataFrame) -> str:
     where the differences could be chance. means: as `early_exits` gives them."""
     helps = means[means.gain > means.chance]
     if helps.empty:
-        said = "No way stands out: none helps the early exits by more than chance could"
+        said = "No way stands out: on average, none helps the early exits by more than chance could"
         worst = means.iloc[-1]
-        hurts = f"; {worst.way} costs them {-worst.gain:.1f} points on average"
+        hurts = f"; {worst.way} costs them {-worst.gain:.1f} points"
         return said + (hurts if worst.gain < -worst.chance else "")
     best = helps.iloc[0]
     close = helps[best.gain - helps.gain <= best.chance]

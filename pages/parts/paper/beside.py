@@ -18,13 +18,11 @@ UNLIKE = "trained differently"
 def reported(task: str) -> pd.DataFrame:
     """The accuracies that the paper reports for a task, with the words for the legend."""
     said = paper.accuracies(task)
+    # short, since it stands in the legend of a phone
     whose = [
-        f"{r.head}, layer {r.layer}, {r.strategy}" if r.head else f"plain {paper.BACKBONE}"
-        for r in said
+        f"{r.head} {r.layer}, {r.strategy}" if r.head else f"plain {paper.BACKBONE}" for r in said
     ]
-    rows = [
-        (f"paper reports {r.value:.2%} ({w})", r.value) for r, w in zip(said, whose, strict=True)
-    ]
+    rows = [(f"paper: {r.value:.2%} ({w})", r.value) for r, w in zip(said, whose, strict=True)]
     return pd.DataFrame(rows, columns=["text", "accuracy"])
 
 

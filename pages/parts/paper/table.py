@@ -159,8 +159,8 @@ def best_exit(bundle: ui.Bundle, table: dict) -> str:
     others = bundled(bundle, layer)
     if len(others) > 1:
         line += (
-            " The bundles here were trained in other ways, on larger pictures, so they decide "
-            f"nothing: their best exit after layer {layer} is right for {listed(others)}, their "
+            " The bundles here were each trained at another cost, so they decide nothing: their "
+            f"best exit after layer {layer} is right for {listed(others)}, their "
             "final exit for " + " and ".join(percent(r.final, 1) for r in others.itertuples()) + "."
         )
     return line + " The paper says yes."
@@ -223,10 +223,15 @@ def answers(found: dict, noise: float, layer: int) -> list[str]:
         lines.append(
             f"**{question}** {verdict}: the final exit changes by {f['change']:+.2f} points on "
             f"average, from {f['worst']:+.2f} to {f['best']:+.2f}; for one head, up to {noise:.2f} "
-            f"could be chance. The exit after layer {layer} differs by {f['gain']:+.1f} points on "
-            "average from classifier-wise training."
+            f"could be chance. The exit after layer {layer} differs by {signed(f['gain'])} points "
+            "on average from classifier-wise training."
         )
     return lines
+
+
+def signed(points: float) -> str:
+    """Points with their sign: `+0.3`, and never `-0.0`."""
+    return f"{round(points, 1) + 0.0:+.1f}"
 
 
 def show_future_work(bundle: ui.Bundle) -> None:
