@@ -23,6 +23,13 @@ from pages.parts.rules import (
 )
 from pages.parts.words import WORDS
 
+TABS = [
+    "Easy and hard pictures",
+    "Can confidence be trusted?",
+    "Exits, slow answers, batches",
+    "This rule as Python",
+]
+
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def swept(key: tuple, _rule: Policy, _test, _macs: np.ndarray, _ms: np.ndarray) -> pd.DataFrame:
@@ -64,10 +71,17 @@ def page() -> None:
     with right:
         views.show_leaving(here)
     program.show_photos(bundle, replay, here, head=asked.head)
-    program.show_code(bundle, replay, threshold)
-    found = engineers.show(bundle, recorded, replay, here=here, runs=measured["runs"])
-    difficulty.show(bundle, replay, here)
-    trust.show(bundle, replay.whole, here, key=(replay.stamp, len(replay.whole.exits)))
+    # a link that asks whose confidence to look at opens where it is
+    first = TABS[1] if "whose" in st.query_params else TABS[0]
+    easy, trusted, more, code = st.tabs(TABS, default=first)
+    with easy:
+        difficulty.show(bundle, replay, here)
+    with trusted:
+        trust.show(bundle, replay.whole, here, key=(replay.stamp, len(replay.whole.exits)))
+    with more:
+        found = engineers.show(bundle, recorded, replay, here=here, runs=measured["runs"])
+    with code:
+        program.show_code(bundle, replay, threshold)
     tables = {name: json.loads(table.to_json(orient="records")) for name, table in found.items()}
     settings = {"head": asked.head, "plain_network_ms": plain.ms} | numbers.record(replay, here)
     ui.export("rules", curve, bundle, settings=settings | tables)

@@ -4,6 +4,7 @@ import os
 import re
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 from bundles import HEADS
 from visit import open_app, png, timeline, well
@@ -277,3 +278,7 @@ def test_the_spread_of_real_runs_tells_answers_from_none():
     in_time = tables.spread(rows.assign(overshoot_ms=0.0))
     assert in_time.endswith("layer 3. Every run was over before the deadline")
     assert "less than 0.01 ms" in tables.spread(rows.assign(overshoot_ms=[0.0, 0.001, 0.004]))
+    # a share of 5 % is told only where it is at least one run
+    assert "95" not in found and "95" not in in_time
+    many = tables.spread(pd.concat([rows] * 7))
+    assert many.endswith("after the deadline, 95\u00a0% of them within 0.25 ms of it")

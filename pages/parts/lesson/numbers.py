@@ -148,8 +148,9 @@ def ask_overthinking(s: Scene) -> Question:
 def tell_overthinking(s: Scene, answers: list) -> str:
     found = lesson.rescue(s.test)
     return (
-        f"For {percent(found.share)} of the final exit's {found.wrong:,} mistakes an earlier exit "
-        "was right: it would have been better to stop there"
+        f"For {percent(found.share)} of the final exit's {found.wrong:,} mistakes "
+        f"({percent(found.share * found.wrong / len(s.test.truth), 1)} of all pictures) an earlier "
+        "exit was right: it would have been better to stop there"
     )
 
 

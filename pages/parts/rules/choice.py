@@ -37,8 +37,8 @@ def pick(bundle: ui.Bundle) -> tuple[Asked, str]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         head = ui.pick_head(bundle)
         exits, cost = _pick_exits()
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        kind, drop = _pick_rule()
+        drop = _pick_drop()
+    kind = _pick_rule()
     scaled = _pick_scaling(kind)
     return Asked(head=head, exits=exits, kind=kind, drop=drop, scaled=scaled), cost
 
@@ -66,8 +66,8 @@ def _pick_exits() -> tuple[str, str]:
     return exits, COSTS[cost]
 
 
-def _pick_rule() -> tuple[type[Policy], float]:
-    """The rule's class, and the points of accuracy that it may lose on validation."""
+def _pick_rule() -> type[Policy]:
+    """The rule's class."""
     known = {title: rule for title, rule in POLICIES.items() if not rule.counts}
     title = ui.linked(
         st.pills,
@@ -79,7 +79,12 @@ def _pick_rule() -> tuple[type[Policy], float]:
         wrap=True,
         help="\n".join(f"- **{name}**: {rule.meaning}" for name, rule in known.items()),
     )
-    drop = ui.linked(
+    return known[title]
+
+
+def _pick_drop() -> float:
+    """The points of accuracy that the rule may lose on validation."""
+    return ui.linked(
         st.select_slider,
         "Accuracy it may lose on validation, points",
         key="drop",
@@ -88,7 +93,6 @@ def _pick_rule() -> tuple[type[Policy], float]:
         width=320,
         help=DROP_HELP,
     )
-    return known[title], drop
 
 
 def _pick_scaling(kind: type[Policy]) -> bool:

@@ -22,6 +22,7 @@ ABOUT_GROUPS = (
     "only from the last. Where the final exit is wrong, the rule is right if it left earlier, with "
     "the right answer."
 )
+SETTLED_HELP = f"{WORDS['settled']} Here: gives the right answer from there to the end."
 CLASSES = {
     "settled": NumberColumn("right from layer", format="%.1f", help="Mean of its pictures."),
     "left": NumberColumn("leaves at layer", format="%.1f", help="Mean of its pictures."),
@@ -49,11 +50,6 @@ EVERY_HELP = (
 
 def show(bundle: ui.Bundle, replay: Replay, here: Operating) -> None:
     """Easy and hard classes and pictures."""
-    st.subheader(
-        "Easy and hard pictures",
-        anchor=False,
-        help=f"{WORDS['settled']} Here: gives the right answer from there to the end.",
-    )
     # what the rule does not run is still part of how hard a picture is
     settled = outcomes.settled_layer(replay.whole)
     labels, macs = bundle.model.task.labels, replay.macs
@@ -95,7 +91,7 @@ def _groups(groups: pd.DataFrame, here: Operating) -> None:
     members = (groups.share * len(here.taken)).round()
     groups = columns.with_intervals(groups, members.where(members > 0))
     easy, wrong = percent(groups.share.iloc[0]), percent(groups.share.iloc[3], 1)
-    st.markdown(f"**{easy} of the pictures are easy, {wrong} end wrong.**")
+    st.markdown(f"**{easy} of the pictures are easy, {wrong} end wrong.**", help=SETTLED_HELP)
     brief = {
         "pictures": groups.group,
         "share": groups.share.map(lambda share: percent(share, 1)),

@@ -45,7 +45,7 @@ def show(
     here: Operating,
     runs: list[pd.DataFrame],
 ) -> dict[str, pd.DataFrame]:
-    """Draw the three tables, folded away, and return them: dispatch, times, batches."""
+    """Draw the three tables and return them: dispatch, times, batches."""
     final, plan = replay.test, replay.plan
     left = dispatch.dispatch(here.taken, here.seen, final.top1[-1], macs=replay.macs, ms=replay.ms)
     times = dispatch.waits(
@@ -56,15 +56,14 @@ def show(
     )
     full = bundle.model.exit_macs(*bundle.model.final_exit)
     together = dispatch.batches(here.taken, replay.macs, full)
-    with st.expander("For engineers: exits, slow answers, batches", icon=":material/engineering:"):
-        exits, slow, batch = st.tabs(["What leaves at each exit", "Slow answers", "Batches"])
-        with exits:
-            _exits(left, here)
-            _smaller(bundle, recorded, here)
-        with slow:
-            _slow(times, len(runs))
-        with batch:
-            _batches(together)
+    exits, slow, batch = st.tabs(["What leaves at each exit", "Slow answers", "Batches"])
+    with exits:
+        _exits(left, here)
+        _smaller(bundle, recorded, here)
+    with slow:
+        _slow(times, len(runs))
+    with batch:
+        _batches(together)
     return {"dispatch": left, "times": times, "batches": together}
 
 

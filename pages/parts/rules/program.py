@@ -52,8 +52,7 @@ def show_photos(bundle: ui.Bundle, replay: Replay, here: Operating, head: str) -
 def show_code(bundle: ui.Bundle, replay: Replay, threshold: float) -> None:
     """The rule as a program to copy."""
     rule = replay.live(threshold)
-    with st.expander("This rule as Python", icon=":material/code:"):
-        st.code(code(bundle.task, bundle.backbone, replay.plan, rule=rule), language="python")
+    st.code(code(bundle.task, bundle.backbone, replay.plan, rule=rule), language="python")
 
 
 def code(task: str, backbone: str, plan: list[tuple[int, str]], rule: Policy) -> str:

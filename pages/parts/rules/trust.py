@@ -54,7 +54,6 @@ def telling(sure: np.ndarray, right: np.ndarray) -> str:
 def show(bundle: ui.Bundle, whole: Predictions, here: Operating, key: tuple) -> None:
     """Reliability of the answers given or of one exit, and every exit's quality. whole: all exits
     on test; key tells it from others."""
-    st.subheader("Can confidence be trusted?", anchor=False, help=WORDS["confidence"])
     whose, sure, right = _pick_answers(whole, here)
     exits, over = _quality(key, whole)
     diagram, lines, wasted = st.columns(3, gap="medium")
@@ -65,10 +64,7 @@ def show(bundle: ui.Bundle, whole: Predictions, here: Operating, key: tuple) -> 
         alt = f"Calibration error and failure AUROC by exit. {said}."
         ui.chart(draw.quality(exits, said), alt=alt)
     with wasted:
-        said = (
-            f"Overthinking: for {percent(over, 1)} of the pictures some exit was right and the end "
-            "is wrong"
-        )
+        said = overthought(over, int((~whole.correct[-1]).sum()), len(whole.truth))
         ui.chart(draw.overthinking(exits, said), alt=f"{said}.")
     _say_scaling(bundle, whole)
     rows = columns.with_intervals(exits, len(whole.truth))
@@ -77,6 +73,18 @@ def show(bundle: ui.Bundle, whole: Predictions, here: Operating, key: tuple) -> 
         journeys(whole, bundle.model.task.labels),
         "Pictures that later layers made wrong, and pictures that they made right",
         column_config=JOURNEYS,
+    )
+
+
+def overthought(share: float, wrong: int, pictures: int) -> str:
+    """How many pictures some exit had right and the end has not: of those that end wrong and of
+    all. share: of all pictures."""
+    had = round(share * pictures)
+    if not wrong:
+        return "Overthinking: no picture ends wrong"
+    return (
+        f"Overthinking: {wrong:,} pictures end wrong; for {had:,} of them ({percent(had / wrong)}, "
+        f"and {percent(share, 1)} of all pictures) some exit before was right"
     )
 
 
@@ -89,7 +97,8 @@ def _pick_answers(whole: Predictions, here: Operating) -> tuple[str, np.ndarray,
         key="whose",
         options=[GIVEN, *(f"exit {n}" for n in names)],
         index=0,
-        help="The answers that the rule above gives, or every picture at one exit.",
+        help="The answers that the rule above gives, or every picture at one exit. "
+        f"{WORDS['confidence']}",
     )
     if whose == GIVEN:
         return whose, *outcomes.given(here.seen, here.taken)
