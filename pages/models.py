@@ -29,7 +29,11 @@ def show_files(card: dict) -> None:
     """Sizes and hashes of every file."""
     files = pd.DataFrame(
         [
-            {"file": f, "MB": about["bytes"] / 1e6, "sha256": about["sha256"]}
+            {
+                "file": f"{f}, of {about['of']}" if "of" in about else f,
+                "MB": about["bytes"] / 1e6,
+                "sha256": about["sha256"],
+            }
             for f, about in card["files"].items()
         ]
     )
@@ -105,8 +109,14 @@ def show_numbers(card: dict) -> None:
             sum(e.get("practical", False) for e in card.get("exits", [])),
             help=words.WORDS["practical"],
         )
-        megabytes = sum(f["bytes"] for f in card["files"].values()) / 1e6
-        st.metric("On disk", f"{megabytes:.0f} MB", help="Backbone and all heads.")
+        own = [about for about in card["files"].values() if "of" not in about]
+        holds = "All heads; another bundle holds the backbone."
+        if len(own) == len(card["files"]):
+            holds = "Backbone and all heads."
+        if of := card.get("delta"):
+            holds = f"What training changed. The rest is grown from {of['backbone']} at every load."
+        megabytes = sum(about["bytes"] for about in own) / 1e6
+        st.metric("On disk", f"{megabytes:.0f} MB", help=holds)
 
 
 def show_bundle(card: dict, task: str) -> None:
@@ -155,9 +165,11 @@ def readable(found: list[tuple[str, str]]) -> dict[tuple[str, str], dict]:
     cards = {}
     for task, backbone in found:
         try:
+            if reason := weights.refusal(task, backbone):
+                raise weights.WeightsError(reason)
             cards[task, backbone] = weights.read_card(weights.folder(task, backbone))
         except weights.WeightsError as error:
-            title = f"{name_of(task, backbone)}: this card was refused"
+            title = f"{name_of(task, backbone)}: this bundle was refused"
             st.error(str(error), title=title, icon=":material/gpp_bad:")
     return cards
 

@@ -101,7 +101,13 @@ def show_differences(bundle: ui.Bundle) -> None:
         f"**Backbone.** The paper uses {paper.BACKBONE} with {paper.PARAMETERS / 1e6:.0f} M "
         f"parameters; these figures come from `{card['architecture']}` with {size / 1e6:.1f} M."
     )
-    if size < paper.PARAMETERS / 4:
+    if of := card.get("delta"):
+        backbone += (
+            f" The paper's learned from ImageNet-21k at its full width. This one was grown from "
+            f"`{of['backbone']}`, and at full width it learned from "
+            f"{ui.TASK_NAMES.get(bundle.task, bundle.task)} alone."
+        )
+    elif size < paper.PARAMETERS / 4:
         backbone += (
             " It was chosen because a laptop's processor can train and run it. It is less accurate "
             "from the start, so compare the shape of the curves and the order of the heads, not "

@@ -275,6 +275,8 @@ _PARTS: dict[str, tuple[dict[str, Callable], Callable, str, str]] = {
 
 
 def _work(macs: float) -> str:
+    if macs >= 1e8:  # of a large network's head
+        return f"{macs / 1e6:,.0f} million MACs"
     return f"{macs / 1e6:.3g} million MACs" if macs >= 1e6 else f"{macs / 1e3:.3g} thousand MACs"
 
 

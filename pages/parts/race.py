@@ -160,6 +160,8 @@ def which(bundle: ui.Bundle) -> str:
     """What tells a model from others of its task, for somebody to whom its name says nothing."""
     if bundle.grown_from:
         return f"A larger network that gives {bundle.grown_from}'s answers"
+    if of := bundle.card.get("delta"):
+        return f"A larger network, grown from {of['backbone']} and then trained"
     if (how := bundle.card.get("strategy")) == "end-to-end":
         return "Exits and layers were trained together"
     return "The exits were trained after the layers" if how == "classifier-wise" else "Own training"

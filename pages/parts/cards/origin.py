@@ -6,12 +6,15 @@ from itertools import groupby
 
 import pandas as pd
 
+from mvit.bundles.delta import BACKBONE_RANK
+
 SHOWN_ELSEWHERE = {"task", "architecture", "layers", "exits", "final", "files", "splits"}
 SHOWN_ELSEWHERE |= {"unusual", "before", "unlike", "coarse", "intervals", "elsewhere", "maps"}
 SHOWN_ELSEWHERE |= {"run", "storage", "test_part"}
 NOISE = {"losses", "seconds", "unreadable"}  # of no use to a reader
 LABELS = {
     "init": "Started from",
+    "delta": "Kept as",
     "exit_recipe": "Recipe of the exits",
     "exit_weights": "Weight of each exit's loss",
     "n": "Test pictures",
@@ -77,6 +80,12 @@ def _told(key: str, value: object) -> str:
     """The value of one entry of a card, in words."""
     if key == "exit_weights":
         return "; then ".join(exit_weights(phase) for phase in value)
+    if key == "delta":
+        source, rank = f"{value['task']}/{value['backbone']}", value["rank"]
+        return (
+            f"what training changed in the network grown from {source}, at rank "
+            f"{rank * BACKBONE_RANK} in the layers and {rank} in the exits"
+        )
     if key == "precision":
         name, _, rest = str(value).partition(" (accelerate) on ")
         return f"{FORMATS.get(name, 'float32')} on {rest.upper()}" if rest else name
