@@ -132,14 +132,21 @@ OPTIONS = {
     ),
     "batch": (TUNED - CROWD | {"together"}, values.positive, "the backbone's batch (default: 64)"),
     "mix": (
-        {FINE},
+        TRAINED | {"together"},
         values.share,
-        "chance that a batch is mixed by MixUp or CutMix, for large networks (default: 0)",
+        "chance that a batch is mixed by MixUp or CutMix, for long trainings of large networks; "
+        "--distill: that a photo is blended with another (default: 0)",
     ),
     "drop_path": (
         {FINE},
         values.share,
         "stochastic depth: how often the last layer is left out (default: 0)",
+    ),
+    "rank": (
+        {FINE},
+        values.positive,
+        "grown networks: let exits learn only a change of this rank, and the backbone of four "
+        "times it (LoRA), as it is stored (default: all weights learn)",
     ),
     "mean_decay": (
         {FINE},
@@ -213,6 +220,12 @@ OPTIONS = {
         ALL,
         values.positive,
         "measure on a seeded random N test pictures only (default: all)",
+    ),
+    "compiled": (
+        TRAINED | {"together"},
+        {"action": "store_const", "const": True},
+        "on a GPU: train encoder layers as one compiled program each, which takes half a minute "
+        "to make and is up to twice as fast",
     ),
     "precision": (
         ALL,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -45,12 +46,17 @@ def measured_names(task: Task, root: Path) -> frozenset[str]:
 def read_batch(files: Sequence[Path], task: Task) -> tuple[torch.Tensor, list[str]]:
     """The files as the task reduces them, uint8 (B, 3, S, S), and one line for each that could not
     be read."""
-    pictures, unreadable = [], []
-    for file in files:
+
+    def read(file: Path) -> np.ndarray | str:
         try:
-            pictures.append(task.reduce(read_image(picture_bytes(file))))
+            return task.reduce(read_image(picture_bytes(file)))
         except ImageError as error:
-            unreadable.append(f"{file}: {error}")
+            return f"{file}: {error}"
+
+    with ThreadPoolExecutor() as threads:  # decoders work beside each other
+        found = list(threads.map(read, files))
+    pictures = [one for one in found if not isinstance(one, str)]
+    unreadable = [one for one in found if isinstance(one, str)]
     side = task.native_px
     x = np.stack(pictures) if pictures else np.empty((0, side, side, 3), np.uint8)
     return torch.from_numpy(x).permute(0, 3, 1, 2), unreadable

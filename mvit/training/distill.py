@@ -93,11 +93,13 @@ def solve_heads(
     exits: Sequence[tuple[int, str]] | None = None,
     batch: int = 32,
     seed: int = 0,
+    taught: bool = False,
 ) -> dict:
     """Solve the dense layer of these heads of a model in closed form, from photos; resumes from
     `checkpoint`. Return what the card should say: photos seen, unreadable ones, and for each head
     the ridge of each layer and how often each exit agrees with the final exit on photos kept
-    back. exits: solve only these, of all. Raises DataError without two photos that can be read."""
+    back. exits: solve only these, of all. taught: see
+    `best_solutions`. Raises DataError without two photos that can be read."""
     kept_back, learned = split(photos, seed)
     if not learned:
         raise DataError("one photo is too few to learn from: one is kept back, so give two or more")
@@ -108,7 +110,7 @@ def solve_heads(
             name: Sums(len(model.exits(name)), head.features, model.backbone.dim)
             for name, head in first.items()
         }
-    )
+    ).to(model.device)
     recipe = {"heads": list(names), "photos": len(learned), "list of photos": list_of(learned)}
     progress = {"recipe": recipe, "next": 0, "unreadable": []}
     if checkpoint.exists():
@@ -131,7 +133,7 @@ def solve_heads(
         checkpoints.save(checkpoint, sums, None, progress=progress)
         told = {"photos": sums[names[0]].seen, "unreadable": progress["unreadable"]}
         return told | best_solutions(
-            model, sums, kept_back, batch=batch, exits=exits or model.exits()
+            model, sums, kept_back, batch=batch, exits=exits or model.exits(), taught=taught
         )
 
 
@@ -145,7 +147,7 @@ def split(photos: Sequence[Path], seed: int) -> tuple[list[Path], list[Path]]:
 
 def prepared(model: MultiExitViT, x: torch.Tensor) -> torch.Tensor:
     """Reduced pictures, uint8 (B, 3, S, S), as the model's input."""
-    return model.to_input(model.task.normalise(model.task.enlarge(x)))
+    return model.to_input(model.task.normalise(model.task.enlarge(x.to(model.device))))
 
 
 def best_solutions(
@@ -154,9 +156,11 @@ def best_solutions(
     photos: Sequence[Path],
     batch: int,
     exits: Sequence[tuple[int, str]],
+    taught: bool = False,
 ) -> dict:
     """Give each of these exits the solution whose answers agree most often with the final exit's on
-    `photos`. Raises DataError if none of them can be read."""
+    `photos`. taught: what an exit has learned already is one of them (its ridge is None). Raises
+    DataError if none of the photos can be read."""
     parts, unreadable = [], []
     for start in range(0, len(photos), batch):
         x, bad = read_batch(photos[start : start + batch], model.task)
@@ -176,8 +180,10 @@ def best_solutions(
                 continue
             head, tried = model.head_at(layer, name), []
             head.mlp[1].load_state_dict(classifier.state_dict())
-            for ridge in RIDGES:
-                weight, bias = own.solve(i, ridge)
+            solutions = [(ridge, own.solve(i, ridge)) for ridge in RIDGES]
+            if taught:
+                solutions.append((None, (head.mlp[0].weight.clone(), head.mlp[0].bias.clone())))
+            for ridge, (weight, bias) in solutions:
                 said = classifier(inputs[i] @ weight.T + bias).argmax(1)
                 tried.append(((said == final).double().mean().item(), ridge, weight, bias))
             share, ridge, weight, bias = max(tried, key=lambda one: one[0])

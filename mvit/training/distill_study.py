@@ -20,9 +20,10 @@ from mvit.evaluation.storage import round_for_storage
 from mvit.evaluation.temperature import summary
 from mvit.models.multi_exit import MultiExitViT
 from mvit.training import identity
-from mvit.training.distill import HEAD, solve_heads
+from mvit.training.distill import HEAD, solve_heads, split
 from mvit.training.distill_heads import start_from_backbone, teach_heads
 from mvit.training.distill_together import teach_together
+from mvit.training.finetune import compile_layers
 from mvit.training.initial import starting_backbone, take_over_exits
 from mvit.training.joint_loss import Key
 from mvit.training.study import Study, about
@@ -91,6 +92,8 @@ def begun(study: Study) -> tuple[MultiExitViT, list[Key]]:
     heads, layers = study.heads, study.layers
     model = MultiExitViT.untrained(backbone, study.task, heads, layers=layers, distilled=True)
     taken = take_over_exits(model, study.init)
+    if study.compiled:
+        compile_layers(backbone)
     return model, [exit for exit in model.exits() if exit not in taken]
 
 
@@ -155,10 +158,13 @@ def teach_all(
     study: Study, model: MultiExitViT, photos: Sequence[Path], accelerator: Accelerator
 ) -> dict:
     """Teach backbone and exits together, then solve each `lens` once more for what the backbone has
-    become. Return what the card tells about it."""
+    become, and keep that where it agrees more with the final exit on photos that none learned from.
+    Return what the card tells about it."""
+    again = photos[:AGAIN_ON]
+    kept_back = set(split(again, study.recipe.seed)[0])
     together = teach_together(
         model,
-        photos,
+        [photo for photo in photos if photo not in kept_back],
         recipe=study.recipe,
         weigh=study.exit_weights,
         run=study.run,
@@ -170,10 +176,11 @@ def teach_all(
         solved = solve_heads(
             model,
             [HEAD],
-            photos[:AGAIN_ON],
+            again,
             checkpoint=study.run / "solved-again.safetensors",
             exits=model.exits(HEAD),
             seed=study.recipe.seed,
+            taught=True,
         )
         told["solved again"] = {k: v for k, v in solved.items() if k != "unreadable"}
     return told

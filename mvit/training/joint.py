@@ -20,7 +20,7 @@ from timm.optim import param_groups_weight_decay
 from mvit.data.labelled import Pictures
 from mvit.models.multi_exit import FINAL, MultiExitViT
 from mvit.training.exits import name_of
-from mvit.training.finetune import Recipe, explicit_attention, layer_of, parameter_groups
+from mvit.training.finetune import Recipe, explicit_attention, layer_of, mixed, parameter_groups
 from mvit.training.joint_loss import Key, Phase, phase_loss
 from mvit.training.loop import Loop, Step, TrainingError, begin
 
@@ -133,6 +133,7 @@ def losses_of(
         x, y = train.augmented(
             step.index, model.task, step.side, generator=step.generator, device=device
         )
+        x, y = mixed(x, y, model.task, chance=recipe.mix)
         with explicit_attention(model, device):
             loss = phase_loss(model, x, y, phase=phase, **how)
         yield loss

@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from mvit.bundles import delta, weights
 from mvit.data.folders import DataError
 from mvit.data.splits import own_labels
-from mvit.evaluation.storage import change_for_storage, round_for_storage
+from mvit.evaluation.storage import RANKS, change_for_storage, round_for_storage
 from mvit.models.backbone import Backbone
 from mvit.models.heads import HEADS
 from mvit.models.multi_exit import MultiExitViT, PlanError
@@ -25,10 +25,17 @@ from mvit.tasks import TASKS, Task
 from mvit.training import identity
 from mvit.training.counter import CrowdRecipe
 from mvit.training.exits import ExitRecipe, classifier_wise, warm_start
-from mvit.training.finetune import Recipe
-from mvit.training.initial import grown_start, origin, starting_backbone, take_over_exits
+from mvit.training.finetune import Recipe, compile_layers
+from mvit.training.initial import (
+    grown_start,
+    origin,
+    starting_backbone,
+    take_over_exits,
+    wants_growth,
+)
 from mvit.training.joint import STRATEGIES, JointRecipe, learn_together, phases_of
 from mvit.training.kinds import kind_of
+from mvit.training.low_rank import low_rank
 
 
 @dataclass(kw_only=True)
@@ -42,6 +49,8 @@ class Study:
     for end-to-end, see `exit_weights` in mvit.training.joint; by default `half` for one layer and
     `depth` for more. scenes, empties: how many rendered scenes, and how many pictures without
     anyone, a counter learns from too. overwrite: whether another run's bundle may be replaced.
+    compiled: whether encoder layers learn in one compiled program, see `compile_layers`. rank: of
+    the change that the exits of a grown network learn; its backbone's is `BACKBONE_RANK` times it.
     """
 
     task: Task
@@ -65,6 +74,8 @@ class Study:
     scenes: int = 120
     empties: int = 16
     overwrite: bool = False
+    compiled: bool = False
+    rank: int | None = None
 
     def __post_init__(self) -> None:
         kind = kind_of(self.task)
@@ -88,6 +99,7 @@ class Study:
         """A hash of all that decides what is learnt; more rounds for the exits are the same run."""
         exits = {k: v for k, v in asdict(self.exits).items() if k != "max_rounds"}
         how = [self.strategy, list(self.heads), self.layers, self.exit_weights]
+        how += [self.rank] if self.rank else []
         return identity.fingerprint([known, asdict(self.recipe), exits, how])
 
     def accelerator(self) -> Accelerator:
@@ -133,6 +145,11 @@ def train(study: Study) -> dict:
     check_sizes(study)
     kind, accelerator = kind_of(study.task), study.accelerator()
     train_set, val, test = parts = kind.parts(study)
+    if study.rank and not (study.init and study.init.is_dir() and growing(study)):
+        raise PlanError(
+            f"--rank is for a network that is grown from a bundle; {study.architecture} would not "
+            "be: name a bundle of a narrower network with --init"
+        )
     torch.manual_seed(study.recipe.seed)
     backbone = starting_backbone(study.architecture, study.task, study.init, hub=study.hub)
     known = {
@@ -161,12 +178,18 @@ def train(study: Study) -> dict:
     return json.loads(json.dumps(card))
 
 
+def growing(study: Study) -> bool:
+    """Whether the study's network is grown from the bundle that it starts from."""
+    return wants_growth(weights.read_card(study.init), study.architecture)
+
+
 def stored(study: Study, model: MultiExitViT, measure: Callable) -> tuple[dict, object, dict]:
     """Round a model in place to what its bundle will hold and return `storage`, what `measure`
     found, and of a trained grown network that is stored as its change "files" and "card"."""
     if start := grown_start(model, study.init, study.architecture):
         source, grown = start
-        if found := change_for_storage(model, grown, measure):
+        ranks = (study.rank,) if study.rank else RANKS
+        if found := change_for_storage(model, grown, measure, ranks=ranks):
             storage, recorded, files = found
             about = delta.origin(source, list(model.heads), storage["rank"])
             return storage, recorded, {"files": files, "card": {"delta": about}}
@@ -198,6 +221,8 @@ def learn(study: Study, backbone: Backbone, given: dict) -> tuple[MultiExitViT, 
     about it. given: the parts, the accelerator, and what every checkpoint must be begun with."""
     model = MultiExitViT.untrained(backbone, study.task, study.heads, layers=study.layers)
     taken = take_over_exits(model, study.init, study.architecture)
+    if study.compiled:
+        compile_layers(backbone)
     if study.strategy == STRATEGIES[0]:
         return model, one_by_one(study, model, taken, given=given)
     warm_start(model, [e for e in model.exits() if e not in taken])
@@ -221,15 +246,17 @@ def one_by_one(
             f"{lost[0][1]} after layer {lost[0][0]}; pass a bundle with all of them as --init"
         )
     checkpoint = study.run / "finetune.safetensors"
-    tuned = kind.tune(model.backbone, study.task, recipe=recipe, checkpoint=checkpoint, **given)
+    with low_rank(model.backbone.vit, (study.rank or 0) * delta.BACKBONE_RANK):
+        tuned = kind.tune(model.backbone, study.task, recipe=recipe, checkpoint=checkpoint, **given)
     warm_start(model, [e for e in model.exits() if e not in taken])
     lessons = {part: kind.lessons(given[part]) for part in ("train", "val")}
-    done = classifier_wise(
-        model.above(first),
-        recipe=study.exits,
-        checkpoint=study.run / "exits.safetensors",
-        **given | lessons,
-    )
+    with low_rank(model.heads, study.rank or 0):
+        done = classifier_wise(
+            model.above(first),
+            recipe=study.exits,
+            checkpoint=study.run / "exits.safetensors",
+            **given | lessons,
+        )
     finished = kind.finish(model, lessons["train"], given["accelerator"])
     plan = recipe.plan(len(given["train"]))
     return {

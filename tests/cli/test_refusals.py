@@ -28,8 +28,8 @@ from bundles import BACKBONE
         (["train", "--layers", "0"], "'0' is not a list of layers"),
         (["train", "--mix", "2"], "'2' is not a list of numbers from 0 to 1"),
         (
-            ["train", "--strategy", "end-to-end", "--mix", "0.5", "--data", "."],
-            "--mix belongs to fine-tuning",
+            ["train", "--strategy", "end-to-end", "--drop-path", "0.5", "--data", "."],
+            "--drop-path belongs to fine-tuning",
         ),
         (
             ["train", "--add-heads", "gmlp", "--from-layer", "3", "--data", "."],

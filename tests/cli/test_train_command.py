@@ -106,7 +106,10 @@ def test_an_architecture_that_cannot_be_cut_at_its_blocks(refused, tmp_path):
     "args, words",
     [
         ("--task crowd --stages 96:1", "--stages belongs to .*; --task crowd would ignore it"),
-        ("--task crowd --mix 0.5", r"--mix belongs to fine-tuning \(--strategy classifier-wise\);"),
+        (
+            "--task crowd --mix 0.5",
+            r"--mix belongs to fine-tuning \(--strategy classifier-wise\), ",
+        ),
         ("--task crowd --batch 8", "--batch belongs to"),
         ("--task crowd --exit-rate 1e-3", "--exit-rate belongs to --strategy end-to-end, "),
         ("--strategy end-to-end --max-rounds 3", "--max-rounds belongs to fine-tuning"),

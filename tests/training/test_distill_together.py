@@ -1,6 +1,8 @@
 """Backbone and exits taught together by the network as it was: what learns, what stays, and that an
 interrupted run goes on."""
 
+import copy
+
 import pytest
 import torch
 from accelerate import Accelerator
@@ -11,8 +13,8 @@ from mvit.data.folders import DataError
 from mvit.models.multi_exit import MultiExitViT
 from mvit.training import distill_together
 from mvit.training.distill import prepared
-from mvit.training.distill_heads import start_from_backbone
-from mvit.training.distill_together import losses_of, shown, teach_together
+from mvit.training.distill_heads import run_through, start_from_backbone
+from mvit.training.distill_together import losses_of, reduced, teach_together
 from mvit.training.joint import JointRecipe, phases_of
 
 RECIPE = {"stages": ((64, 6.0),), "batch": 4, "warmup_steps": 2, "learning_rate": 1e-3}
@@ -39,18 +41,19 @@ def taught(model: MultiExitViT, photos: list, folder) -> dict:
     )
 
 
-def apart(model: MultiExitViT, folder, photos: list) -> float:
-    """How far all exits are from what the untouched network said of these photos."""
-    x, features, _ = shown(model, photos, folder / "run")
+def apart(model: MultiExitViT, teacher: MultiExitViT, photos: list, folder) -> float:
+    """How far all exits are from what the untouched network says of these photos."""
+    x, _ = reduced(photos, model.task, folder / "run")
     [phase] = phases_of(model, "end-to-end", "half")
     with torch.inference_mode():
         whole = prepared(model, torch.from_numpy(x.copy()))
-        return losses_of(model, whole, features, phase).item()
+        return losses_of(model, whole, run_through(teacher, whole)[1], phase).item()
 
 
 def test_exits_come_nearer_to_the_network_as_it_was_and_classifiers_stay(tmp_path):
     model, photos = begun(tmp_path)
-    before = apart(model, tmp_path, photos)
+    untouched = copy.deepcopy(model)
+    before = apart(model, untouched, photos, tmp_path)
     backbone, classifier = snapshot(model.backbone.vit), snapshot(model.backbone.vit.head)
     behind = snapshot(model.head_at(1, "lens").mlp[1])
     told = taught(model, photos, tmp_path)
@@ -58,10 +61,10 @@ def test_exits_come_nearer_to_the_network_as_it_was_and_classifiers_stay(tmp_pat
     assert not same(backbone, snapshot(model.backbone.vit))
     assert same(classifier, snapshot(model.backbone.vit.head))
     assert same(behind, snapshot(model.head_at(1, "lens").mlp[1]))
-    assert apart(model, tmp_path, photos) < 0.5 * before
+    assert apart(model, untouched, photos, tmp_path) < 0.5 * before
 
 
-def test_the_teacher_is_asked_once_and_a_finished_run_takes_no_step(tmp_path, monkeypatch):
+def test_a_finished_run_reads_no_photo_and_takes_no_step(tmp_path, monkeypatch):
     model, photos = begun(tmp_path)
     told = taught(model, photos, tmp_path)
     after = snapshot(model.backbone.vit)
@@ -76,23 +79,47 @@ def test_unreadable_photos_are_told_and_none_at_all_is_an_error(tmp_path):
     model, photos = begun(tmp_path)
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"no picture")
-    x, features, told = shown(model, [bad, *photos], tmp_path / "run")
-    assert len(x) == len(features) == len(photos) and "bad.png" in told[0]
-    shown(model, photos[:9], tmp_path / "run")  # other photos take nothing away
-    again, same_features, told_again = shown(model, [bad, *photos], tmp_path / "run")
-    assert (again == x).all() and torch.equal(same_features, features) and told_again == told
+    x, told = reduced([bad, *photos], model.task, tmp_path / "run")
+    assert len(x) == len(photos) and "bad.png" in told[0]
+    reduced(photos[:9], model.task, tmp_path / "run")  # other photos take nothing away
+    again, told_again = reduced([bad, *photos], model.task, tmp_path / "run")
+    assert (again == x).all() and told_again == told
     with pytest.raises(DataError, match="can be read"):
-        shown(model, [bad], tmp_path / "other")
+        reduced([bad], model.task, tmp_path / "other")
 
 
-def test_small_views_show_the_whole_photo(tmp_path):
+def view(task, blend: float, seed: int = 0) -> torch.Tensor:
+    """A view of a black and a white photo."""
+    photos = torch.zeros(2, 3, task.native_px, task.native_px, dtype=torch.uint8)
+    photos[1] = 255
+    step = distill_together.Step(0, 32, torch.arange(2), torch.Generator().manual_seed(seed))
+    return distill_together.views(photos, step, task, blend)
+
+
+def test_views_are_of_full_size_and_never_the_same(tmp_path):
+    task = begun(tmp_path)[0].task
+    one, other = view(task, 0.0), view(task, 0.0, seed=1)
+    assert one.shape == (2, 3, task.input_px, task.input_px)
+    assert torch.equal(one, view(task, 0.0)) and not torch.equal(one, other)
+    dark, light = one.mean((1, 2, 3)).tolist()
+    assert dark < -0.7 and light > 0.7  # each photo by itself
+
+
+def test_blended_views_lie_between_two_photos(tmp_path):
+    task = begun(tmp_path)[0].task
+    between = [abs(m) < 0.7 for s in range(8) for m in view(task, 1.0, s).mean((1, 2, 3)).tolist()]
+    assert 4 < sum(between) < 16
+
+
+def test_the_teacher_stays_what_the_network_was(tmp_path, monkeypatch):
     model, photos = begun(tmp_path)
-    x, *_ = shown(model, photos, tmp_path / "run")
-    picture = torch.from_numpy(x[:1].copy())
-    picture[:] = torch.arange(picture.shape[3], dtype=torch.uint8)  # darkest on the left
-    for seed in range(4):
-        generator = torch.Generator().manual_seed(seed)
-        step = distill_together.Step(0, 32, torch.tensor([0]), generator)
-        row = distill_together.views(picture, step, model)[0, 0, 5]
-        ends = sorted([row[0].item(), row[-1].item()])
-        assert len(row) == 32 and ends[1] - ends[0] > 0.8 * (2 * picture.max().item() / 255)
+    before, seen = snapshot(model.backbone.vit), []
+    steps = distill_together.step_losses
+
+    def watching(model, teacher, *rest, **more):
+        seen.append(snapshot(teacher.backbone.vit))
+        return steps(model, teacher, *rest, **more)
+
+    monkeypatch.setattr(distill_together, "step_losses", watching)
+    taught(model, photos, tmp_path)
+    assert len(seen) > 1 and all(same(before, one) for one in seen)
