@@ -148,7 +148,7 @@ class LensHead(Head):
     It can be solved in closed form, so a few thousand photos without labels teach it
     (mvit.training.distill)."""
 
-    about = "estimates what the last layer would give; one linear map, solved instead of trained."
+    about = "looks ahead: one linear map estimates what the last layer would give, and reads that."
     side_by_side: ClassVar = {"mlp.0": (1, 3)}
 
     any_grid = True

@@ -11,7 +11,7 @@ import streamlit as st
 from mvit.bundles import weights
 from mvit.bundles.weights import WeightsError
 from mvit.inference import engine, precision
-from pages.parts import link, models, usual, words
+from pages.parts import link, models, pictures, usual, words
 from pages.parts.models import GROWN_HELP, TASK_CHOSEN, Bundle
 from pages.parts.usual import AUTO, JOINT, TASK_NAMES
 
@@ -47,7 +47,7 @@ def controls() -> None:
         meaning = "What the model was trained to answer, and so which labels it knows."
         if "task" in st.query_params:
             _remember_task()
-        named = {"format_func": lambda t: TASK_NAMES.get(t, t), "on_change": _remember_task}
+        named = {"format_func": lambda t: TASK_NAMES.get(t, t), "on_change": _picked_task}
         task = _pick("Task", usual.tasks(found), "task", help=meaning, **named)
         bodies = sorted((b for t, b in found if t == task), key=lambda b: ("tiny" not in b, b))
         about = "The vision transformer (ViT) whose encoder layers carry the exits."
@@ -75,6 +75,12 @@ def controls() -> None:
 def _remember_task() -> None:
     """Note that the visitor, or the link, asked for a task; an upload then does not change it."""
     st.session_state[TASK_CHOSEN] = True
+
+
+def _picked_task() -> None:
+    """The menu's callback: the visitor asked for a task, whatever an upload changed before."""
+    _remember_task()
+    st.session_state.pop(pictures.SWITCHED, None)
 
 
 def _pick(label: str, options: list[str], key: str, help: str, **more: Any) -> str:

@@ -21,6 +21,7 @@ from mvit.tasks import TASKS
 from pages.parts import link, shelf
 from pages.parts.models import TASK_CHOSEN
 from pages.parts.shelf import FOLDER
+from pages.parts.usual import TASK_NAMES
 
 KEPT_PIXELS = 4_000_000  # of a visitor's picture; the models look at less than one million
 EXAMPLE, UPLOAD, CAMERA = "Example", "Upload", "Camera"
@@ -29,6 +30,7 @@ PHOTOS = "_photos"  # in the session: {"photo 1": Picture}
 PICTURES_HELP = """Photographs that come with the lab (their makers are named in
 examples/CREDITS.md), and below them the way to use a file of yours or to take a photo now.
 Your pictures stay in this server's memory, and only while you are here."""
+SWITCHED = "_switched_from"  # in the session: the task before a visitor's picture changed it
 FEW_THINGS, MANY_THINGS = ("cifar10", "cifar100"), "imagenet1k"  # tasks, by what they know
 NOT_IN_LINKS = "Photos are not in links: whoever opens this page's address sees an example instead."
 
@@ -100,7 +102,7 @@ def pick_picture(task: str | None = None, key: str = "example") -> Picture:
     """Draw the picker and return the chosen picture; stops the page, kindly, if there is none yet.
 
     key: the query parameter that holds the example's name; a second picker on a page needs another
-    key. `?hide=<key>` leaves only the result, `?hide=upload` leaves only the examples.
+    key. `?hide=<key>` leaves nothing here, `?hide=upload` leaves only the examples.
     """
     known = examples(task)
     added, row = None, st.container(horizontal=True, vertical_alignment="center", gap="medium")
@@ -118,22 +120,55 @@ def pick_picture(task: str | None = None, key: str = "example") -> Picture:
     with chips:
         name = _chips(names, key, added)
     picture = photos[name] if name in photos else shown(known, name)
-    thumbnail.image(picture.thumbnail, width=84, alt=picture.title)
+    if not link.hidden(key):  # the page itself shows the picture
+        thumbnail.image(picture.thumbnail, width=84, alt=picture.title)
     if name in photos:
         st.caption(f"{picture.title[0].upper()}{picture.title[1:]}: {picture.name}. {NOT_IN_LINKS}")
+        _say_who_answers(task, key)
     return picture
+
+
+def _say_who_answers(task: str | None, key: str) -> None:
+    """Of a visitor's picture that went to the model that knows 1,000 things: say so, and offer the
+    task of before."""
+    before = st.session_state.get(SWITCHED)
+    if task != MANY_THINGS or before is None:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(
+            f"**{TASK_NAMES[MANY_THINGS]}** answers here, because your picture may show anything. "
+            f"Before it was {TASK_NAMES[before]}.",
+            width="content",
+        )
+        st.button(
+            f"Back to {TASK_NAMES[before]}",
+            icon=":material/undo:",
+            key=f"{key}_back",
+            on_click=_back_to,
+            args=(before,),
+            help="The same as choosing this task in the sidebar. Your next pictures then stay with "
+            "it.",
+        )
+
+
+def _back_to(task: str) -> None:
+    """The button's callback: the visitor wants this task."""
+    st.session_state["task"] = task
+    st.session_state[TASK_CHOSEN] = True
+    st.session_state.pop("backbone", None)
 
 
 def _know_many_things(task: str | None) -> None:
     """A visitor's picture may show anything, so it goes to the model that knows 1,000 things unless
     the visitor, or the link, asked for another, or the page's own task is not to name things."""
     offered = {task for task, _ in weights.bundles()}
-    chosen = st.session_state.get(TASK_CHOSEN)
-    if task in FEW_THINGS and MANY_THINGS in offered and not chosen:
+    fixed = st.session_state.get(TASK_CHOSEN) or link.hidden("sidebar", "task")
+    if task in FEW_THINGS and MANY_THINGS in offered and not fixed:
         to_many_things()
+        st.session_state[SWITCHED] = task
         st.toast(
             "Your picture may show anything, so the task is now *Any photo*, which knows 1,000 "
-            "things. The sidebar changes it.",
+            "things.",
             icon=":material/image_search:",
         )
 

@@ -184,6 +184,11 @@ def test_hide_removes_controls_and_keeps_the_value(tiny_weights):
     assert not bare.pills and not bare.selectbox and timeline(bare)
 
 
+def test_a_link_that_hides_all_shows_the_picture_once(tiny_weights):
+    shown = well(open_app())
+    assert shown.get("imgs") and not well(open_app(hide="all")).get("imgs")
+
+
 def test_models_page_shows_the_card(tiny_weights):
     app = well(open_app("models"))
     assert app.title[0].value == "Models" and BACKBONE in app.subheader[0].value

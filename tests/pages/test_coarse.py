@@ -84,6 +84,23 @@ def test_an_upload_goes_to_the_model_that_knows_many_things(two_tasks):
     assert well(app).selectbox(key="task").value == "cifar10"
 
 
+def who_answers(app) -> bool:
+    return any("**Any photo (1,000 things)** answers here" in m.value for m in app.markdown)
+
+
+def test_a_sentence_stays_that_tells_which_task_answers_an_upload_and_leads_back(two_tasks):
+    app = upload(well(open_app()))
+    assert who_answers(app) and who_answers(well(app.run()))
+    app = well(app.button(key="example_back").click().run())
+    assert app.selectbox(key="task").value == "cifar10" and not who_answers(app)
+    assert upload(app).selectbox(key="task").value == "cifar10", "the visitor has chosen"
+
+
+def test_an_upload_changes_no_task_that_the_link_keeps_from_the_visitor(two_tasks):
+    app = upload(well(open_app(hide="sidebar")))
+    assert not app.toast and not who_answers(app)
+
+
 def test_an_upload_stays_with_the_task_that_the_link_asks_for(two_tasks):
     assert upload(well(open_app(task="cifar10"))).selectbox(key="task").value == "cifar10"
 

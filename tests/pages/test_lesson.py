@@ -289,4 +289,4 @@ def test_a_head_is_told_in_whole_sentences():
         "It runs one more transformer layer, then reads the class token. The class token is the "
         "vector in which the network gathers what the whole picture shows."
     )
-    assert what_it_does("lens").endswith("solved instead of trained.")
+    assert what_it_does("lens").startswith("It looks ahead: one linear map")
