@@ -185,8 +185,8 @@ def test_hide_removes_controls_and_keeps_the_value(tiny_weights):
 
 
 def test_a_link_that_hides_all_shows_the_picture_once(tiny_weights):
-    shown = well(open_app())
-    assert shown.get("imgs") and not well(open_app(hide="all")).get("imgs")
+    shown, bare = well(open_app()), well(open_app(hide="all"))
+    assert shown.get("image") and not bare.get("image")
 
 
 def test_models_page_shows_the_card(tiny_weights):
