@@ -46,7 +46,7 @@ def page() -> None:
     )
     views.show_sources(bundle, stream, times)
     hindsight = views.in_hindsight(stream, best, made == choice.HINDSIGHT)
-    st.caption(f"Anytime exits run: {exit_list(plan)}.{hindsight}")
+    st.caption(f"Anytime exits run: {exit_list(plan)}.{choice.WHY.get(made, '')}{hindsight}")
     table = views.show_stream(stream, plan)
     if answered:
         split.show(bundle, head, stream.test, trace=trace)

@@ -3,12 +3,16 @@ and an assumed link."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
+from mvit.evaluation.predictions import Predictions
+
 HALF = 2  # bytes of a number in half precision
+LOSS = 0.01  # how much less often right than the plain network an exit that pays may be
 
 
 def token_bytes(grid: int, dim: int) -> int:
@@ -76,3 +80,67 @@ def split(
     return pd.DataFrame(
         rows, columns=["sent", "layer", "offloaded", "accuracy", "ms", "slowest_ms", "kilobytes"]
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """The way to the server and the server: bandwidth, delay there and back, how many times as fast
+    as this machine, and the side of the picture sent, in pixels."""
+
+    mbit: float
+    delay_ms: int
+    faster: int
+    side: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Divided:
+    """A network that may be split after one of its exits: what it costs, and what it answers.
+
+    backbone_ms, head_ms: (K,) the device's time up to each exit's layer, and its head's; full_ms:
+    of the whole network; tokens: bytes that cross after a layer. seen: what the K exits said of the
+    test pictures; final: (N,) whether the final exit is right about them.
+    """
+
+    backbone_ms: Sequence[float]
+    head_ms: Sequence[float]
+    full_ms: float
+    tokens: int
+    seen: Predictions
+    final: np.ndarray
+
+    def splits(self, link: Link, sure: float) -> pd.DataFrame:
+        """Every split over a link, where the device keeps what its exit is so sure of; as `split`
+        gives them."""
+        return split(
+            [layer for layer, _ in self.seen.exits],
+            backbone_ms=self.backbone_ms,
+            head_ms=self.head_ms,
+            full_ms=self.full_ms,
+            leaves=self.seen.confidence >= sure,
+            correct=self.seen.correct,
+            final_correct=self.final,
+            sizes={"tokens": self.tokens, "picture": picture_bytes(link.side)},
+            mbit=link.mbit,
+            delay_ms=link.delay_ms,
+            faster=link.faster,
+        )
+
+    def server_ms(self, link: Link) -> float:
+        """The plain network at the server, every picture sent."""
+        sent = link_ms(picture_bytes(link.side), link.mbit, link.delay_ms)
+        return sent + self.full_ms / link.faster
+
+    def gain(self, link: Link, sure: float) -> tuple[float, int | None]:
+        """How many times as quick as the quicker plain network, on the device or at the server, the
+        quickest exit is that loses at most LOSS, and its layer; (0, None) without such an exit."""
+        rows = self.splits(link, sure)
+        good = rows[rows.accuracy >= self.final.mean() - LOSS - 1e-9]
+        if good.empty:
+            return 0.0, None
+        best = good.loc[good.ms.idxmin()]
+        return min(self.full_ms, self.server_ms(link)) / best.ms, int(best.layer)
+
+    def pays(self, link: Link, sure: float, mbits: Iterable[float]) -> list[float]:
+        """The bandwidths at which an exit is quicker than the plain network on either side."""
+        return [m for m in mbits if self.gain(replace(link, mbit=m), sure)[0] > 1]

@@ -71,6 +71,32 @@ def test_the_split_s_headline_names_whatever_is_quickest(device, server, layer, 
     assert split.finding(rows, plain.assign(accuracy=0.97), layer).endswith(f" {end}")
 
 
+@pytest.mark.parametrize(
+    ("mbits", "said"),
+    [
+        ([0.5, 1.0, 2.0], "so at 0.5 to 2 Mbit/s."),
+        ([0.5, 2.0], "so at 0.5, 2 Mbit/s."),
+        ([], "so at no bandwidth of the slider."),
+    ],
+)
+def test_where_an_exit_pays_is_told(mbits, said):
+    told = split.where_it_pays(mbits)
+    assert told.endswith(said) and "loses at most 1 point." in told
+
+
+def test_the_split_opens_where_an_exit_saves_the_most_time(recorded):
+    app = well(open_app("budget"))
+    said = next(c.value for c in app.caption if c.value.startswith("An exit pays"))
+    rows = next(d.value for d in app.dataframe if "offloaded" in d.value)
+    good = rows[rows.accuracy >= recorded["test"].accuracy[-1] - 0.01]
+    if "at no bandwidth" not in said:
+        assert app.select_slider(key="split").value == good.loc[good.ms.idxmin()].layer
+    # an untouched slider follows another head, a moved one stays
+    app.select_slider(key="mbit").set_value(0.25)
+    well(app.pills(key="head").set_value("resmlp").run())
+    assert app.select_slider(key="mbit").value == 0.25 and not app.warning
+
+
 def test_plenty_of_time_answers_everything_and_none_answers_nothing(recorded):
     app = well(open_app("budget", budget="your own trace", exits="practical"))
     for ms, answered in ((b"90000\n90000\n", 100), (b"0.001\n0.001\n", 0)):

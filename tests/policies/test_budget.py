@@ -1,6 +1,8 @@
 """Moving budgets: traces, uploads, what each way of computing makes of them, and the split, against
 counting by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -232,3 +234,25 @@ def test_the_split_by_hand():
     assert first.slowest_ms == pytest.approx(3 + 15 + 4) and first.ms == pytest.approx(3 + 0.5 * 19)
     assert rows.iloc[2].slowest_ms == pytest.approx(3 + 6 + 5)
     assert rows.iloc[1].ms == 5 and rows.iloc[1].accuracy == 0.5 and rows.iloc[1].offloaded == 0
+
+
+def test_an_exit_pays_where_it_is_quicker_than_both_plain_networks_and_as_good():
+    truth = np.zeros(4, int)
+    sure = np.array([[0.95, 0.95, 0.95, 0.5]], np.float32)
+    answers = {"entropy": sure, "margin": sure, "truth": truth}
+    seen = Predictions([(3, "mlp")], truth[None], sure, **answers)
+    network = split.Divided(
+        backbone_ms=[4.0],
+        head_ms=[1.0],
+        full_ms=20.0,
+        tokens=10**6,
+        seen=seen,
+        final=np.ones(4, bool),
+    )
+    link = split.Link(mbit=1.0, delay_ms=8, faster=20, side=10)
+    # 300 bytes take 2.4 ms: the server 8 + 2.4 + 1, the exit 5 and a quarter of that
+    gain, layer = network.gain(link, 0.9)
+    assert (gain, layer) == (pytest.approx(11.4 / (5 + 11.4 / 4)), 3)
+    assert network.pays(link, 0.9, [0.01, 1.0]) == [1.0]  # at 0.01 the device alone is quicker
+    wrong = replace(network, seen=replace(seen, top1=truth[None] + 1))
+    assert wrong.gain(link, 0.9) == (0.0, None) and wrong.pays(link, 0.9, [1.0]) == []

@@ -23,6 +23,10 @@ PLANS_HELP = (
     "but chosen for exactly these budgets, which nobody can know beforehand: the best possible\n"
     f"- **practical**: all practical exits. {WORDS['practical']}\n- **all**: every layer"
 )
+WHY = {
+    PLANNED: " They promise most right answers for budgets of this kind; other pages choose their "
+    "few exits for another aim, so they may differ."
+}
 ANOTHER = 10_000  # added to the seed for budgets of the same kind that are not these
 LIMITS = {
     "min_value": 5,

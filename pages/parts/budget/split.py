@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import pandas as pd
 import streamlit as st
@@ -11,18 +11,23 @@ from streamlit.column_config import NumberColumn, TextColumn
 from mvit.charts import budget as draw
 from mvit.evaluation.predictions import Predictions
 from mvit.policies import split
+from mvit.policies.split import Divided, Link
 from pages import parts as ui
 from pages.parts import columns
+from pages.parts.untouched import following
 from pages.parts.words import WORDS, percent
 
 MBITS = [0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 1000.0]
 FASTER = [1, 2, 5, 10, 20, 50, 100]
+MBIT, DELAY, FASTER_BY = 10.0, 20, 10  # where the sliders start if no exit pays
+SURE = 0.9
 SIDES = [32, 64, 96, 128, 224, 384, 640, 1080]  # of a picture on its way, in pixels
 SENT = {"tokens": "tokens", "picture": "pictures"}
 ABOUT = (
     "The device runs the layers up to one exit. If that exit is sure, its answer counts; else a "
     "server goes on."
 )
+START = "Layer and bandwidth start where an exit saves the most time, if one does."
 FORMULA_HELP = (
     "With tokens the server runs the layers that remain, with the picture all of them. The "
     "server's answer is a few bytes and not counted. The link and the server are your settings; "
@@ -42,57 +47,52 @@ COLUMNS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Link:
-    """The way to the server and the server: bandwidth, delay there and back, how many times as fast
-    as this machine, and the side of the picture sent, in pixels."""
-
-    mbit: float
-    delay_ms: int
-    faster: int
-    side: int
-
-
 def show(bundle: ui.Bundle, head: str, test: Predictions, trace: pd.DataFrame) -> None:
     """One exit on the device, the rest at a server. trace: the times that all rests on."""
     st.subheader("Split between device and server", anchor=False, help=ABOUT)
     backbone, own = bundle.model.backbone, [e for e in bundle.model.exits(head) if e in test.exits]
-    layer, sure, mbit = _pick_exit([b for b, _ in own])
-    link = _pick_server(mbit, bundle.model.task.native_px)
-    sizes = {
-        "tokens": split.token_bytes(backbone.grid, backbone.dim),
-        "picture": split.picture_bytes(link.side),
-    }
-    device_ms = float(trace.ms.iloc[-1])
-    server_ms = split.link_ms(sizes["picture"], link.mbit, link.delay_ms) + device_ms / link.faster
-    seen, times = test.select(own), trace.set_index(["layer", "head"]).loc[own]
-    rows = split.split(
-        [b for b, _ in own],
+    times = trace.set_index(["layer", "head"]).loc[own]
+    network = Divided(
         backbone_ms=(times.ms - times.head_ms).tolist(),
         head_ms=times.head_ms.tolist(),
-        full_ms=device_ms,
-        leaves=seen.confidence >= sure,
-        correct=seen.correct,
-        final_correct=test.correct[-1],
-        sizes=sizes,
-        mbit=link.mbit,
-        delay_ms=link.delay_ms,
-        faster=link.faster,
+        full_ms=float(trace.ms.iloc[-1]),
+        tokens=split.token_bytes(backbone.grid, backbone.dim),
+        seen=test.select(own),
+        final=test.correct[-1],
     )
+    layer, sure, link = _pick(network, bundle.model.task.native_px)
+    rows, server_ms = network.splits(link, sure), network.server_ms(link)
     plain = pd.DataFrame(
-        {"where": ["on the device", "on the server"], "ms": [device_ms, server_ms]}
-    ).assign(accuracy=float(test.accuracy[-1]))
+        {"where": ["on the device", "on the server"], "ms": [network.full_ms, server_ms]}
+    ).assign(accuracy=float(network.final.mean()))
     said = finding(rows, plain, layer)
-    figure = draw.split(rows, device_ms=device_ms, server_ms=server_ms, picked=layer, finding=said)
+    figure = draw.split(
+        rows, device_ms=network.full_ms, server_ms=server_ms, picked=layer, finding=said
+    )
     ui.chart(figure, alt=said)
-    _say_formula(backbone.grid, backbone.dim, link.side, sizes=sizes)
+    st.caption(f"{where_it_pays(network.pays(link, sure, MBITS))} {START}")
+    _say_formula(backbone.grid, backbone.dim, link.side, tokens=network.tokens)
     ui.table(rows, "Every split as a table", column_config=COLUMNS)
 
 
-def _say_formula(grid: int, dim: int, side: int, sizes: dict[str, int]) -> None:
-    tokens, picture = sizes["tokens"] / 1000, sizes["picture"] / 1000
+def where_it_pays(mbits: list[float]) -> str:
+    """At which bandwidths an exit pays, and what that means."""
+    pays = (
+        "An exit pays where it is quicker than the plain network, on the device and on the server, "
+        f"and loses at most {100 * split.LOSS:g} point"
+    )
+    if not mbits:
+        return f"{pays}. With these settings that is so at no bandwidth of the slider."
+    low, high = min(mbits), max(mbits)
+    whole = [m for m in MBITS if low <= m <= high] == mbits
+    some = f"{low:g} to {high:g}" if whole and low < high else ", ".join(f"{m:g}" for m in mbits)
+    return f"{pays}. With these settings that is so at {some} Mbit/s."
+
+
+def _say_formula(grid: int, dim: int, side: int, tokens: int) -> None:
+    picture = split.picture_bytes(side) / 1000
     st.caption(
-        f"Tokens: (1 + {grid} × {grid}) × {dim} numbers in half precision, {tokens:.1f} kB. "
+        f"Tokens: (1 + {grid} × {grid}) × {dim} numbers in half precision, {tokens / 1000:.1f} kB. "
         f"Picture: {side} × {side} × 3 bytes, {picture:.1f} kB. Mean time = device + share sent "
         "to the server × (delay + 8 × bytes / bandwidth + server).",
         help=FORMULA_HELP,
@@ -117,44 +117,60 @@ def finding(rows: pd.DataFrame, plain: pd.DataFrame, layer: int) -> str:
     return f"{said}Quickest is {name}: {alone.ms:.1f} ms, {percent(alone.accuracy, 1)} right"
 
 
-def _pick_exit(layers: list[int]) -> tuple[int, float, float]:
-    """Layer of the exit on the device, confidence at which it keeps a picture, Mbit/s."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        layer = ui.linked(
-            st.select_slider,
-            "Exit on the device, at layer",
-            key="split",
-            options=layers,
-            value=layers[len(layers) // 2],
-            width=230,
-            help=WORDS["layer"],
-        )
-        sure = ui.linked(
-            st.slider,
-            "Sure enough at confidence",
-            key="sure",
-            min_value=0.0,
-            max_value=1.0,
-            value=0.9,
-            step=0.01,
-            width=230,
-            help="The device keeps a picture if its exit is at least this sure. "
-            f"{WORDS['confidence']}",
-        )
-        mbit = ui.linked(
-            st.select_slider,
-            "Bandwidth, Mbit/s",
-            key="mbit",
-            options=MBITS,
-            value=10.0,
-            width=230,
-            help="Of the link from the device to the server.",
-        )
+def _pick(network: Divided, native: int) -> tuple[int, float, Link]:
+    """Layer of the exit on the device, confidence at which it keeps a picture, and the link. They
+    start where an exit saves most, if one does. native: side of the pictures that the model
+    knows."""
+    usual = Link(mbit=MBIT, delay_ms=DELAY, faster=FASTER_BY, side=native)
+    gains = {m: network.gain(replace(usual, mbit=m), SURE)[0] for m in MBITS}
+    best = max(gains, key=gains.get)
+    usual = replace(usual, mbit=best if gains[best] > 1 else MBIT)
+    layers = [layer for layer, _ in network.seen.exits]
+    layer = network.gain(usual, SURE)[1] or layers[len(layers) // 2]
+    row = st.container(horizontal=True, vertical_alignment="bottom")
+    link = _pick_server(usual)
+    with row:
+        layer, sure, mbit = _pick_exit(layers, layer, usual.mbit)
+    return layer, sure, replace(link, mbit=mbit)
+
+
+def _pick_exit(layers: list[int], layer: int, mbit: float) -> tuple[int, float, float]:
+    """Layer of the exit on the device, confidence at which it keeps a picture, Mbit/s. layer, mbit:
+    where the sliders start."""
+    layer = ui.linked(
+        st.select_slider,
+        "Exit on the device, at layer",
+        key="split",
+        options=layers,
+        width=230,
+        help=WORDS["layer"],
+        **following("split", layer),
+    )
+    sure = ui.linked(
+        st.slider,
+        "Sure enough at confidence",
+        key="sure",
+        min_value=0.0,
+        max_value=1.0,
+        value=SURE,
+        step=0.01,
+        width=230,
+        help=f"The device keeps a picture if its exit is at least this sure. {WORDS['confidence']}",
+    )
+    mbit = ui.linked(
+        st.select_slider,
+        "Bandwidth, Mbit/s",
+        key="mbit",
+        options=MBITS,
+        width=230,
+        help="Of the link from the device to the server.",
+        **following("mbit", mbit),
+    )
     return layer, sure, mbit
 
 
-def _pick_server(mbit: float, native: int) -> Link:
-    """What a first look does not need. native: side of the pictures that the model knows."""
+def _pick_server(usual: Link) -> Link:
+    """What a first look does not need. usual: what these controls start with."""
     with (
         ui.folded("Delay, server and size of the picture sent", "delay", "faster", "side"),
         st.container(horizontal=True, vertical_alignment="bottom"),
@@ -165,7 +181,7 @@ def _pick_server(mbit: float, native: int) -> Link:
             key="delay",
             min_value=0,
             max_value=500,
-            value=20,
+            value=usual.delay_ms,
             width=200,
             help="There and back.",
         )
@@ -174,7 +190,7 @@ def _pick_server(mbit: float, native: int) -> Link:
             "Server faster by",
             key="faster",
             options=FASTER,
-            value=10,
+            value=usual.faster,
             width=200,
             help="How many times as fast as this machine the server is. This is your assumption; "
             "it is not measured.",
@@ -183,10 +199,10 @@ def _pick_server(mbit: float, native: int) -> Link:
             st.select_slider,
             "Picture sent, pixels a side",
             key="side",
-            options=sorted({*SIDES, native}),
-            value=native,
+            options=sorted({*SIDES, usual.side}),
+            value=usual.side,
             width=230,
-            help=f"A camera's picture may be sent larger than the {native} pixels that this model "
-            "reduces it to; three bytes a pixel, not compressed.",
+            help=f"A camera's picture may be sent larger than the {usual.side} pixels that this "
+            "model reduces it to; three bytes a pixel, not compressed.",
         )
-    return Link(mbit=mbit, delay_ms=delay, faster=faster, side=side)
+    return replace(usual, delay_ms=delay, faster=faster, side=side)

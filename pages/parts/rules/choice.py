@@ -10,6 +10,7 @@ from mvit.policies.rules import POLICIES, Policy
 from pages import parts as ui
 from pages.parts import words
 from pages.parts.rules.prepared import Asked, Replay
+from pages.parts.untouched import following
 
 COSTS = {"MACs": "macs", "time": "ms"}
 DROPS = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0]
@@ -124,6 +125,9 @@ def pick_threshold(replay: Replay, classes: int, layers: int) -> float:
     rule, best = replay.rule, replay.best
     low, high = rule.limits(layers + 1, classes)
     start = on_slider(math.inf * rule.sign if best is None else best, rule, low, high=high)
+    follow = following(rule.key, start, lambda value: min(max(value, low), high))
+    if st.session_state.pop("_rules_taken", False):
+        follow = {}  # the callback has set the value, and Streamlit wants one source
     with st.container(horizontal=True, vertical_alignment="bottom"):
         threshold = ui.linked(
             st.slider,
@@ -135,7 +139,7 @@ def pick_threshold(replay: Replay, classes: int, layers: int) -> float:
             format=rule.format,
             help=f"{rule.title.capitalize()}: {rule.meaning}.",
             width=520,
-            **_follow(rule.key, start, low, high=high),
+            **follow,
         )
         if not ui.hidden("take") and threshold != start:
             st.button(
@@ -147,24 +151,6 @@ def pick_threshold(replay: Replay, classes: int, layers: int) -> float:
                 help="Move the threshold to the one that the validation pictures chose.",
             )
     return threshold
-
-
-def _follow(key: str, start: float, low: float, high: float) -> dict:
-    """The slider's start as an option: an untouched slider moves along when validation chooses
-    anew, a moved one stays, within its limits."""
-    state = st.session_state
-    last = state.get("_rules_start", {})
-    state["_rules_start"] = last | {key: start}
-    if state.pop("_rules_taken", False):
-        return {}  # the callback has set the value, and Streamlit wants one source
-    if key not in state:
-        return {"value": start}
-    untouched = key in last and state[key] == last[key] != start
-    wanted = start if untouched else min(max(state[key], low), high)
-    if wanted == state[key]:
-        return {"value": start}
-    state[key] = wanted
-    return {}
 
 
 def _take(key: str, value: float) -> None:

@@ -109,6 +109,11 @@ def _choice(replay: Replay, here: Operating) -> None:
 def _exits(replay: Replay) -> str:
     """Which exits run, how their confidences are scaled, and why there is none, if so."""
     said = [f"Exits that run: {exit_list(replay.plan)}."]
+    if replay.few:
+        said.append(
+            "With these the rule is cheapest on validation pictures; other pages choose their few "
+            "exits for another aim, so they may differ."
+        )
     if replay.temperatures:
         each = ", ".join(f"{t:.2f}" for t in replay.temperatures.values())
         said.append(f"Confidences are scaled, with temperatures {each}.")

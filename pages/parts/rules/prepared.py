@@ -39,7 +39,8 @@ class Replay:
     """A rule along a plan over recorded answers. val, test: of the plan's exits, whole: of all the
     head's exits, on test; macs, ms: (E,) cost of leaving at each; stamp tells it from others.
     temperatures: of the exits, where confidences are scaled, in the answers too. best: the
-    threshold that validation chose for a loss of at most `drop` points, if there is one."""
+    threshold that validation chose for a loss of at most `drop` points, if there is one. few:
+    whether the plan is the cheapest on validation."""
 
     rule: Policy
     plan: list[tuple[int, str]]
@@ -52,6 +53,7 @@ class Replay:
     temperatures: dict[tuple[int, str], float] = field(default_factory=dict)
     best: float | None
     drop: float
+    few: bool
 
     def here(self, threshold: float) -> Operating:
         """What the rule does to the test pictures at a threshold."""
@@ -142,6 +144,7 @@ def _replay(
         temperatures={e: temperatures[e] for e in plan if e in temperatures},
         best=_chosen(stamp, drop / 100, rule, _val=chosen_on.select(plan), _macs=macs),
         drop=drop,
+        few=asked.exits == "few",
     )
 
 
