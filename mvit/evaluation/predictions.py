@@ -3,6 +3,7 @@ computed from them."""
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
@@ -214,19 +215,38 @@ def overthinking(predictions: Predictions) -> float:
 
 
 def save_predictions(folder: Path, splits: dict[str, Predictions]) -> Path:
-    """Write predictions.safetensors: tensors `<split>.<field>`, float16 and uint8, and the exits'
-    names in the metadata."""
+    """Write predictions.safetensors: tensors `<split>.<field>`, of float16 and uint8, all but the
+    truth deflated (see `_deflated`), and the exits' names in the metadata."""
     tensors, names = {}, {}
     for split, p in splits.items():
-        tensors |= {
-            f"{split}.top1": p.top1.astype(np.uint8 if p.top1.max() < 256 else np.uint16),
-            f"{split}.truth": p.truth.astype(np.uint16),
-        }
-        tensors |= {f"{split}.{f}": getattr(p, f).astype(np.float16) for f in FIELDS[1:]}
+        held = {"top1": p.top1.astype(np.uint8 if p.top1.max() < 256 else np.uint16)}
+        held |= {f: getattr(p, f).astype(np.float16) for f in FIELDS[1:]}
+        tensors |= {f"{split}.{f}": _deflated(values) for f, values in held.items()}
+        tensors[f"{split}.truth"] = p.truth.astype(np.uint16)
         names[split] = ",".join(f"{layer}:{head}" for layer, head in p.exits)
     with written_whole(folder / FILE) as file:
         save_file(tensors, file, names)
     return folder / FILE
+
+
+def _deflated(values: np.ndarray) -> np.ndarray:
+    """Values as the bytes of one zlib stream: all first bytes, then all second ones, since those
+    that are much alike pack best side by side."""
+    planes = values.reshape(-1, 1).view(np.uint8).T
+    return np.frombuffer(zlib.compress(planes.tobytes(), 9), np.uint8)
+
+
+def _inflated(held: np.ndarray, shape: tuple[int, int], whole: bool) -> np.ndarray:
+    """What `_deflated` was given; older files hold the values themselves. whole: numbers, of one
+    byte or two. Raises ValueError for another number of them than the shape's."""
+    if held.ndim == 2:
+        return held
+    size = shape[0] * shape[1]
+    data = zlib.decompressobj().decompress(held.tobytes(), 2 * size + 1)
+    bytes_each = len(data) // size if size else 2
+    kind = np.float16 if not whole else np.uint8 if bytes_each == 1 else np.uint16
+    planes = np.frombuffer(data, np.uint8).reshape(np.dtype(kind).itemsize, size)
+    return np.ascontiguousarray(planes.T).view(kind).reshape(shape)
 
 
 def load_predictions(folder: Path) -> dict[str, Predictions]:
@@ -241,11 +261,16 @@ def load_predictions(folder: Path) -> dict[str, Predictions]:
         found = {}
         for split, text in names.items():
             exits = [(int(e.split(":")[0]), e.split(":")[1]) for e in text.split(",")]
-            floats = {f: tensors[f"{split}.{f}"].astype(np.float32) for f in FIELDS[1:]}
-            top1, truth = (tensors[f"{split}.{f}"].astype(np.int64) for f in ("top1", "truth"))
+            truth = tensors[f"{split}.truth"].astype(np.int64)
+            held = {
+                f: _inflated(tensors[f"{split}.{f}"], (len(exits), len(truth)), whole=f == "top1")
+                for f in FIELDS
+            }
+            floats = {f: held[f].astype(np.float32) for f in FIELDS[1:]}
+            top1 = held["top1"].astype(np.int64)
             found[split] = Predictions(exits=exits, top1=top1, truth=truth, **floats)
         return found
-    except (OSError, SafetensorError, KeyError, ValueError, IndexError) as error:
+    except (OSError, SafetensorError, KeyError, ValueError, IndexError, zlib.error) as error:
         raise PredictionsError(
             f"recorded predictions in {file.parent.name}/{FILE} are missing or damaged ({error})"
         ) from error

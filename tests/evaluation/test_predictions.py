@@ -1,10 +1,13 @@
 """Recorded predictions and the metrics made of them, against counting by brute force."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from accelerate import Accelerator
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 from thin import TASK, thin_model
 from toys import colours, count_blocks
 from two_processes import PICTURES, launch, score
@@ -51,6 +54,34 @@ def test_predictions_come_back_from_their_file(tmp_path):
             assert np.abs(getattr(found[split], field) - getattr(expected, field)).max() < 1e-3
     # compact: 7 bytes an exit and picture
     assert (tmp_path / FILE).stat().st_size < 250 * len(EXITS) * 8 + 250 * 2 + 2000
+
+
+def test_what_repeats_is_packed_and_older_files_that_hold_it_plain_are_read_alike(tmp_path):
+    alike = replace(made_up(400), confidence=np.full((len(EXITS), 400), 0.99, np.float32))
+    (packed := tmp_path / "packed").mkdir()
+    size = save_predictions(packed, {"test": alike}).stat().st_size
+    found = load_predictions(packed)["test"]
+    plain = {f: getattr(found, f).astype(np.float16) for f in FIELDS[1:]}
+    plain |= {"top1": found.top1.astype(np.uint8), "truth": found.truth.astype(np.uint16)}
+    names = {"test": ",".join(f"{layer}:{head}" for layer, head in EXITS)}
+    save_file({f"test.{f}": values for f, values in plain.items()}, tmp_path / FILE, names)
+    assert size < 0.75 * (tmp_path / FILE).stat().st_size
+    older = load_predictions(tmp_path)["test"]
+    assert older.exits == found.exits
+    for field in (*FIELDS, "truth"):
+        assert np.array_equal(getattr(older, field), getattr(found, field))
+
+
+@pytest.mark.parametrize("cut", [slice(0, -9), slice(0, 0), slice(9, None)])
+def test_a_packed_field_that_is_cut_short_is_refused_by_the_file_s_name(tmp_path, cut):
+    file = save_predictions(tmp_path, {"test": made_up()})
+    with safe_open(file, "np") as opened:
+        names = opened.metadata()
+    held = load_file(file)
+    held["test.entropy"] = held["test.entropy"][cut]
+    save_file(held, file, names)
+    with pytest.raises(PredictionsError, match=f"{FILE} are missing or damaged"):
+        load_predictions(tmp_path)
 
 
 def test_more_than_256_classes_fit(tmp_path):
