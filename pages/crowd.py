@@ -8,7 +8,7 @@ import streamlit as st
 from mvit.bundles import weights
 from mvit.evaluation.counts import load_counts
 from mvit.evaluation.predictions import PredictionsError
-from mvit.policies.doubts import doubts, usual_disagreement
+from mvit.policies.doubts import Usual, doubts
 from pages import parts as ui
 from pages.parts import words
 from pages.parts.crowd import card as crowd_card
@@ -26,11 +26,11 @@ PHOTO, DRAWN, SEVERAL, CLIP = "One photo", "Drawn crowd", "Several photos", "Cli
 
 @st.cache_resource(max_entries=2, show_spinner=False)
 def recorded_counts(folder: str, stamp: str) -> tuple | None:
-    """(validation counts, test counts, usual disagreement) of a bundle, or None if none are
-    recorded."""
+    """(validation counts, test counts, how far apart their exits are) of a bundle, or None if none
+    are recorded."""
     try:
         found = load_counts(Path(folder))
-        return found["val"], found["test"], usual_disagreement(found["test"])
+        return found["val"], found["test"], Usual.of(found["test"])
     except (PredictionsError, KeyError):
         return None
 

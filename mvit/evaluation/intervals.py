@@ -54,8 +54,7 @@ class Errors:
     def interval(self, count: float) -> Interval:
         """Between how many people are there, where the exit counts `count`."""
         count = max(count, 0.0)
-        off = np.abs(np.log(self.counted + FLOOR) - np.log(count + FLOOR))
-        near = np.argsort(off, kind="stable")[:SIMILAR]
+        near = similar(self.counted, count)
         shares = np.sort((self.there[near] - self.counted[near]) / (self.counted[near] + FLOOR))
         # of n + 1 equally likely places for a new error, leave a share of OUTSIDE at either end
         out = max(0, math.floor((len(near) + 1) * OUTSIDE) - 1)
@@ -71,6 +70,13 @@ class Errors:
             )
         ]
         return float(np.mean(found))
+
+
+def similar(counted: np.ndarray, count: float) -> np.ndarray:
+    """Indices of the SIMILAR recorded counts that are most like this one. counted: (N,), never
+    below zero, as count."""
+    off = np.abs(np.log(counted + FLOOR) - np.log(count + FLOOR))
+    return np.argsort(off, kind="stable")[:SIMILAR]
 
 
 def halves(counts: Counts, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -3,10 +3,14 @@ its depth."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 import pandas as pd
 
 from mvit.evaluation.counts import Counts
+from mvit.evaluation.intervals import SIMILAR, similar
 from mvit.tasks import LONG_PX, SHORT_PX
 
 LATE = 3  # layers whose exits should agree
@@ -43,19 +47,51 @@ def late(exits: list[tuple[int, str]]) -> np.ndarray:
     return np.flatnonzero([layer > depth - LATE for layer, _ in exits])
 
 
-def usual_disagreement(recorded: Counts, share: float = 0.95) -> float:
-    """What the disagreement of the late exits stays below on that share of the recorded
-    pictures."""
-    return float(np.quantile(disagreement(recorded.tiles[late(recorded.exits)]), share))
+def middle(tiles: np.ndarray) -> np.ndarray:
+    """The median of E exits' counts, never below zero: (N,). tiles: as `disagreement` takes it."""
+    return np.maximum(np.median(tiles.sum(axis=2), axis=0), 0)
+
+
+@dataclass(frozen=True)
+class Usual:
+    """What the late exits did on N recorded pictures. counted: their median count; apart: their
+    disagreement: (N,) each.
+
+    Small crowds always disagree more, as a share, so a picture is held against those with the most
+    similar counts only. Of n + 1 equally likely pictures one is the furthest apart, so a picture
+    like the recorded ones is so in about one of a hundred cases.
+    """
+
+    counted: np.ndarray
+    apart: np.ndarray
+
+    @classmethod
+    def of(cls, recorded: Counts) -> Usual:
+        """By the recorded counts of a model."""
+        tiles = recorded.tiles[late(recorded.exits)]
+        return cls(middle(tiles), disagreement(tiles))
+
+    def most(self, count: float) -> float:
+        """The largest disagreement among the recorded pictures with the most similar counts."""
+        return float(self.apart[similar(self.counted, count)].max())
+
+    @cached_property
+    def raised(self) -> int:
+        """How many of the recorded pictures are further apart than all others with the most similar
+        counts."""
+        places = range(len(self.apart) if len(self.apart) > 1 else 0)
+        others = [Usual(np.delete(self.counted, i), np.delete(self.apart, i)) for i in places]
+        found = zip(others, self.counted, self.apart, strict=False)
+        return sum(bool(apart > rest.most(count)) for rest, count, apart in found)
 
 
 def doubts(
-    picture: np.ndarray, trace: pd.DataFrame, layer: int, head: str, usual: float | None = None
+    picture: np.ndarray, trace: pd.DataFrame, layer: int, head: str, usual: Usual | None = None
 ) -> list[str]:
     """Reasons not to believe the count of one exit, each a sentence; none is no promise.
 
-    picture: RGB uint8 (H, W, 3). trace: of all exits, with layer, head, count and tiles. usual: see
-    `usual_disagreement`; None leaves that comparison out.
+    picture: RGB uint8 (H, W, 3). trace: of all exits, with layer, head, count and tiles. usual: of
+    recorded pictures; None leaves that comparison out.
     """
     found = []
     own = trace[(trace["layer"] == layer) & (trace["head"] == head)].iloc[0]
@@ -70,13 +106,16 @@ def doubts(
             "may be wrong as well."
         )
     exits = list(zip(trace["layer"], trace["head"], strict=True))
-    apart = float(disagreement(np.array([trace["tiles"].iloc[i] for i in late(exits)])[:, None])[0])
-    if usual is not None and apart > usual:
+    tiles = np.array([trace["tiles"].iloc[i] for i in late(exits)])[:, None]
+    apart = float(disagreement(tiles)[0])
+    if usual is not None and apart > (most := usual.most(float(middle(tiles)[0]))):
+        n = len(usual.apart)
         found.append(
             "The last exits do not agree on where the people are: from tile to tile they differ "
-            f"by {apart:.0%}, on 95 of 100 test pictures by at most {usual:.0%}. The picture is "
-            "probably unlike those that the counter learned from: trust the count less, even where "
-            "it is near."
+            f"by {apart:.0%}, on the {min(SIMILAR, n)} test pictures with the most similar counts "
+            f"by at most {most:.0%}. The picture is probably unlike those that the counter learned "
+            f"from, so trust the count less. Of the {n} test pictures, {usual.raised} would be "
+            "doubted so."
         )
     height, width = picture.shape[:2]
     if (most := stretch(picture)) > MOST_STRETCH:

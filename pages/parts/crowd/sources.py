@@ -11,7 +11,7 @@ import streamlit as st
 from mvit.charts.crowd import people_words
 from mvit.images.reader import ImageError
 from mvit.models.multi_exit import FINAL
-from mvit.policies.doubts import doubts
+from mvit.policies.doubts import Usual, doubts
 from mvit.scenes.drawing import GROUNDS, render
 from pages.parts import link, pictures, queue
 from pages.parts.models import Bundle, inference
@@ -64,7 +64,7 @@ def drawn() -> Picture:
         return _scene(people, seed, ground)
 
 
-def _count(bundle: Bundle, data: bytes, layer: int, head: str, usual: float | None) -> dict:
+def _count(bundle: Bundle, data: bytes, layer: int, head: str, usual: Usual | None) -> dict:
     """One photo's row of the table; a photo that cannot be read has its reason in it."""
     try:
         photo = pictures.picture_of(data, "photo", None, source=pictures.UPLOAD).pixels
@@ -95,7 +95,7 @@ def _count(bundle: Bundle, data: bytes, layer: int, head: str, usual: float | No
     }
 
 
-def several(bundle: Bundle, layer: int, head: str, usual: float | None) -> None:
+def several(bundle: Bundle, layer: int, head: str, usual: Usual | None) -> None:
     """Count many photos one after another, with a progress bar, a table and its CSV; a broken one
     does not stop the others."""
     files = st.file_uploader(
