@@ -2,12 +2,15 @@
 
 8 bits: each matrix as whole numbers from -127 to 127 with one float32 scale for each row (output
 channel) under the name `<matrix>:scale`, symmetric; vectors, and what has one row only, in half
-precision. Reading expands them, so that a loaded model is an ordinary one.
+precision. A matrix that a file would hold several times, as exits with one classifier do, is there
+once, and the metadata tell under which names. Reading expands all this, so that a loaded model is
+an ordinary one.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import torch
@@ -23,6 +26,7 @@ from mvit.bundles.whole import written_whole
 MAX_FILE_BYTES = 95_000_000
 HEADER_BYTES = 200_000  # at most, of a safetensors file with some hundred tensors
 SCALE, LARGEST = ":scale", 127
+SAME = "same"  # in the metadata: {name of a matrix: name of the equal one that the file holds}
 
 
 def is_matrix(tensor: torch.Tensor) -> bool:
@@ -62,6 +66,32 @@ def expanded(held: dict[str, torch.Tensor], file: Path) -> dict[str, torch.Tenso
     return state
 
 
+def _once(held: dict[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Tensors without the matrices that are equal to an earlier one, bit for bit, and these names:
+    {left out: kept}."""
+    kept, same, names = {}, {}, {}
+    for name, tensor in held.items():
+        tensor = kept[name] = tensor.cpu().contiguous()
+        if is_matrix(tensor):
+            bits = hashlib.sha256(tensor.view(torch.uint8).numpy()).digest()
+            first = names.setdefault((tensor.dtype, tensor.shape, bits), name)
+            if first != name:
+                same[name] = first
+                del kept[name]
+    return kept, same
+
+
+def _with_same(tensors: dict[str, torch.Tensor], data: bytes, file: Path) -> None:
+    """Put the matrices that a file names as equal to another one among its tensors; raises
+    WeightsError for one that is equal to nothing. data: the whole file."""
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    try:
+        for name, of in json.loads(header.get("__metadata__", {}).get(SAME, "{}")).items():
+            tensors.setdefault(name, tensors[of])
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise refused(file, "it names a matrix as equal to one that it does not hold") from error
+
+
 def round_to(module: torch.nn.Module, bits: int) -> None:
     """Round a module's weights in place to what a file of `bits` bits a weight holds."""
     own = module.state_dict()
@@ -82,6 +112,7 @@ def read_tensors(file: Path, sha256: str | None = None) -> dict[str, torch.Tenso
         tensors = load_safetensors(data)
     except SafetensorError as error:
         raise refused(file, f"it is not a safetensors file ({error})") from error
+    _with_same(tensors, data, file)
     tensors = expanded(tensors, file)
     for name, tensor in tensors.items():
         if not tensor.is_floating_point() or not tensor.isfinite().all():
@@ -133,7 +164,9 @@ def save_held(
     for name, keys in shards.filename_to_tensors.items():
         keys = [k for key in keys for k in (key, key + SCALE) if k in held]
         with written_whole(folder / name) as file:
-            save_file({key: held[key].cpu().contiguous() for key in keys}, file, metadata)
+            kept, same = _once({key: held[key] for key in keys})
+            told = (metadata or {}) | ({SAME: json.dumps(same)} if same else {})
+            save_file(kept, file, told or None)
             data = file.read_bytes()
             if len(data) > MAX_FILE_BYTES:
                 raise WeightsError(

@@ -1,5 +1,6 @@
 """Weights in 8 bits: half the files' size, nearly the same numbers, verified like the others."""
 
+import copy
 import json
 
 import pytest
@@ -7,10 +8,11 @@ import torch
 from bundles import BACKBONE
 from safetensors.torch import load_file, save_file
 from thin import picture
+from toys import same, snapshot
 
 import mvit
 from mvit.bundles import weights
-from mvit.bundles.tensors import packed, round_to
+from mvit.bundles.tensors import packed, read_part, read_tensors, round_to, save_part
 from mvit.bundles.weights import WeightsError
 
 HEAD = "heads/mlp.safetensors"
@@ -128,3 +130,27 @@ def test_a_part_in_8_bits_is_split_with_each_scale_beside_its_rows(
     again = mvit.load("cifar10", "parts", device="cpu")
     round_to(model, 8)
     assert (again.trace(picture()).confidence == model.trace(picture()).confidence).all()
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_exits_with_one_classifier_hold_it_once_and_read_it_each(bits, tmp_path):
+    exits = torch.nn.ModuleDict({str(b): torch.nn.Linear(40, 30) for b in range(1, 5)})
+    apart = save_part(exits, tmp_path / "apart", "lens", bits)["lens.safetensors"]["bytes"]
+    for layer in exits.values():
+        layer.weight = exits["1"].weight
+    about = save_part(exits, tmp_path, "lens", bits)["lens.safetensors"]
+    assert about["bytes"] < apart - 3 * 40 * 30 * bits // 8 + 300
+    again = copy.deepcopy(exits)
+    for parameter in again.parameters():
+        parameter.data.zero_()
+    read_part(again, tmp_path, "lens", {"lens.safetensors": about})
+    round_to(exits, bits)
+    assert same(snapshot(again), snapshot(exits))
+
+
+@pytest.mark.parametrize("told", ['{"2.weight": "9.weight"}', '{"2.weight": []}', "[1]", "no"])
+def test_a_matrix_that_is_equal_to_none_in_its_file_is_refused(told, tmp_path):
+    file = tmp_path / "lens.safetensors"
+    save_file({"1.weight": torch.ones(2, 2)}, file, {"same": told})
+    with pytest.raises(WeightsError, match="lens.safetensors refused: it names a matrix as equal"):
+        read_tensors(file)
