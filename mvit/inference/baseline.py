@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from statistics import median
 
 import numpy as np
@@ -86,11 +86,14 @@ def run_beside_plain(
 @dataclass(frozen=True)
 class Turns:
     """What one model did in its turns. exits: of its run of middle length, whole; done: ms until
-    the last answer, plain: ms of the plain network, both over all rounds."""
+    the last answer, plain: ms of the plain network, both over all rounds; finishes: ms until every
+    answer, one row a round, rounds in the order in which all models ran them."""
 
     exits: list[AnyExit]
     done: Timing
     plain: Timing
+    _: KW_ONLY
+    finishes: list[list[float]]
 
 
 def run_in_turn(entrants: Sequence[tuple[MultiExitViT, Plan]], image: np.ndarray) -> list[Turns]:
@@ -115,5 +118,6 @@ def run_in_turn(entrants: Sequence[tuple[MultiExitViT, Plan]], image: np.ndarray
         runs = sorted((run for _, run in own), key=lambda run: run[-1].elapsed_ms)
         done = Timing.of([run[-1].elapsed_ms for run in runs])
         plain = Timing.of([plain_ms for plain_ms, _ in own])
-        found.append(Turns(runs[len(runs) // 2], done, plain))
+        finishes = [[exit.elapsed_ms for exit in run] for _, run in own]
+        found.append(Turns(runs[len(runs) // 2], done, plain, finishes=finishes))
     return found

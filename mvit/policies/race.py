@@ -71,25 +71,46 @@ def crossing(race: Sequence[Span]) -> float | None:
     return changes[-1] if changes else None
 
 
-def told(race: Sequence[Span]) -> str:
-    """The race in one sentence, the crossing point named."""
-    leaders = [who for who, _ in groupby(span.ahead for span in race if span.ahead)]
-    if not leaders:
+def leaders(race: Sequence[Span]) -> list[str]:
+    """Who is ahead in turn; moments at which nobody is are left out."""
+    return [who for who, _ in groupby(span.ahead for span in race if span.ahead)]
+
+
+def told(race: Sequence[Span], rounds: Sequence[Sequence[Span]] = ()) -> str:
+    """The race in one sentence, the crossing point named. race: by the median times; rounds: the
+    same race by the times of each round, in which the lead may change at other moments, or
+    oftener."""
+    led = leaders(race)
+    if not led:
         return "No crossing: the two are level everywhere, as far as these pictures can tell"
-    at, changes = crossing(race), len(leaders) - 1
+    at, changes = crossing(race), len(led) - 1
     level = [span.ahead is None for span in race if at is None or span.start >= at]
-    lead = f"{leaders[-1]} is ahead{' or level' if any(level) else ''}"
+    lead = f"{led[-1]} is ahead{' or level' if any(level) else ''}"
     if at is None:
         said = f"No crossing: {lead} everywhere"
     elif changes == 1:
-        said = f"Crossing at {at:.1f} ms: until then {leaders[0]} is ahead, then {lead}"
-    else:
+        said = f"Crossing at {at:.1f} ms: until then {led[0]} is ahead, then {lead}"
+    elif all(leaders(own) == led for own in rounds):
         said = f"The lead changes {changes} times; from {at:.1f} ms on {lead}"
+    else:
+        said = f"From {at:.1f} ms on {lead}; before that, who is ahead differs from run to run"
     if race[-1].ahead is None:
         since = race[max(i for i, span in enumerate(race) if span.ahead) + 1].start
         if at is None or f"{since:.1f}" != f"{at:.1f}":
             said += f"; from {since:.1f} ms on the two are level"
-    return said
+    return said + _spread(led, rounds)
+
+
+def _spread(led: list[str], rounds: Sequence[Sequence[Span]]) -> str:
+    """How single rounds differ from the medians, by which the leaders were found."""
+    same = sum(leaders(own) == led for own in rounds)
+    if same < len(rounds):
+        return f" (by the medians of {len(rounds)} rounds; {same} of them say the same)"
+    ends = [f"{ms:.1f}" for own in rounds if (ms := crossing(own)) is not None]
+    if len(set(ends)) < 2:
+        return ""
+    low, high = min(ends, key=float), max(ends, key=float)
+    return f" (between {low} and {high} ms in {len(rounds)} rounds)"
 
 
 def by_time(race: Sequence[Span], names: Sequence[str], end_ms: float) -> pd.DataFrame:

@@ -1,11 +1,10 @@
-"""Two models of one task on one clock: on the same picture, and on the whole test set."""
+"""Two models of one task on one clock, on the same picture."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -17,9 +16,9 @@ from mvit.inference.baseline import Turns, run_in_turn
 from mvit.models.exit import Exit
 from mvit.models.multi_exit import Plan
 from mvit.policies.plans import exits_for_deadlines
-from mvit.policies.race import Runner, by_time, crossing, spans, told
 from pages import parts as ui
-from pages.parts import models, recorded
+from pages.parts import models
+from pages.parts.race_test_set import on_the_test_set
 from pages.parts.timeline.runs import Measured, place_name
 
 NOBODY = "nobody"
@@ -46,28 +45,27 @@ def panel(bundle: ui.Bundle, picture: ui.Picture, head: str, *, again: bool) -> 
     )
     if against == NOBODY:
         st.caption("A small network is ready sooner, a large one may know more. Who is ahead when?")
-        return
+    elif other := second(bundle, against):
+        race((bundle, other), picture, head, again=again)
+
+
+def second(bundle: ui.Bundle, against: str) -> ui.Bundle | None:
+    """The other model; None, and why, if its weights are refused."""
     try:
         with st.spinner("Reading and checking the other model …", show_time=True):
             other = models.load(bundle.task, against, *st.session_state["_choice"][2:])
     except WeightsError as error:
         st.error(str(error), title="These weights were refused", icon=":material/gpp_bad:")
-        return
+        return None
     for problem in other.problems:
         st.warning(problem, icon=":material/gpp_maybe:")
-    both = (bundle, other)
-    plans = [few_exits(one, head) for one in both]
-    with st.spinner("Timing both in turn …", show_time=True):
-        run = ui.measured(
-            "race",
-            bundle,
-            (other.key, files_of(other), tuple(map(tuple, plans))),
-            work=lambda model: {
-                "runs": run_in_turn([(model, plans[0]), (other.model, plans[1])], picture.pixels)
-            },
-            picture=picture,
-            again=again,
-        )
+    return other
+
+
+def race(both: Sequence[ui.Bundle], picture: ui.Picture, head: str, *, again: bool) -> None:
+    """Time two models in turn, and show who has which answer when."""
+    bundle, other = both
+    run = timed_in_turn(both, picture, head, again=again)
     runs = [
         Measured(exits=own.exits, macs=(), plain_ms=own.plain.median, truth=picture.truth)
         for own in run["runs"]
@@ -87,8 +85,28 @@ def panel(bundle: ui.Bundle, picture: ui.Picture, head: str, *, again: bool) -> 
     how = "Both networks ran on this picture"
     ui.live_badge(bundle, run, "both timed in turn,", how=how)
     if other.grown_from and not bundle.grown_from:
-        ui.live_badge(other, run, f"{against}:", how=how)
-    on_the_test_set(both, runs, stop)
+        ui.live_badge(other, run, f"{other.backbone}:", how=how)
+    on_the_test_set(both, run["runs"], stop)
+
+
+def timed_in_turn(
+    both: Sequence[ui.Bundle], picture: ui.Picture, head: str, *, again: bool
+) -> dict:
+    """Both models' runs on the picture, with a few useful exits each, as `ui.measured` gives
+    them."""
+    bundle, other = both
+    plans = [few_exits(one, head) for one in both]
+    with st.spinner("Timing both in turn …", show_time=True):
+        return ui.measured(
+            "race",
+            bundle,
+            (other.key, files_of(other), tuple(map(tuple, plans))),
+            work=lambda model: {
+                "runs": run_in_turn([(model, plans[0]), (other.model, plans[1])], picture.pixels)
+            },
+            picture=picture,
+            again=again,
+        )
 
 
 def files_of(bundle: ui.Bundle) -> tuple[str, ...]:
@@ -190,52 +208,3 @@ def first_right(names: Sequence[str], runs: Sequence[Measured]) -> str:
     said = f"{first} {known} after {found[first]:.1f} ms"
     rest = next(name for name in names if name != first)
     return f"{said}, {rest} " + (f"after {found[rest]:.1f} ms" if rest in found else "never")
-
-
-def on_the_test_set(both: Sequence[ui.Bundle], runs: Sequence[Measured], stop: float) -> None:
-    """How often both are right at any moment, from the recorded answers and these times."""
-    seen = [recorded.predictions(one) for one in both]
-    if None in seen:
-        return
-    names = [one.backbone for one in both]
-    plans = [[(e.layer, e.head) for e in run.exits] for run in runs]
-    finish = [np.maximum.accumulate([e.elapsed_ms for e in run.exits]) for run in runs]
-    try:
-        tests = [own["test"].select(plan) for own, plan in zip(seen, plans, strict=True)]
-        runners = [
-            Runner(name=name, finish=own, seen=test)
-            for name, own, test in zip(names, finish, tests, strict=True)
-        ]
-        race = spans(*runners)
-    except ValueError:
-        st.info(
-            "The two were not recorded on the same test pictures and exits, so their accuracies "
-            "cannot be compared moment by moment.",
-            icon=":material/inventory_2:",
-        )
-        return
-    recorded.few_note(tests[0])
-    end = 1.05 * max(stop, *(own[-1] for own in finish), *(run.plain_ms for run in runs))
-    plain = pd.DataFrame(
-        {
-            "model": names,
-            "ms": [run.plain_ms for run in runs],
-            "right": [test.accuracy[-1] for test in tests],
-        }
-    )
-    rows, finding = by_time(race, names, end), told(race)
-    shares = [
-        f"{name} {runner.right(stop).mean():.1%}"
-        for name, runner in zip(names, runners, strict=True)
-    ]
-    figure = charts.accuracy(
-        rows, plain, names, stop_ms=stop, crossing_ms=crossing(race), finding=finding
-    )
-    ui.chart(figure, alt=f"Right answers by time: {finding}.", key="race_accuracy")
-    ui.recorded_badge(both[0], f"{len(tests[0].truth):,} pictures")
-    st.caption(
-        f"After {stop:g} ms: {' and '.join(shares)} right. The answers are recorded; the times are "
-        "those of the two middle runs above and vary as said there. Ahead means: right "
-        "more often on these pictures, with 95 % certainty."
-    )
-    ui.table(rows, "Accuracy over time as a table")

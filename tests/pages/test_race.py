@@ -58,7 +58,9 @@ def test_a_link_races_two_bundles_on_the_picture_and_on_the_test_set(two):
     label = "cat ✓" if own[-1].label == "cat" else f"{own[-1].label} ✗"
     assert metric(app, f"{BACKBONE}, in hand after 10000 ms").startswith(label)
     # its heading says who is ahead when
-    assert any(words in said(app) for words in ("No crossing", "Crossing at", "The lead changes"))
+    told = ("No crossing", "Crossing at", "The lead changes", "before that, who is ahead differs")
+    assert any(words in said(app) for words in told)
+    assert f"the medians of {len(runs[0].finishes)} rounds on the picture" in said(app)
     assert f"After 10000 ms: {BACKBONE} " in said(app) and "400 pictures" in said(app)
     before = race(app)
     app.number_input(key="until").set_value(0.1)
@@ -74,7 +76,7 @@ def test_both_clocks_stop_with_the_first_model_s_last_answer_in_hand(two, monkey
     def run(entrants, pixels):
         turns = run_in_turn(entrants, pixels)[0]
         last = dataclasses.replace(turns.exits[-1], elapsed_ms=at)
-        return [dataclasses.replace(turns, exits=[last])] * 2
+        return [dataclasses.replace(turns, exits=[last], finishes=[[at]])] * 2
 
     monkeypatch.setattr("pages.parts.race.run_in_turn", run)
     app = well(open_app("latency", backbone=BACKBONE, against=JOINT, example="cat"))

@@ -59,6 +59,24 @@ def test_the_crossing_is_named_or_that_there_is_none(large, at, said):
     assert crossing(race) == at and told(race) == said
 
 
+def test_how_the_rounds_differ_is_told_with_the_crossing():
+    def large(late: float):
+        return spans(SMALL, runner("large", (4.0, 150), (7.0, 40), (late, 190)))
+
+    alike = told(large(12.0), [large(11.0), large(12.0), large(15.0)])
+    assert alike == (
+        "The lead changes 2 times; from 12.0 ms on large is ahead (between 11.0 and 15.0 ms in 3 "
+        "rounds)"
+    )
+    # in a slow round the small one has its answers first
+    slow = spans(SMALL, runner("large", (11.0, 40), (12.0, 190)))
+    assert told(large(12.0), [large(12.0), slow, large(12.0)]) == (
+        "From 12.0 ms on large is ahead; before that, who is ahead differs from run to run (by the "
+        "medians of 3 rounds; 2 of them say the same)"
+    )
+    assert told(slow, [slow, slow]) == told(slow)
+
+
 def test_a_lead_is_told_only_where_the_same_pictures_leave_no_doubt():
     # 5 pictures that only one has right could be chance (p = 0.06), 6 could not (0.03)
     for more, ahead in ((5, None), (6, "large")):

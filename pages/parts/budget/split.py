@@ -124,9 +124,11 @@ def _pick(network: Divided, native: int) -> tuple[int, float, Link]:
     usual = Link(mbit=MBIT, delay_ms=DELAY, faster=FASTER_BY, side=native)
     gains = {m: network.gain(replace(usual, mbit=m), SURE)[0] for m in MBITS}
     best = max(gains, key=gains.get)
-    usual = replace(usual, mbit=best if gains[best] > 1 else MBIT)
     layers = [layer for layer, _ in network.seen.exits]
-    layer = network.gain(usual, SURE)[1] or layers[len(layers) // 2]
+    layer = layers[len(layers) // 2]
+    if gains[best] > 1:
+        usual = replace(usual, mbit=best)
+        layer = network.gain(usual, SURE)[1]
     row = st.container(horizontal=True, vertical_alignment="bottom")
     link = _pick_server(usual)
     with row:
