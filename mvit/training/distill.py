@@ -97,9 +97,8 @@ def solve_heads(
 ) -> dict:
     """Solve the dense layer of these heads of a model in closed form, from photos; resumes from
     `checkpoint`. Return what the card should say: photos seen, unreadable ones, and for each head
-    the ridge of each layer and how often each exit agrees with the final exit on photos kept
-    back. exits: solve only these, of all. taught: see
-    `best_solutions`. Raises DataError without two photos that can be read."""
+    the ridge of each layer and how often each exit agrees with the final exit on photos kept back.
+    exits: those to solve. taught: see `best_solutions`. Raises DataError without two photos."""
     kept_back, learned = split(photos, seed)
     if not learned:
         raise DataError("one photo is too few to learn from: one is kept back, so give two or more")
