@@ -73,7 +73,8 @@ def overview(cards: dict[tuple[str, str], dict]) -> None:
         alt="How good the final exit and the best early exit of every model are",
     )
     st.caption(
-        "Right answers on the test pictures, or how many people the count is off by on average."
+        "Right answers on the test pictures, or by how many people a count is off, on average over "
+        "all of them."
     )
 
 
@@ -87,7 +88,9 @@ def show_numbers(card: dict) -> None:
                 f"{100 * card['final']['accuracy']:.1f} %",
                 help=f"Share of right answers. {words.WORDS['final']}",
             )
-        for name, split in card.get("splits", {}).items():
+        parts = card.get("splits", {})
+        every = {"all test pictures": card} if len(parts) > 1 else {}
+        for name, split in (every | parts).items():
             final = split["final"]
             best = paper.best_early(split["exits"], max(card["layers"]))
             st.metric(

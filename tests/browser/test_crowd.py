@@ -22,9 +22,9 @@ def test_picture_count_and_map_stand_above_the_fold(visit, size):
     seen.page.set_viewport_size(dict(zip(("width", "height"), size, strict=True)))
     seen.open("/crowd?example=street")
     page = seen.page
-    count = page.get_by_role("heading", name=re.compile("after layer .*people"))
+    count = page.get_by_role("heading", name=re.compile("people, probably"))
     parts = [page.locator(part) for part in (".where .picture", ".st-key-head", ".st-key-layer")]
-    for part in (*parts, count, page.get_by_text("Probably between")):
+    for part in (*parts, count, page.get_by_text("This is what the exit")):
         box = part.first.bounding_box()
         assert box["y"] > 0 and box["y"] + box["height"] <= size[1], part
     for image in ("photo", "map"):
@@ -97,7 +97,7 @@ def test_the_strength_of_the_map_is_the_visitors(visit):
 
 def test_a_photos_results_are_gone_while_the_frames_of_a_clip_are_counted(visit):
     seen, picture = crowd(visit)
-    old = seen.page.get_by_text("the map alone adds up to")
+    old = seen.page.get_by_text("The map is scaled to add up to")
     assert picture.count() == 1 and old.count() > 0
     seen.page.get_by_role("radio", name="Clip", exact=True).click()
     seen.page.get_by_role("button", name="Stop", exact=True).wait_for()

@@ -10,8 +10,8 @@ from visit import open_app, png, well
 def test_first_load_counts_an_example_without_a_click(lab):
     app = well(lab())
     assert app.title[0].value == "Crowd" and {
-        "This exit",
-        "Final exit",
+        "For comparison: final exit",
+        "Time of this exit alone",
         "Really there",
         "Leaves at",
     } <= {m.label for m in app.metric}
@@ -23,13 +23,19 @@ def test_first_load_counts_an_example_without_a_click(lab):
     assert "live on this machine" in said and re.search(r"plain network: [\d.]+ ms", said)
 
 
+def told(app) -> str:
+    """Whose count is the page's answer, which stands above it."""
+    assert re.match(r"\d+ (people|person)", app.subheader[0].value)
+    return next(m.value for m in app.markdown if m.value.startswith("This is what"))
+
+
 def test_layer_and_head_choose_the_exit_without_counting_again(lab):
     app = well(lab(layer="3", head="resmlp"))
     rows = app.session_state["_once_crowd"][1]
-    assert app.subheader[0].value.startswith("resmlp after layer 3: ")
+    assert told(app) == "This is what the exit **resmlp after layer 3** counts."
     well(app.slider(key="layer").set_value(11).run())
     assert (
-        app.subheader[0].value.startswith("resmlp after layer 11: ")
+        told(app) == "This is what the exit **resmlp after layer 11** counts."
         and app.session_state["_once_crowd"][1] is rows
     )
 

@@ -72,7 +72,8 @@ def show_picture(
         with place:
             stretched = bundle.model.task.stretch(picture.pixels)
             where.show(stretched, people, own["count"], title=picture.title, box=box)
-            st.caption(where.scaling(people, own["count"], int(own["layer"])))
+            said, how = where.scaling(people, own["count"], int(own["layer"]))
+            st.caption(said, help=how)
         return
     laid = "each tile's count" if show == "tiles" else f"the bright places spoke for it ({show})"
     if show == "tiles" and min(own.tiles) < -0.5:

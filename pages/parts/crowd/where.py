@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import streamlit as st
 
 from mvit.bundles.card import WeightsError
 from mvit.bundles.maps import load_maps
-from mvit.charts.crowd import people_text
+from mvit.charts.crowd import people_text, people_words
 from mvit.images.draw import heat_layer, overlay
 from mvit.inference import where
 from pages import parts as ui
@@ -124,13 +125,18 @@ def part(people: np.ndarray, count: float) -> Box | None:
     return None if box == (0.0, 0.0, 1.0, 1.0) else box
 
 
-def scaling(people: np.ndarray, count: float, layer: int) -> str:
-    """How the map was brought to the count, in a sentence."""
-    own = float(people.sum())
-    said = f"The map after layer {layer} alone adds up to {people_text(own)}"
-    if round(own) == round(max(count, 0)):
-        return f"{said}, as this exit counts."
-    return f"{said}; here it is scaled to this exit's {people_text(count)}."
+def scaling(people: np.ndarray, count: float, layer: int) -> tuple[str, str]:
+    """That the map adds up to the count, and how it was brought there, in a sentence each."""
+    return (
+        f"The map is scaled to add up to the answer, {people_text(count)}.",
+        f"A map of its own is read from the patches after layer {layer}. It adds up to "
+        f"{people_text(float(people.sum()))} before it is scaled to what this exit counts.",
+    )
+
+
+def map_sums(maps: Found, layers: Sequence[int]) -> str:
+    """What some layers' maps add up to: "61 people after layer 2, ..."."""
+    return ", ".join(f"{people_words(float(maps[n].sum()))} after layer {n}" for n in layers)
 
 
 def beside(stretched: np.ndarray, maps: Found) -> None:
@@ -142,7 +148,8 @@ def beside(stretched: np.ndarray, maps: Found) -> None:
         "How the network finds people",
         anchor=False,
         help="Each map is read from the patches after that layer alone and is shown unscaled, with "
-        "the same colours for the same number of people.",
+        "the same colours for the same number of people. The maps add up to "
+        f"{map_sums(maps, layers)}.",
     )
     top = full_scale(maps[layers[-1]])
     for place, layer in zip(st.columns(len(layers)), layers, strict=True):
@@ -150,6 +157,6 @@ def beside(stretched: np.ndarray, maps: Found) -> None:
         place.image(
             overlay(stretched, maps[layer] / top),
             width="stretch",
-            caption=f"after layer {layer}: the map alone adds up to {counted}",
+            caption=f"after layer {layer}",
             alt=f"Where people are found after layer {layer}: the map alone adds up to {counted}",
         )
