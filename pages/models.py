@@ -11,6 +11,7 @@ from pages.parts import unlike, words
 from pages.parts.cards.exits import show_exits
 from pages.parts.cards.origin import provenance
 
+FOLLOWS = "_card_of"  # in the session: the sidebar's model when the card was last drawn
 COMMANDS = """\
 # what can be chosen, and what it means
 python -m mvit train --help
@@ -179,18 +180,22 @@ def readable(found: list[tuple[str, str]]) -> dict[tuple[str, str], dict]:
 
 def pick(cards: dict[tuple[str, str], dict]) -> tuple[str, str]:
     """Draw the choice of the card to look at, which opens with the sidebar's model, or else with
-    the first of its task. cards: by task and backbone."""
-    chosen = st.session_state.get("_choice") or ("", "")
+    the first of its task, and follows the sidebar. cards: by task and backbone."""
+    chosen = (st.session_state.get("_choice") or ("", ""))[:2]
     order = sorted(cards, key=lambda card: (card[0] != chosen[0], card[1] != chosen[1]))
+    start = {"index": list(cards).index(order[0])}
+    before, st.session_state[FOLLOWS] = st.session_state.get(FOLLOWS, chosen), chosen
+    if before != chosen and not ui.hidden("card"):
+        st.session_state["card"], start = "/".join(order[0]), {}
     named = ui.linked(
         st.selectbox,
         "Card",
         key="card",
         options=["/".join(card) for card in cards],
-        index=list(cards).index(order[0]),
         format_func=lambda card: name_of(*card.split("/")),
         width=420,
         help="The model whose exits, origin and files are shown below.",
+        **start,
     )
     return tuple(named.split("/"))
 

@@ -151,6 +151,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parser(argv[:1]).parse_args(argv)
     command = module_of(args.command)
     try:
+        if any("\0" in given for given in argv):
+            raise ValueError("a null byte (\\0) is in what was given, and no file's name has one")
         result = command.run(with_defaults(args))
     except (ValueError, OSError) as error:  # mvit's own errors are ValueErrors
         print(f"python -m mvit {args.command}: {' '.join(str(error).split())}", file=sys.stderr)

@@ -83,14 +83,20 @@ class Pictures:
         )
 
 
+LAYOUT = (
+    "the data do not come with the lab: DIR holds a folder for each set that you have, as "
+    "cifar10/test/<class>/*.png or shanghaitech/part_A/test_data (docs/training.md says more)"
+)
+
+
 def data_root(given: str | None) -> Path:
     """Resolve `--data DIR` or the environment variable MVIT_DATA; raises DataError if neither names
     a folder."""
     root = given or os.environ.get("MVIT_DATA")
     if not root:
-        raise DataError("no data folder: pass --data DIR or set MVIT_DATA")
+        raise DataError(f"no data folder: pass --data DIR or set MVIT_DATA; {LAYOUT}")
     if not Path(root).is_dir():
-        raise DataError(f"no such data folder: {root}")
+        raise DataError(f"no such data folder: {root}; {LAYOUT}")
     return Path(root)
 
 

@@ -95,9 +95,15 @@ def test_a_deadline_that_is_no_time(tiny_weights, refused, photo, ms):
     assert "deadline" in refused("deadline", photo, "--ms", ms, "--json")
 
 
+def test_a_null_byte_is_in_no_name_of_a_file(tiny_weights, refused):
+    assert "no file's name has one" in refused("trace", "a\0b.png")
+    assert "no file's name has one" in refused("evaluate", "--data", "a\0b")
+
+
 def test_data_that_is_not_there(tiny_weights, refused, tmp_path):
     assert "pass --data DIR or set MVIT_DATA" in refused("evaluate", "--json")
-    assert "no such data folder" in refused("evaluate", "--data", tmp_path / "nowhere")
+    told = refused("evaluate", "--data", tmp_path / "nowhere")
+    assert "no such data folder" in told and "DIR holds a folder for each set" in told
     assert "no test split of cifar10" in refused("evaluate", "--data", tmp_path)
     assert "no data folder" in refused("train")
     assert "no train split of cifar10" in refused("train", "--data", tmp_path)
