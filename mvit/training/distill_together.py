@@ -47,7 +47,9 @@ def reduced(
     told, pictures = run / f"photos-{name}.json", run / f"photos-{name}.npy"
     if told.exists() and pictures.exists():
         known = json.loads(told.read_text())
-        return np.load(pictures, mmap_mode="r")[: known["read"]], known["unreadable"]
+        return np.load(pictures, mmap_mode="r", allow_pickle=False)[: known["read"]], known[
+            "unreadable"
+        ]
     run.mkdir(parents=True, exist_ok=True)
     shape = (len(photos), 3, side, side)
     x = np.lib.format.open_memmap(pictures, "w+", dtype=np.uint8, shape=shape)
