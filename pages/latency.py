@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from mvit.charts.latency import exit_rows, interrupted_rows, spread
 from mvit.inference.deadline import Answer, answer_by
@@ -15,6 +16,7 @@ from pages import parts as ui
 from pages.parts import coarse, race, unlike
 from pages.parts.timeline import (
     Interrupted,
+    Measured,
     against_replay,
     contradicted,
     real_text,
@@ -123,6 +125,25 @@ def controls(bundle: ui.Bundle) -> tuple[ui.Picture, str, Plan, bool]:
     return picture, head, plan, again
 
 
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What the page shows: the measured run that is replayed, and the real ones."""
+
+    bundle: ui.Bundle
+    picture: ui.Picture
+    head: str
+    plan: Plan
+    run: dict
+    measured: Measured
+    deadline: float
+    series: Series
+
+    @property
+    def here(self) -> list[Interrupted]:
+        """The real runs at this very deadline."""
+        return [r for r in self.series.runs if r.answer.deadline_ms == self.deadline]
+
+
 @ui.page("Latency slider")
 def page() -> None:
     st.markdown(
@@ -145,72 +166,109 @@ def page() -> None:
                 picture=picture,
                 again=again,
             )
-        measured = as_measured(run, bundle, picture.truth)
-        deadline = ui.linked_number(
-            key="deadline",
-            min_value=SHORTEST,
-            max_value=LONGEST,
-            value=min(max(round(0.6 * measured.plain_ms, 1), SHORTEST), LONGEST),
-        )
-        series = series_at((*bundle.key, picture.key, tuple(plan), run["at"]), deadline)
-        go_on(series, bundle, picture, plan=plan)
-        static = plain_side(bundle, picture, deadline)
-        timeline(
-            measured,
-            run="/".join(map(str, series.where)),
-            picture=pictures_of(bundle, picture),
-            unknown=unlike.told(bundle, run),
-            deadline=deadline,
-            fixed=ui.hidden("deadline"),
-            runs=series.runs,
-            real=(
-                series.runs[-1].told(measured),
-                real_text(static)
-                + against_replay(static.ready - (measured.plain_ms <= static.deadline_ms)),
-            ),
-            on_release=let_go,
-        )
-        unlike.way_on(bundle, run)
-        for note in {series.runs[-1].answer.note, static.note} - {""}:
-            st.warning(f"{note[0].upper()}{note[1:]}.", icon=":material/memory_alt:")
-    answers = [r.answer for r in series.runs]
-    here = [r for r in series.runs if r.answer.deadline_ms == deadline]
-    if other := contradicted(measured, here):
+        view = interrupted_at(bundle, picture, head, plan=plan, run=run)
+        show_clock(view)
+    show_doubts(view, buttons)
+    ui.classes_note(bundle)
+    rows = show_tables(view)
+    race.panel(bundle, picture, head, again=again)
+    ui.export("latency", rows, bundle, settings=record(view), run=run)
+    if view.series.left > 0:
+        st.rerun()
+
+
+def interrupted_at(
+    bundle: ui.Bundle, picture: ui.Picture, head: str, *, plan: Plan, run: dict
+) -> View:
+    """The deadline that the link or the handle asks for, and real runs there."""
+    measured = as_measured(run, bundle, picture.truth)
+    deadline = ui.linked_number(
+        key="deadline",
+        min_value=SHORTEST,
+        max_value=LONGEST,
+        value=min(max(round(0.6 * measured.plain_ms, 1), SHORTEST), LONGEST),
+    )
+    series = series_at((*bundle.key, picture.key, tuple(plan), run["at"]), deadline)
+    go_on(series, bundle, picture, plan=plan)
+    return View(
+        bundle=bundle,
+        picture=picture,
+        head=head,
+        plan=plan,
+        run=run,
+        measured=measured,
+        deadline=deadline,
+        series=series,
+    )
+
+
+def show_clock(view: View) -> None:
+    """The timeline with its handle, and what the real runs said."""
+    measured, latest = view.measured, view.series.runs[-1]
+    static = plain_side(view.bundle, view.picture, view.deadline)
+    timeline(
+        measured,
+        run="/".join(map(str, view.series.where)),
+        picture=pictures_of(view.bundle, view.picture),
+        unknown=unlike.told(view.bundle, view.run),
+        deadline=view.deadline,
+        fixed=ui.hidden("deadline"),
+        runs=view.series.runs,
+        real=(
+            latest.told(measured),
+            real_text(static)
+            + against_replay(static.ready - (measured.plain_ms <= static.deadline_ms)),
+        ),
+        on_release=let_go,
+    )
+    unlike.way_on(view.bundle, view.run)
+    for note in {latest.answer.note, static.note} - {""}:
+        st.warning(f"{note[0].upper()}{note[1:]}.", icon=":material/memory_alt:")
+
+
+def show_doubts(view: View, buttons: DeltaGenerator) -> None:
+    """Where the times come from, and how far real runs differ from the replay. buttons: the place
+    under the timeline."""
+    here = view.here
+    if other := contradicted(view.measured, here):
         again_too = "" if ui.hidden("run") else " *Measure again* replays a run of now."
         buttons.warning(f"{other}{again_too}", icon=":material/speed:")
     with buttons, st.container(horizontal=True, vertical_alignment="center"):
-        repeat_button(series)
-        ui.live_badge(bundle, run)
-        ui.plain_badge(ui.plain(bundle, run["plain"]))
+        repeat_button(view.series)
+        ui.live_badge(view.bundle, view.run)
+        ui.plain_badge(ui.plain(view.bundle, view.run["plain"]))
         ui.replay_badge("dragging replays the measured run; letting go interrupts a real one")
         if len(here) > 1:
-            st.caption(
-                f"Deadline {deadline:g} ms: {spread(interrupted_rows([r.answer for r in here]))}."
-            )
-    if any(r.beyond(measured) for r in series.runs):
+            said = spread(interrupted_rows([r.answer for r in here]))
+            st.caption(f"Deadline {view.deadline:g} ms: {said}.")
+    if any(r.beyond(view.measured) for r in view.series.runs):
         st.caption(
             "A dot marks when a real run had its answer in hand. A hollow dot: another exit "
             "answered than in the replay, as the machine was busier or less busy."
         )
-    ui.classes_note(bundle)
-    rows = exit_rows(run["exits"], measured.macs, picture.truth)
+
+
+def show_tables(view: View) -> pd.DataFrame:
+    """Every exit and every real run as tables, which are returned as one."""
+    rows = exit_rows(view.run["exits"], view.measured.macs, view.picture.truth)
     ui.table(rows, "Every exit: with all exits before it, and alone", column_config=COLUMNS)
-    real = interrupted_rows(answers)
+    real = interrupted_rows([r.answer for r in view.series.runs])
     ui.table(real, "Every real run as a table")
     kinds = [rows.assign(kind="measured"), real.assign(kind="interrupted")]
-    settings = {
-        "head": head,
-        "plan": [list(e) for e in plan],
-        "deadline_ms": deadline,
-        "plain_network_ms": measured.plain_ms,
-        "picture": picture.title,
-        "source": picture.source,
-        "final": measured.exits[-1].label,
+    return pd.concat(kinds, ignore_index=True)
+
+
+def record(view: View) -> dict:
+    """The view for the run record."""
+    return {
+        "head": view.head,
+        "plan": [list(e) for e in view.plan],
+        "deadline_ms": view.deadline,
+        "plain_network_ms": view.measured.plain_ms,
+        "picture": view.picture.title,
+        "source": view.picture.source,
+        "final": view.measured.exits[-1].label,
     }
-    race.panel(bundle, picture, head, again=again)
-    ui.export("latency", pd.concat(kinds, ignore_index=True), bundle, settings=settings, run=run)
-    if series.left > 0:
-        st.rerun()
 
 
 def repeat_button(series: Series) -> None:

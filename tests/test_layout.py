@@ -25,9 +25,10 @@ BELOW = {  # what a package may import, besides whatever those may
 }
 
 # the packages and pages whose functions can all be read at one sight
-SHORT = """mvit/charts mvit/cli mvit/data mvit/evaluation mvit/images mvit/inference mvit/models
-mvit/policies mvit/scenes mvit/training pages/budget pages/paper pages/rules pages/parts/budget
-pages/parts/paper pages/parts/rules pages/parts/timeline/chart""".split()
+SHORT = """mvit/bench mvit/bundles/export mvit/charts mvit/cli mvit/data mvit/evaluation mvit/images
+mvit/inference mvit/models mvit/policies mvit/scenes mvit/training pages/budget pages/latency
+pages/paper pages/rules pages/parts/budget pages/parts/paper pages/parts/race pages/parts/rules
+pages/parts/timeline""".split()
 
 
 def allowed(package: str) -> set[str]:

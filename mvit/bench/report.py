@@ -50,11 +50,7 @@ def bench(
     with one line before each part. Raises PlanError for a head that the model lacks, ValueError for
     an unknown part.
     """
-    if unknown := set(only) - set(PARTS):
-        raise ValueError(f"there is no part '{min(unknown)}'; there are: {', '.join(PARTS)}")
-    head = head or ("mlp" if "mlp" in model.heads else next(iter(model.heads)))
-    if head not in model.heads:
-        raise PlanError(f"there is no head '{head}'; there are: {', '.join(model.heads)}")
+    head = _checked(model, head, only)
     inputs = [model.to_input(p) for p in pictures or probe_pictures(model.task)]
     x = inputs[0]
     measures = {
@@ -83,6 +79,16 @@ def bench(
         say(f"measuring {name} ...")
         result[name] = measures[name]()
     return result
+
+
+def _checked(model: MultiExitViT, head: str | None, only: tuple[str, ...]) -> str:
+    """The head to run; see `bench` for what is refused."""
+    if unknown := set(only) - set(PARTS):
+        raise ValueError(f"there is no part '{min(unknown)}'; there are: {', '.join(PARTS)}")
+    head = head or ("mlp" if "mlp" in model.heads else next(iter(model.heads)))
+    if head not in model.heads:
+        raise PlanError(f"there is no head '{head}'; there are: {', '.join(model.heads)}")
+    return head
 
 
 def markdown(result: dict) -> str:

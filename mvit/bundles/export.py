@@ -58,16 +58,7 @@ def export(
     exit, ExportError for another format, a missing package, a path that cannot be written, a
     network that the format cannot hold, or a file that answers differently by more than 1e-3.
     """
-    if format not in FORMATS:
-        raise ExportError(f"there is no format '{format}'; use {' or '.join(FORMATS)}")
-    path = Path(path)
-    other = {f".{name}" for name in FORMATS if name != format}
-    if path.suffix.lower() in other:
-        raise ExportError(
-            f"{path.name} is no name for {format}; pass --format, or end it otherwise"
-        )
-    if not path.parent.is_dir():
-        raise ExportError(f"there is no folder {path.parent}; make it first")
+    path = _checked(Path(path), format)
     task, whole = model.task, copy.deepcopy(model).cpu().float().eval()
     cut = Answering(Truncated(whole, layer, head).alone(), task).eval()
 
@@ -102,6 +93,20 @@ def export(
         "runtime": runtime,
         "max_difference": difference,
     }
+
+
+def _checked(path: Path, format: str) -> Path:
+    """The path, if a file of this format can be called so; see `export` for what is refused."""
+    if format not in FORMATS:
+        raise ExportError(f"there is no format '{format}'; use {' or '.join(FORMATS)}")
+    other = {f".{name}" for name in FORMATS if name != format}
+    if path.suffix.lower() in other:
+        raise ExportError(
+            f"{path.name} is no name for {format}; pass --format, or end it otherwise"
+        )
+    if not path.parent.is_dir():
+        raise ExportError(f"there is no folder {path.parent}; make it first")
+    return path
 
 
 Answer = Callable[[torch.Tensor], np.ndarray]

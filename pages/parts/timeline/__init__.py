@@ -89,17 +89,7 @@ def timeline(
     _component(
         key="timeline",
         data={
-            "parts": {
-                "picture": picture,
-                "chart": chart(measured, runs),
-                "lamps": lamps.rows(
-                    measured.exits,
-                    plan=[(e.layer, e.head) for e in measured.exits],
-                    macs=measured.macs,
-                    truth=measured.truth,
-                ),
-                "plain-how": f"ready after {measured.plain_ms:.1f} ms",
-            },
+            "parts": _parts(measured, picture, runs),
             "exits": [_words(e) for e in measured.exits],
             "plain": measured.plain_ms,
             "reach": reach,
@@ -115,6 +105,21 @@ def timeline(
         },
         on_release_change=on_release or (lambda: None),
     )
+
+
+def _parts(measured: Measured, picture: str, runs: Sequence[Interrupted]) -> dict[str, str]:
+    """Markup and words, by the name of their place."""
+    return {
+        "picture": picture,
+        "chart": chart(measured, runs),
+        "lamps": lamps.rows(
+            measured.exits,
+            plan=[(e.layer, e.head) for e in measured.exits],
+            macs=measured.macs,
+            truth=measured.truth,
+        ),
+        "plain-how": f"ready after {measured.plain_ms:.1f} ms",
+    }
 
 
 def released() -> float | None:
