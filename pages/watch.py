@@ -155,11 +155,8 @@ def details(rows, measured: Measured, heads: Sequence[str]) -> None:
     known, final = settled_exit(measured.exits, heads[0]), rows.iloc[-1]
     rows = rows.assign(macs_text=rows.macs.map(charts.macs_text))
     left, right = st.columns(2, gap="medium")
-    verb = "'s best guess is" if "says" in rows else " says"
-    sure = (
-        f"The final exit{verb} {charts.plain_label(final.label)}, "
-        f"{charts.sure_text(final.confidence)} sure"
-    )
+    verb = "Best guesses: the final exit's is" if "says" in rows else "The final exit says"
+    sure = f"{verb} {charts.plain_label(final.label)}, {charts.sure_text(final.confidence)} sure"
     with left:
         shown = charts.confidence_by_layer(rows, sure).properties(height=HIGH)
         ui.chart(shown, alt=f"Confidence by layer: {sure}.")

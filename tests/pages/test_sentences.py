@@ -146,14 +146,15 @@ def models(app):
 def crowd(app):
     rows = table(app, "raw output", "layer")
     own = exit_of(rows, app.selectbox(key="head").value, app.slider(key="layer").value)
-    counts = {"This exit": own["raw output"], "Final exit": rows["raw output"].iloc[-1]}
-    for label, count in counts.items():
-        assert metric(app, label).split()[0] == f"{max(count, 0):.0f}"
+    counts = own["raw output"], rows["raw output"].iloc[-1]
+    shown = app.subheader[0].value, metric(app, "For comparison: final exit")
+    for text, count in zip(shown, counts, strict=True):
+        assert text.split()[0] == f"{max(count, 0):.0f}"
     low, high = sentence(app, r"the heads count (\d+) to (\d+) people").groups()
     here = rows[(rows.layer == own.layer) & (rows["head"] != "final")]["raw output"].clip(lower=0)
     assert (low, high) == (f"{here.min():.0f}", f"{here.max():.0f}")
     said, last = sentence(app, r"counts (\d+)[^,]*, the final exit (\d+)").groups()
-    assert [said, last] == [f"{max(count, 0):.0f}" for count in counts.values()]
+    assert [said, last] == [f"{max(count, 0):.0f}" for count in counts]
 
 
 def lesson(app):
