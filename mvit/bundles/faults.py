@@ -39,7 +39,7 @@ def files_fault(card: dict) -> str | None:
         return "'files' does not tell about files by their names"
     for name, about in files.items():
         of = about.get("of", "another")
-        if not _text(of) or Path(of).name != of:
+        if not _text(of) or Path(of).name != of or of == "..":
             return f"{name} is said to be one of {of!r}, which names no bundle"[:120]
     return None
 

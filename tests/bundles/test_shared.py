@@ -75,6 +75,7 @@ WRONG = f"beside/card.json refused: the card is wrong: {FILE} is said to be one 
         (replaced, f"{USES}{BACKBONE}, where it has been replaced since"),
         (unlisted, f"{USES}{BACKBONE}, where it has been replaced since"),
         (lambda folder: told(folder, of="../crowd"), f"{WRONG} '../crowd', which names no bundle"),
+        (lambda folder: told(folder, of=".."), f"{WRONG} '..', which names no bundle"),
         (lambda folder: told(folder, of=5), f"{WRONG} 5, which names no bundle"),
         (
             lambda folder: (folder.parent / BACKBONE / FILE).write_bytes(b"no"),
