@@ -146,8 +146,13 @@ def sample(pictures: Pictures, limit: int | None, seed: int = 0) -> Pictures:
     """A seeded random `limit` of the pictures, or all of them."""
     if limit is None or limit >= len(pictures):
         return pictures
-    order = torch.randperm(len(pictures), generator=torch.Generator().manual_seed(seed))
-    return pictures.subset(order[:limit].sort().values)
+    return pictures.subset(sampled(len(pictures), limit, seed))
+
+
+def sampled(n: int, limit: int, seed: int = 0) -> torch.Tensor:
+    """Which of n pictures a seeded sample of `limit` takes: (limit,) indices, rising."""
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+    return order[:limit].sort().values
 
 
 def _demand_every_class(train: Pictures, root: Path) -> None:

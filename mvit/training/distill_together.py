@@ -107,7 +107,7 @@ def step_losses(
     """Yield the loss of a step on views of its photos, which the learner sees at the step's size
     and the teacher at full size."""
     x = torch.from_numpy(photos[step.index.sort().values.numpy()]).to(accelerator.device)
-    x = views(x, step, model.task, blend)
+    x = views(x, step, model.task, blend=blend)
     with accelerator.autocast(), explicit_attention(model, accelerator.device):
         with torch.no_grad():
             features = run_through(teacher, x)[1].float()

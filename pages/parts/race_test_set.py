@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from mvit.bundles import weights
 from mvit.charts import race as charts
+from mvit.evaluation.predictions import in_common
 from mvit.inference.baseline import Turns
 from mvit.policies.race import Runner, Span, by_time, crossing, spans, told
 from pages import parts as ui
@@ -23,9 +25,11 @@ def on_the_test_set(both: Sequence[ui.Bundle], turns: Sequence[Turns], stop: flo
         return
     names = [one.backbone for one in both]
     try:
+        seeds = [weights.card_of(one.task, one.backbone).get("seed", 0) for one in both]
+        tests = in_common([own["test"] for own in seen], seeds)
         tests = [
-            own["test"].select([(e.layer, e.head) for e in turn.exits])
-            for own, turn in zip(seen, turns, strict=True)
+            own.select([(e.layer, e.head) for e in turn.exits])
+            for own, turn in zip(tests, turns, strict=True)
         ]
         runners = raced(names, tests, [np.median(turn.finishes, axis=0) for turn in turns])
         race = spans(*runners)

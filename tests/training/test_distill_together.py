@@ -93,7 +93,7 @@ def view(task, blend: float, seed: int = 0) -> torch.Tensor:
     photos = torch.zeros(2, 3, task.native_px, task.native_px, dtype=torch.uint8)
     photos[1] = 255
     step = distill_together.Step(0, 32, torch.arange(2), torch.Generator().manual_seed(seed))
-    return distill_together.views(photos, step, task, blend)
+    return distill_together.views(photos, step, task, blend=blend)
 
 
 def test_views_are_of_full_size_and_never_the_same(tmp_path):
