@@ -36,7 +36,7 @@ def test_a_click_on_a_point_of_the_paper_opens_its_exit(visit):
 
 def test_the_tiles_of_a_crowd_carry_the_counts_of_the_exit_in_their_text(visit):
     seen = visit().open("/crowd?example=park&layer=1&head=mlp&show=tiles")
-    assert seen.page.locator("h3").first.inner_text().startswith("mlp after layer 1: ")
+    assert "people, probably" in seen.page.locator("h3").first.inner_text()
     tiles = re.compile("with six tiles, counted by mlp after layer 1")
     assert seen.page.get_by_alt_text(tiles).count() == 1
 

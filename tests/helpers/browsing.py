@@ -19,8 +19,8 @@ CHART = '[data-testid="stVegaLiteChart"]'
 DRAWN = """() => new Promise(done => {
     const whole = () => !document.querySelector('[data-testid=stSkeleton]') &&
         [...document.querySelectorAll('[data-testid=stVegaLiteChart]')]
-            .every(chart => chart.closest('details:not([open])') ||  // drawn when opened
-                chart.querySelector('svg.marks'));
+            .every(chart => chart.closest('details:not([open])') ||  // drawn when opened, so
+                !chart.checkVisibility() || chart.querySelector('svg.marks'));  // is one in a tab
     let timer;
     const watcher = new MutationObserver(() => wait());
     const end = () => { if (!whole()) return wait(); watcher.disconnect(); done(true); };

@@ -209,7 +209,7 @@ def test_table_one_is_set_apart_from_the_bundle_s_own_exits(own_weights):
     found["budget"]["round_images"] = 5000
     file.write_text(json.dumps(found | {"start": {"rounds": 16}}))
     words = text(well(open_app("paper")))
-    assert "(`mlp`, 80.0\u00a0%) saw up to 89,600 pictures of 96 × 96 pixels; the best" in words
+    assert "(mlp, 80.0\u00a0%) saw up to 89,600 pictures of 96 × 96 pixels; the best" in words
     assert "saw up to 35,200 pictures of 64 × 64 pixels." in words
 
 

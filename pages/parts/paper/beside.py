@@ -72,6 +72,6 @@ def other_training(task: str, card: dict) -> str:
     px = table["budget"]["px"]
     right = words.percent(like.accuracy.iloc[0], 2)
     return (
-        f"{told} Trained {said.strategy} like the paper's, `{said.head}` after layer {said.layer} "
+        f"{told} Trained {said.strategy} like the paper's, {said.head} after layer {said.layer} "
         f"gets {right} right here, on smaller pictures ({px} × {px} pixels; see Table I below)."
     )
