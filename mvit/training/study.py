@@ -145,7 +145,7 @@ def train(study: Study) -> dict:
     check_sizes(study)
     kind, accelerator = kind_of(study.task), study.accelerator()
     train_set, val, test = parts = kind.parts(study)
-    if study.rank and not (study.init and study.init.is_dir() and growing(study)):
+    if study.rank and not growing(study):
         raise PlanError(
             f"--rank is for a network that is grown from a bundle; {study.architecture} would not "
             "be: name a bundle of a narrower network with --init"
@@ -179,8 +179,10 @@ def train(study: Study) -> dict:
 
 
 def growing(study: Study) -> bool:
-    """Whether the study's network is grown from the bundle that it starts from."""
-    return wants_growth(weights.read_card(study.init), study.architecture)
+    """Whether the study's network is grown from the bundle that it starts from, if it starts from
+    one."""
+    bundle = study.init is not None and study.init.is_dir()
+    return bundle and wants_growth(weights.read_card(study.init), study.architecture)
 
 
 def stored(study: Study, model: MultiExitViT, measure: Callable) -> tuple[dict, object, dict]:

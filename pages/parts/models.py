@@ -141,10 +141,10 @@ def _is_intact(task: str, backbone: str, head: str, problems: list[str]) -> bool
 
 def load(task: str, backbone: str, device: str, dtype: str = AUTO, engine: str = AUTO) -> Bundle:
     """The loaded bundle, every kind of head warmed up; raises WeightsError."""
-    own, *others = weights.folders(task, backbone)
-    stamps = tuple(stamp for folder in (own, *others) for stamp in _stamps(folder))
-    grown = weights.source(task, backbone) or "delta" in weights.read_card(own)
-    large = grown or sum(size for _, _, size in stamps) > LARGE
+    folders = weights.folders(task, backbone)
+    stamps = tuple(stamp for folder in folders for stamp in _stamps(folder))
+    trained = len(folders) > 1 and "delta" in weights.read_card(folders[0])
+    large = weights.source(task, backbone) or trained or sum(size for _, _, size in stamps) > LARGE
     return (_large if large else _small)(task, backbone, device, dtype, engine, stamps)
 
 

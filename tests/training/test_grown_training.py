@@ -13,6 +13,7 @@ from mvit.bundles import weights
 from mvit.evaluation import storage
 from mvit.evaluation.measure import evaluate
 from mvit.models.growth import grow
+from mvit.models.multi_exit import PlanError
 from mvit.training.exits import ExitRecipe
 from mvit.training.finetune import Recipe
 from mvit.training.initial import bundle_tensors, grown_start
@@ -108,3 +109,10 @@ def test_a_model_with_other_exits_than_its_source_is_kept_whole(trained):
     model = mvit.load("mine", WIDE, device="cpu", heads=["mlp"])
     assert grown_start(model.above(2), study.init, WIDE) is None
     assert grown_start(model, study.run / "finetune.safetensors", WIDE) is None
+
+
+def test_a_rank_is_only_for_a_network_that_is_grown(trained):
+    _, _, study, _ = trained
+    for init in (study.init.parent / WIDE, None):  # of the same width, and none at all
+        with pytest.raises(PlanError, match="--rank is for a network that is grown"):
+            train(dataclasses.replace(study, init=init, rank=2))
