@@ -13,6 +13,8 @@ from mvit.policies import budget
 from mvit.policies.plans import exits_for_deadlines
 from pages import parts as ui
 from pages.parts import recorded as recordings
+from pages.parts.budget import views
+from pages.parts.budget.stream import Stream
 from pages.parts.lesson.scene import Question, Scene, Step, exit_name
 from pages.parts.timeline.page import FEW
 from pages.parts.words import percent
@@ -137,23 +139,25 @@ def show_clock(s: Scene, answers: list) -> None:
         )
 
 
-def stream(s: Scene) -> tuple[pd.DataFrame, dict]:
+def stream(s: Scene) -> tuple[pd.DataFrame, Stream, dict]:
     """Recorded pictures under a budget that moves in bursts, and what three ways of computing make
-    of them: `budget.summary`."""
+    of them: `budget.summary`, what it was made from, and the times measured for it."""
     times = recordings.times(s.bundle, [s.head])
-    plain = ui.plain(s.bundle, times["plain"]).ms
-    budgets = budget.series("bursts", STREAM, LEAST * plain, high=MOST * plain)
-    plan, cut, final = s.model.practical(s.head), (s.middle, s.head), s.model.final_exit
-    worth, _ = budget.chances(
-        {*plan, cut, final},
-        STREAM,
+    trace = recordings.medians(times["runs"])
+    plain = float(trace.ms.iloc[-1])
+    moving = Stream(
+        budgets=budget.series("bursts", STREAM, LEAST * plain, high=MOST * plain),
+        runs=times["runs"],
+        trace=trace,
         test=s.recorded["test"] if s.has_predictions and s.recorded is not None else None,
         accuracies=s.bundle.accuracies,
+        cut=(s.middle, s.head),
+        final=s.model.final_exit,
+        stops_when_sure=False,
+        seed=0,
     )
-    ways = budget.three_ways(
-        draw.NAMES, budgets, worth, plan=plan, final=final, cut=cut, runs=times["runs"]
-    )
-    return budget.summary(ways).set_index("way", drop=False), times
+    table = budget.summary(moving.outcomes(s.model.practical(s.head)))
+    return table.set_index("way", drop=False), moving, times
 
 
 def ask_static(s: Scene) -> Question:
@@ -170,7 +174,7 @@ def ask_static(s: Scene) -> Question:
 
 
 def tell_static(s: Scene, answers: list) -> str:
-    table, _ = stream(s)
+    table, _, _ = stream(s)
     with_exits, static = table.loc[draw.ANYTIME], table.loc[draw.STATIC]
     return (
         f"The plain network answers {percent(static.answered)} in time and gets "
@@ -180,9 +184,8 @@ def tell_static(s: Scene, answers: list) -> str:
 
 
 def show_static(s: Scene, answers: list) -> None:
-    table, times = stream(s)
-    recordings.times_badge(s.bundle, times)
-    ui.replay_badge("simulated stream of recorded answers")
+    table, moving, times = stream(s)
+    views.show_sources(s.bundle, moving, times)
     told = "Answered in time: " + ", ".join(
         f"{row.way} {percent(row.answered)}" for row in table.itertuples()
     )
