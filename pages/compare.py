@@ -198,6 +198,48 @@ def show_costs(rows: pd.DataFrame, layer: int) -> None:
             ui.chart(figure, alt=f"{name} of each head: {said}.", key=f"cost_{what}")
 
 
+def show_map(bundle: ui.Bundle, picture: ui.Picture, run: dict, layer: int) -> None:
+    """Every head's answer at every layer, and whether all of them agree."""
+    rows = run["rows"]
+    if unlike_this := unlike.told(bundle, run):
+        st.warning(unlike_this, icon=":material/help:")
+    finding = charts_compare.agreement(rows)
+    if picture.truth is not None and rows.iloc[-1].label != picture.truth:
+        finding += f" (wrong: it is a {charts.plain_label(picture.truth)})"
+    figure = charts_compare.answer_map(rows, layer, finding)
+    alt = f"Answers by head and layer. {finding}."
+    clickable(figure, alt, "compare_map", heads=bundle.heads, picture=picture)
+
+
+def show_sides(
+    bundle: ui.Bundle, picture: ui.Picture, rows: pd.DataFrame, view: View
+) -> list[tuple[pd.DataFrame, ui.Picture]]:
+    """Two heads on one picture or two pictures under one head, side by side; return the exits and
+    the picture of each picture that is shown."""
+    shown = [(rows, picture)]
+    left, right = st.columns(2, gap="medium")
+    with right:
+        if view.compare == PICTURES:
+            second = second_picture(bundle)
+            shown.append((traced("compare_second", bundle, second)["rows"], second))
+        other_rows, other = shown[-1]
+        pane("side_right", bundle, other, rows=other_rows, view=view._replace(left=view.right))
+    with left:
+        pane("side_left", bundle, picture, rows=rows, view=view)
+    return shown
+
+
+def show_table(bundle: ui.Bundle, shown: list, view: View, run: dict) -> None:
+    """All exits as a table, and the files to take away. shown: see `show_sides`."""
+    (rows, picture), (_, second) = shown[0], shown[-1]
+    out = rows[OUT]
+    if view.compare == PICTURES:
+        out = pd.concat([r[OUT].assign(picture=p.title) for r, p in shown], ignore_index=True)
+    ui.table(out, column_config=COLUMNS)
+    about = {"picture": picture.title, "second": second.title, "source": picture.source}
+    ui.export("compare", out, bundle, settings=view._asdict() | about, run=run)
+
+
 @ui.page("Compare heads")
 def page() -> None:
     st.markdown(
@@ -213,15 +255,8 @@ def page() -> None:
         picture = ui.pick_picture(bundle.task)
     with stage:
         run = traced("compare", bundle, picture)
-        rows = run["rows"]
-        if unlike_this := unlike.told(bundle, run):
-            st.warning(unlike_this, icon=":material/help:")
-        finding = charts_compare.agreement(rows)
-        if picture.truth is not None and rows.iloc[-1].label != picture.truth:
-            finding += f" (wrong: it is a {charts.plain_label(picture.truth)})"
-        figure = charts_compare.answer_map(rows, view.layer, finding)
-        alt = f"Answers by head and layer. {finding}."
-        clickable(figure, alt, "compare_map", heads=bundle.heads, picture=picture)
+        show_map(bundle, picture, run, layer=view.layer)
+    rows = run["rows"]
     plain = ui.plain(bundle, float(rows.iloc[-1].ms))
     with st.container(horizontal=True):
         ui.live_badge(bundle, run)
@@ -245,24 +280,6 @@ def page() -> None:
         help=LOOK_HELP,
     )
     view = view._replace(look=method, plain_network_ms=plain.ms)
-    second, other_rows = picture, rows
-    left, right = st.columns(2, gap="medium")
-    with right:
-        if view.compare == PICTURES:
-            second = second_picture(bundle)
-            other_rows = traced("compare_second", bundle, second)["rows"]
-        pane("side_right", bundle, second, rows=other_rows, view=view._replace(left=view.right))
-    with left:
-        pane("side_left", bundle, picture, rows=rows, view=view)
+    shown = show_sides(bundle, picture, rows, view=view)
     show_costs(rows, view.layer)
-    out = rows[OUT]
-    if view.compare == PICTURES:
-        both = ((rows, picture), (other_rows, second))
-        out = pd.concat([r[OUT].assign(picture=p.title) for r, p in both], ignore_index=True)
-    ui.table(out, column_config=COLUMNS)
-    settings = view._asdict() | {
-        "picture": picture.title,
-        "second": second.title,
-        "source": picture.source,
-    }
-    ui.export("compare", out, bundle, settings=settings, run=run)
+    show_table(bundle, shown, view, run=run)

@@ -3,6 +3,7 @@ it."""
 
 from pathlib import Path
 
+import pandas as pd
 import streamlit as st
 
 from mvit.bundles import weights
@@ -33,6 +34,12 @@ def recorded_counts(folder: str, stamp: str) -> tuple | None:
         return found["val"], found["test"], Usual.of(found["test"])
     except (PredictionsError, KeyError):
         return None
+
+
+def stamped(bundle: ui.Bundle) -> tuple[str, str]:
+    """A bundle's folder, and what tells whether its files are still the same."""
+    folder = weights.folder(bundle.task, bundle.backbone)
+    return str(folder), str(bundle.card.get("files", ""))
 
 
 def pick_kind() -> str:
@@ -84,9 +91,7 @@ def page() -> None:
         f"{WORDS['backbone']} {WORDS['exit']} Liang et al., 2021, arXiv:2104.09116.",
     )
     bundle = ui.current(counting=True)
-    folder = weights.folder(bundle.task, bundle.backbone)
-    stamp = str(bundle.card.get("files", ""))
-    kept = recorded_counts(str(folder), stamp)
+    kept = recorded_counts(*stamped(bundle))
     usual = kept and kept[2]
     kind = pick_kind()
     # each has a place of its own, so that what the other has drawn goes before the work begins
@@ -108,8 +113,6 @@ def page() -> None:
 def one(bundle: ui.Bundle, kind: str, kept: tuple | None) -> None:
     """Draw the counts of one picture at all exits. kept: see `recorded_counts`."""
     usual = kept and kept[2]
-    folder = weights.folder(bundle.task, bundle.backbone)
-    stamp = str(bundle.card.get("files", ""))
     headline, control = st.columns([3, 2], gap="medium", vertical_alignment="center")
     with control:
         head, layer = pick_exit(bundle, kind)
@@ -131,7 +134,7 @@ def one(bundle: ui.Bundle, kind: str, kept: tuple | None) -> None:
     with headline:
         crowd_numbers.show_headline(bundle, counted, kept)
     with shown:
-        maps = crowd_where.found(bundle, crowd_where.maps_of(str(folder), stamp), picture)
+        maps = crowd_where.found(bundle, crowd_where.maps_of(*stamped(bundle)), picture)
         crowd_look.show_picture(bundle, picture, counted, maps=maps)
     with answer:
         plain_place = crowd_numbers.show_numbers(bundle, counted, run)
@@ -145,9 +148,7 @@ def one(bundle: ui.Bundle, kind: str, kept: tuple | None) -> None:
     crowd_rule.section(bundle, rows, head, kept=kept)
     crowd_card.show_ranges(bundle, layer, head)
     crowd_card.show_unusual(bundle, layer, head)
-    out = rows.drop(columns=["tiles", "label"])
-    out[[f"tile {i + 1}" for i in range(6)]] = rows.tiles.tolist()
-    ui.table(out.rename(columns={"count": "raw output"}), "Every exit as a table")
+    out = show_table(rows)
     settings = {
         "head": head,
         "layer": layer,
@@ -159,3 +160,11 @@ def one(bundle: ui.Bundle, kind: str, kept: tuple | None) -> None:
     # last, as a counter takes some seconds to time, once
     with plain_place:
         ui.plain_badge(ui.plain(bundle, float(counted.final["ms"])))
+
+
+def show_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Every exit as a table with a column for each tile; return it with the names of the file."""
+    out = rows.drop(columns=["tiles", "label"])
+    out[[f"tile {i + 1}" for i in range(6)]] = rows.tiles.tolist()
+    ui.table(out.rename(columns={"count": "raw output"}), "Every exit as a table")
+    return out

@@ -71,6 +71,24 @@ def controls(bundle: ui.Bundle) -> tuple[ui.Picture, list[str], Plan, str, bool]
     return picture, heads, plan, speed, again
 
 
+def read_so(bundle: ui.Bundle, run: dict, speed: str) -> None:
+    """How the run was measured and is replayed, and how its lamps are read."""
+    with st.container(horizontal=True):
+        ui.live_badge(bundle, run)
+        ui.plain_badge(ui.plain(bundle, run["plain"]))
+        slow = "real time" if speed == "1x" else f"{SPEEDS[speed]}× slower"
+        ui.replay_badge(f"replay of measured times, {slow}")
+    st.caption(
+        "A brighter lamp is a surer exit. ✓ right, ✗ wrong, where the right answer is known. A "
+        "ring marks a practical exit: it is more accurate than all earlier ones of its head. Times "
+        "and MACs (multiply-accumulates, the work) at a lamp count everything that ran up to it, "
+        "all exits before it too.",
+        help=f"{WORDS['practical']} {WORDS['confidence']} {WORDS['settled']} {WORDS['plain']} "
+        "The headline names the first settled exit that is at least 90\u00a0% sure, or, if none "
+        "is, the first of all.",
+    )
+
+
 @ui.page(first.TITLE)
 def page() -> None:
     first.intro()
@@ -101,20 +119,7 @@ def page() -> None:
                 slower=SPEEDS[speed],
             )
         unlike.way_on(bundle, run)
-    with st.container(horizontal=True):
-        ui.live_badge(bundle, run)
-        ui.plain_badge(ui.plain(bundle, run["plain"]))
-        slow = "real time" if speed == "1x" else f"{SPEEDS[speed]}× slower"
-        ui.replay_badge(f"replay of measured times, {slow}")
-    st.caption(
-        "A brighter lamp is a surer exit. ✓ right, ✗ wrong, where the right answer is known. A "
-        "ring marks a practical exit: it is more accurate than all earlier ones of its head. Times "
-        "and MACs (multiply-accumulates, the work) at a lamp count everything that ran up to it, "
-        "all exits before it too.",
-        help=f"{WORDS['practical']} {WORDS['confidence']} {WORDS['settled']} {WORDS['plain']} "
-        "The headline names the first settled exit that is at least 90\u00a0% sure, or, if none "
-        "is, the first of all.",
-    )
+    read_so(bundle, run, speed)
     if also:
         st.caption(coarse.CAUTIOUS)
     ui.classes_note(bundle)
@@ -123,19 +128,14 @@ def page() -> None:
     if also:  # the label is then only a best guess
         rows = rows.assign(says=[e.label for e in measured.exits])
     details(rows, measured, heads)
-    ui.export(
-        "watch",
-        rows,
-        bundle,
-        settings={
-            "heads": heads,
-            "replay_speed": speed,
-            "picture": picture.title,
-            "source": picture.source,
-            "plain_network_ms": measured.plain_ms,
-        },
-        run=run,
-    )
+    settings = {
+        "heads": heads,
+        "replay_speed": speed,
+        "picture": picture.title,
+        "source": picture.source,
+        "plain_network_ms": measured.plain_ms,
+    }
+    ui.export("watch", rows, bundle, settings=settings, run=run)
 
 
 def work_told(known: Exit, final: Exit) -> str:

@@ -16,8 +16,10 @@ RESAMPLED = ("box", "bicubic")
 def figures_fault(card: dict) -> str | None:
     """What is wrong with the exits and their figures in a card, in words; None if nothing is."""
     layers = card.get("layers", [])
-    if isinstance(layers, list) and not all(map(_whole, layers)):
+    if not isinstance(layers, list) or not all(map(_whole, layers)):
         return "'layers' are not whole numbers above 0"
+    if len(set(layers)) < len(layers):
+        return "'layers' names a layer twice"
     try:
         for part in (card, *card.get("splits", {}).values()):
             rows = [({"layer", "head"}, row) for row in part.get("exits", [])]

@@ -36,10 +36,12 @@ from mvit.bundles.offers import card_of, default_backbone, folder, folders, offe
 from mvit.bundles.places import ROOT, bundles, root
 from mvit.bundles.tensors import fill, put, read_part, read_tensors, save_held, save_part
 from mvit.inference.engine import Engine
+from mvit.models.backbone import Backbone
 from mvit.models.extra_heads import EVERY, build
 from mvit.models.growth import GrowthError, grow
-from mvit.models.multi_exit import MultiExitViT
+from mvit.models.multi_exit import MultiExitViT, Plan
 from mvit.models.transcrowd import backbone_for
+from mvit.tasks import Task
 
 __all__ = [
     "ROOT",
@@ -160,34 +162,8 @@ def read(
 ) -> MultiExitViT:
     """Read the bundle of a task in any folder onto the CPU, verified; see `load`."""
     card = read_card(where)
-    try:
-        question, layers = task_of(card), [int(b) for b in card["layers"]]
-        practical = [(e["layer"], e["head"]) for e in card.get("exits", []) if e["practical"]]
-        sums = {name: str(about["sha256"]) for name, about in card["files"].items()}
-        lacking = lacking_head(card)
-        with torch.device("meta"):
-            body = backbone_for(card["architecture"], question)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise incomplete(where / "card.json", error) from error
-    if question.name != task:
-        raise refused(
-            where / "card.json", f"it is the card of task '{question.name}', not '{task}'"
-        )
-    if lacking:
-        raise refused(
-            where / "card.json", f"it tells of a head '{lacking}' but lists no file of it"
-        )
-    if gone := lost(where, card):
-        raise refused(where / "card.json", gone)
-    own, modules = head_names(sums), {}
-    wanted = own if heads is None else list(heads)
-    if unknown := [name for name in wanted if name not in own]:
-        raise WeightsError(
-            f"{task}/{where.name} has no head '{unknown[0]}'; it has: {', '.join(own) or 'none'}"
-        )
-    if later := [name for name in wanted if name not in EVERY]:
-        reason = f"it has a head '{later[0]}', which this version does not know; name another one"
-        raise refused(where / "card.json", reason)
+    question, body, layers, practical = _outlined(where, card, task)
+    wanted, modules = _wanted(where, card, heads), {}
     if "delta" in card:
         trained = _read_trained(where, card, wanted).to(dtype)
         body = trained.backbone
@@ -199,15 +175,51 @@ def read(
     distilled = bool(card.get("distilled"))
     for name in [name for name in wanted if name not in modules]:
         with torch.device("meta"):
-            at = torch.nn.ModuleDict(
-                {str(b): build(name, **size, distilled=distilled) for b in layers}
-            )
+            own = {str(b): build(name, **size, distilled=distilled) for b in layers}
+            at = torch.nn.ModuleDict(own)
         at.to(dtype).to_empty(device="cpu")
         read_part(at, where, f"heads/{name}", files=card["files"])
         modules[name] = {int(b): module for b, module in at.items()}
     model = MultiExitViT(body, question, modules, practical=practical).eval().requires_grad_(False)
     model.grown_from = card.get("grown_from")
     return model
+
+
+def _outlined(where: Path, card: dict, task: str) -> tuple[Task, Backbone, list[int], Plan]:
+    """What a card says of its model, if it is whole and of this task: the task, the backbone
+    without weights, the exits' layers, and the practical exits. Raises WeightsError."""
+    file = where / "card.json"
+    try:
+        question, layers = task_of(card), list(card["layers"])
+        practical = [(e["layer"], e["head"]) for e in card.get("exits", []) if e["practical"]]
+        lacking = lacking_head(card)
+        with torch.device("meta"):
+            body = backbone_for(card["architecture"], question)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise incomplete(file, error) from error
+    if question.name != task:
+        raise refused(file, f"it is the card of task '{question.name}', not '{task}'")
+    if lacking:
+        raise refused(file, f"it tells of a head '{lacking}' but lists no file of it")
+    if gone := lost(where, card):
+        raise refused(file, gone)
+    return question, body, layers, practical
+
+
+def _wanted(where: Path, card: dict, heads: Sequence[str] | None) -> list[str]:
+    """The heads to read: these or, by default, all of a bundle. Raises WeightsError for one that it
+    does not have or that this version does not know."""
+    own = head_names(card["files"])
+    wanted = own if heads is None else list(heads)
+    if unknown := [name for name in wanted if name not in own]:
+        named = f"{card['task']['name']}/{where.name}"
+        raise WeightsError(
+            f"{named} has no head '{unknown[0]}'; it has: {', '.join(own) or 'none'}"
+        )
+    if later := [name for name in wanted if name not in EVERY]:
+        reason = f"it has a head '{later[0]}', which this version does not know; name another one"
+        raise refused(where / "card.json", reason)
+    return wanted
 
 
 def _read_trained(where: Path, card: dict, heads: Sequence[str]) -> MultiExitViT:

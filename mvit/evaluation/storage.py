@@ -4,7 +4,7 @@ grown network that was trained as a change of low rank, if no exit pays much for
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from mvit.bundles import delta
 from mvit.bundles.tensors import round_to
@@ -20,19 +20,20 @@ def change_for_storage(
     model: MultiExitViT,
     grown: MultiExitViT,
     measure: Callable[[MultiExitViT], Predictions | Counts],
-    ranks: Sequence[int] = RANKS,
+    *,
+    keep: int | None = None,
 ) -> tuple[dict, Predictions | Counts, dict[str, delta.Held]] | None:
     """Round a trained grown network, in place, to the change of the lowest rank with which no exit
     loses more than it may; None, and nothing is rounded, if no rank will do.
 
-    grown: as it was before training. ranks: those that are tried; a single one is that of the
-    training itself, and is kept: only rounding to 8 bits is lost then. measure: see
-    `round_for_storage`. Returns `storage` for the card, {"rank", "pictures", "worst": {"layer",
+    grown: as it was before training. measure: see `round_for_storage`. keep: the rank to which
+    training itself was confined; it is taken whatever an exit loses, as only rounding to 8 bits
+    costs anything then. Returns `storage` for the card, {"rank", "pictures", "worst": {"layer",
     "head", "full", "light"}}, what was measured of the rounded network, and the changes for
     `weights.save`.
     """
     full = measure(model).quality
-    for rank in ranks:
+    for rank in (keep,) if keep else RANKS:
         held = delta.changes(model, grown, rank)
         rounded = copy.deepcopy(grown).to(model.device)
         delta.add_all(rounded, held)
@@ -40,7 +41,7 @@ def change_for_storage(
         light = found.quality
         loss = {exit: model.task.loss_of_storing(full[exit], light[exit]) for exit in full}
         worst = max(loss, key=loss.get)
-        if loss[worst] <= MAY_LOSE or len(ranks) == 1:
+        if loss[worst] <= MAY_LOSE or keep:
             model.load_state_dict(rounded.state_dict())
             layer, head = worst
             figures = {"layer": layer, "head": head, "full": full[worst], "light": light[worst]}

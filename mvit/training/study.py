@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from mvit.bundles import delta, weights
 from mvit.data.folders import DataError
 from mvit.data.splits import own_labels
-from mvit.evaluation.storage import RANKS, change_for_storage, round_for_storage
+from mvit.evaluation.storage import change_for_storage, round_for_storage
 from mvit.models.backbone import Backbone
 from mvit.models.heads import HEADS
 from mvit.models.multi_exit import MultiExitViT, PlanError
@@ -190,8 +190,7 @@ def stored(study: Study, model: MultiExitViT, measure: Callable) -> tuple[dict, 
     found, and of a trained grown network that is stored as its change "files" and "card"."""
     if start := grown_start(model, study.init, study.architecture):
         source, grown = start
-        ranks = (study.rank,) if study.rank else RANKS
-        if found := change_for_storage(model, grown, measure, ranks=ranks):
+        if found := change_for_storage(model, grown, measure, keep=study.rank):
             storage, recorded, files = found
             about = delta.origin(source, list(model.heads), storage["rank"])
             return storage, recorded, {"files": files, "card": {"delta": about}}

@@ -102,6 +102,9 @@ def test_it_is_kept_whole_where_every_rank_would_cost_too_much(trained):
         found, *_ = storage.change_for_storage(model, start, lambda m: Found(next(values)))
     assert found["rank"] == storage.RANKS[1]
     assert found["worst"] == {"layer": 1, "head": "mlp", "full": 0.9, "light": 0.8981}
+    values = iter([0.9, 0.1])  # the rank that learned is kept, whatever it costs
+    found, *_ = storage.change_for_storage(model, start, lambda m: Found(next(values)), keep=3)
+    assert found["rank"] == 3 and found["worst"]["light"] == 0.1
 
 
 def test_a_model_with_other_exits_than_its_source_is_kept_whole(trained):

@@ -95,9 +95,8 @@ def _count(bundle: Bundle, data: bytes, layer: int, head: str, usual: Usual | No
     }
 
 
-def several(bundle: Bundle, layer: int, head: str, usual: Usual | None) -> None:
-    """Count many photos one after another, with a progress bar, a table and its CSV; a broken one
-    does not stop the others."""
+def _uploaded() -> list:
+    """The uploader of many photos, and those of its files that are counted."""
     files = st.file_uploader(
         "Your photos",
         accept_multiple_files=True,
@@ -109,13 +108,19 @@ def several(bundle: Bundle, layer: int, head: str, usual: Usual | None) -> None:
             "Each photo is counted by the exit chosen above and by the final exit.",
             icon=":material/photo_library:",
         )
-        return
     if len(files) > MOST_PHOTOS:
         st.warning(
             f"These are {len(files)} photos; the first {MOST_PHOTOS} are counted.",
             icon=":material/filter:",
         )
-        files = files[:MOST_PHOTOS]
+    return files[:MOST_PHOTOS]
+
+
+def _counts(
+    bundle: Bundle, files: list, layer: int, *, head: str, usual: Usual | None
+) -> pd.DataFrame:
+    """The table of many photos, counted one after another under a progress bar; what was counted
+    before is kept."""
     done = st.session_state.setdefault("_crowd_many", {})
     place = (bundle.task, bundle.backbone, layer, head)
     bar, rows = st.progress(0.0, "Counting …"), []
@@ -129,7 +134,14 @@ def several(bundle: Bundle, layer: int, head: str, usual: Usual | None) -> None:
     for old in list(done)[: -4 * MOST_PHOTOS]:
         del done[old]
     bar.empty()
-    table = pd.DataFrame(rows)
+    return pd.DataFrame(rows)
+
+
+def several(bundle: Bundle, layer: int, head: str, usual: Usual | None) -> None:
+    """Count many photos and show a table and its CSV; a broken one does not stop the others."""
+    if not (files := _uploaded()):
+        return
+    table = _counts(bundle, files, layer, head=head, usual=usual)
     good = table.people.notna()
     st.subheader(
         f"{good.sum()} of {len(table)} photos: {people_words(table.people[good].sum())} in all",
