@@ -24,7 +24,7 @@ from mvit.training.exits import copied
 from mvit.training.joint_loss import Key, distance
 from mvit.training.loop import Loop, Step, begin
 
-RATE, WARMUP = 2e-4, 50
+RATE, FRESH, WARMUP = 2e-4, 5e-4, 50
 
 
 @torch.no_grad()
@@ -43,6 +43,12 @@ def start_from_backbone(model: MultiExitViT, layer: int, name: str) -> None:
         for last in (encoder.attn.proj, encoder.mlp.fc2) if layer == model.depth else ():
             last.weight.zero_()
             last.bias.zero_()
+
+
+def rate_of(head: nn.Module) -> float:
+    """The learning rate of an exit: higher where layers of its own begin at random."""
+    own = {name.split(".")[0] for name, _ in head.named_parameters()} - {"mlp", "norm", "encoder"}
+    return FRESH if own else RATE
 
 
 def run_through(
@@ -108,16 +114,20 @@ def teach_heads(
         "photos": len(photos),
         "batch": batch,
         "learning_rate": RATE,
+        "fresh_rate": FRESH,
         "seed": seed,
     }
     progress = begin(checkpoint, recipe | {"list of photos": list_of(photos)})
-    learning = [p for p in heads.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in head.parameters() if p.requires_grad], "lr": rate_of(head)}
+        for head in heads.values()
+    ]
     loop = Loop(
         plan=[(model.task.input_px, batch)] * steps,
         losses=partial(losses_of, model, exits, photos),
         pictures=len(photos),
         state=heads,
-        optimizer=torch.optim.AdamW(learning, lr=RATE, weight_decay=0.01),
+        optimizer=torch.optim.AdamW(groups, weight_decay=0.01),
         accelerator=accelerator,
         seed=seed,
         checkpoint=checkpoint,

@@ -28,7 +28,7 @@ from mvit.training.initial import starting_backbone, take_over_exits
 from mvit.training.joint_loss import Key
 from mvit.training.study import Study, about
 
-START_ON = 3000  # photos for a first solution of heads that are then taught further
+START_ON = 2000  # photos for a first solution of heads that are then taught further
 AGAIN_ON = 8_000  # photos for the last solution, after the backbone has changed
 TOGETHER = "end-to-end"  # the strategy in which the backbone learns too
 WORDS = "a sample of labelled pictures, no official split"
