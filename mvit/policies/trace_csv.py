@@ -1,14 +1,16 @@
-"""A visitor's own time budgets, read from a CSV file."""
+"""A visitor's own time budgets, read from a CSV file as any program writes it."""
 
 from __future__ import annotations
 
-import csv
-import io
-import math
+import re
 
 import numpy as np
 
+from mvit.data.folders import DataError
+from mvit.data.tables import DELIMITERS, NUMBER, decimal_comma, decode, rows_of
+
 MAX_BYTES, MAX_ROWS, MAX_MS = 2_000_000, 20_000, 1e7
+COLUMN = "budget_ms"
 
 
 class BudgetError(ValueError):
@@ -23,54 +25,62 @@ def read_csv(data: bytes) -> np.ndarray:
             f"the file has {len(data) / 1e6:.1f} MB; at most {MAX_BYTES / 1e6:.0f} MB can be read"
         )
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise BudgetError("the file is not text in UTF-8; save it as CSV") from None
-    try:
-        rows = [
-            (number, row)
-            for number, row in enumerate(csv.reader(io.StringIO(text)), 1)
-            if any(cell.strip() for cell in row)
-        ]
-    except csv.Error as error:
-        raise BudgetError(f"the file is not CSV ({error})") from None
-    if not rows:
+        text = decode(data)
+    except DataError:
+        raise BudgetError("the file is not text; save it as CSV") from None
+    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    if lines and re.fullmatch(r"sep=.", lines[0][1].strip(), re.I):  # Excel's hint
+        lines = lines[1:]
+    if not lines:
         raise BudgetError("the file is empty; put one budget in milliseconds on each line")
-    column, rows = _column(rows)
-    if len(rows) > MAX_ROWS:
-        raise BudgetError(f"the file has {len(rows):,} budgets; at most {MAX_ROWS:,} can be read")
-    if not rows:
+    delimiter, columns = _header(lines[0][1])
+    own = columns.index(COLUMN) if COLUMN in columns else 0
+    if COLUMN in columns or not NUMBER.fullmatch(columns[0]):
+        lines = lines[1:]
+    if len(lines) > MAX_ROWS:
+        raise BudgetError(f"the file has {len(lines):,} budgets; at most {MAX_ROWS:,} can be read")
+    if not lines:
         raise BudgetError("there is a header but no budget below it")
-    return np.array([_number(row, column, line) for line, row in rows])
+    cells = []
+    for number, line in lines:
+        row = _cells(line, delimiter)
+        if len(row) > len(columns):
+            raise BudgetError(f"line {number} has {len(row)} values, the first line {len(columns)}")
+        cells.append((number, row[own] if own < len(row) else ""))
+    return _numbers(cells)
 
 
-def _column(rows: list[tuple[int, list[str]]]) -> tuple[int, list[tuple[int, list[str]]]]:
-    """Which column holds the budgets, and the rows below the header."""
-    first = [cell.strip().lower() for cell in rows[0][1]]
-    if "budget_ms" in first:
-        return first.index("budget_ms"), rows[1:]
-    if len(first) > 1:
+def _cells(line: str, delimiter: str) -> list[str]:
+    """A line cut at a delimiter; whole where its quotes are left open."""
+    return [cell.strip() for cell in (rows_of([line], delimiter) or [[line]])[0]]
+
+
+def _header(first: str) -> tuple[str, list[str]]:
+    """What the columns are cut at, and their names in small letters, by the first line."""
+    found = {d: [cell.lower() for cell in _cells(first, d)] for d in DELIMITERS if d != " "}
+    wide = max(found, key=lambda d: (COLUMN in found[d], len(found[d])))
+    if COLUMN not in found[wide] and len(found[wide]) > 1:
         raise BudgetError(
-            f"there are {len(first)} columns and none is called budget_ms; name one so in the "
+            f"there are {len(found[wide])} columns and none is called {COLUMN}; name one so in the "
             "first line"
         )
-    return 0, rows[1:] if not _is_number(first[0]) else rows
+    return wide, found[wide]
 
 
-def _is_number(text: str) -> bool:
+def _numbers(cells: list[tuple[int, str]]) -> np.ndarray:
+    """The budgets in cells, of which each has its line's number."""
     try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _number(row: list[str], column: int, line: int) -> float:
-    text = row[column].strip() if column < len(row) else ""
-    value = float(text) if _is_number(text) else math.nan
-    if not 0 < value <= MAX_MS:
-        raise BudgetError(
-            f"line {line}: '{text[:30]}' is not a time in milliseconds above 0 and at most "
-            f"{MAX_MS:,.0f}"
-        )
-    return value
+        comma = decimal_comma([cell for _, cell in cells if NUMBER.fullmatch(cell)])
+    except DataError as error:
+        raise BudgetError(f"the numbers cannot be read: {error}") from None
+    found = []
+    for line, cell in cells:
+        plain = cell.replace(",", ".") if comma else cell
+        value = float(plain) if NUMBER.fullmatch(cell) else 0
+        if not 0 < value <= MAX_MS:
+            raise BudgetError(
+                f"line {line}: '{cell[:30]}' is not a time in milliseconds above 0 and at most "
+                f"{MAX_MS:,.0f}"
+            )
+        found.append(value)
+    return np.array(found)

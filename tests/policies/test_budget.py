@@ -48,10 +48,16 @@ def test_an_impossible_series_is_refused(bad):
         "ms\n5\n10\n\n",
         "\ufefftime,budget_ms\n1,5\n2,10",
         "budget_ms,x\r\n5,\r\n10,b",
+        "sep=;\ntime;budget_ms\n1;5,0\n2;10,0",
+        "budget_ms\n5,0\n10,00",
+        "ms\n5,0\n10,0",
+        "1\tx\tbudget_ms\n5\t1\t5\n6\t1\t10",
+        '"time","Budget_ms"\n"1","5"\n"2","10"',
     ],
 )
-def test_a_csv_is_read(text):
-    assert read_csv(text.encode()).tolist() == [5, 10]
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-8-sig"])
+def test_a_csv_is_read_whatever_program_wrote_it(text, encoding):
+    assert read_csv(text.encode(encoding)).tolist() == [5, 10]
 
 
 @pytest.mark.parametrize(
@@ -67,6 +73,10 @@ def test_a_csv_is_read(text):
         (b"5\ninf", "line 2"),
         (b"5\n0", "line 2"),
         (b"x,budget_ms\n1", "line 2: ''"),
+        (b"time,budget_ms\n1,12,5", "line 2 has 3 values, the first line 2"),
+        (b"budget_ms\n1.5\n2,5", "mixes decimal points and commas"),
+        (b"budget_ms\n1,500\n900", "could be a decimal comma or a thousand"),
+        (b"budget_ms\n1_000", "line 2"),
         (b"\xff\xfe\x00", "not text"),
         (b"1\n" * 20_001, "20,001"),
         (b"1" * 2_000_001, "2 MB"),
