@@ -84,11 +84,11 @@ def save(
     """Write a model as a bundle, with the sha256 of each file in the card; return the card.
 
     In half precision, or as `storage` says, which goes into the card (see
-    `mvit.evaluation.storage`): its bits a weight, and `head_bits` if heads have others. A part of
-    more than 95 MB is split over several files. changes: of a grown network that was trained,
-    written in the weights' place; its card tells the growth under `delta`. backbone: the files of
-    another bundle of the task that hold this backbone, as the card is to list them; then it is not
-    written again. Raises WeightsError for a single tensor that is larger still.
+    `mvit.evaluation.storage`): its bits a weight, and the `head_bits` of heads that have others.
+    A part of more than 95 MB is split over several files. changes: of a grown network that was
+    trained, written in the weights' place; its card tells the growth under `delta`. backbone: the
+    files of another bundle of the task that hold this backbone, as the card is to list them; then
+    it is not written again. Raises WeightsError for a single tensor that is larger still.
     """
     files = {}
     if changes:
@@ -96,10 +96,10 @@ def save(
             files |= save_held(held, folder, part, metadata=delta.tag(card["delta"]))
     else:
         bits = storage["bits"] if storage else 16
-        head_bits = (storage or {}).get("head_bits", bits)
+        of_heads = (storage or {}).get("head_bits", {})
         files |= backbone or save_part(model.backbone.vit, folder, "backbone", bits=bits)
         for name, at in model.heads.items():
-            files |= save_part(at, folder, f"heads/{name}", bits=head_bits)
+            files |= save_part(at, folder, f"heads/{name}", bits=of_heads.get(name, bits))
     # how another bundle was stored, from whose card this one was made, is not said of this one
     others = {"storage"} if changes else {"storage", "delta"}
     card = {k: v for k, v in card.items() if k not in others} | {"files": files}

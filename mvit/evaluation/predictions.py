@@ -18,7 +18,6 @@ from tqdm import tqdm
 from mvit.bundles.whole import written_whole
 from mvit.clock import NoClock
 from mvit.data.labelled import Pictures
-from mvit.data.splits import sampled
 from mvit.models.multi_exit import FINAL, MultiExitViT
 
 if TYPE_CHECKING:  # it takes half a second, and pages only read
@@ -77,23 +76,6 @@ class Predictions:
     def of_head(self, head: str) -> Predictions:
         """One head's exits by layer, then the final exit."""
         return self.select([e for e in self.exits if e[1] == head] + [self.exits[-1]])
-
-
-def in_common(parts: Sequence[Predictions], seeds: Sequence[int]) -> list[Predictions]:
-    """The recorded test pictures that models have in common, where some were measured on all and
-    others on a seeded sample of them (`train --test-limit`). seeds: of each model's training.
-
-    Raises ValueError if a sample's true answers are not those of the pictures that it would be.
-    """
-    least = min(range(len(parts)), key=lambda i: len(parts[i].truth))
-    few, found = parts[least].truth, []
-    for part in parts:
-        if len(part.truth) > len(few):
-            part = part.pictures(sampled(len(part.truth), len(few), seeds[least]).numpy())
-        if not np.array_equal(part.truth, few):
-            raise ValueError("the models were not measured on pictures in common")
-        found.append(part)
-    return found
 
 
 @torch.inference_mode()

@@ -6,13 +6,17 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 
+import numpy as np
+
 from mvit.bundles import delta
 from mvit.bundles.tensors import round_to
 from mvit.evaluation.counts import Counts
 from mvit.evaluation.predictions import Predictions
+from mvit.evaluation.together import joined
 from mvit.models.multi_exit import MultiExitViT
 
 RANKS = (8, 16, 32)  # of the exits' change; that of the backbone is `delta.BACKBONE_RANK` times it
+DOUBT = 3  # standard errors that chance explains
 MAY_LOSE = 2  # times what 8 bits may cost: 0.2 points of accuracy, at about a sixth of the size
 
 
@@ -54,7 +58,6 @@ def round_for_storage(
     measure: Callable[[MultiExitViT], Predictions | Counts],
     *,
     light: bool = True,
-    only_heads: bool = False,
 ) -> tuple[dict, Predictions | Counts]:
     """Round a model, in place, to what its bundle will hold, so that whatever is measured later is
     true of the files; return `storage` for `weights.save`, and what was measured of the rounded
@@ -64,26 +67,65 @@ def round_for_storage(
     than its task allows (0.1 points of accuracy, 0.5 % of an MAE) against half precision. storage:
     {"bits", "pictures", "worst": {"layer", "head", "half", "light"}}, the exit that lost most.
     light: whether 8 bits are tried at all; layers that must stay as they are forbid it.
-    only_heads: leave the backbone as it is, since a bundle holds it already.
     """
-    _round(model, 16, only_heads)
-    found = {16: measure(model)}
+    round_to(model, 16)
+    half = measure(model)
     if not light:
-        return {"bits": 16, "pictures": len(found[16].truth)}, found[16]
+        return {"bits": 16, "pictures": len(half.truth)}, half
     rounded = copy.deepcopy(model)
-    _round(rounded, 8, only_heads)
-    found[8] = measure(rounded)
-    half, less = found[16].quality, found[8].quality
-    loss = {exit: model.task.loss_of_storing(half[exit], less[exit]) for exit in half}
-    worst = max(loss, key=loss.get)
-    bits = 8 if loss[worst] <= 1 else 16
-    if bits == 8:
-        model.load_state_dict(rounded.state_dict())
-    layer, head = worst
-    figures = {"layer": layer, "head": head, "half": half[worst], "light": less[worst]}
-    storage = {"bits": bits, "pictures": len(found[bits].truth), "worst": figures}
-    return storage, found[bits]
+    round_to(rounded, 8)
+    less = measure(rounded)
+    told = _compared(model, half, less)
+    if max(_losses(model, half, less).values()) > 1:
+        return {"bits": 16} | told, half
+    model.load_state_dict(rounded.state_dict())
+    return {"bits": 8} | told, less
 
 
-def _round(model: MultiExitViT, bits: int, only_heads: bool) -> None:
-    round_to(model.heads if only_heads else model, bits)
+def round_heads(
+    model: MultiExitViT, measure: Callable[[MultiExitViT], Predictions]
+) -> tuple[dict, Predictions]:
+    """Round the heads of a model, in place, each on its own terms; the backbone stays as it is,
+    since a bundle holds it already. Otherwise like `round_for_storage`.
+
+    A head gets 8 bits where its exits lose no more than they may on average, and none of them more
+    than that by a difference that chance does not explain: three standard errors between the
+    answers to the same pictures. storage: with {"head_bits": {head: bits}}.
+    """
+    round_to(model.heads, 16)
+    half = measure(model)
+    rounded = copy.deepcopy(model)
+    round_to(rounded.heads, 8)
+    less = measure(rounded)
+    plain, sure = _losses(model, half, less), _losses(model, half, less, doubt=DOUBT)
+    bits = {}
+    for name in model.heads:
+        own = model.exits(name)
+        kept = np.mean([plain[e] for e in own]) <= 1 and max(sure[e] for e in own) <= 1
+        bits[name] = 8 if kept else 16
+        if kept:
+            model.heads[name].load_state_dict(rounded.heads[name].state_dict())
+    taken = [e for e in half.exits if bits.get(e[1]) == 8]
+    found = joined(half, less.select([*taken, half.exits[-1]])) if taken else half
+    return {"head_bits": bits} | _compared(model, half, less), found
+
+
+def _losses(model: MultiExitViT, half, less, doubt: float = 0) -> dict[tuple[int, str], float]:
+    """What each exit loses by lighter weights, as a share of what it may, less `doubt` standard
+    errors of that difference."""
+    before, after, of = half.quality, less.quality, model.task.loss_of_storing
+    losses = {exit: of(before[exit], after[exit]) for exit in before}
+    if doubt:
+        changed = half.correct.astype(float) - less.correct
+        error = changed.std(axis=1) / np.sqrt(changed.shape[1])
+        for exit, one in zip(half.exits, error.tolist(), strict=True):
+            losses[exit] -= doubt * of(before[exit], before[exit] - one)
+    return losses
+
+
+def _compared(model: MultiExitViT, half, less) -> dict:
+    """For the card: how many pictures were measured, and the exit that loses most by 8 bits."""
+    losses = _losses(model, half, less)
+    layer, head = worst = max(losses, key=losses.get)
+    figures = {"half": half.quality[worst], "light": less.quality[worst]}
+    return {"pictures": len(half.truth), "worst": {"layer": layer, "head": head} | figures}

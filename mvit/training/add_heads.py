@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +15,10 @@ from mvit.bundles import weights
 from mvit.bundles.tensors import round_to
 from mvit.data.labelled import DataError, Pictures
 from mvit.evaluation import unlike
-from mvit.evaluation.predictions import (
-    FIELDS,
-    Predictions,
-    load_predictions,
-    predict,
-    save_predictions,
-)
-from mvit.evaluation.storage import round_for_storage
+from mvit.evaluation.predictions import load_predictions, predict, save_predictions
+from mvit.evaluation.storage import round_heads
 from mvit.evaluation.temperature import summary
+from mvit.evaluation.together import joined
 from mvit.models.extra_heads import EVERY
 from mvit.models.multi_exit import MultiExitViT, PlanError
 from mvit.training import identity
@@ -61,19 +56,19 @@ def add_heads(study: Study, heads: Sequence[str], into: str | None = None) -> di
     bits, changed = card.get("storage", {}).get("bits", 16), "delta" in card
     if into and changed:  # the first bundle holds the change only, so the new one has the whole
         round_to(model.backbone.vit, bits)
-    storage, recorded_val = round_for_storage(
-        model, lambda rounded: predict(rounded, parts["val"], accelerator), only_heads=True
+    storage, recorded_val = round_heads(
+        model, lambda rounded: predict(rounded, parts["val"], accelerator)
     )
     found = {"val": recorded_val, "test": predict(model, test, accelerator)}
     told = {"recipe": recipe | {"run": run}, "storage": storage}
     if accelerator.is_main_process and into:
         own = apart(card, study.bundle, told["recipe"]) | summary(model, found)
         own |= unlike.learn(model, *parts.values())
-        both = storage | {"bits": bits, "head_bits": storage["bits"]}
         same = {name: {"of": study.bundle} | about for name, about in backbone.items()}
         own_backbone = None if changed else same
-        card = weights.save(model, folder.parent / into, own, storage=both, backbone=own_backbone)
-        save_predictions(folder.parent / into, found)
+        beside, storage = folder.parent / into, {"bits": bits} | storage
+        card = weights.save(model, beside, own, storage=storage, backbone=own_backbone)
+        save_predictions(beside, found)
     elif accelerator.is_main_process:
         every = {n: joined(recorded[n], p) if n in recorded else p for n, p in found.items()}
         card = put_into(folder, card, model, exits=summary(model, found)["exits"], **told)
@@ -100,7 +95,8 @@ def put_into(
     told = {name: recipe | {"storage": storage} for name in model.heads}
     card["added"] = card.get("added", {}) | told
     for name, head in model.heads.items():
-        card["files"] |= weights.save_part(head, folder, f"heads/{name}", bits=storage["bits"])
+        bits = storage["head_bits"][name]
+        card["files"] |= weights.save_part(head, folder, f"heads/{name}", bits=bits)
     return card
 
 
@@ -158,16 +154,3 @@ def extended(card: dict, exits: list[dict]) -> dict:
     if reads & fresh:  # its threshold was chosen for the head that is replaced
         card = {k: v for k, v in card.items() if k != "unlike"}
     return card | {"exits": sorted([*kept, *exits], key=lambda e: e["layer"])}
-
-
-def joined(old: Predictions, new: Predictions) -> Predictions:
-    """Both recordings of the same pictures in one, by layer, the old final exit last; of a head in
-    both the new exits."""
-    fresh = {head for _, head in new.exits[:-1]}
-    places = [(e, old, i) for i, e in enumerate(old.exits[:-1]) if e[1] not in fresh]
-    places += [(e, new, i) for i, e in enumerate(new.exits[:-1])]
-    places = sorted(places, key=lambda place: place[0][0]) + [
-        (old.exits[-1], old, len(old.exits) - 1)
-    ]
-    rows = {field: np.stack([getattr(of, field)[i] for _, of, i in places]) for field in FIELDS}
-    return replace(old, exits=[e for e, _, _ in places], **rows)

@@ -45,10 +45,11 @@ def start_from_backbone(model: MultiExitViT, layer: int, name: str) -> None:
             last.bias.zero_()
 
 
-def rate_of(head: nn.Module) -> float:
-    """The learning rate of an exit: higher where layers of its own begin at random."""
+def learning(head: nn.Module) -> dict:
+    """What an exit learns, and how fast: faster where layers of its own begin at random."""
     own = {name.split(".")[0] for name, _ in head.named_parameters()} - {"mlp", "norm", "encoder"}
-    return FRESH if own else RATE
+    free = [p for p in head.parameters() if p.requires_grad]
+    return {"params": free, "lr": FRESH if own else RATE}
 
 
 def run_through(
@@ -118,16 +119,12 @@ def teach_heads(
         "seed": seed,
     }
     progress = begin(checkpoint, recipe | {"list of photos": list_of(photos)})
-    groups = [
-        {"params": [p for p in head.parameters() if p.requires_grad], "lr": rate_of(head)}
-        for head in heads.values()
-    ]
     loop = Loop(
         plan=[(model.task.input_px, batch)] * steps,
         losses=partial(losses_of, model, exits, photos),
         pictures=len(photos),
         state=heads,
-        optimizer=torch.optim.AdamW(groups, weight_decay=0.01),
+        optimizer=torch.optim.AdamW(map(learning, heads.values()), weight_decay=0.01),
         accelerator=accelerator,
         seed=seed,
         checkpoint=checkpoint,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,12 +11,13 @@ import torch
 from accelerate import Accelerator
 
 from mvit.bundles import weights
+from mvit.bundles.tensors import round_to
 from mvit.data.labelled import Pictures
 from mvit.data.photos import find_photos, measured_names
 from mvit.data.splits import CHOSEN_ON, CUT, listed_parts, measured_part, sample
 from mvit.evaluation import coarse, unlike
-from mvit.evaluation.predictions import predict, save_predictions
-from mvit.evaluation.storage import round_for_storage
+from mvit.evaluation.predictions import Predictions, predict, save_predictions
+from mvit.evaluation.storage import round_for_storage, round_heads
 from mvit.evaluation.temperature import summary
 from mvit.models.multi_exit import MultiExitViT
 from mvit.training import identity
@@ -62,7 +63,7 @@ def distill(study: Study, folders: Sequence[Path], closed_form: bool = False) ->
         told |= teach_all(study, model, files, accelerator=accelerator)
     val, test = listed_parts(scored)
     test = sample(test, study.test_limit)
-    storage, chosen_from = round_for_storage(model, lambda m: predict(m, val, accelerator))
+    storage, chosen_from = rounded(study, model, lambda m: predict(m, val, accelerator))
     found = {"val": chosen_from, "test": predict(model, test, accelerator)}
     unreadable = told.pop("unreadable")
     card = about(study, model, accelerator) | {
@@ -95,6 +96,16 @@ def begun(study: Study) -> tuple[MultiExitViT, list[Key]]:
     if study.compiled:
         compile_layers(backbone)
     return model, [exit for exit in model.exits() if exit not in taken]
+
+
+def rounded(study: Study, model: MultiExitViT, measure: Callable) -> tuple[dict, Predictions]:
+    """Round a model in place to what its bundle will hold; the published backbone, if it has not
+    learned, in half precision."""
+    if study.strategy == TOGETHER:
+        return round_for_storage(model, measure)
+    round_to(model.backbone, 16)
+    storage, found = round_heads(model, measure)
+    return {"bits": 16} | storage, found
 
 
 def shuffled(files: list[Path], seed: int) -> list[Path]:

@@ -11,7 +11,7 @@ import streamlit as st
 
 from mvit.bundles import weights
 from mvit.charts import race as charts
-from mvit.evaluation.predictions import in_common
+from mvit.evaluation.together import in_common
 from mvit.inference.baseline import Turns
 from mvit.policies.race import Runner, Span, by_time, crossing, spans, told
 from pages import parts as ui

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from mvit.data.splits import sampled
-from mvit.evaluation.predictions import Predictions, in_common
+from mvit.evaluation.predictions import Predictions
+from mvit.evaluation.together import in_common
 
 
 def recorded(truth: np.ndarray) -> Predictions:

@@ -10,7 +10,7 @@ from toys import colours, same, snapshot
 from mvit.bundles.tensors import is_matrix
 from mvit.evaluation.counts import Counts
 from mvit.evaluation.predictions import Predictions, predict
-from mvit.evaluation.storage import round_for_storage
+from mvit.evaluation.storage import round_for_storage, round_heads
 from mvit.models.multi_exit import MultiExitViT
 from mvit.tasks import TASKS
 
@@ -77,15 +77,42 @@ def test_it_measures_real_predictions_and_leaves_half_precision_where_8_bits_wou
     assert np.array_equal(found.top1, measure(model).top1)
 
 
-def test_of_added_heads_the_backbone_stays_as_it_is():
-    model = thin_model(depth=2, heads=("mlp",))
+def answers(right: dict[tuple[int, str], int], n: int = 1000) -> Predictions:
+    """So many of n pictures answered right by each exit, the first ones."""
+    some = np.zeros((len(right), n), np.float32)
+    top1 = np.array([np.arange(n) >= count for count in right.values()]).astype(int)
+    truth = np.zeros(n, int)
+    return Predictions(list(right), top1, some, entropy=some, margin=some, truth=truth)
+
+
+HALF = {(1, "mlp"): 500, (1, "vit"): 500, (2, "mlp"): 700, (2, "vit"): 700, (2, "final"): 900}
+
+
+@pytest.mark.parametrize(
+    ("lost", "bits"),
+    [
+        ({}, {"mlp": 8, "vit": 8}),
+        ({(1, "vit"): 2, (2, "vit"): -2}, {"mlp": 8, "vit": 8}),
+        ({(1, "vit"): 3}, {"mlp": 8, "vit": 16}),  # 0.15 points on average
+        ({(1, "vit"): 40, (2, "vit"): -40}, {"mlp": 8, "vit": 16}),  # surely one pays
+        ({(2, "mlp"): 30}, {"mlp": 16, "vit": 8}),
+    ],
+)
+def test_each_head_is_stored_on_its_own_terms_and_the_backbone_stays(lost, bits):
+    model = thin_model(depth=2, heads=("mlp", "vit"))
     before = snapshot(model.backbone)
-    stored, _ = round_for_storage(model, Half(0.9, 0.9), only_heads=True)
-    assert stored["bits"] == 8 and same(before, snapshot(model.backbone))
-    for layer in model.heads["mlp"].values():
-        for held in (p for p in layer.parameters() if is_matrix(p)):
-            levels = held / held.abs().amax(1, keepdim=True) * 127
-            assert torch.allclose(levels, levels.round(), atol=0.01)
+    less = {exit: count - lost.get(exit, 0) for exit, count in HALF.items()}
+    measured = iter([answers(HALF), answers(less)])
+    stored, found = round_heads(model, lambda candidate: next(measured))
+    assert stored["head_bits"] == bits and stored["pictures"] == 1000
+    assert same(before, snapshot(model.backbone))
+    kept = {e: (less if bits.get(e[1]) == 8 else HALF)[e] / 1000 for e in HALF}
+    assert found.quality == pytest.approx(kept)
+    for name, many in bits.items():
+        matrices = [p for at in model.heads[name].values() for p in at.parameters() if is_matrix(p)]
+        levels = [p / p.abs().amax(1, keepdim=True) * 127 for p in matrices]
+        whole = all(torch.allclose(one, one.round(), atol=0.01) for one in levels)
+        assert whole == (many == 8)
 
 
 def test_the_quality_of_counts_is_their_mean_absolute_error():
