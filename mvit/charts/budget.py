@@ -12,6 +12,7 @@ BLUE, ORANGE, GREEN, GREY = (HEAD_COLOURS[h] for h in ("mlp", "vit", "cnn_add", 
 NAMES = ANYTIME, STATIC, CUT = "anytime exits", "plain network", "fixed early cut"
 WAYS = alt.Scale(domain=NAMES, range=[BLUE, ORANGE, GREEN])
 DASHES = alt.Scale(domain=NAMES, range=[[1, 0], [7, 4], [2, 3]])
+WIDE = 8  # times: from there on a chart of times is logarithmic
 MEASURES = {"answered": "answered in time", "right": "right", "wasted": "work wasted"}
 
 
@@ -129,14 +130,16 @@ def split(
     rows: pd.DataFrame, *, device_ms: float, server_ms: float, picked: int, finding: str
 ) -> alt.LayerChart:
     """Mean time of an answer by the layer of the split. rows: sent, layer, ms, offloaded, accuracy.
-    Across: device or server alone."""
+    Across: device or server alone. Where the slowest takes many times as long as the quickest, the
+    scale is logarithmic: on another the quick ones could not be told apart."""
     x = alt.X(
         "layer:O", title="Exit on the device, at layer", axis=alt.Axis(labelAngle=0, grid=False)
     )
+    wide = rows.ms.max() > WIDE * rows.ms.min() > 0
     y = alt.Y(
         "ms:Q",
-        title="Mean time of an answer, ms",
-        scale=alt.Scale(zero=True),
+        title=f"Mean time of an answer, ms{' (logarithmic)' if wide else ''}",
+        scale=alt.Scale(type="log") if wide else alt.Scale(zero=True),
         axis=alt.Axis(tickCount=5),
     )
     ring = alt.Chart(rows[rows.layer == picked]).mark_point(size=260, strokeWidth=2, color=ORANGE)
