@@ -135,11 +135,12 @@ def split(
     x = alt.X(
         "layer:O", title="Exit on the device, at layer", axis=alt.Axis(labelAngle=0, grid=False)
     )
-    wide = rows.ms.max() > WIDE * rows.ms.min() > 0
+    ends = [0.8 * min(rows.ms.min(), device_ms, server_ms), 1.2 * rows.ms.max()]
+    wide = ends[1] > WIDE * ends[0] > 0
     y = alt.Y(
         "ms:Q",
         title=f"Mean time of an answer, ms{' (logarithmic)' if wide else ''}",
-        scale=alt.Scale(type="log") if wide else alt.Scale(zero=True),
+        scale=alt.Scale(type="log", domain=ends, nice=False) if wide else alt.Scale(zero=True),
         axis=alt.Axis(tickCount=5),
     )
     ring = alt.Chart(rows[rows.layer == picked]).mark_point(size=260, strokeWidth=2, color=ORANGE)

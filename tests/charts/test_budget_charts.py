@@ -6,7 +6,7 @@ import pytest
 from mvit.charts import budget as draw
 
 
-@pytest.mark.parametrize(("slowest", "logarithmic"), [(60.0, False), (600.0, True)])
+@pytest.mark.parametrize(("slowest", "logarithmic"), [(90.0, False), (600.0, True)])
 def test_times_that_differ_many_times_over_are_told_apart(slowest, logarithmic):
     rows = pd.DataFrame(
         {
