@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-_NOTICES, _PAGES, _ASKED = "_notices", "_pages", "_asked"
+_NOTICES, _PLACE, _PAGES, _ASKED = "_notices", "_notices_place", "_pages", "_asked"
 FOLLOWED = "followed"  # in the address of a link within the lab, until it has been followed
 HIDEABLE = frozenset(
     # parts of pages, buttons, and what the link holds
@@ -28,9 +28,10 @@ HIDEABLE = frozenset(
 
 
 def start_run() -> None:
-    """Forget the last run's notices, and keep what the link hides for the whole visit; app.py calls
-    it first."""
+    """Forget the last run's notices, make place for new ones above the page, and keep what the link
+    hides for the whole visit; app.py calls it first."""
     st.session_state[_NOTICES] = []
+    st.session_state[_PLACE] = st.container()
     if FOLLOWED in st.query_params:
         follow()
     elif st.session_state.get(_ASKED, (None, {}))[0] != _place():  # another page was opened since
@@ -134,11 +135,11 @@ def folded(label: str, *keys: str) -> Any:
 
 
 def notice(text: str) -> None:
-    """Say something friendly about the link or the machine, at once and without stopping the
-    page."""
+    """Say something friendly about the link or the machine, at once and without stopping the page:
+    above it, since the control that it is about may stand in a closed panel."""
     if text not in st.session_state.setdefault(_NOTICES, []):
         st.session_state[_NOTICES].append(text)
-        st.info(text, icon=":material/link:")
+        st.session_state.get(_PLACE, st).info(text, icon=":material/link:")
 
 
 def linked_number(*, key: str, min_value: float, max_value: float, value: float) -> float:

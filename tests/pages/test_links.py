@@ -41,6 +41,16 @@ def test_a_step_beyond_the_last_opens_the_last(tiny_weights):
     assert len(app.info) == 1 and "step = 99" in app.info[0].value
 
 
+@pytest.mark.parametrize(
+    ("page", "asked"),
+    [("lesson", {"step": "99"}), ("lesson", {"skip": "lunch"}), ("watch", {"task": "zebra"})],
+)
+def test_what_was_mended_is_said_where_nothing_can_be_closed_over_it(page, asked, tiny_weights):
+    app, [[key, value]] = well(open_app(page, **asked)), asked.items()
+    assert f"The link asks for {key} = {value}" in app.main[0].info[0].value
+    assert not app.sidebar.info and not any(panel.info for panel in app.expander)
+
+
 def test_without_the_teachers_panel_there_is_no_step_slider_and_no_head_menu(tiny_weights):
     app = well(open_app("lesson", hide="sidebar,teacher,nav", step="2"))
     assert not app.slider and not app.selectbox and not app.code
