@@ -4,9 +4,13 @@ import re
 from itertools import cycle
 from urllib.parse import parse_qs
 
+import numpy as np
 import pytest
+from bundles import BACKBONE
+from recorded import record
 from visit import metric, open_app, well
 
+from mvit.evaluation.predictions import save_predictions
 from mvit.models.multi_exit import MultiExitViT
 from pages.parts.lesson.steps import STEPS
 
@@ -47,3 +51,13 @@ def test_the_moving_clock_opens_with_its_share_in_time(recorded, monkeypatch):
 @pytest.mark.parametrize("step", ["clock", "choose", "heads", "work", "settle", "trust"])
 def test_other_links_are_legal(step, recorded):
     told_and_opened(step)
+
+
+def test_settled_means_right_or_wrong_in_every_step(own_weights):
+    splits = record(own_weights)
+    for one in splits.values():  # all exits say the same, which is wrong of every second picture
+        one.top1[:] = (one.truth + np.arange(len(one.truth)) % 2) % 10
+    save_predictions(own_weights / "cifar10" / BACKBONE, splits)
+    app = well(open_app("lesson", step=str(NUMBER["easy"]), hide="guess"))
+    [told] = [m.value for m in app.markdown if "Of the whole test set" in m.value]
+    assert re.findall(r"\d+\u00a0%", told) == ["100\u00a0%", "0\u00a0%"]

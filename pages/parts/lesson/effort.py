@@ -11,7 +11,7 @@ from mvit.charts import style as charts
 from mvit.charts.style import macs_text, plain_label
 from mvit.evaluation import lesson
 from mvit.models.multi_exit import FINAL
-from mvit.policies.outcomes import settled_layer
+from mvit.policies.outcomes import prediction_depth
 from pages import parts as ui
 from pages.parts.lesson.picture import gallery
 from pages.parts.lesson.scene import Question, Scene, Step
@@ -91,8 +91,8 @@ def show_easy(s: Scene, answers: list) -> None:
     table = four(s).drop(columns="at")
     ui.table(table.assign(layer=[str(b) if b <= s.depth else "final" for b in table.layer]))
     if s.has_predictions and s.recorded is not None:
-        at = settled_layer(s.test)
-        soon, late = (at <= s.depth // 3).mean(), ((at > 2 * s.depth // 3) & (at <= s.depth)).mean()
+        at = prediction_depth(s.test)  # right or wrong, as settled is explained a step before
+        soon, late = (at <= s.depth // 3).mean(), (at > 2 * s.depth // 3).mean()
         ui.recorded_badge(s.bundle, f"{len(at):,} pictures")
         st.markdown(
             f"Of the whole test set, the answers to **{percent(soon)}** of the pictures settle "
