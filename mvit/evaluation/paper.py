@@ -121,7 +121,8 @@ def by_head(exits: pd.DataFrame) -> pd.DataFrame:
 def side_by_side(task: str, card: dict) -> pd.DataFrame:
     """What the paper reports beside what we measured: what, paper, ours, ours_is, difference
     (points, ours minus the paper's; NaN for an exit that was trained in another way than the
-    paper's, or nobody knows how)."""
+    paper's, or nobody knows how). Where Table I has an exit that was trained as the paper's was,
+    ours is that one."""
     exits, rows = exits_of(card), []
     for said in accuracies(task):
         what, difference = said.what, 1.0
@@ -133,11 +134,25 @@ def side_by_side(task: str, card: dict) -> pd.DataFrame:
             ours = None if own.empty else float(own.accuracy.iloc[0])
             strategy = card.get("strategy", "strategy not recorded")
             name = f"{said.head} at layer {said.layer}, {strategy}"
-            if strategy != said.strategy:
+            if strategy != said.strategy and (alike := trained_alike(task, card, said)):
+                ours, px = alike
+                name = f"{said.head} at layer {said.layer}, {said.strategy}, {px} × {px} pixels"
+            elif strategy != said.strategy:
                 what, difference = f"{what} in the paper, {strategy} here", math.nan
         if ours is not None:
             rows.append((what, said.value, ours, name, difference * 100 * (ours - said.value)))
     return pd.DataFrame(rows, columns=["what", "paper", "ours", "ours_is", "difference"])
+
+
+def trained_alike(task: str, card: dict, said: Reported) -> tuple[float, int] | None:
+    """The accuracy of the exit in Table I that was trained as the paper's was, and the pixels a
+    side of its pictures; None if there is none."""
+    table = table1(task, card)
+    if table is None or table["layer"] != said.layer:
+        return None
+    rows = table["rows"]
+    like = rows[(rows.strategy == said.strategy) & (rows["head"] == said.head)]
+    return None if like.empty else (float(like.accuracy.iloc[0]), table["budget"]["px"])
 
 
 def table1(task: str, card: dict) -> dict | None:

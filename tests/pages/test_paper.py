@@ -45,15 +45,30 @@ def test_the_paper_is_quoted_beside_ours_and_the_differences_are_said(tiny_weigh
 
 def test_an_exit_trained_in_another_way_is_not_subtracted_from_the_paper_s(own_weights):
     folder, card = own_weights / "cifar10" / BACKBONE, card_of(own_weights)
-    write_table1(own_weights, (-3.0, 0.0), heads=("mlp", "cnn_ignore"))
     (folder / "card.json").write_text(json.dumps(card | {"strategy": "classifier-wise"}))
     app = well(open_app("paper"))
     beside = app.table[0].value
     assert beside.what.iloc[1].endswith("layer-wise in the paper, classifier-wise here")
     assert beside["points"].iloc[1] == "trained differently"
-    assert "gets 85.00\u00a0% right here, on smaller pictures (96 × 96 pixels" in text(app)
+    assert "the paper's was trained layer-wise, which also" in text(app)
     alike = paper.side_by_side("cifar10", card | {"strategy": "layer-wise"})
     assert alike.what[1] == "CNN-Ignore-EE, layer 6, layer-wise" and alike.difference.notna().all()
+
+
+def test_an_exit_of_table_one_trained_as_the_paper_s_was_is_compared_with_it(own_weights):
+    folder, card = own_weights / "cifar10" / BACKBONE, card_of(own_weights)
+    write_table1(own_weights, (-3.0, 0.0), heads=("mlp", "cnn_ignore"))
+    (folder / "card.json").write_text(json.dumps(card | {"strategy": "classifier-wise"}))
+    app = well(open_app("paper"))
+    shown, words = app.table[0].value.iloc[1], text(app)
+    assert (shown.what, shown["we measured"], shown["points"]) == (
+        "CNN-Ignore-EE, layer 6, layer-wise",
+        "85.00\u00a0%",
+        f"{100 * (0.85 - 0.9597):+.2f}",
+    )
+    assert "cnn_ignore at layer 6, layer-wise, 96 × 96 pixels" in words
+    own = next(e for e in card["exits"] if (e["layer"], e["head"]) == (6, "cnn_ignore"))
+    assert f"classifier-wise and gets {100 * own['accuracy']:.2f}\u00a0% right" in words
 
 
 def test_cifar100_has_its_own_number(own_weights):

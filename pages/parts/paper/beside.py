@@ -49,29 +49,33 @@ def show(task: str, card: dict) -> None:
         alt="What the paper reports beside what we measured",
     )
     st.caption(f"We measured: {'; '.join(rows.ours_is)}.")
-    if rows.difference.isna().any():
-        st.caption(other_training(task, card))
+    if told := other_training(task, card):
+        st.caption(told)
 
 
 def other_training(task: str, card: dict) -> str:
-    """Why an exit of the paper's and ours cannot be subtracted, and what ours reach when they are
-    trained as the paper's was, if Table I was measured."""
-    said = next(r for r in paper.accuracies(task) if r.head)
-    told = (
-        "The exit's two numbers cannot be compared: the paper's was trained "
-        f"{said.strategy}, which also trains the layers below it, ours "
-        f"{card.get('strategy', 'in a way not recorded')}."
-    )
-    table = paper.table1(task, card)
-    if table is None or table["layer"] != said.layer:
-        return told
-    rows = table["rows"]
-    like = rows[(rows.strategy == said.strategy) & (rows["head"] == said.head)]
-    if like.empty:
-        return told
-    px = table["budget"]["px"]
-    right = words.percent(like.accuracy.iloc[0], 2)
-    return (
-        f"{told} Trained {said.strategy} like the paper's, {said.head} after layer {said.layer} "
-        f"gets {right} right here, on smaller pictures ({px} × {px} pixels; see Table I below)."
-    )
+    """What to know of an exit that was trained in another way than the paper's was; nothing if it
+    was trained like that."""
+    said = next((r for r in paper.accuracies(task) if r.head), None)
+    how = card.get("strategy", "in a way not recorded")
+    if said is None or how == said.strategy:
+        return ""
+    exits = paper.exits_of(card)
+    own = exits[(exits.layer == said.layer) & (exits["head"] == said.head)].accuracy
+    told = []
+    if alike := paper.trained_alike(task, card, said):
+        told += [
+            f"Our exit is from Table I below, where it was trained {said.strategy} like the "
+            f"paper's, on smaller pictures ({alike[1]} × {alike[1]} pixels)."
+        ]
+        told += [
+            f"The one in the figure above was trained {how} and gets {words.percent(right, 2)} "
+            "right."
+            for right in own
+        ]
+    elif len(own):
+        told += [
+            "The exit's two numbers cannot be compared: the paper's was trained "
+            f"{said.strategy}, which also trains the layers below it, ours {how}."
+        ]
+    return " ".join(told)
