@@ -121,7 +121,10 @@ def compared(rows: pd.DataFrame, finding: str) -> alt.LayerChart:
     words = base.mark_text(align="left", dx=3, fontSize=11).encode(
         text=alt.Text("share:Q", format=".0%")
     )
-    how = "Answered and right: of all pictures. Wasted: of the time computed."
+    how = (
+        "Answered in time, and right: shares of all pictures. Work wasted: a share of the time "
+        "computed."
+    )
     return alt.layer(bars, words, title=title(finding, how), height=230)
 
 

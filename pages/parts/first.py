@@ -21,8 +21,9 @@ takes their place in a moment."""
 def intro() -> None:
     """Say what the page is about."""
     st.markdown(
-        "**Exits** let a network answer before its last layer: each is a small extra network, its "
-        "**head**, behind one layer. Watch when they know, and what time that saves.",
+        "A network answers after its last layer. An **exit** answers sooner: it is a small extra "
+        "network (a **head**) behind an earlier layer. Watch when the exits know, and how much "
+        "time that saves.",
         help=f"{WORDS['backbone']} {WORDS['exit']}",
     )
 

@@ -72,7 +72,7 @@ def test_the_exits_that_run_are_named_with_the_reason_and_their_head_explained(a
     [said] = [c.value for c in app.caption if c.value.startswith("Exits that run: ")]
     layers = [f"layer {e.layer}" for e in rows(app)[:-1]]
     assert said.startswith(
-        f"Exits that run: {', '.join([*layers, 'final'])}; {WHY[asked]}. **mlp**"
+        f"Exits that run: {', '.join([*layers, 'final'])}. {WHY[asked]}. **mlp**"
     )
     assert "reads only the class token" in said
 

@@ -7,6 +7,7 @@ from mvit.bundles import weights
 from mvit.charts import crowd
 from mvit.evaluation import paper
 from pages.parts.cards.origin import as_text, provenance
+from pages.parts.crowd.numbers import off_by
 from pages.parts.paper.table import answers
 
 CARDS = [weights.card_of(*bundle) for bundle in weights.bundles()]
@@ -24,6 +25,17 @@ def test_which_count_is_nearer_is_said_by_the_truth(early, final, truth, nearer)
     said = crowd.finding(row(9, "vit", early), row(12, "final", final), truth)
     assert said.endswith(f"{truth} people are there, and {nearer} is nearer")
     assert "near" not in crowd.finding(row(9, "vit", early), row(12, "final", final), None)
+
+
+def test_how_far_a_count_is_off_is_the_difference_of_the_numbers_shown():
+    # 49.51 is shown as 50, so it is one off and not two
+    said = {count: off_by(count, 51) for count in (49.51, 51.4, 53.2)}
+    assert said == {
+        49.51: "the answer is 1 too low",
+        51.4: "the answer is exact",
+        53.2: "the answer is 2 too high",
+    }
+    assert off_by(-3.0, 0) == "the answer is exact"
 
 
 def test_counts_are_people_and_tiles_add_up_to_them():

@@ -24,8 +24,8 @@ PLANS_HELP = (
     f"- **practical**: all practical exits. {WORDS['practical']}\n- **all**: every layer"
 )
 WHY = {
-    PLANNED: " They promise most right answers for budgets of this kind; other pages choose their "
-    "few exits for another aim, so they may differ."
+    PLANNED: " Of all choices, these are expected to be right most often with budgets of this "
+    "kind; other pages choose their few exits for another aim, so they may differ."
 }
 ANOTHER = 10_000  # added to the seed for budgets of the same kind that are not these
 LIMITS = {

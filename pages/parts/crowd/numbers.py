@@ -38,8 +38,8 @@ def interval_told(bundle: ui.Bundle, counted: Counted, kept: tuple) -> tuple[str
 
 
 def usual_error(card: dict, layer: int, head: str) -> str:
-    """What the card says of this exit: "37 people on average over all 498 test pictures (81 in
-    dense crowds, 12 in streets)"."""
+    """What the card says of this exit: "37 people on average over all 498 test pictures: 81 in
+    dense crowds, 12 in streets"."""
 
     def own(told: dict) -> str:
         rows = [e for e in told.get("exits", []) if (e["layer"], e["head"]) == (layer, head)]
@@ -51,7 +51,15 @@ def usual_error(card: dict, layer: int, head: str) -> str:
     told = ", ".join(f"{off.split()[0]} in {name}" for name, off in parts.items() if off)
     many = f"all {card['n']}" if "n" in card else "all"
     every = f"{own(card)} on average over {many} test pictures"
-    return f"{every} ({told})" if len(parts) > 1 else every
+    return f"{every}: {told}" if len(parts) > 1 else every
+
+
+def off_by(count: float, truth: float) -> str:
+    """How far a count is from the truth, both as they are shown."""
+    off = round(max(count, 0)) - round(truth)
+    if not off:
+        return "the answer is exact"
+    return f"the answer is {abs(off)} too {'high' if off > 0 else 'low'}"
 
 
 def show_headline(bundle: ui.Bundle, counted: Counted, kept: tuple | None) -> None:
@@ -71,7 +79,7 @@ def show_numbers(bundle: ui.Bundle, counted: Counted, run: dict) -> DeltaGenerat
     quiet = {"delta_color": "off", "delta_arrow": "off"}
     with st.container(horizontal=True):
         if truth is not None:
-            off = f"the answer is {max(own['count'], 0) - truth:+.0f}"
+            off = off_by(own["count"], truth)
             st.metric("Really there", f"{truth:.0f}", off, help=TRUTH_HELP, **quiet)
         st.metric("For comparison: final exit", people_text(final["count"]), help=WORDS["final"])
         st.metric("Time of this exit alone", f"{own['ms']:.0f} ms", help=WORDS["alone"], **quiet)

@@ -87,10 +87,11 @@ def tell_practical(s: Scene, answers: list) -> str:
     head = lesson.pickiest(card_exits(s), s.bundle.heads)
     rows = [lesson.practical_count(card_exits(s), h) for h in s.bundle.heads]
     good, of = lesson.practical_count(card_exits(s), head)
-    lost = [e["layer"] for e in card_exits(s) if e["head"] == head and not e.get("practical")]
-    where = f", but not after layer {', '.join(map(str, lost))}" if lost else ""
+    lost = [str(e["layer"]) for e in card_exits(s) if e["head"] == head and not e.get("practical")]
+    those = "the one after layer" if len(lost) == 1 else "those after layers"
+    where = f": all but {those} {', '.join(lost)}" if lost else ""
     every = f"{sum(r[0] for r in rows)} of {sum(r[1] for r in rows)}"
-    return f"{good} of {of} exits of {head} are practical{where}. Of all heads: {every}"
+    return f"{good} of {of} exits of {head} are practical{where}. Of all heads' exits, {every} are"
 
 
 def show_practical(s: Scene, answers: list) -> None:

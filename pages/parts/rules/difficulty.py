@@ -77,6 +77,7 @@ def _classes(rows: pd.DataFrame, depth: int) -> None:
         st.caption(
             f"The 8 easiest and the 8 hardest of {len(rows)} classes; the table has them all."
         )
+    st.caption(f"A picture that ends wrong counts as layer {depth + 1}, one after the last.")
     worst = rows.iloc[rows.lost.idxmax()]
     if worst.lost > 0:
         st.caption(

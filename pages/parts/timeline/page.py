@@ -39,11 +39,11 @@ COLUMNS = {
 
 
 WHY = {
-    FEW: "by the recorded accuracies, a clock that stops at any moment most often finds a right "
-    "answer with these",
-    PRACTICAL: "they are the practical exits, each more accurate on the test set than all earlier "
+    FEW: "By their recorded accuracies, these few are right most often if a clock may stop the run "
+    "at any moment",
+    PRACTICAL: "These are the practical exits, each more accurate on the test set than all earlier "
     "ones of its head",
-    ALL: "they are all that there are, and each one delays the later ones",
+    ALL: "These are all exits of the head; each one delays the later ones",
 }
 
 
@@ -71,9 +71,9 @@ def pick_exits(bundle: ui.Bundle, heads: Sequence[str]) -> tuple[Plan, str]:
 
 
 def why(plan: Plan, which: str) -> str:
-    """Which exits a plan runs, and why just these, in one sentence. which: how it was chosen."""
+    """Which exits a plan runs, and why just these. which: how it was chosen."""
     places = list(dict.fromkeys(exit_list([e]) for e in plan))
-    return f"Exits that run: {', '.join(places)}; {WHY[which]}."
+    return f"Exits that run: {', '.join(places)}. {WHY[which]}."
 
 
 def as_measured(run: dict[str, Any], bundle: ui.Bundle, truth: str | None) -> Measured:
