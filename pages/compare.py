@@ -155,7 +155,7 @@ def controls(bundle: ui.Bundle) -> View:
             "Side by side",
             key="compare",
             options=[HEADS, PICTURES],
-            default=HEADS,
+            default=HEADS if len(bundle.heads) > 1 else PICTURES,
             required=True,
             help="Two heads on one picture, or one head on two pictures.",
         )
@@ -205,7 +205,7 @@ def show_map(bundle: ui.Bundle, picture: ui.Picture, run: dict, layer: int) -> N
         st.warning(unlike_this, icon=":material/help:")
     finding = charts_compare.agreement(rows)
     if picture.truth is not None and rows.iloc[-1].label != picture.truth:
-        finding += f" (wrong: it is a {charts.plain_label(picture.truth)})"
+        finding += f" (wrong: the right answer is {charts.plain_label(picture.truth)})"
     figure = charts_compare.answer_map(rows, layer, finding)
     alt = f"Answers by head and layer. {finding}."
     clickable(figure, alt, "compare_map", heads=bundle.heads, picture=picture)
@@ -249,6 +249,11 @@ def page() -> None:
     )
     bundle = ui.current()
     ui.classes_only(bundle)
+    if len(bundle.heads) == 1:
+        st.caption(
+            f"This model has only one kind of head, {bundle.heads[0]}: compare two pictures "
+            "instead of two heads."
+        )
     stage, middle = st.container(), st.container()
     with middle:
         view = controls(bundle)

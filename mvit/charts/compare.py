@@ -88,7 +88,8 @@ def agreement(rows: pd.DataFrame) -> str:
     first = [h for h, b in since.items() if b == min(known)]
     who = " and ".join(first) if len(first) < 3 else f"{len(first)} of {len(since)} heads"
     verb = "settles" if len(first) == 1 else "settle"
-    return f"{share} exit does; {who} {verb} on it first, from layer {min(known)} on"
+    when = " first," if len(since) > 1 else ""
+    return f"{share} exit does; {who} {verb} on it{when} from layer {min(known)} on"
 
 
 def legend(rows: pd.DataFrame) -> str:
@@ -282,12 +283,14 @@ def _work(macs: float) -> str:
 
 def dearest(rows: pd.DataFrame, layer: int, what: str) -> str:
     """The cost chart's finding: the cheapest and the dearest head after one layer, which have the
-    shortest and the longest bar. what: "ms" or "macs"."""
+    shortest and the longest bar, or the only one. what: "ms" or "macs"."""
     own = rows[(rows.layer == layer) & (rows["head"] != FINAL)]
     column = {"ms": "head_ms", "macs": "own_macs"}[what]
     low, high = own.loc[own[column].idxmin()], own.loc[own[column].idxmax()]
     show = {"ms": lambda ms: f"{ms:.2f} ms", "macs": _work}[what]
     least, most = show(low[column]), show(high[column])
+    if len(own) == 1:
+        return f"After layer {layer} the head {low['head']} adds {least} to the layers before it"
     return (
         f"After layer {layer} the cheapest head is {low['head']}, which adds {least} to the layers "
         f"before it; the dearest is {high['head']}, which adds {most}"

@@ -105,7 +105,9 @@ def _spread(led: list[str], rounds: Sequence[Sequence[Span]]) -> str:
     """How single rounds differ from the medians, by which the leaders were found."""
     same = sum(leaders(own) == led for own in rounds)
     if same < len(rounds):
-        return f" (by the medians of {len(rounds)} rounds; {same} of them say the same)"
+        verb = "shows" if same == 1 else "show"
+        alone = f"{same or 'none'} of them alone {verb} the same"
+        return f" (by the medians of {len(rounds)} rounds; {alone})"
     ends = [f"{ms:.1f}" for own in rounds if (ms := crossing(own)) is not None]
     if len(set(ends)) < 2:
         return ""

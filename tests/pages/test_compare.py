@@ -59,6 +59,14 @@ def test_illegal_link_values_are_mended_and_said(tiny_weights):
     assert app.slider(key="layer").value == 12
 
 
+def test_a_model_with_one_kind_of_head_compares_two_pictures(own_weights):
+    for head in ("cnn_ignore", "resmlp"):
+        (own_weights / "cifar10" / BACKBONE / "heads" / f"{head}.safetensors").unlink()
+    app = well(open_app("compare"))
+    assert app.segmented_control(key="compare").value == "pictures"
+    assert any("only one kind of head, mlp" in c.value for c in app.caption)
+
+
 def test_two_pictures_side_by_side_keep_one_head_and_layer(tiny_weights):
     app = well(open_app("compare", compare="pictures", layer="4"))
     assert app.pills(key="example").value == "cat" and app.pills(key="second").value == "ship"
@@ -137,6 +145,8 @@ def test_the_first_to_keep_to_the_final_answer_is_not_the_first_to_give_it():
     assert charts_compare.keeps(rows, "mlp") == 4 and charts_compare.keeps(rows, "vit") == 3
     assert charts_compare.agreement(rows).endswith("; vit settles on it first, from layer 3 on")
     assert charts_compare.agreement(rows).startswith("4 of 8 exits say 'cat'")
+    alone = rows[rows["head"] != "mlp"]
+    assert charts_compare.agreement(alone).endswith("; vit settles on it from layer 3 on")
 
 
 def test_times_are_medians_and_macs_split_into_layers_and_head(table):
@@ -168,6 +178,8 @@ def test_the_findings_count_what_the_table_says(table):
     assert "After layer 5 the cheapest head is mlp, which adds" in charts_compare.dearest(
         table, 5, "macs"
     )
+    alone = charts_compare.dearest(table[table["head"] == "mlp"], 5, "macs")
+    assert alone.startswith("After layer 5 the head mlp adds ") and "dearest" not in alone
 
 
 def test_charts_are_complete_vega_with_a_click_and_a_title(table):

@@ -72,7 +72,7 @@ def test_how_the_rounds_differ_is_told_with_the_crossing():
     slow = spans(SMALL, runner("large", (11.0, 40), (12.0, 190)))
     assert told(large(12.0), [large(12.0), slow, large(12.0)]) == (
         "From 12.0 ms on large is ahead; before that, who is ahead differs from run to run (by the "
-        "medians of 3 rounds; 2 of them say the same)"
+        "medians of 3 rounds; 2 of them alone show the same)"
     )
     assert told(slow, [slow, slow]) == told(slow)
 

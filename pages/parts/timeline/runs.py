@@ -135,7 +135,7 @@ def found(measured: Measured, heads: Sequence[str]) -> str:
     known, final = told_exit(measured.exits, heads[0]), measured.exits[-1]
     said = f"{plain_label(final.label)} from {place_name(known.layer, known.head)}"
     if final.right(measured.truth) is False:
-        said += f" (wrong: it is a {plain_label(measured.truth)})"
+        said += f" (wrong: the right answer is {plain_label(measured.truth)})"
     said += f", {sure_text(known.confidence)} sure, ready after {known.elapsed_ms:.1f} ms"
     head = f"{heads[0]}: " if len(heads) > 1 else ""
     said = f"{head}{said}; the plain network needs {measured.plain_ms:.1f} ms"
