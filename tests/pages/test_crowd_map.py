@@ -55,6 +55,11 @@ def test_the_map_adds_up_to_the_count_and_a_part_of_it_can_be_read(mapped):
     assert handed(app)["box"] == [0, 0, 0.5, 1]
 
 
+def test_hide_all_leaves_no_control_of_the_map(mapped):
+    app = well(mapped[0](hide="all"))
+    assert not app.slider and handed(app)["bare"] is True
+
+
 def test_a_damaged_map_is_refused_by_name_and_the_count_stays(mapped):
     open_page, bundle = mapped
     file = bundle / "maps.safetensors"

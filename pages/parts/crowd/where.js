@@ -13,6 +13,7 @@ export default function ({ data, parentElement }) {
   const picture = find('picture');
   const slider = find('strength');
   const said = find('said');
+  slider.parentElement.style.display = data.bare ? 'none' : '';
 
   if (state.picture !== data.picture) Object.assign(state, { picture: data.picture, box: null });
   find('photo').src = data.photo;

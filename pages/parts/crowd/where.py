@@ -104,13 +104,17 @@ def show(
             "hint": HINT,
             "picture": title,
             "box": box,
+            "bare": ui.hidden(),
         },
     )
 
 
 def part(people: np.ndarray, count: float) -> Box | None:
     """Count a part of the picture by numbers instead of a mouse: four handles and what they
-    enclose. Returns the rectangle as shares of the picture, or None for the whole."""
+    enclose. Returns the rectangle as shares of the picture, or None for the whole, as always where
+    the link hides all controls."""
+    if ui.hidden():
+        return None
     with st.expander("Count a part of the picture by numbers", icon=":material/crop:"):
         with st.container(horizontal=True):
             left, right = st.slider(
