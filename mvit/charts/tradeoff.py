@@ -61,7 +61,7 @@ def tradeoff(
         _marked_thresholds(points, tips=[threshold, *numbers]),
     ]
     how = (
-        f"Blue: {rule.title} at every threshold. Grey circles: always leaving at one exit. "
+        "Blue: this rule at every threshold. Grey circles: always leaving at one exit. "
         "Dashed: the final exit."
     )
     layers = [end.encode(y=y), *(mark.encode(x=x, y=y) for mark in marks)]

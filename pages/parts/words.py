@@ -13,6 +13,8 @@ WORDS = {
     "gives the same answer; it only runs no other exits before.",
     "head": "A head is the small network that an exit uses; there are several kinds. The Models "
     "page says how the heads were trained.",
+    "class token": "The class token is the vector in which the network gathers what the whole "
+    "picture shows.",
     "confidence": "Confidence is the probability that the exit gives to its own answer. A sure "
     "answer may still be wrong.",
     "elapsed": "Time from the start of the run until this exit had answered: all layers and all "
@@ -29,6 +31,7 @@ WORDS = {
     "included, gives the same answer.",
 }
 
+OTHER_AIM = "other pages choose their few exits for another aim, so they may differ."
 SPLITS = {
     "part_A": "dense crowds (part A)",
     "part_B": "streets (part B)",
@@ -61,7 +64,10 @@ def head_help(heads: list[str]) -> str:
     hollow = (
         " In the pictures, hollow tokens are not read." if diagrams.PICTURES.keys() & heads else ""
     )
-    return WORDS["head"] + hollow + "\n\n" + "\n".join(f"- {drawn(h)}" for h in heads)
+    token = (
+        f" {WORDS['class token']}" if any("class token" in (about(h) or "") for h in heads) else ""
+    )
+    return WORDS["head"] + token + hollow + "\n\n" + "\n".join(f"- {drawn(h)}" for h in heads)
 
 
 def percent(share: float, digits: int = 0) -> str:

@@ -91,7 +91,7 @@ def test_a_rule_s_errors_are_drawn_with_the_tau_chosen_and_the_fixed_exits():
         curve, fixed, here, final=11.0, cost="macs", rule=Stability, finding="Less", worth="mae"
     )
     said = texts(figure)
-    assert "Off by (people)" in said and "stability at every threshold" in said
+    assert "Off by (people)" in said and "this rule at every threshold" in said
     assert "Always leave at exit" in said and "Accuracy" not in said
     low, high = figure.to_dict()["layer"][0]["encoding"]["y"]["scale"]["domain"]
     assert low < 11 and high == 20

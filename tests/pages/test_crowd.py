@@ -21,6 +21,8 @@ def test_first_load_counts_an_example_without_a_click(lab):
     )
     said = " ".join(m.value for m in app.markdown)
     assert "live on this machine" in said and re.search(r"plain network: [\d.]+ ms", said)
+    [why] = [c.value for c in app.caption if c.value.startswith("Exits that run: ")]
+    assert "least work on validation pictures; other pages choose" in why
 
 
 def told(app) -> str:

@@ -67,6 +67,11 @@ def test_a_head_from_outside_gets_words_only(monkeypatch):
     assert both.count("![") == 1 and "hollow" in both
 
 
+def test_the_class_token_is_explained_where_a_head_reads_it():
+    assert words.WORDS["class token"] in words.head_help(["resmlp", "vit"])
+    assert words.WORDS["class token"] not in words.head_help(["resmlp"])
+
+
 def test_the_head_menu_offers_the_pictures(examples):
     app = well(open_app("latency"))
     menu = next(box for box in app.selectbox if box.label == "Head")

@@ -11,7 +11,7 @@ from mvit.policies.plans import BestPlan, best_plan, in_ms, options
 from mvit.policies.trace_csv import BudgetError, read_csv
 from pages import parts as ui
 from pages.parts.budget.stream import SURE
-from pages.parts.words import WORDS, percent
+from pages.parts.words import OTHER_AIM, WORDS, percent
 
 UPLOADED = "your own trace"
 EXAMPLE = "budget_ms\n12.5\n30\n8"
@@ -25,7 +25,7 @@ PLANS_HELP = (
 )
 WHY = {
     PLANNED: " Of all choices, these are expected to be right most often with budgets of this "
-    "kind; other pages choose their few exits for another aim, so they may differ."
+    f"kind; {OTHER_AIM}"
 }
 ANOTHER = 10_000  # added to the seed for budgets of the same kind that are not these
 LIMITS = {

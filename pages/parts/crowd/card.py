@@ -73,6 +73,6 @@ def blank_finding(odd: list[dict], at: str, name: str) -> str:
     few = sum(people <= FEW for people in most.values())
     worst = f"at most {people_words(most[at])}" if most[at] >= 0.5 else "nobody"
     return (
-        f"On white, grey, black and noise, {name} counts {worst}; {few} of {len(most)} exits stay "
-        f"at {FEW} or fewer."
+        f"On white, grey, black and noise, {name} counts {worst}; {few} of {len(most)} exits "
+        f"count {FEW} or fewer on each."
     )

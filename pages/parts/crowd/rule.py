@@ -18,7 +18,7 @@ from mvit.policies.plans import costs
 from mvit.policies.replay import choose_threshold, exits_for_rule, leaves_at
 from mvit.policies.rules import Stability
 from pages import parts as ui
-from pages.parts.words import WORDS, exit_list, percent
+from pages.parts.words import OTHER_AIM, WORDS, exit_list, percent
 
 TAUS = (0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2, 0.3, 0.5)
 SETTLED = tuple(tau for tau in TAUS if tau <= 0.2)  # what moves by more has not settled
@@ -28,6 +28,7 @@ ABOUT = (
     f"{Stability.meaning[0].upper()}{Stability.meaning[1:]} (tau) from one exit to the next, p "
     "times in a row: a count that no longer moves is believed."
 )
+WHY = f" With these the rule does the least work on validation pictures; {OTHER_AIM}"
 
 
 class Search(NamedTuple):
@@ -101,6 +102,7 @@ def section(bundle: ui.Bundle, rows: pd.DataFrame, head: str, kept: tuple | None
     st.subheader("Stop when the count has settled", anchor=False, help=ABOUT)
     plan, rule = controls(bundle, head, kept)
     _on_this_picture(bundle, rows, plan, rule=rule)
+    st.caption(f"Exits that run: {exit_list(plan)}.{'' if kept is None else WHY}")
     if kept is not None:
         _on_recorded(bundle, kept[1].of_head(head).totals, rows, plan=plan, rule=rule)
 
@@ -140,7 +142,6 @@ def _on_this_picture(
             percent(1 - time),
             help="Against the final exit alone, by the times measured on this picture.",
         )
-    st.caption(f"Exits that run: {exit_list(plan)}.")
 
 
 def _on_recorded(

@@ -14,14 +14,11 @@ from pages.parts import pictures as picking
 from pages.parts.lesson.scene import Question, Scene, Step, exit_name
 from pages.parts.timeline import timeline
 from pages.parts.timeline.page import ALL, as_measured
-from pages.parts.words import about, percent
+from pages.parts.words import WORDS, about, percent
 
 SPEEDS = {"1x": 1, "1/10": 10, "1/100": 100}
 FEW = 12  # labels that fit on a page as choices
 PICTURES = 4
-CLASS_TOKEN = (
-    "The class token is the vector in which the network gathers what the whole picture shows."
-)
 
 
 def ask_patches(s: Scene) -> Question:
@@ -96,7 +93,7 @@ def ask_first(s: Scene) -> Question:
 def what_it_does(head: str) -> str:
     """A head in whole sentences, for somebody who has never heard of a class token."""
     does = f"It {about(head).split('. ')[0].rstrip('.')}."
-    return f"{does} {CLASS_TOKEN}" if "class token" in does else does
+    return f"{does} {WORDS['class token']}" if "class token" in does else does
 
 
 def verdict(label: str, truth: str | None) -> str:

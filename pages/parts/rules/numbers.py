@@ -11,7 +11,7 @@ from mvit.policies.outcomes import Operating
 from pages import parts as ui
 from pages.parts.columns import interval
 from pages.parts.rules.prepared import Replay
-from pages.parts.words import WORDS, exit_list, percent
+from pages.parts.words import OTHER_AIM, WORDS, exit_list, percent
 
 AGAINST = "against the plain network"
 
@@ -110,10 +110,7 @@ def _exits(replay: Replay) -> str:
     """Which exits run, how their confidences are scaled, and why there is none, if so."""
     said = [f"Exits that run: {exit_list(replay.plan)}."]
     if replay.few:
-        said.append(
-            "With these the rule is cheapest on validation pictures; other pages choose their few "
-            "exits for another aim, so they may differ."
-        )
+        said.append(f"With these the rule is cheapest on validation pictures; {OTHER_AIM}")
     if replay.temperatures:
         each = ", ".join(f"{t:.2f}" for t in replay.temperatures.values())
         said.append(f"Confidences are scaled, with temperatures {each}.")
