@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from mvit.bundles import weights
 from mvit.evaluation.counts import load_counts
@@ -137,13 +138,15 @@ def one(bundle: ui.Bundle, kind: str, kept: tuple | None) -> None:
         maps = crowd_where.found(bundle, crowd_where.maps_of(*stamped(bundle)), picture)
         crowd_look.show_picture(bundle, picture, counted, maps=maps)
     with answer:
-        plain_place = crowd_numbers.show_numbers(bundle, counted, run)
+        timed, plain_place = ui.is_timed(bundle), crowd_numbers.show_numbers(bundle, counted, run)
+        if timed:
+            show_plain(bundle, counted, plain_place)
         if reasons := doubts(picture.pixels, rows, layer, head=head, usual=usual):
             st.warning("\n\n".join(reasons), title="Doubt this count", icon=":material/help:")
     with right:
         crowd_look.show_fit(picture)
     if maps:
-        crowd_where.beside(bundle.model.task.stretch(picture.pixels), maps)
+        crowd_where.beside(bundle, picture, maps)
     crowd_numbers.show_layers(counted)
     crowd_rule.section(bundle, rows, head, kept=kept)
     crowd_card.show_ranges(bundle, layer, head)
@@ -157,8 +160,13 @@ def one(bundle: ui.Bundle, kind: str, kept: tuple | None) -> None:
         "people_there": counted.truth,
     }
     ui.export("crowd", out, bundle, settings=settings, run=run)
-    # last, as a counter takes some seconds to time, once
-    with plain_place:
+    if not timed:  # last, as a counter takes some seconds to time, once
+        show_plain(bundle, counted, plain_place)
+
+
+def show_plain(bundle: ui.Bundle, counted: Counted, place: DeltaGenerator) -> None:
+    """Say in its place what the plain network needs."""
+    with place:
         ui.plain_badge(ui.plain(bundle, float(counted.final["ms"])))
 
 

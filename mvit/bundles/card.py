@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 from mvit.bundles.faults import figures_fault, files_fault, task_fault
@@ -34,7 +35,32 @@ def incomplete(file: Path, error: Exception) -> WeightsError:
 
 def read_card(folder: Path) -> dict:
     """The card of a bundle; raises WeightsError."""
+    return json.loads(_checked(*_stamped(folder)))
+
+
+def task_in(folder: Path) -> Task:
+    """The Task that the card of a bundle describes; raises WeightsError."""
+    return _task(*_stamped(folder))
+
+
+def _stamped(folder: Path) -> tuple[Path, tuple[int, ...]]:
+    """A bundle's card, and what tells it from one that was there before."""
     file = folder / "card.json"
+    try:
+        now = file.stat()
+    except OSError as error:
+        raise refused(file, "the card is missing") from error
+    return file, (now.st_ino, now.st_mtime_ns, now.st_size)
+
+
+@lru_cache(maxsize=64)
+def _task(file: Path, stamp: tuple[int, ...]) -> Task:
+    return task_of(json.loads(_checked(file, stamp)))
+
+
+@lru_cache(maxsize=64)
+def _checked(file: Path, _stamp: tuple[int, ...]) -> str:
+    """The card as JSON. A page asks for it ten times, and it is checked once."""
     try:
         card = json.loads(file.read_text())
     except OSError as error:
@@ -50,7 +76,7 @@ def read_card(folder: Path) -> dict:
         # older cards call practical what is no better than guessing
         if row.get("practical") and row.get("accuracy", 1) * len(labels) <= 1:
             row["practical"] = False
-    return card
+    return json.dumps(card)
 
 
 def write_card(folder: Path, card: dict) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mvit.bundles import delta
-from mvit.bundles.card import WeightsError, grown_card, incomplete, read_card, task_of
+from mvit.bundles.card import WeightsError, grown_card, incomplete, read_card, task_in
 from mvit.bundles.places import bundles, root
 from mvit.tasks import TASKS
 
@@ -20,24 +20,27 @@ def offers() -> list[tuple[str, str]]:
 
 def grown() -> dict[tuple[str, str], str]:
     """Every (task, backbone) that `load` grows, and the bundle's backbone that it is grown from."""
-    found = {(t, b): source(t, b) for t in dict(bundles()) for b in GROWN}
+    known = bundles()
+    found = {(t, b): _source(t, b, known) for t in dict(known) for b in GROWN}
     return {offer: small for offer, small in found.items() if small}
 
 
 def source(task: str, backbone: str) -> str | None:
     """The backbone whose bundle is grown to give `backbone`; None if that has a bundle of its own
     that is not refused, or cannot be grown."""
-    small, known = GROWN.get(backbone), bundles()
+    return _source(task, backbone, bundles())
+
+
+def _source(task: str, backbone: str, known: list[tuple[str, str]]) -> str | None:
+    """`source`, where the bundles are known."""
+    small = GROWN.get(backbone)
     if (task, small) not in known:
         return None
     if (task, backbone) in known and not refusal(task, backbone):
         return None
     try:
-        return (
-            None
-            if getattr(task_of(read_card(root() / task / small)), "regressor", None) == "gap"
-            else small
-        )
+        gap = getattr(task_in(root() / task / small), "regressor", None) == "gap"
+        return None if gap else small
     except (WeightsError, KeyError, TypeError, AttributeError):
         return None  # the small bundle itself will say what is wrong with it
 

@@ -28,6 +28,7 @@ from mvit.bundles.card import (
     parts,
     read_card,
     refused,
+    task_in,
     task_of,
     write_card,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "save",
     "save_part",
     "source",
+    "task_in",
     "task_of",
     "verify",
     "write_card",

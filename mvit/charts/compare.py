@@ -71,8 +71,10 @@ def comparison(model: MultiExitViT, traces: list[pd.DataFrame], truth: str | Non
 def keeps(rows: pd.DataFrame, head: str) -> int | None:
     """The first layer from which on this head gives the final answer at every layer; None if it
     does not end with it. rows: as `comparison` gives them."""
-    own = rows[rows["head"] == head]
-    return next((int(b) for b in own.layer if own[own.layer >= b].agrees.all()), None)
+    own, since = rows[rows["head"] == head], None
+    for layer, agrees in zip(own.layer, own.agrees, strict=True):
+        since = (since or int(layer)) if agrees else None
+    return since
 
 
 def agreement(rows: pd.DataFrame) -> str:

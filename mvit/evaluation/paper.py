@@ -213,12 +213,12 @@ def bundled_exits(task: str, architecture: str, layer: int) -> pd.DataFrame:
     row a strategy: strategy, head, accuracy, final, px (of the pictures), pictures (see
     `pictures_seen`); the best first."""
     found = []
-    for name, backbone in weights.bundles():
+    for backbone in [b for name, b in weights.bundles() if name == task]:
         with suppress(weights.WeightsError, KeyError, AttributeError):
-            card = weights.read_card(weights.root() / name / backbone)
+            card = weights.read_card(weights.root() / task / backbone)
             exits = exits_of(card)
             own = exits[(exits.layer == layer) & exits["head"].isin(list(HEADS))]
-            if name == task and card["architecture"] == architecture and len(own):
+            if card["architecture"] == architecture and len(own):
                 best = own.loc[own.accuracy.idxmax(), ["head", "accuracy"]].to_dict()
                 about = {"final": card["final"]["accuracy"], "px": card["task"]["input_px"]}
                 seen = pictures_seen(card)
@@ -246,15 +246,11 @@ def with_siblings(task: str, card: dict) -> pd.DataFrame:
     """The exits of a card, and those of every other head that was trained on the very same backbone
     and lies in a bundle beside it."""
     found, sha = [exits_of(card)], card["files"].get("backbone.safetensors", {}).get("sha256")
-    for name, backbone in weights.bundles():
+    for backbone in [b for name, b in weights.bundles() if name == task]:
         with suppress(weights.WeightsError, KeyError, AttributeError):
-            other = weights.read_card(weights.root() / name / backbone)
-            if (
-                name == task
-                and sha
-                and other["files"]["backbone.safetensors"]["sha256"] == sha
-                and not card.get("grown_from")
-            ):
+            other = weights.read_card(weights.root() / task / backbone)
+            same = sha and other["files"]["backbone.safetensors"]["sha256"] == sha
+            if same and not card.get("grown_from"):
                 found.append(exits_of(other))
     return pd.concat(found, ignore_index=True).drop_duplicates(["layer", "head"], ignore_index=True)
 

@@ -3,8 +3,8 @@ and an assumed link."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -140,7 +140,3 @@ class Divided:
             return 0.0, None
         best = good.loc[good.ms.idxmin()]
         return min(self.full_ms, self.server_ms(link)) / best.ms, int(best.layer)
-
-    def pays(self, link: Link, sure: float, mbits: Iterable[float]) -> list[float]:
-        """The bandwidths at which an exit is quicker than the plain network on either side."""
-        return [m for m in mbits if self.gain(replace(link, mbit=m), sure)[0] > 1]

@@ -34,7 +34,8 @@
                                              what `work` gave, with "device" and "at", when it was;
                                              on an example anybody's latest
     plain = ui.plain(bundle, run["plain"])   the plain network's time: plain.ms, one figure for all
-                                             pages; ui.plain_badge(plain) says where it is from
+                                             pages; ui.plain_badge(plain) says where it is from;
+                                             ui.is_timed(bundle): whether it is known already
     ui.live_badge(bundle, run)  ui.recorded_badge(bundle, "10,000 pictures")  ui.replay_badge()
     ui.export("watch", table, bundle, settings={...}, run)  CSV and JSON run record buttons
     ui.csv_button("CSV", text, "name", help="...")  one table to take away
@@ -52,7 +53,7 @@ from typing import Any
 
 _NAMES = {
     "link": "folded hidden linked linked_number linked_seed notice page page_link",
-    "baseline": "beside_plain plain plain_badge",
+    "baseline": "beside_plain is_timed plain plain_badge",
     "choice": "classes_note classes_only current other_model pick_head",
     "models": "Bundle inference",
     "pictures": "EXAMPLE Picture examples pick_picture",

@@ -38,17 +38,25 @@ def known_times() -> dict[tuple, Timing]:
     return {}
 
 
+def _place(bundle: Bundle) -> tuple:
+    """What is trained does not change the time: bundles of one architecture share it."""
+    net, task = bundle.model.backbone, bundle.model.task
+    size = (net.dim, bundle.model.depth, net.grid, task.input_px, task.tiles)
+    return (*size, *bundle.key[2:])
+
+
+def is_timed(bundle: Bundle) -> bool:
+    """Whether `plain` answers at once."""
+    return _place(bundle) in known_times()
+
+
 def plain(bundle: Bundle, beside_ms: float | None = None) -> Plain:
     """The plain network's time for this model, measured when it is first asked for.
 
     beside_ms: of plain passes taken in turn with a run. If the machine was then not as it was when
     the time was measured, these are what the run is to be compared with.
     """
-    model = bundle.model
-    net, task = model.backbone, model.task
-    # what is trained does not change the time: bundles of one architecture share it
-    place = (net.dim, model.depth, net.grid, task.input_px, task.tiles, *bundle.key[2:])
-    known = known_times()
+    place, known = _place(bundle), known_times()
 
     def timed(model: Any) -> Timing:
         # asked again: who waited in line may have waited for this very measurement

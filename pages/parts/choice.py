@@ -40,7 +40,7 @@ def controls() -> None:
     """Draw the sidebar's task, backbone, device, number format and engine; app.py calls it once a
     run. The page then asks `current()`."""
     st.session_state.pop("_choice", None)
-    found = weights.offers()
+    found = st.session_state["_offers"] = weights.offers()
     if not found:
         return
     with st.sidebar:
@@ -93,7 +93,8 @@ def _pick(label: str, options: list[str], key: str, help: str, **more: Any) -> s
 
 def counters() -> list[tuple[str, str]]:
     """The installed bundles that count instead of classifying."""
-    return [(t, b) for t, b in weights.bundles() if weights.task_of(weights.card_of(t, b)).counts]
+    root = weights.root()
+    return [(t, b) for t, b in weights.bundles() if weights.task_in(root / t / b).counts]
 
 
 def openings() -> list[tuple[str, ...]]:
@@ -133,7 +134,7 @@ def _resolved(choice: tuple[str, ...], joint: bool) -> tuple[str, ...]:
     """The sidebar's choice with the backbone that *auto* means on this page, which is said."""
     if choice[1] != AUTO:
         return choice
-    body = usual.backbone(weights.offers(), choice[0], joint)
+    body = usual.backbone(st.session_state["_offers"], choice[0], joint)
     if not link.hidden("sidebar"):
         st.sidebar.caption(f"On this page *auto* is **{body}**: {WHY[joint]}.")
     return choice[0], body, *choice[2:]
@@ -212,7 +213,8 @@ def other_model() -> str:
     task, body = (st.session_state.get("_choice") or ("", ""))[:2]
     if body != AUTO:
         return ""
-    here, there = (usual.backbone(weights.offers(), task, joint) for joint in (False, True))
+    found = st.session_state["_offers"]
+    here, there = (usual.backbone(found, task, joint) for joint in (False, True))
     return f" The network here is {here}; Watch opens on another, {there}, so answers can differ."
 
 

@@ -93,7 +93,8 @@ def examples(task: str | None = None) -> dict[str, dict]:
     }
 
 
-@st.cache_data(max_entries=32, show_spinner=False)
+# not a copy for each who asks: its small pictures are then made once
+@st.cache_resource(max_entries=32, show_spinner=False)
 def _example(file: str, title: str, truth: str | None, stamp: int) -> Picture:
     return picture_of((FOLDER / file).read_bytes(), title, truth, source=EXAMPLE)
 

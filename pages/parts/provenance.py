@@ -6,6 +6,7 @@ import json
 import platform
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 
 import pandas as pd
@@ -81,10 +82,16 @@ def replay_badge(text: str = "replay of measured times") -> None:
     )
 
 
+@cache
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that a result depends on."""
+    packages = ("torch", "timm", "numpy", "pandas", "streamlit")
+    return {"python": platform.python_version()} | {p: metadata.version(p) for p in packages}
+
+
 def run_record(bundle: Bundle, settings: dict, rows: pd.DataFrame) -> dict:
     """The JSON record of a run: weights' hashes, versions, device, settings and every row. Never
     holds an upload's name."""
-    packages = ("torch", "timm", "numpy", "pandas", "streamlit")
     return {
         "record": "Multi-Exit ViT Lab run",
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -95,8 +102,7 @@ def run_record(bundle: Bundle, settings: dict, rows: pd.DataFrame) -> dict:
         "engine": bundle.engine.name,
         "grown_from": bundle.grown_from,
         "weights_sha256": {name: about["sha256"] for name, about in bundle.card["files"].items()},
-        "versions": {"python": platform.python_version()}
-        | {p: metadata.version(p) for p in packages},
+        "versions": versions(),
         "settings": settings,
         "rows": json.loads(rows.to_json(orient="records")),
     }

@@ -11,10 +11,11 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
-from altair import TitleParams, Undefined
+from altair import TitleParams, Undefined, data_transformers
 from altair.utils import schemapi
 
 from mvit.charts import style as charts
+from mvit.charts.kept import MOST
 from mvit.models.multi_exit import MultiExitViT
 from pages.parts.models import Bundle, inference
 from pages.parts.pictures import EXAMPLE, Picture
@@ -32,6 +33,7 @@ schemapi.disable_debug_mode()
 # what would turn the name of somebody's own class into markup
 _MARKDOWN, _BACKSLASHED = re.compile(r"([\\`*_\[\]$~:<>#|])"), r"\\\1"
 KEPT_RUNS = 64  # of one model, on examples
+_specs: dict[tuple[int, bool], tuple[Any, dict]] = {}  # (figure, its words); the latest at the end
 
 
 def once(name: str, key: Hashable, make: Callable[[], Any]) -> Any:
@@ -83,13 +85,30 @@ def measured(
 
 
 @dataclass(frozen=True)
-class _Unchecked:
-    """A chart that Streamlit takes as it is, without a look at the schema."""
+class _Drawn:
+    """A figure in a page's light or dark ink that Streamlit takes as it is, without a look at the
+    schema. The same figure is put into Vega-Lite's words once, with its data, for all who ask."""
 
     figure: Any
+    dark: bool
 
     def to_dict(self) -> dict:
-        return self.figure.to_dict(validate=False)
+        where = id(self.figure), self.dark
+        figure, spec = _specs.pop(where, (None, None))
+        if figure is not self.figure:  # the figure is kept too, so that no other gets its number
+            spec = self._put()
+        _specs[where] = self.figure, spec
+        for oldest in list(_specs)[:-MOST]:
+            _specs.pop(oldest, None)
+        return dict(spec)
+
+    def _put(self) -> dict:
+        bare = self.figure.copy(deep=False)
+        if isinstance(bare.title, TitleParams):
+            bare.title = Undefined  # it stands above the chart
+        spec = charts.themed(bare, self.dark).to_dict(validate=False)
+        # where Streamlit gathers the data of the chart that it draws
+        return spec | {"datasets": data_transformers.options.get("datasets", {})}
 
 
 def chart(
@@ -108,10 +127,8 @@ def chart(
             )
         if how:
             st.caption(_MARKDOWN.sub(_BACKSLASHED, how))
-        figure = figure.copy(deep=False)
-        figure.title = Undefined
     return st.altair_chart(
-        _Unchecked(charts.themed(figure, st.context.theme.type == "dark")),
+        _Drawn(figure, st.context.theme.type == "dark"),
         width="stretch",
         alt=alt,
         key=key,

@@ -60,7 +60,10 @@ def show(bundle: ui.Bundle, head: str, test: Predictions, trace: pd.DataFrame) -
         seen=test.select(own),
         final=test.correct[-1],
     )
-    layer, sure, link = _pick(network, bundle.model.task.native_px)
+    # what the gains depend on
+    worth = (tuple(network.seen.accuracy), float(network.final.mean()))
+    key = (*bundle.key, worth, tuple(times.ms), tuple(times.head_ms), network.full_ms)
+    layer, sure, link = _pick(network, key, bundle.model.task.native_px)
     rows, server_ms = network.splits(link, sure), network.server_ms(link)
     plain = pd.DataFrame(
         {"where": ["on the device", "on the server"], "ms": [network.full_ms, server_ms]}
@@ -70,7 +73,8 @@ def show(bundle: ui.Bundle, head: str, test: Predictions, trace: pd.DataFrame) -
         rows, device_ms=network.full_ms, server_ms=server_ms, picked=layer, finding=said
     )
     ui.chart(figure, alt=said)
-    st.caption(f"{where_it_pays(network.pays(link, sure, MBITS))} {START}")
+    paying = [m for m, (gain, _) in gains(key, link, sure, _network=network).items() if gain > 1]
+    st.caption(f"{where_it_pays(paying)} {START}")
     _say_formula(backbone.grid, backbone.dim, link.side, tokens=network.tokens)
     ui.table(rows, "Every split as a table", column_config=COLUMNS)
 
@@ -117,18 +121,26 @@ def finding(rows: pd.DataFrame, plain: pd.DataFrame, layer: int) -> str:
     return f"{said}Quickest is {name}: {alone.ms:.1f} ms, {percent(alone.accuracy, 1)} right"
 
 
-def _pick(network: Divided, native: int) -> tuple[int, float, Link]:
+@st.cache_data(max_entries=64, show_spinner=False)
+def gains(
+    key: tuple, link: Link, sure: float, *, _network: Divided
+) -> dict[float, tuple[float, int | None]]:
+    """`Divided.gain` at every bandwidth of the slider; `key` tells the network's exits and times
+    from others."""
+    return {m: _network.gain(replace(link, mbit=m), sure) for m in MBITS}
+
+
+def _pick(network: Divided, key: tuple, native: int) -> tuple[int, float, Link]:
     """Layer of the exit on the device, confidence at which it keeps a picture, and the link. They
-    start where an exit saves most, if one does. native: side of the pictures that the model
-    knows."""
+    start where an exit saves most, if one does. key: see `gains`; native: side of the pictures that
+    the model knows."""
     usual = Link(mbit=MBIT, delay_ms=DELAY, faster=FASTER_BY, side=native)
-    gains = {m: network.gain(replace(usual, mbit=m), SURE)[0] for m in MBITS}
-    best = max(gains, key=gains.get)
+    found = gains(key, usual, SURE, _network=network)
+    best = max(found, key=lambda mbit: found[mbit][0])
     layers = [layer for layer, _ in network.seen.exits]
     layer = layers[len(layers) // 2]
-    if gains[best] > 1:
-        usual = replace(usual, mbit=best)
-        layer = network.gain(usual, SURE)[1]
+    if found[best][0] > 1:
+        usual, layer = replace(usual, mbit=best), found[best][1]
     row = st.container(horizontal=True, vertical_alignment="bottom")
     link = _pick_server(usual)
     with row:

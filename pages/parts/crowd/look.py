@@ -70,8 +70,7 @@ def show_picture(
         people = maps[int(own["layer"])]
         box = where.part(people, own["count"])
         with place:
-            stretched = bundle.model.task.stretch(picture.pixels)
-            where.show(stretched, people, own["count"], title=picture.title, box=box)
+            where.show(bundle, picture, people, count=own["count"], box=box)
             said, how = where.scaling(people, own["count"], int(own["layer"]))
             st.caption(said, help=how)
         return

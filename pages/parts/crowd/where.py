@@ -43,12 +43,16 @@ Found = dict[int, np.ndarray]  # (rows, columns) people in each patch, by layer
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
-def data_url(picture: np.ndarray, kind: str) -> str:
-    """An RGB or RGBA uint8 picture (H, W, 3 or 4) as a data address of a JPEG or PNG."""
+def encoded(picture: np.ndarray, kind: str) -> bytes:
+    """An RGB or RGBA uint8 picture (H, W, 3 or 4) as a JPEG or PNG file."""
     order = cv2.COLOR_RGBA2BGRA if picture.shape[2] == 4 else cv2.COLOR_RGB2BGR
     how = [cv2.IMWRITE_JPEG_QUALITY, QUALITY] if kind == "jpeg" else []
-    _, data = cv2.imencode(f".{kind}", cv2.cvtColor(picture, order), how)
-    return f"data:image/{kind};base64,{b64encode(data).decode()}"
+    return cv2.imencode(f".{kind}", cv2.cvtColor(picture, order), how)[1].tobytes()
+
+
+def data_url(picture: np.ndarray, kind: str) -> str:
+    """The same as a data address."""
+    return f"data:image/{kind};base64,{b64encode(encoded(picture, kind)).decode()}"
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
@@ -80,29 +84,42 @@ def full_scale(people: np.ndarray) -> float:
     return max(float(np.percentile(people, 99.5)), 0.02)
 
 
-def show(
-    stretched: np.ndarray, people: np.ndarray, count: float, title: str, box: Box | None = None
-) -> None:
-    """The picture with its map, scaled to `count`, and a rectangle to begin with.
+@st.cache_data(max_entries=8, show_spinner=False)
+def photo(key: str, _bundle: ui.Bundle, _picture: ui.Picture) -> str:
+    """The stretched picture as a data address; `key` tells it from others."""
+    return data_url(_bundle.model.task.stretch(_picture.pixels), "jpeg")
 
-    people: (rows, columns) as the layer's map counts them; stretched: RGB uint8 of the same shape
-    of picture.
-    """
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def heats(
+    key: tuple, _bundle: ui.Bundle, _picture: ui.Picture, *, _maps: Sequence[np.ndarray]
+) -> list[bytes]:
+    """JPEG files of the stretched picture with each map laid over it, in the colours of the last;
+    `key` tells them from others."""
+    stretched, top = _bundle.model.task.stretch(_picture.pixels), full_scale(_maps[-1])
+    return [encoded(overlay(stretched, people / top), "jpeg") for people in _maps]
+
+
+def show(
+    bundle: ui.Bundle, picture: ui.Picture, people: np.ndarray, *, count: float, box: Box | None
+) -> None:
+    """The stretched picture with its map, scaled to `count`, and a rectangle to begin with. people:
+    (rows, columns) as the layer's map counts them."""
     shown, total = where.scaled(people, count), people_text(count)
     rows, columns = shown.shape
     layer = heat_layer(people / full_scale(people), (columns * 8, rows * 8))
     _component(
         key="crowd_where_map",
         data={
-            "photo": data_url(stretched, "jpeg"),
+            "photo": photo(picture.key, bundle, picture),
             "map": data_url(layer, "png"),
             "people": shown.astype(float).round(4).ravel().tolist(),
             "rows": rows,
             "columns": columns,
             "total": total,
-            "alt": f"{title}; bright places are where people were found, {total} in all",
+            "alt": f"{picture.title}; bright places are where people were found, {total} in all",
             "hint": HINT,
-            "picture": title,
+            "picture": picture.title,
             "box": box,
             "bare": ui.hidden(),
         },
@@ -143,7 +160,7 @@ def map_sums(maps: Found, layers: Sequence[int]) -> str:
     return ", ".join(f"{people_words(float(maps[n].sum()))} after layer {n}" for n in layers)
 
 
-def beside(stretched: np.ndarray, maps: Found) -> None:
+def beside(bundle: ui.Bundle, picture: ui.Picture, maps: Found) -> None:
     """The maps of an early, a middle and the last layer side by side, in one scale of colours."""
     layers = [layer for layer in BESIDE if layer in maps]
     if len(layers) < 2:
@@ -155,11 +172,11 @@ def beside(stretched: np.ndarray, maps: Found) -> None:
         "the same colours for the same number of people. The maps add up to "
         f"{map_sums(maps, layers)}.",
     )
-    top = full_scale(maps[layers[-1]])
-    for place, layer in zip(st.columns(len(layers)), layers, strict=True):
+    shown = heats((*bundle.key, picture.key), bundle, picture, _maps=[maps[n] for n in layers])
+    for place, layer, heat in zip(st.columns(len(layers)), layers, shown, strict=True):
         counted = people_text(float(maps[layer].sum()))
         place.image(
-            overlay(stretched, maps[layer] / top),
+            heat,
             width="stretch",
             caption=f"after layer {layer}",
             alt=f"Where people are found after layer {layer}: the map alone adds up to {counted}",
