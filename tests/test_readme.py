@@ -7,12 +7,56 @@ from pathlib import Path
 import pytest
 
 import mvit
+from mvit.bundles import weights
+from mvit.evaluation.counts import load_counts
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"```python\n(.*?)```", re.S)
 NAME = re.compile(r"`(mvit(?:\.\w+)+)[`(]")
 LINE = re.compile(r"(\d+) (\w+) (\d+)% \d+\.\d ms (\d+)")
+
+RESULTS = {  # bundle: how its row in the README begins
+    ("cifar10", "vit_tiny_patch16_224"): "CIFAR-10, {} exits, backbone kept",
+    ("cifar10", "vit_tiny_patch16_224_end_to_end"): "CIFAR-10, {} exits (heads `mlp`, `vit`)",
+    ("cifar100", "vit_tiny_patch16_224"): "CIFAR-100, {} exits, backbone kept",
+    ("cifar100", "vit_tiny_patch16_224_end_to_end"): "CIFAR-100, {} exits (heads `mlp`, `vit`)",
+    ("cifar100", "vit_base_patch16_224"): "CIFAR-100, ViT-B/16 grown from it and trained, {} exits",
+    ("imagenet1k", "vit_tiny_patch16_224"): "any photo, 1,000 things, {} exits",
+    ("imagenet1k", "vit_tiny_patch16_224_end_to_end"): "any photo, backbone and exits taught",
+}
+
+
+def cells(beginning: str) -> list[str]:
+    """The figures in the README's row that begins so."""
+    lines = (ROOT / "README.md").read_text().splitlines()
+    [row] = [line for line in lines if line.startswith(f"| {beginning}")]
+    return [cell.removesuffix(" %") for cell in row.strip("| ").split(" | ")[1:]]
+
+
+@pytest.mark.parametrize("bundle", RESULTS, ids="/".join)
+def test_the_readme_s_accuracies_are_the_cards(bundle):
+    card = weights.card_of(*bundle)
+    exits = card["exits"]
+    best = [max(e["accuracy"] for e in exits if e["layer"] == layer) for layer in (9, 6, 3)]
+    wanted = [f"{100 * share:.1f}" for share in (card["final"]["accuracy"], *best)]
+    assert cells(RESULTS[bundle].format(len(exits))) == wanted
+
+
+@pytest.mark.parametrize(
+    ("part", "name"), [("part_A", "A, dense crowds"), ("part_B", "B, streets")]
+)
+def test_the_readme_s_counts_are_the_cards(part, name):
+    bundle = ("crowd", "vit_tiny_patch16_384")
+    split, test = weights.card_of(*bundle)["splits"][part], load_counts(weights.folder(*bundle))
+    own = [n.startswith(part) for n in test["test"].names]
+    mean = test["test"].truth[own].sum(1).mean()
+    best = [
+        min(e["mae"] for e in split["exits"] if e["layer"] in layers)
+        for layers in (range(1, 12), [8], [4])
+    ]
+    wanted = [f"{off:.1f}" for off in (split["final"]["mae"], *best)]
+    assert cells(f"ShanghaiTech {name} (mean {mean:.0f})") == wanted
 
 
 def test_the_readme_shows_a_lazy_run_that_stops_when_sure(monkeypatch, capsys):
