@@ -18,6 +18,7 @@ from tqdm import tqdm
 from mvit.bundles.whole import written_whole
 from mvit.clock import NoClock
 from mvit.data.crowds import Crowds
+from mvit.evaluation.belonging import foreign
 from mvit.evaluation.predictions import FILE, PredictionsError, practical
 from mvit.models.multi_exit import FINAL, MultiExitViT
 
@@ -245,6 +246,9 @@ def load_counts(folder: Path) -> dict[str, Counts]:
                 ):
                     raise ValueError(f"the shapes of '{split}' do not fit its exits and names")
                 found[split] = Counts(list(exits), tiles, truth, names=list(about["names"]))
+        test = found.get("test")
+        if reason := test and foreign(folder, test.quality, len(test.names)):
+            raise ValueError(reason)
         return found
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as problem:
         raise PredictionsError(

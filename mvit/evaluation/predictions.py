@@ -18,6 +18,7 @@ from tqdm import tqdm
 from mvit.bundles.whole import written_whole
 from mvit.clock import NoClock
 from mvit.data.labelled import Pictures
+from mvit.evaluation.belonging import foreign
 from mvit.models.multi_exit import FINAL, MultiExitViT
 
 if TYPE_CHECKING:  # it takes half a second, and pages only read
@@ -269,6 +270,9 @@ def load_predictions(folder: Path) -> dict[str, Predictions]:
             floats = {f: held[f].astype(np.float32) for f in FIELDS[1:]}
             top1 = held["top1"].astype(np.int64)
             found[split] = Predictions(exits=exits, top1=top1, truth=truth, **floats)
+        test = found.get("test")
+        if reason := test and foreign(folder, test.quality, len(test.truth)):
+            raise ValueError(reason)
         return found
     except (OSError, SafetensorError, KeyError, ValueError, IndexError, zlib.error) as error:
         raise PredictionsError(
