@@ -180,11 +180,14 @@ def _inner(root: Path) -> Path:
 
 
 def left_beside(folder: Path) -> tuple[str, ...]:
-    """The pictures beside the class folders, and folders without any picture, as left out."""
+    """The pictures beside the class folders, folders without any picture, and folders that are
+    hidden although they hold pictures, as left out."""
     bare = [f for f in sub_folders(folder) if not has_pictures(f) and any(f.iterdir())]
+    dotted = sorted(f for f in folder.glob(".*") if f.is_dir() and loose_files(f))
     return (
         *(f"{shown(f)}: in no class folder" for f in loose_files(folder)),
         *(f"{shown(f)}: a folder without pictures" for f in bare),
+        *(f"{shown(f)}: a folder whose name begins with a dot" for f in dotted),
     )
 
 

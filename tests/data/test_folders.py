@@ -53,6 +53,13 @@ def test_what_systems_leave_behind_is_no_class(folder, name):
     assert read(folder) == ABC
 
 
+def test_a_class_whose_name_begins_with_a_dot_is_named_as_left_out(folder):
+    put(folder / ".net" / "0.jpg", folder / ".net" / "1.jpg")
+    labels, sizes, left_out = read(folder)
+    assert (labels, sizes) == ABC[:2]
+    assert left_out == [f"{folder / '.net'}: a folder whose name begins with a dot"]
+
+
 def test_files_of_systems_and_notes_beside_pictures_are_passed_over(folder):
     for name in ("Thumbs.db", "desktop.ini", ".DS_Store", "._000.png", "labels.csv", "Icon\r"):
         (folder / "a" / name).write_bytes(b"x")
