@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
-from mvit.bundles.faults import figures_fault, files_fault, task_fault
+from mvit.bundles.faults import card_fault, task_fault
 from mvit.bundles.whole import write_json
 from mvit.models.growth import outline
 from mvit.models.multi_exit import FINAL, MultiExitViT
@@ -31,6 +32,13 @@ def refused(file: Path, reason: str) -> WeightsError:
 def incomplete(file: Path, error: Exception) -> WeightsError:
     """The error of a card in which something is missing or of the wrong kind."""
     return refused(file, f"the card is incomplete or wrong ({type(error).__name__}: {error})")
+
+
+def _each_once(entries: list[tuple[str, object]]) -> dict:
+    """The record of JSON's entries. Raises ValueError if two have one name."""
+    if twice := [name for name, times in Counter(name for name, _ in entries).items() if times > 1]:
+        raise ValueError(f"it says {twice[0]!r} twice")
+    return dict(entries)
 
 
 def read_card(folder: Path) -> dict:
@@ -62,14 +70,14 @@ def _task(file: Path, stamp: tuple[int, ...]) -> Task:
 def _checked(file: Path, _stamp: tuple[int, ...]) -> str:
     """The card as JSON. A page asks for it ten times, and it is checked once."""
     try:
-        card = json.loads(file.read_text())
+        card = json.loads(file.read_bytes(), object_pairs_hook=_each_once)
     except OSError as error:
         raise refused(file, "the card is missing") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise refused(file, f"the card is not JSON ({error})") from error
     if not isinstance(card, dict) or not {"task", "architecture", "files"} <= card.keys():
         raise refused(file, "the card lacks 'task', 'architecture' or 'files'")
-    if fault := figures_fault(card) or files_fault(card):
+    if fault := card_fault(card):
         raise refused(file, f"the card is wrong: {fault}")
     labels = card["task"].get("labels") if isinstance(card["task"], dict) else None
     for row in card.get("exits", []) if labels and isinstance(labels, list) else []:

@@ -1,9 +1,12 @@
-"""What cannot be true of a card: figures that are none, and a task for which no picture can be
-prepared. To use such a card would give wrong numbers without a word."""
+"""What cannot be true of a card: entries of another kind than the one that is read, figures that
+are none, and a task for which no picture can be prepared. To use such a card would end in an error
+of Python's, or give wrong numbers without a word."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Callable
 from numbers import Real
 from pathlib import Path
 
@@ -13,45 +16,14 @@ MOST_PX = 4096  # side of a picture
 RESAMPLED = ("box", "bicubic")
 
 
-def figures_fault(card: dict) -> str | None:
-    """What is wrong with the exits and their figures in a card, in words; None if nothing is."""
-    layers = card.get("layers", [])
-    if not isinstance(layers, list) or not all(map(_whole, layers)):
-        return "'layers' are not whole numbers above 0"
-    if len(set(layers)) < len(layers):
-        return "'layers' names a layer twice"
-    try:
-        for part in (card, *card.get("splits", {}).values()):
-            rows = [({"layer", "head"}, row) for row in part.get("exits", [])]
-            for needed, row in [*rows, (set(), part.get("final", {}))]:
-                if lacking := needed - row.keys():
-                    return f"an exit lacks its {min(lacking)}"
-                for name, legal in LEGAL.items():
-                    if name in row and not legal(row[name]):
-                        return f"an exit's {name} is {row[name]!r}"[:80]
-    except (TypeError, AttributeError):
-        return "'exits', 'final' or 'splits' do not hold figures"
-    return None
-
-
-def files_fault(card: dict) -> str | None:
-    """What is wrong with a card's list of files, in words; None if nothing is."""
-    files = card["files"]
-    if not isinstance(files, dict) or not all(isinstance(about, dict) for about in files.values()):
-        return "'files' does not tell about files by their names"
-    for name, about in files.items():
-        of = about.get("of", "another")
-        if not _text(of) or Path(of).name != of or of == "..":
-            return f"{name} is said to be one of {of!r}, which names no bundle"[:120]
-    return None
-
-
 def task_fault(task: Task) -> str | None:
     """What makes it impossible to prepare pictures for a task, or to read its answers, in words;
     None if nothing does."""
     named = isinstance(task.labels, tuple) and all(map(_text, task.labels))
     if not named or not (task.labels or task.counts):
         return "'labels' are not names"
+    if twice := [name for name, times in Counter(task.labels).items() if times > 1]:
+        return f"'labels' names {twice[0]!r} twice"[:80]
     for name in ("native_px", "input_px"):
         if not _whole(side := getattr(task, name)) or side > MOST_PX:
             return f"'{name}' is {side!r}"[:80]
@@ -60,6 +32,8 @@ def task_fault(task: Task) -> str | None:
         channels = channels if isinstance(channels, tuple) else (channels,)
         if len(channels) not in (1, 3) or not all(map(number, channels)):
             return f"'{name}' is not one number or three"
+        if not all(0 <= channel <= 1 for channel in channels):  # as a picture's own are
+            return f"'{name}' is not from 0 to 1"
     if not all(channel > 0 for channel in channels):
         return "'std' is not above 0"
     if not number(task.crop) or not 0 < task.crop <= 1:
@@ -92,9 +66,101 @@ def _amount(value: object) -> bool:
     return number(value) and value >= 0
 
 
-LEGAL = {
-    "layer": _whole,
-    "head": _text,
-    "practical": lambda value: isinstance(value, bool),
-    "accuracy": lambda value: _amount(value) and value <= 1,
-} | dict.fromkeys(("mae", "rmse", "macs"), _amount)
+def _count(value: object) -> bool:
+    return _amount(value) and isinstance(value, int)
+
+
+def _share(value: object) -> bool:
+    return _amount(value) and value <= 1
+
+
+def _is(*kinds: type) -> Callable[[object], bool]:
+    return lambda value: isinstance(value, kinds)
+
+
+def _beside(value: object) -> bool:
+    """Whether this names a folder beside the bundle's."""
+    return _text(value) and Path(value).name == value != ".."
+
+
+def _by_exit(value: object) -> bool:
+    """Whether these are numbers by the exits' places: {"layer:head": number}."""
+    named = isinstance(value, dict) and all(name.count(":") == 1 for name in value)
+    return named and all(map(number, value.values()))
+
+
+ANY, NEEDED = object(), object()  # every other entry of a record; those that it must have
+
+FIGURES = dict.fromkeys(("accuracy", "ece", "ece_scaled"), _share)
+FIGURES |= dict.fromkeys(("mae", "rmse", "macs"), _amount)
+PLACE = {NEEDED: ("layer", "head"), "layer": _whole, "head": _text}
+RANGE = {NEEDED: ("range", "n", "mae", "low", "high"), "range": _text, "n": _count}
+RANGE |= dict.fromkeys(("mae", "low", "high"), _amount)
+EXITS = [PLACE | FIGURES | {"practical": _is(bool), "ranges": [RANGE]}]
+PART = {"n": _count, "exits": EXITS, "final": FIGURES, "layers": [_whole]}
+SPLITS = {ANY: PART | {NEEDED: ("exits", "final")}}
+STAGES = {"stages": [[number]], "rounds": _count, "pictures_seen": _count}
+TRAINING = {
+    **dict.fromkeys(("strategy", "init", "notes", "precision", "grown_from", "run"), _is(str)),
+    "recipe": STAGES,
+    "exit_recipe": STAGES,
+    "exit_weights": [_by_exit],
+    "data": _is(dict, str),
+}
+TRAINING["before"] = TRAINING
+SAID = {NEEDED: ("upto", "needs"), "upto": _count, "needs": lambda v: v is None or number(v)}
+MAPS = {NEEDED: ("dim", "hidden", "layers"), "dim": _whole, "hidden": _whole, "layers": [_whole]}
+MAP_ROW = {"layer": _whole, "mae": _amount, "quarter": _amount}
+MAP_ROW |= {NEEDED: (*MAP_ROW,)}
+WARNED = {NEEDED: ("name", "n", "warned"), "name": _text, "n": _count, "warned": _share}
+SOURCE = {"task": _beside, "backbone": _beside, "files": {ANY: _text}, "seed": _count}
+CARD = {
+    **PART,
+    **TRAINING,
+    "architecture": _text,
+    "seed": _count,
+    "splits": SPLITS,
+    "elsewhere": SPLITS,
+    "files": {ANY: {NEEDED: ("sha256",), "sha256": _text, "bytes": _count, "of": _beside}},
+    "distilled": _is(bool),
+    "test_part": {"words": _is(str)},
+    "delta": {NEEDED: (*SOURCE, "rank"), **SOURCE, "rank": _whole},
+    "maps": MAPS | {"splits": {ANY: {NEEDED: ("layers",), "layers": [MAP_ROW]}}},
+    "unusual": [{NEEDED: ("picture", "counts"), "picture": _text, "counts": _by_exit}],
+    "coarse": {"exits": [PLACE | {NEEDED: (*PLACE[NEEDED], "said"), "said": [SAID]}]},
+    "intervals": {"exits": [PLACE | {NEEDED: (*PLACE[NEEDED], "held"), "held": _share}]},
+    "unlike": {"known": [WARNED], "others": [WARNED], "wrongly": _share, "chosen_on": _count},
+}
+IN_WORDS = ("recipe", "exit_recipe", "unlike")  # that may be told otherwise
+
+
+def card_fault(card: dict) -> str | None:
+    """What is wrong with the entries of a card that are read, in words; None if nothing is."""
+    if fault := _misfit(card, CARD, "card"):
+        return fault.removeprefix("in card, ")
+    layers, exits = card.get("layers", []), card.get("exits", [])
+    places = Counter((row["layer"], row["head"]) for row in exits)
+    if len(set(layers)) < len(layers):
+        return "layers names a layer twice"
+    if twice := [place for place, times in places.items() if times > 1]:
+        return f"exits tells twice of {twice[0][1]} after layer {twice[0][0]}"
+    return None
+
+
+def _misfit(value: object, kind: object, name: str) -> str | None:
+    """Where a value is not of a kind, in words; None if it is. kind: whether a value is legal; or
+    of a list in brackets the kind of each entry; or those of a record's entries, by name."""
+    if callable(kind):
+        return None if kind(value) else f"{name} is {value!r}"[:80]
+    if not isinstance(value, type(kind)):
+        told = name in IN_WORDS and isinstance(value, str)
+        return None if told else f"{name} is {value!r}"[:80]
+    if isinstance(kind, list):
+        inner = [(entry, kind[0], name) for entry in value]
+        return next(filter(None, (_misfit(*one) for one in inner)), None)
+    if lacking := [needed for needed in kind.get(NEEDED, ()) if needed not in value]:
+        return f"{name} lacks '{lacking[0]}'"
+    inner = [(value[key], kind.get(key) or kind.get(ANY), key) for key in value]
+    faults = (_misfit(*one) for one in inner if one[1])
+    fault = next(filter(None, faults), None)
+    return fault and f"in {name}, {fault}"

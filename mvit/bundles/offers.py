@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mvit.bundles import delta
-from mvit.bundles.card import WeightsError, grown_card, incomplete, read_card, task_in
+from mvit.bundles.card import WeightsError, grown_card, read_card, task_in
 from mvit.bundles.places import bundles, root
 from mvit.tasks import TASKS
 
@@ -41,7 +41,7 @@ def _source(task: str, backbone: str, known: list[tuple[str, str]]) -> str | Non
     try:
         gap = getattr(task_in(root() / task / small), "regressor", None) == "gap"
         return None if gap else small
-    except (WeightsError, KeyError, TypeError, AttributeError):
+    except WeightsError:
         return None  # the small bundle itself will say what is wrong with it
 
 
@@ -55,8 +55,6 @@ def refusal(task: str, backbone: str) -> str | None:
         origin = card["delta"]["backbone"] if reason else None
     except WeightsError:
         return None  # loading says it
-    except (KeyError, TypeError, AttributeError) as error:
-        return str(incomplete(where / "card.json", error))
     return reason and (
         f"{task}/{backbone} refused: {reason}; train it again, or remove its folder and have "
         f"the network grown from {origin}"

@@ -237,8 +237,6 @@ def _read_trained(where: Path, card: dict, heads: Sequence[str]) -> MultiExitViT
         model = grow(
             read(source, of["task"], heads=own), card["architecture"], own, seed=int(of["seed"])
         )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise incomplete(where / "card.json", error) from error
     except GrowthError as error:
         raise refused(where / "card.json", str(error)) from error
     delta.read_changes(model, where, sums)

@@ -129,7 +129,7 @@ def incomplete(folder):
         (changed("seed", 3), "backbone.safetensors is the change of a network with another seed"),
         (changed("rank", 5), "backbone.safetensors is the change of a network with another rank"),
         (changed("files", {}), "backbone.safetensors is the change .* another source bundle"),
-        (incomplete, "the card is incomplete"),
+        (incomplete, "the card is wrong: delta lacks 'files'"),
     ],
 )
 def test_a_change_of_another_network_is_refused_by_name(damage, reason, own, capsys):

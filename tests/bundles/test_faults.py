@@ -8,7 +8,7 @@ import pytest
 from bundles import BACKBONE, HEADS
 
 from mvit.bundles import weights
-from mvit.bundles.faults import figures_fault, task_fault
+from mvit.bundles.faults import card_fault, task_fault
 from mvit.bundles.weights import WeightsError
 from mvit.cli import main as cli
 from mvit.tasks import TASKS
@@ -19,7 +19,7 @@ EXIT = {"layer": 1, "head": "mlp", "accuracy": 0.5, "macs": 7, "practical": True
 @pytest.mark.parametrize("bundle", weights.bundles(), ids="/".join)
 def test_the_cards_that_come_with_the_lab_are_right(bundle):
     card = weights.card_of(*bundle)
-    assert figures_fault(card) is None and task_fault(weights.task_of(card)) is None
+    assert card_fault(card) is None and task_fault(weights.task_of(card)) is None
 
 
 @pytest.mark.parametrize("bundle", weights.bundles(), ids="/".join)
@@ -36,13 +36,19 @@ def test_what_the_cards_call_practical_is_read_so_where_it_beats_guessing(bundle
 @pytest.mark.parametrize(
     ("card", "fault"),
     [
-        ({"layers": [1, 2.5]}, "'layers'"),
-        ({"layers": [True]}, "'layers'"),
-        ({"exits": None}, "do not hold figures"),
-        ({"exits": [None]}, "do not hold figures"),
-        ({"final": 3}, "do not hold figures"),
-        ({"splits": {"part_A": {"exits": [EXIT | {"mae": math.nan}]}}}, "mae is nan"),
-        ({"exits": [{"layer": 1}]}, "an exit lacks its head"),
+        ({"layers": [1, 2.5]}, "layers is 2.5"),
+        ({"layers": [True]}, "layers is True"),
+        ({"layers": [3, 3]}, "layers names a layer twice"),
+        ({"exits": None}, "exits is None"),
+        ({"exits": [None]}, "exits is None"),
+        ({"exits": [EXIT, EXIT]}, "tells twice of mlp after layer 1"),
+        ({"final": 3}, "final is 3"),
+        ({"splits": {"part_A": {"exits": []}}}, "part_A lacks 'final'"),
+        (
+            {"splits": {"part_A": {"final": {}, "exits": [EXIT | {"mae": math.nan}]}}},
+            "in splits, in part_A, in exits, mae is nan",
+        ),
+        ({"exits": [{"layer": 1}]}, "exits lacks 'head'"),
         ({"exits": [EXIT | {"layer": 0}]}, "layer is 0"),
         ({"exits": [EXIT | {"layer": 10**400}]}, "layer is 1000"),
         ({"exits": [EXIT | {"accuracy": None}]}, "accuracy is None"),
@@ -50,11 +56,19 @@ def test_what_the_cards_call_practical_is_read_so_where_it_beats_guessing(bundle
         ({"exits": [EXIT | {"practical": "yes"}]}, "practical is 'yes'"),
         ({"final": {"accuracy": math.nan}}, "accuracy is nan"),
         ({"final": {"macs": math.inf}}, "macs is inf"),
+        ({"files": {"backbone.safetensors": {"bytes": 7}}}, "lacks 'sha256'"),
+        ({"files": {"backbone.safetensors": {"sha256": None}}}, "sha256 is None"),
+        ({"strategy": 5}, "strategy is 5"),
+        ({"n": -1}, "n is -1"),
+        ({"before": {"before": {"recipe": {"stages": 3}}}}, "stages is 3"),
+        ({"exit_weights": [{"1": 0.5}]}, "exit_weights is {'1': 0.5}"),
+        ({"delta": {"task": "../x"}}, "delta lacks 'backbone'"),
+        ({"unusual": [{"picture": "blank", "counts": {"1:mlp": None}}]}, "counts is"),
     ],
     ids=str,
 )
-def test_figures_that_are_none_are_named(card, fault):
-    assert fault in figures_fault({"exits": [EXIT]} | card)
+def test_what_cannot_be_true_of_a_card_is_named(card, fault):
+    assert fault in card_fault({"exits": [EXIT]} | card)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +78,7 @@ def test_figures_that_are_none_are_named(card, fault):
         {"labels": []},
         {"labels": "cat"},
         {"labels": ["cat", None]},
+        {"labels": ["cat", "cat"]},
         {"native_px": None},
         {"native_px": 0},
         {"native_px": 10**9},
@@ -73,6 +88,7 @@ def test_figures_that_are_none_are_named(card, fault):
         {"mean": []},
         {"std": 0},
         {"std": [1, 1, 0]},
+        {"mean": [0.5, 0.5, 1e300]},
         {"crop": 3},
         {"resample": "a later one"},
         {"metric": []},
@@ -94,8 +110,17 @@ def test_a_command_refuses_such_a_card_in_one_line(own_weights, capsys):
     for command in (["trace", "x.png"], ["evaluate", "--data", "."], ["verify"]):
         assert cli.main(command) == 2
         said = capsys.readouterr().err
-        assert "card.json refused: the card is wrong: an exit's accuracy is nan" in said
+        assert "card.json refused: the card is wrong: in exits, accuracy is nan" in said
         assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [("[" * 10**5, "not JSON"), ('{"files": {}, "files": {}}', "'files' twice")]
+)
+def test_a_card_nested_without_end_or_with_an_entry_twice_is_refused(tmp_path, text, reason):
+    (tmp_path / "card.json").write_text(text)
+    with pytest.raises(WeightsError, match=f"card.json refused: .*{reason}"):
+        weights.read_card(tmp_path)
 
 
 def test_a_file_that_the_system_does_not_give_is_told_by_verify(own_weights):

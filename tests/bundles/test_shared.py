@@ -65,7 +65,7 @@ def unlisted(folder):
 
 
 USES = f"beside/card.json refused: it uses the {FILE} of cifar10/"
-WRONG = f"beside/card.json refused: the card is wrong: {FILE} is said to be one of"
+WRONG = f"beside/card.json refused: the card is wrong: in files, in {FILE}, of is"
 
 
 @pytest.mark.parametrize(
@@ -74,9 +74,9 @@ WRONG = f"beside/card.json refused: the card is wrong: {FILE} is said to be one 
         (gone, f"{USES}{BACKBONE}, which is not installed"),
         (replaced, f"{USES}{BACKBONE}, where it has been replaced since"),
         (unlisted, f"{USES}{BACKBONE}, where it has been replaced since"),
-        (lambda folder: told(folder, of="../crowd"), f"{WRONG} '../crowd', which names no bundle"),
-        (lambda folder: told(folder, of=".."), f"{WRONG} '..', which names no bundle"),
-        (lambda folder: told(folder, of=5), f"{WRONG} 5, which names no bundle"),
+        (lambda folder: told(folder, of="../crowd"), f"{WRONG} '../crowd'"),
+        (lambda folder: told(folder, of=".."), f"{WRONG} '..'"),
+        (lambda folder: told(folder, of=5), f"{WRONG} 5"),
         (
             lambda folder: (folder.parent / BACKBONE / FILE).write_bytes(b"no"),
             f"{BACKBONE}/{FILE} refused: its sha256 differs",
