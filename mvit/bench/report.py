@@ -20,6 +20,7 @@ from mvit.bench.engines import engine
 from mvit.bench.interrupted import deadlines
 from mvit.bench.peers import peers
 from mvit.bundles import weights
+from mvit.bundles.whole import check_file
 from mvit.clock import environment
 from mvit.evaluation.predictions import Predictions, PredictionsError, load_predictions
 from mvit.images.reader import read_image
@@ -224,6 +225,9 @@ def run(args: argparse.Namespace, model: MultiExitViT) -> dict:
             raise ValueError(f"--{name} must be at least 1")
     if args.write and not args.write.parent.is_dir():
         raise ValueError(f"there is no folder {args.write.parent} to write to; make it first")
+    if args.write:
+        check_file(args.write.with_suffix(".json"))
+        check_file(args.write.with_suffix(".md"))
     pictures = [read_image(file.read_bytes()) for file in sorted(EXAMPLES.glob("*.jpg"))]
     try:
         recorded = load_predictions(weights.folder(args.task, args.backbone))

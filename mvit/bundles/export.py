@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from mvit.bundles.whole import written_whole
+from mvit.bundles.whole import check_file, written_whole
 from mvit.clock import NoClock, measure
 from mvit.models.multi_exit import FINAL, MultiExitViT
 from mvit.models.truncated import Truncated
@@ -106,6 +106,10 @@ def _checked(path: Path, format: str) -> Path:
         )
     if not path.parent.is_dir():
         raise ExportError(f"there is no folder {path.parent}; make it first")
+    try:
+        check_file(path)
+    except OSError as error:
+        raise ExportError(f"{path} cannot be written: {error.strerror}") from error
     return path
 
 

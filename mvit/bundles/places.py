@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2] / "weights"
 
 def root() -> Path:
     """The folder that holds all bundles: MVIT_WEIGHTS if set, else weights/ beside the package."""
-    return Path(os.environ.get("MVIT_WEIGHTS", ROOT))
+    return Path(os.environ.get("MVIT_WEIGHTS") or ROOT)
 
 
 def bundles() -> list[tuple[str, str]]:

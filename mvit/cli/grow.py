@@ -12,6 +12,7 @@ import torch
 from mvit.bundles import weights
 from mvit.bundles.card import at_size
 from mvit.bundles.maps import PART as MAPS
+from mvit.bundles.whole import check_folder
 from mvit.cli.answer import load
 from mvit.cli.values import natural
 from mvit.clock import NoClock
@@ -89,11 +90,9 @@ def run(args: argparse.Namespace) -> dict:
     """Do what the command line asks: grow the model, write it, and tell how exactly it kept its
     function; always from float32 on the CPU."""
     args.device, args.dtype = "cpu", "float32"
-    model = load(args)
-    source, folder = (
-        weights.folder(args.task, args.backbone),
-        args.out or weights.root() / args.task / args.to,
-    )
+    folder = args.out or weights.root() / args.task / args.to
+    check_folder(folder)
+    model, source = load(args), weights.folder(args.task, args.backbone)
     if model.grown_from:
         raise GrowthError(
             f"{args.backbone} is itself grown from {model.grown_from}: name that with --backbone"

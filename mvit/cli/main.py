@@ -113,6 +113,8 @@ def with_defaults(args: argparse.Namespace) -> argparse.Namespace:
     from mvit.bundles.weights import default_backbone  # late, as they bring PyTorch
     from mvit.inference import engine
 
+    if empty := [name for name in ("task", "backbone") if getattr(args, name) == ""]:
+        raise ValueError(f"--{empty[0]} is empty; name one, or leave it out")
     args.device, args.dtype = args.device or "auto", args.dtype or "float32"
     bulk = "engine" in IGNORED.get(args.command, {})
     args.engine = engine.TIMM if bulk else args.engine or engine.AUTO
@@ -141,6 +143,15 @@ def show(result: dict) -> None:
             print(f"{key.replace('_', ' ')}: {in_words(value)}")
 
 
+def told(error: Exception) -> str:
+    """An error in one line; what the system says of a file without its number."""
+    if isinstance(error, MemoryError):
+        return "the memory is too small for this"
+    system = isinstance(error, OSError) and error.filename and error.strerror
+    said = f"{error.filename}: {error.strerror}" if system else str(error)
+    return " ".join(said.split())
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return the exit status. Of several processes (accelerate, torchrun) the
     first alone prints the result."""
@@ -154,9 +165,12 @@ def main(argv: list[str] | None = None) -> int:
         if any("\0" in given for given in argv):
             raise ValueError("a null byte (\\0) is in what was given, and no file's name has one")
         result = command.run(with_defaults(args))
-    except (ValueError, OSError) as error:  # mvit's own errors are ValueErrors
-        print(f"python -m mvit {args.command}: {' '.join(str(error).split())}", file=sys.stderr)
+    except (ValueError, OSError, MemoryError) as error:  # mvit's own errors are ValueErrors
+        print(f"python -m mvit {args.command}: {told(error)}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f"python -m mvit {args.command}: interrupted", file=sys.stderr)
+        return 130
     if int(os.environ.get("RANK", "0")) > 0:
         return 0
     if args.json:

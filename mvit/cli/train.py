@@ -9,6 +9,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from mvit.bundles import weights
+from mvit.bundles.whole import check_folder
 from mvit.cli import options
 from mvit.cli.options import FINE, way_of
 from mvit.cli.tables import by_layer, error_or_share
@@ -80,6 +81,8 @@ def teach(args: argparse.Namespace) -> dict:
         device=args.device,
         **{k: getattr(args, k) for k in ("limit", "test_limit", "precision")},
     )
+    for place in (study.run, folder):
+        check_folder(place)
     return {"maps": teach_maps(study), "bundle": f"{args.task}/{name}"}
 
 
@@ -113,7 +116,8 @@ def given(record, args: argparse.Namespace) -> dict:
 
 
 def study_of(args: argparse.Namespace, task: Task, data: Path) -> Study:
-    """Return the study that the options describe; what they leave out keeps its default."""
+    """Return the study that the options describe; what they leave out keeps its default. Raises
+    OSError if what it makes could not be kept."""
     kind, strategy = kind_of(task), getattr(args, "strategy", None) or FINE
     recipe = kind.recipe() if strategy == FINE else JointRecipe()
     recipe = replace(recipe, **given(recipe, args))
@@ -134,7 +138,10 @@ def study_of(args: argparse.Namespace, task: Task, data: Path) -> Study:
         or (tuple(HEADS) if strategy == FINE else ("cnn_ignore",)),
         "hub": args.backbone,
     }
-    return Study(**given(Study, args) | own)
+    study = Study(**given(Study, args) | own)
+    for place in (study.run, study.folder):
+        check_folder(place)
+    return study
 
 
 def task_of(args: argparse.Namespace, data: Path) -> Task:

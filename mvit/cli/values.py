@@ -97,9 +97,10 @@ def _names(text: str, what: str, known) -> tuple[str, ...]:
 
 def bundle_name(text: str) -> str:
     """A name that is one folder inside weights/<task>/ and nothing else."""
-    if not re.fullmatch(r"\w[\w.+-]*", text):
+    if not re.fullmatch(r"\w[\w.+-]{,59}", text):
         raise argparse.ArgumentTypeError(
-            f"'{text}' cannot name a bundle: use letters, digits, '_', '-', '+' and '.'"
+            f"'{text}' cannot name a bundle: use letters, digits, '_', '-', '+' and '.', "
+            "at most 60 of them"
         )
     return text
 

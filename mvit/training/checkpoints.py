@@ -37,9 +37,10 @@ def save(
     try:
         with written_whole(path) as file:
             save_file(tensors, file, metadata)
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         raise CheckpointError(
-            f"could not write {path} ({error}); the previous checkpoint is untouched"
+            f"could not write {path} ({error.strerror or error}); the previous checkpoint is "
+            "untouched"
         ) from error
 
 

@@ -25,6 +25,7 @@ from mvit.training.joint_loss import Key, distance
 from mvit.training.loop import Loop, Step, begin
 
 RATE, FRESH, WARMUP = 2e-4, 5e-4, 50
+SAVE_EVERY = 40  # steps
 
 
 @torch.no_grad()
@@ -99,7 +100,6 @@ def teach_heads(
     accelerator: Accelerator,
     batch: int = 16,
     seed: int = 0,
-    every: int = 40,
 ) -> dict:
     """Teach these exits of a model, already begun, by one look at each photo; resumes from
     `checkpoint`. Return what the card should say. The backbone and the classifiers stay as they
@@ -134,6 +134,6 @@ def teach_heads(
     )
     loop.resume()
     with model.lean():
-        done = loop.run(progress, every)
+        done = loop.run(progress, SAVE_EVERY)
     model.requires_grad_(False)
     return recipe | {"steps": steps, "seconds": round(done["seconds"]), "loss": done["mean"]}

@@ -12,7 +12,7 @@ once and kept in the run folder (150 kB a photo at 224 pixels).
 from __future__ import annotations
 
 import copy
-import json
+import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from accelerate import Accelerator
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from mvit.bundles.whole import write_json
+from mvit.bundles.whole import check_room, read_json, write_json
 from mvit.data.folders import DataError
 from mvit.data.labelled import augment
 from mvit.data.photos import read_batch
@@ -36,27 +36,28 @@ from mvit.training.joint import JointRecipe, learners, phases_of
 from mvit.training.joint_loss import Phase
 from mvit.training.loop import Loop, Step, begin
 
+READ_AT_ONCE = 256  # photos
+SAVE_EVERY = 200  # steps
 
-def reduced(
-    photos: Sequence[Path], task: Task, run: Path, batch: int = 256
-) -> tuple[np.ndarray, list[str]]:
+
+def reduced(photos: Sequence[Path], task: Task, run: Path) -> tuple[np.ndarray, list[str]]:
     """The photos that can be read as the task reduces them, uint8 (N, 3, S, S) on disk, and a line
     for each unreadable file. Taken from `run` if it holds those of the same photos. Raises
     DataError if none can be read."""
     name, side = list_of(photos)[:12], task.native_px
     told, pictures = run / f"photos-{name}.json", run / f"photos-{name}.npy"
-    if told.exists() and pictures.exists():
-        known = json.loads(told.read_text())
-        return np.load(pictures, mmap_mode="r", allow_pickle=False)[: known["read"]], known[
-            "unreadable"
-        ]
+    known = read_json(told)
+    if {"read", "unreadable"} <= known.keys() and pictures.exists():
+        x = np.load(pictures, mmap_mode="r", allow_pickle=False)
+        return x[: known["read"]], known["unreadable"]
     run.mkdir(parents=True, exist_ok=True)
     shape = (len(photos), 3, side, side)
+    check_room(run, math.prod(shape))
     x = np.lib.format.open_memmap(pictures, "w+", dtype=np.uint8, shape=shape)
     unreadable: list[str] = []
     seen = 0
-    for start in tqdm(range(0, len(photos), batch), desc="reading photos", mininterval=10):
-        part, bad = read_batch(photos[start : start + batch], task)
+    for start in tqdm(range(0, len(photos), READ_AT_ONCE), desc="reading photos", mininterval=10):
+        part, bad = read_batch(photos[start : start + READ_AT_ONCE], task)
         unreadable += bad
         x[seen : seen + len(part)] = part.numpy()
         seen += len(part)
@@ -124,7 +125,6 @@ def teach_together(
     weigh: str | Sequence[float] | None,
     run: Path,
     accelerator: Accelerator,
-    every: int = 200,
 ) -> dict:
     """Teach backbone and exits, whose dense layers are begun, by the recipe's stages; the
     classifiers stay as they are. Resumes from the run folder. Return what the card should say.
@@ -157,7 +157,7 @@ def teach_together(
     )
     loop.resume()
     with model.lean():
-        done = loop.run(progress, every)
+        done = loop.run(progress, SAVE_EVERY)
     model.eval().requires_grad_(False)
     spent = {"seconds": round(done["seconds"]), "loss": done["mean"]}
     return told | spent | {"unreadable": unreadable}

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 
-from mvit.bundles.whole import write_json
+from mvit.bundles.whole import read_json, write_json
 from mvit.data.labelled import Pictures
 from mvit.evaluation.predictions import predict
 from mvit.models.backbone import Backbone
@@ -59,8 +59,7 @@ class Lab:
     def once(self, name: str, work: Callable[[], dict]) -> dict:
         """The training's result from the run folder, or else from `work`, then kept there."""
         file = self.run / f"{name.replace(' ', '_')}.json"
-        if file.exists():
-            done = json.loads(file.read_text())
+        if "settings" in (done := read_json(file)):
             checkpoints.compare(file, done["settings"], self.settings)
             return done
         started = time.monotonic()
@@ -100,7 +99,7 @@ def refuse_another(file: Path, settings: dict, overwrite: bool) -> None:
     overwritten."""
     if overwrite or not file.exists():
         return
-    if json.loads(file.read_text())["budget"] != json.loads(json.dumps(settings)):
+    if read_json(file).get("budget") != json.loads(json.dumps(settings)):
         raise CheckpointError(
             f"{file} holds the table of another run; name another bundle with --name, "
             "or pass --overwrite to replace it"

@@ -7,7 +7,7 @@ that was cut off goes on where it stood.
 
 from __future__ import annotations
 
-import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import torch
 from accelerate import Accelerator
 from tqdm import tqdm
 
+from mvit.bundles.whole import check_room, read_json, write_json
 from mvit.data.crowds import Tiles
 from mvit.models.multi_exit import MultiExitViT
 from mvit.tasks import TILE_PX
@@ -65,8 +66,9 @@ def gather(
     shape = (backbone.depth, len(tiles), window * window, backbone.dim)
     done, state = file.with_name(f"{file.name}.done"), list(backbone.state_dict().values())
     about = [*shape, seed, fingerprint(tiles.crowds.names, tiles.index, tiles.y, state)]
-    known = json.loads(done.read_text()) if done.exists() and file.exists() else {}
+    known = read_json(done) if file.exists() else {}
     begin = known["tiles"] if known.get("about") == about else 0
+    check_room(file.parent, 0 if begin else 2 * math.prod(shape))
     kept = np.lib.format.open_memmap(file, "r+" if begin else "w+", np.float16, shape)
     places = corners(len(tiles), grid, window, seed=seed)
     people = torch.stack(
@@ -87,7 +89,7 @@ def gather(
                 for i, t, (top, at, _) in zip(index.tolist(), square, own, strict=True):
                     cut = t[top : top + window, at : at + window]
                     kept[layer - 1, i] = cut.reshape(-1, cut.shape[-1]).numpy()
-        done.write_text(json.dumps({"about": about, "tiles": int(index[-1]) + 1}))
+        write_json(done, {"about": about, "tiles": int(index[-1]) + 1})
     return Windows(kept, people)
 
 

@@ -110,9 +110,9 @@ class Study:
 def own_task(folder: Path, name: str, native_px: int = 224) -> Task:
     """A task from an image folder: its labels are the class folders, its pictures keep up to
     `native_px` pixels. Raises DataError."""
-    if not name.replace("-", "_").isidentifier() or name in TASKS:
+    if not name.replace("-", "_").isidentifier() or name in TASKS or len(name) > 60:
         raise DataError(
-            f"'{name}' cannot name a task: use letters, digits and '_', "
+            f"'{name}' cannot name a task: use letters, digits and '_', at most 60 of them, "
             f"and none of {', '.join(TASKS)}"
         )
     return Task(name, own_labels(folder), native_px=native_px)

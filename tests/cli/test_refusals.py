@@ -5,6 +5,8 @@ import re
 import pytest
 from bundles import BACKBONE
 
+from mvit.cli.main import main
+
 
 @pytest.mark.parametrize(
     "args, words",
@@ -36,6 +38,7 @@ from bundles import BACKBONE
             "--from-layer belongs to fine-tuning",
         ),
         (["train", "--exit-weights", "heavy"], "nor 'half' or 'depth'"),
+        (["train", "--name", "x" * 61], "at most 60"),
         (["table1", "--strategies", "end-to-end,bold"], "unknown strategy 'bold'"),
         (["table1", "--px", "0"], "'0' is not a whole number"),
         (["grow", "--seed", "9" * 30], "is not a whole number from 0 to"),
@@ -136,3 +139,29 @@ def test_an_exit_that_is_not_there(tiny_weights, refused, tmp_path):
         "--out",
         tmp_path / "nowhere" / "x.pt2",
     )
+
+
+def test_a_place_that_takes_no_files_is_told_before_the_work(
+    tiny_weights, refused, tmp_path, monkeypatch
+):
+    (tmp_path / "file").touch()
+    below = tmp_path / "file" / "run"
+    told = f"{tmp_path / 'file'}: Not a directory"
+    assert told in refused("train", "--data", tmp_path, "--run", below)
+    assert told in refused("grow", "--out", below)
+    assert "Is a directory" in refused("export", "--exit", "1", "--head", "mlp", "--out", tmp_path)
+    monkeypatch.setenv("MVIT_WEIGHTS", str(below))
+    assert told in refused("train", "--data", tmp_path, "--run", tmp_path / "run")
+
+
+def test_an_interrupted_command_ends_in_one_line(tiny_weights, photo, monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mvit.cli.trace.load", interrupted)
+    assert main(["trace", photo]) == 130
+    assert capsys.readouterr().err == "python -m mvit trace: interrupted\n"
+
+
+def test_an_empty_name_is_not_taken_for_the_usual_one(tiny_weights, refused, photo):
+    assert "--task is empty" in refused("trace", photo, "--task", "")

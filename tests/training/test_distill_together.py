@@ -2,6 +2,7 @@
 interrupted run goes on."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from toys import same, snapshot, write_photos
 
 from mvit.data.folders import DataError
 from mvit.models.multi_exit import MultiExitViT
+from mvit.tasks import TASKS
 from mvit.training import distill_together
 from mvit.training.distill import prepared
 from mvit.training.distill_heads import run_through, start_from_backbone
@@ -123,3 +125,10 @@ def test_the_teacher_stays_what_the_network_was(tmp_path, monkeypatch):
     monkeypatch.setattr(distill_together, "step_losses", watching)
     taught(model, photos, tmp_path)
     assert len(seen) > 1 and all(same(before, one) for one in seen)
+
+
+def test_photos_that_the_disk_cannot_hold_are_refused_before_they_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10))
+    with pytest.raises(OSError, match="do not fit on the disk"):
+        reduced([tmp_path / "a.png"], TASKS["cifar10"], tmp_path / "run")
+    assert not list((tmp_path / "run").iterdir())
