@@ -123,7 +123,10 @@ CARD = {
     "elsewhere": SPLITS,
     "files": {ANY: {NEEDED: ("sha256",), "sha256": _text, "bytes": _count, "of": _beside}},
     "distilled": _is(bool),
-    "test_part": {"words": _is(str)},
+    "test_part": {
+        **dict.fromkeys(("words", "from", "sha256"), _is(str)),
+        **{"share": _share, "seed": _count},
+    },
     "delta": {NEEDED: (*SOURCE, "rank"), **SOURCE, "rank": _whole},
     "maps": MAPS | {"splits": {ANY: {NEEDED: ("layers",), "layers": [MAP_ROW]}}},
     "unusual": [{NEEDED: ("picture", "counts"), "picture": _text, "counts": _by_exit}],

@@ -60,6 +60,7 @@ def test_what_the_cards_call_practical_is_read_so_where_it_beats_guessing(bundle
         ({"files": {"backbone.safetensors": {"sha256": None}}}, "sha256 is None"),
         ({"strategy": 5}, "strategy is 5"),
         ({"n": -1}, "n is -1"),
+        ({"test_part": {"seed": None}}, "in test_part, seed is None"),
         ({"before": {"before": {"recipe": {"stages": 3}}}}, "stages is 3"),
         ({"exit_weights": [{"1": 0.5}]}, "exit_weights is {'1': 0.5}"),
         ({"delta": {"task": "../x"}}, "delta lacks 'backbone'"),
