@@ -6,6 +6,7 @@ import streamlit as st
 
 from mvit.bundles import weights
 from mvit.evaluation import paper
+from mvit.evaluation.intact import verify
 from pages import parts as ui
 from pages.parts import unlike, words
 from pages.parts.cards.exits import show_exits
@@ -151,7 +152,7 @@ def verify_button() -> None:
         help="Reads every file again and checks hash, names, shapes and numbers.",
     ):
         with st.spinner("Reading and checking every file …", show_time=True):
-            st.session_state["_verified"] = weights.verify()
+            st.session_state["_verified"] = verify()
 
 
 def show_verified() -> None:

@@ -145,6 +145,8 @@ def card_fault(card: dict) -> str | None:
     places = Counter((row["layer"], row["head"]) for row in exits)
     if len(set(layers)) < len(layers):
         return "layers names a layer twice"
+    if "layers" in card and (beyond := [b for b, _ in places if b not in layers]):
+        return f"exits tells of layer {beyond[0]}, and layers does not"
     if twice := [place for place, times in places.items() if times > 1]:
         return f"exits tells twice of {twice[0][1]} after layer {twice[0][0]}"
     return None

@@ -6,6 +6,7 @@ import argparse
 
 from mvit.bundles import weights
 from mvit.bundles.offers import grown
+from mvit.evaluation.intact import verify
 
 
 def add_arguments(sub: argparse.ArgumentParser) -> None:
@@ -15,7 +16,7 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> dict:
     """Check every file of every bundle, or of those that are named; "grown" names what `load` grows
     from one of them."""
-    found = weights.verify(args.task, args.backbone)
+    found = verify(args.task, args.backbone)
     checked = {(b["task"], b["backbone"]) for b in found}
     return {
         "root": weights.root().name,

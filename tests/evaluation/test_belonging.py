@@ -4,8 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from bundles import BACKBONE
+from recorded import made_up
 
 from mvit.bundles import weights
+from mvit.cli.main import main
 from mvit.evaluation.counts import Counts, load_counts, save_counts
 from mvit.evaluation.predictions import (
     Predictions,
@@ -70,3 +73,17 @@ def test_the_answers_that_come_with_the_lab_belong_to_their_cards(bundle):
     counts = "mae" in weights.read_card(folder)["final"]
     found = (load_counts if counts else load_predictions)(folder)
     assert len(found["test"].truth) == weights.read_card(folder)["n"]
+
+
+def test_verify_tells_of_answers_that_were_copied_from_elsewhere(own_weights, capsys):
+    folder = own_weights / "cifar10" / BACKBONE
+    assert main(["verify"]) == 0
+    card = weights.read_card(folder)
+    weights.write_card(folder, card | {"n": 30})
+    splits = {"val": made_up(card, 12, 1), "test": made_up(card, 30, 2)}
+    save_predictions(folder, splits)
+    capsys.readouterr()
+    assert main(["verify"]) == 2
+    assert "predictions.safetensors are missing or damaged (they are of another network" in (
+        capsys.readouterr().err
+    )
