@@ -111,6 +111,18 @@ def page() -> None:
             one(bundle, kind, kept)
 
 
+def traced(bundle: ui.Bundle, picture: ui.Picture) -> dict:
+    """What every exit counts in a picture, as "rows"."""
+    with st.spinner("Counting at every exit …", show_time=True):
+        return ui.measured(
+            "crowd",
+            bundle,
+            tuple(bundle.heads),
+            work=lambda model: {"rows": model.trace(picture.pixels)},
+            picture=picture,
+        )
+
+
 def one(bundle: ui.Bundle, kind: str, kept: tuple | None) -> None:
     """Draw the counts of one picture at all exits. kept: see `recorded_counts`."""
     usual = kept and kept[2]
@@ -121,14 +133,8 @@ def one(bundle: ui.Bundle, kind: str, kept: tuple | None) -> None:
     shown, answer = left.container(), right.container()
     with left:
         picture = crowd_sources.drawn() if kind == DRAWN else ui.pick_picture(bundle.task)
-    with shown, st.spinner("Counting at every exit …", show_time=True):
-        run = ui.measured(
-            "crowd",
-            bundle,
-            tuple(bundle.heads),
-            work=lambda model: {"rows": model.trace(picture.pixels)},
-            picture=picture,
-        )
+    with shown:
+        run = traced(bundle, picture)
     rows = run["rows"]
     own = rows[(rows["layer"] == layer) & (rows["head"] == head)].iloc[0]
     counted = Counted(own, rows.iloc[-1], rows, truth=known(picture))

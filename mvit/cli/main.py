@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Collection
+from contextlib import suppress
 from importlib import import_module
 from types import ModuleType
 
@@ -110,12 +111,13 @@ def with_defaults(args: argparse.Namespace) -> argparse.Namespace:
     for name, harmless in IGNORED.get(args.command, {}).items():
         if (value := getattr(args, name)) is not None and value not in harmless:
             raise ValueError(f"--{name} {value} has no effect on {args.command}; leave it out")
-    from mvit.bundles.weights import default_backbone  # late, as they bring PyTorch
+    from mvit.bundles.weights import default_backbone, pick_device  # late, as they bring PyTorch
     from mvit.inference import engine
 
     if empty := [name for name in ("task", "backbone") if getattr(args, name) == ""]:
         raise ValueError(f"--{empty[0]} is empty; name one, or leave it out")
     args.device, args.dtype = args.device or "auto", args.dtype or "float32"
+    pick_device(args.device)  # raises ValueError
     bulk = "engine" in IGNORED.get(args.command, {})
     args.engine = engine.TIMM if bulk else args.engine or engine.AUTO
     if args.command != "verify":  # which checks all bundles unless some are named
@@ -143,10 +145,22 @@ def show(result: dict) -> None:
             print(f"{key.replace('_', ' ')}: {in_words(value)}")
 
 
+def give(result: dict, as_json: bool, command: ModuleType) -> None:
+    """Print a command's result: as one JSON object, in the command's own words, or as a table."""
+    if as_json:
+        print(json.dumps(result))
+    elif hasattr(command, "describe"):
+        if said := command.describe(result):
+            print(said)
+    else:
+        show(result)
+    sys.stdout.flush()
+
+
 def told(error: Exception) -> str:
     """An error in one line; what the system says of a file without its number."""
-    if isinstance(error, MemoryError):
-        return "the memory is too small for this"
+    if isinstance(error, MemoryError | RuntimeError):
+        return "the memory is too small for this; take a smaller batch or fewer pictures"
     system = isinstance(error, OSError) and error.filename and error.strerror
     said = f"{error.filename}: {error.strerror}" if system else str(error)
     return " ".join(said.split())
@@ -165,7 +179,9 @@ def main(argv: list[str] | None = None) -> int:
         if any("\0" in given for given in argv):
             raise ValueError("a null byte (\\0) is in what was given, and no file's name has one")
         result = command.run(with_defaults(args))
-    except (ValueError, OSError, MemoryError) as error:  # mvit's own errors are ValueErrors
+    except (ValueError, OSError, MemoryError, RuntimeError) as error:  # mvit's are ValueErrors
+        if isinstance(error, RuntimeError) and "memory" not in str(error):  # PyTorch's word for it
+            raise
         print(f"python -m mvit {args.command}: {told(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -173,13 +189,14 @@ def main(argv: list[str] | None = None) -> int:
         return 130
     if int(os.environ.get("RANK", "0")) > 0:
         return 0
-    if args.json:
-        print(json.dumps(result))
-    elif hasattr(command, "describe"):
-        if said := command.describe(result):
-            print(said)
-    else:
-        show(result)
+    try:
+        give(result, args.json, command)
+    except OSError as error:  # a full disk, or nobody who reads
+        with suppress(OSError):  # Python would try again at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        said = f"the result could not be written: {error.strerror}"
+        print(f"python -m mvit {args.command}: {said}", file=sys.stderr)
+        return 2
     if result.get("ok", True):
         return 0
     from mvit.bundles import offers

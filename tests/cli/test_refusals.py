@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import torch
 from bundles import BACKBONE
 
 from mvit.cli.main import main
@@ -161,6 +162,30 @@ def test_an_interrupted_command_ends_in_one_line(tiny_weights, photo, monkeypatc
     monkeypatch.setattr("mvit.cli.trace.load", interrupted)
     assert main(["trace", photo]) == 130
     assert capsys.readouterr().err == "python -m mvit trace: interrupted\n"
+
+
+@pytest.mark.parametrize("ask", [torch.empty, bytearray], ids=["PyTorch", "Python"])
+def test_a_memory_that_is_too_small_is_told_in_one_line(
+    refused, photo, tiny_weights, monkeypatch, ask
+):
+    monkeypatch.setattr("mvit.cli.trace.load", lambda _: ask(2**60))
+    assert "the memory is too small" in refused("trace", photo)
+
+
+def test_a_result_that_cannot_be_written_ends_in_one_line(tiny_weights, photo, monkeypatch, capfd):
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        assert main(["trace", photo]) == 2
+        said = capfd.readouterr().err
+    assert said == (
+        "python -m mvit trace: the result could not be written: No space left on device\n"
+    )
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "tpu"])
+def test_training_does_not_fall_back_to_another_device_without_a_word(refused, tmp_path, device):
+    told = refused("train", "--data", tmp_path, "--device", device)
+    assert f"device '{device}' is not available here" in told
 
 
 def test_an_empty_name_is_not_taken_for_the_usual_one(tiny_weights, refused, photo):
