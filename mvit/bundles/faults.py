@@ -13,6 +13,7 @@ from pathlib import Path
 from mvit.tasks import Task
 
 MOST_PX = 4096  # side of a picture
+MOST_CHANNELS = 8192
 RESAMPLED = ("box", "bicubic")
 
 
@@ -74,6 +75,11 @@ def _share(value: object) -> bool:
     return _amount(value) and value <= 1
 
 
+def _size(value: object) -> bool:
+    """Whether a network may have so many layers or channels; more would fill the memory."""
+    return _whole(value) and value <= MOST_CHANNELS
+
+
 def _is(*kinds: type) -> Callable[[object], bool]:
     return lambda value: isinstance(value, kinds)
 
@@ -93,11 +99,11 @@ ANY, NEEDED = object(), object()  # every other entry of a record; those that it
 
 FIGURES = dict.fromkeys(("accuracy", "ece", "ece_scaled"), _share)
 FIGURES |= dict.fromkeys(("mae", "rmse", "macs"), _amount)
-PLACE = {NEEDED: ("layer", "head"), "layer": _whole, "head": _text}
+PLACE = {NEEDED: ("layer", "head"), "layer": _size, "head": _text}
 RANGE = {NEEDED: ("range", "n", "mae", "low", "high"), "range": _text, "n": _count}
 RANGE |= dict.fromkeys(("mae", "low", "high"), _amount)
 EXITS = [PLACE | FIGURES | {"practical": _is(bool), "ranges": [RANGE]}]
-PART = {"n": _count, "exits": EXITS, "final": FIGURES, "layers": [_whole]}
+PART = {"n": _count, "exits": EXITS, "final": FIGURES, "layers": [_size]}
 SPLITS = {ANY: PART | {NEEDED: ("exits", "final")}}
 STAGES = {"stages": [[number]], "rounds": _count, "pictures_seen": _count}
 TRAINING = {
@@ -109,8 +115,8 @@ TRAINING = {
 }
 TRAINING["before"] = TRAINING
 SAID = {NEEDED: ("upto", "needs"), "upto": _count, "needs": lambda v: v is None or number(v)}
-MAPS = {NEEDED: ("dim", "hidden", "layers"), "dim": _whole, "hidden": _whole, "layers": [_whole]}
-MAP_ROW = {"layer": _whole, "mae": _amount, "quarter": _amount}
+MAPS = {NEEDED: ("dim", "hidden", "layers"), "dim": _size, "hidden": _size, "layers": [_size]}
+MAP_ROW = {"layer": _size, "mae": _amount, "quarter": _amount}
 MAP_ROW |= {NEEDED: (*MAP_ROW,)}
 WARNED = {NEEDED: ("name", "n", "warned"), "name": _text, "n": _count, "warned": _share}
 SOURCE = {"task": _beside, "backbone": _beside, "files": {ANY: _text}, "seed": _count}

@@ -60,6 +60,7 @@ def test_what_the_cards_call_practical_is_read_so_where_it_beats_guessing(bundle
         ({"files": {"backbone.safetensors": {"bytes": 7}}}, "lacks 'sha256'"),
         ({"files": {"backbone.safetensors": {"sha256": None}}}, "sha256 is None"),
         ({"strategy": 5}, "strategy is 5"),
+        ({"maps": {"dim": 10**9, "hidden": 64, "layers": [1]}}, "in maps, dim is 1000000000"),
         ({"n": -1}, "n is -1"),
         ({"test_part": {"seed": None}}, "in test_part, seed is None"),
         ({"before": {"before": {"recipe": {"stages": 3}}}}, "stages is 3"),
