@@ -2,6 +2,7 @@
 
 import re
 from itertools import cycle
+from types import SimpleNamespace
 from urllib.parse import parse_qs
 
 import numpy as np
@@ -12,6 +13,8 @@ from visit import metric, open_app, well
 
 from mvit.evaluation.predictions import save_predictions
 from mvit.models.multi_exit import MultiExitViT
+from pages import parts as ui
+from pages.parts.lesson import clock
 from pages.parts.lesson.steps import STEPS
 
 pytestmark = pytest.mark.usefixtures("examples")
@@ -61,3 +64,18 @@ def test_settled_means_right_or_wrong_in_every_step(own_weights):
     app = well(open_app("lesson", step=str(NUMBER["easy"]), hide="guess"))
     [told] = [m.value for m in app.markdown if "Of the whole test set" in m.value]
     assert re.findall(r"\d+\u00a0%", told) == ["100\u00a0%", "0\u00a0%"]
+
+
+@pytest.mark.parametrize(
+    ("plain_ms", "first_ms", "deadline"),
+    [(50, 10, 22), (30, 7, 16.5), (535, 125, 187.5), (535, 500, 481.5)],
+    ids=["as usual", "quieter than ever", "ten times busier", "the first exit is late"],
+)
+def test_the_clock_stops_after_the_first_exit_and_before_the_end(
+    plain_ms, first_ms, deadline, monkeypatch
+):
+    monkeypatch.setattr(ui, "plain", lambda bundle: SimpleNamespace(ms=40.0), raising=False)
+    monkeypatch.setattr(clock, "few", lambda scene: [(1, "vit"), (12, "final")])
+    first = SimpleNamespace(layer=1, head="vit", ms=first_ms)
+    scene = SimpleNamespace(plain_ms=plain_ms, bundle=None, exits=[first])
+    assert clock.deadline(scene) == deadline

@@ -34,9 +34,11 @@ STRATEGIES = """
 
 def deadline(s: Scene) -> float:
     """A moment at which the backbone is on its way, even if the machine has become quiet: a bit
-    over half of its shortest time, in ms."""
-    usual = ui.plain(s.bundle).ms
-    return max(0.1, round(0.55 * min(s.plain_ms, usual), 1))
+    over half of its shortest time, in ms. On a machine so busy that no exit would be ready then,
+    half as long again as the first exit took in the run on this picture."""
+    quiet = 0.55 * min(s.plain_ms, ui.plain(s.bundle).ms)
+    first = next(e.ms for e in s.exits if (e.layer, e.head) == few(s)[0])
+    return max(0.1, round(max(quiet, min(1.5 * first, 0.9 * s.plain_ms)), 1))
 
 
 def few(s: Scene) -> Plan:

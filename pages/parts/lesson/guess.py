@@ -106,9 +106,9 @@ def reveal(step: Step, question: Question, scene: Scene, guess: dict | None) -> 
     if told == guess["said"]:
         title = f"You are right: {told}"
     elif right:
-        title = f"{told[0].upper()}{told[1:]}; your guess, {guess['said']}, is close enough"
+        title = f"Answer: {told}; your guess, {guess['said']}, is close enough"
     else:
-        title = f"{told[0].upper()}{told[1:]}; you guessed: {guess['said']}"
+        title = f"Answer: {told}; you guessed: {guess['said']}"
     (st.success if right else st.info)(
         f"{finding}.",
         title=title,
