@@ -78,7 +78,7 @@ COMMANDS = {  # what each does; the rest of it is the module of its name
     "train": "train a backbone and its exits, measure them, write weights/<task>/<backbone>/",
     "table1": "the paper's Table I: one exit, every head, three training strategies",
     "ablation": "what each improvement of joint training gains, by itself and all together",
-    "verify": "check sha256, names, shapes and finiteness of all weights",
+    "verify": "check all weights, and that recorded answers belong to them",
     "bench": "measure what exits cost and save on this machine",
     "grow": "widen a backbone and its exits to a larger one with the same function",
     "export": "write the network truncated at one exit",
