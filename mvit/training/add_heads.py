@@ -39,7 +39,7 @@ def add_heads(study: Study, heads: Sequence[str], into: str | None = None) -> di
     """
     check(study, heads)
     folder = weights.root() / study.task.name / study.bundle
-    card, recorded = weights.read_card(folder), load_predictions(folder)
+    card, recorded = weights.read_card(folder), load_predictions(folder, belonging=False)
     accelerator = study.accelerator()
     train_set, val, test = CLASSES.parts(study)
     parts = {"val": CLASSES.recorded(val), "test": test}
@@ -70,11 +70,24 @@ def add_heads(study: Study, heads: Sequence[str], into: str | None = None) -> di
         card = weights.save(model, beside, own, storage=storage, backbone=own_backbone)
         save_predictions(beside, found)
     elif accelerator.is_main_process:
+        card, recorded = as_it_is_now(folder, backbone)
         every = {n: joined(recorded[n], p) if n in recorded else p for n, p in found.items()}
         card = put_into(folder, card, model, exits=summary(model, found)["exits"], **told)
         save_predictions(folder, every)
         weights.write_card(folder, card)
     return json.loads(json.dumps(card))
+
+
+def as_it_is_now(folder: Path, backbone: dict) -> tuple[dict, dict]:
+    """The card and the recorded answers of a bundle, with what others have added to it meanwhile.
+    Raises DataError if it has another backbone by now. backbone: its files when training began."""
+    card = weights.read_card(folder)
+    if any(card["files"].get(name) != about for name, about in backbone.items()):
+        raise DataError(
+            f"the backbone of {folder} was replaced while heads learned on it; they are kept in "
+            "the run folder, but belong to the one before"
+        )
+    return card, load_predictions(folder, belonging=False)
 
 
 def check_pictures(study: Study, recorded: dict, parts: dict[str, Pictures]) -> None:

@@ -17,9 +17,15 @@ from mvit.data import labelled as data
 from mvit.data.labelled import DataError
 from mvit.evaluation import paper
 from mvit.evaluation.measure import evaluate
-from mvit.evaluation.predictions import load_predictions, practical
+from mvit.evaluation.predictions import (
+    PredictionsError,
+    load_predictions,
+    practical,
+    save_predictions,
+)
 from mvit.models.backbone import Backbone
 from mvit.models.multi_exit import PlanError
+from mvit.training import add_heads as additions
 from mvit.training.add_heads import add_heads
 from mvit.training.exits import ExitRecipe
 from mvit.training.finetune import Recipe
@@ -142,6 +148,52 @@ def test_a_second_call_trains_nothing_and_changes_nothing(grown, monkeypatch):
     assert add_heads(study, ("fnet", "gmlp")) == card
     for split, p in load_predictions(bundle).items():
         assert p.exits == recorded[split].exits and np.array_equal(p.top1, recorded[split].top1)
+
+
+@pytest.fixture
+def meanwhile(grown, monkeypatch):
+    """Call it with entries for the card that somebody else writes while heads learn; afterwards the
+    bundle is as it was."""
+    _, bundle, *_ = grown
+    before, learn = weights.read_card(bundle), additions.learn
+
+    def change(**entries):
+        def learning(*args, **given):
+            learnt = learn(*args, **given)
+            weights.write_card(bundle, before | entries)
+            return learnt
+
+        monkeypatch.setattr(additions, "learn", learning)
+
+    yield change
+    weights.write_card(bundle, before)
+
+
+def test_what_others_wrote_while_heads_learned_is_kept(grown, meanwhile):
+    meanwhile(unlike={"wrongly": 0.5})
+    assert add_heads(grown[0], ("fnet", "gmlp"))["unlike"] == {"wrongly": 0.5}
+
+
+def test_heads_do_not_go_on_another_backbone_than_they_learned_on(grown, meanwhile):
+    study, bundle, *_, card, _, _ = grown
+    meanwhile(files=card["files"] | {"backbone.safetensors": {"sha256": "0", "bytes": 1}})
+    kept = {f: f.read_bytes() for f in bundle.rglob("*.safetensors")}
+    with pytest.raises(DataError, match="was replaced while heads learned"):
+        add_heads(study, ("fnet", "gmlp"))
+    assert {f: f.read_bytes() for f in bundle.rglob("*.safetensors")} == kept
+
+
+def test_heads_that_were_cut_off_before_the_card_was_written_are_added_again(grown):
+    study, bundle, *_, card, _, recorded = grown
+    added = {}
+    for name, p in recorded.items():
+        own = np.array([head in ("fnet", "gmlp") for _, head in p.exits])
+        added[name] = dataclasses.replace(p, top1=np.where(own[:, None], (p.top1 + 1) % 3, p.top1))
+    save_predictions(bundle, added)  # of heads that the card does not tell of yet
+    with pytest.raises(PredictionsError, match="they are of another network"):
+        load_predictions(bundle)
+    assert add_heads(study, ("fnet", "gmlp")) == card
+    assert load_predictions(bundle)["test"].quality == recorded["test"].quality
 
 
 def test_heads_can_go_into_a_bundle_of_their_own_beside_the_first(grown):
