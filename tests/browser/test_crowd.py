@@ -100,5 +100,6 @@ def test_a_photos_results_are_gone_while_the_frames_of_a_clip_are_counted(visit)
     old = seen.page.get_by_text("The map is scaled to add up to")
     assert picture.count() == 1 and old.count() > 0
     seen.page.get_by_role("radio", name="Clip", exact=True).click()
-    seen.page.get_by_role("button", name="Stop", exact=True).wait_for()
+    stop = seen.page.locator(".stMainBlockContainer").get_by_role("button", name="Stop", exact=True)
+    stop.wait_for()  # not Streamlit's own button, which shows during a long run
     assert picture.count() == old.count() == 0
