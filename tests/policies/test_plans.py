@@ -170,6 +170,20 @@ def test_the_head_to_take_is_the_best_by_the_card_everywhere():
     assert best_head({}, ["resmlp", "mlp"]) == "resmlp"
 
 
+@pytest.mark.parametrize(
+    ("known", "taken"),
+    [
+        ([{"accuracy": 0.388}, {"accuracy": 0.386}], "lens"),  # as good, and cheaper
+        ([{"accuracy": 0.864}, {"accuracy": 0.8565}], "vit"),
+        ([{"mae": 41.73}, {"mae": 42.29}], "vit"),
+        ([{"mae": 41.73}, {"mae": 41.90}], "lens"),
+    ],
+)
+def test_of_heads_that_are_as_good_the_cheaper_is_taken(known, taken):
+    dear, cheap = ({"head": "vit", "macs": 9} | known[0], {"head": "lens", "macs": 7} | known[1])
+    assert best_head({"exits": [dear, cheap]}, ["vit", "lens"]) == taken
+
+
 def test_few_exits_are_those_a_random_clock_finds_right_most_often_within_the_cost():
     model, accuracy = thin_model(), {}
     head = next(iter(model.heads))
