@@ -118,7 +118,13 @@ SAID = {NEEDED: ("upto", "needs"), "upto": _count, "needs": lambda v: v is None 
 MAPS = {NEEDED: ("dim", "hidden", "layers"), "dim": _size, "hidden": _size, "layers": [_size]}
 MAP_ROW = {"layer": _size, "mae": _amount, "quarter": _amount}
 MAP_ROW |= {NEEDED: (*MAP_ROW,)}
-WARNED = {NEEDED: ("name", "n", "warned"), "name": _text, "n": _count, "warned": _share}
+WARNED = {
+    NEEDED: ("name", "n", "warned"),
+    "name": _text,
+    "n": _count,
+    "warned": _share,
+    "auroc": _share,
+}
 SOURCE = {"task": _beside, "backbone": _beside, "files": {ANY: _text}, "seed": _count}
 CARD = {
     **PART,
@@ -153,6 +159,9 @@ def card_fault(card: dict) -> str | None:
         return "layers names a layer twice"
     if "layers" in card and (beyond := [b for b, _ in places if b not in layers]):
         return f"exits tells of layer {beyond[0]}, and layers does not"
+    for figure in ("accuracy", "mae"):
+        if 0 < sum(figure in row for row in exits) < len(exits):
+            return f"exits tells the {figure} of some and not of all"
     if twice := [place for place, times in places.items() if times > 1]:
         return f"exits tells twice of {twice[0][1]} after layer {twice[0][0]}"
     return None

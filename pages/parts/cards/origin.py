@@ -96,7 +96,7 @@ def provenance(card: dict) -> pd.DataFrame:
     """Everything the card says in words: which training, what, value; the latest training
     first."""
     task = card["task"]
-    pixels = [f"{task[side]} px" for side in ("native_px", "input_px")]
+    pixels = [f"{task[side]} px" for side in ("native_px", "input_px") if side in task]
     shown = " enlarged to ".join(dict.fromkeys(pixels))
     rows = [("", "Architecture", card["architecture"]), ("", "Input", shown)]
     number, told = 0, card
