@@ -80,9 +80,9 @@ def read_so(bundle: ui.Bundle, run: dict, speed: str) -> None:
         ui.replay_badge(f"replay of measured times, {slow}")
     st.caption(
         "A brighter lamp is a surer exit. ✓ right, ✗ wrong, where the right answer is known. A "
-        "ring marks a practical exit: it is more accurate than all earlier ones of its head. Times "
-        "and MACs (multiply-accumulates, the work) at a lamp count everything that ran up to it, "
-        "all exits before it too.",
+        "ring marks a practical exit: it is more accurate than all earlier ones of its head, and "
+        "than guessing. Times and MACs (multiply-accumulates, the work) at a lamp count everything "
+        "that ran up to it, all exits before it too.",
         help=f"{WORDS['practical']} {WORDS['confidence']} {WORDS['settled']} {WORDS['plain']} "
         "The headline names the first settled exit that is at least 90\u00a0% sure, or, if none "
         "is, the first of all.",

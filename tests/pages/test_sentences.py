@@ -167,6 +167,7 @@ def lesson(app):
     told = re.search(
         r"(\d+) of (\d+) exits of (\w+) are practical.* (\d+) of (\d+) are", head.value
     )
+    assert sentence(app, r"more often right than .*, and than guessing")
     own = rows[rows["head"] == told[3]]
     assert [int(told[i]) for i in (1, 2, 4, 5)] == [
         own.practical.sum(),

@@ -74,7 +74,8 @@ def ask_practical(s: Scene) -> Question:
     good, of = lesson.practical_count(card_exits(s), head)
     return Question(
         "An exit is worth having only if it is more often right than **every earlier exit of the "
-        "same head**: those were cheaper. The paper calls such an exit **practical**.",
+        "same head**, which were cheaper, and than guessing. Such an exit is called "
+        "**practical**; the word is the paper's.",
         f"The head {head} has {of} exits. How many of them are practical?",
         (s.bundle.task, s.bundle.backbone, head),
         answer=lambda: [str(good)],
