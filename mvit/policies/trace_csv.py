@@ -52,7 +52,8 @@ def read_csv(data: bytes) -> np.ndarray:
 
 def _cells(line: str, delimiter: str) -> list[str]:
     """A line cut at a delimiter; whole where its quotes are left open."""
-    return [cell.strip() for cell in (rows_of([line], delimiter) or [[line]])[0]]
+    [row] = rows_of([line], delimiter) or [[line]]
+    return [cell.strip() for cell in row or [""]]
 
 
 def _header(first: str) -> tuple[str, list[str]]:
