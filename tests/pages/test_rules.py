@@ -192,7 +192,7 @@ def test_a_rule_from_outside_is_on_the_page_with_its_slider_and_in_the_chart(rec
     assert (slider.value, slider.max, slider.step) == (0.3, 0.5, 0.01)
     assert not app.info and charts(app) == 7
     assert any("this rule at every threshold" in c.value for c in app.caption)
-    assert any(m.value.startswith("#### far from half 0.30") for m in app.markdown)
+    assert any(m.value.startswith("#### far from half 0.3") for m in app.markdown)
     assert "Threshold of far from half" in app.get("vega_lite_chart")[0].proto.spec
 
 
