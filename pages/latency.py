@@ -148,7 +148,7 @@ class View:
 def page() -> None:
     st.markdown(
         "Drag the handle to set when the clock stops. A network with exits then gives its "
-        "**latest answer**; the plain network has none before its end.",
+        "**latest answer**.",
         help=f"{WORDS['exit']} {WORDS['backbone']}",
     )
     bundle = ui.current(joint=True)

@@ -31,6 +31,14 @@ WORDS = [  # word of `hide`, a link on whose page it hides something, and what
     ("export", "/paper?layer=9", GONE["export"]),
 ]
 PAGES = sorted(p.stem for p in (TEACHING.parents[1] / "pages").glob("*.py"))
+ALWAYS = {
+    "guess",
+    "take",
+    "verify",
+    "crowd",
+    "lesson",
+    "watch",
+}  # the rest are slow: there are many
 CONTROLS = "Button Selectbox Slider ButtonGroup DownloadButton PageLink FileUploader NumberInput"
 CONTROL = ", ".join(f"[data-testid=st{kind}]" for kind in f"{CONTROLS} SidebarNav".split())
 
@@ -48,7 +56,14 @@ def test_what_a_link_hides_is_not_on_the_screen(visit, link):
             assert seen.page.locator("[data-testid=stExpandSidebarButton]").count() == 0
 
 
-@pytest.mark.parametrize(("word", "link", "what"), WORDS)
+def some(values: list) -> list:
+    """Each as a case for a test, those that begin with none of ALWAYS marked slow."""
+    rows = [value if isinstance(value, tuple) else (value,) for value in values]
+    slow = [[] if row[0] in ALWAYS else [pytest.mark.slow] for row in rows]
+    return [pytest.param(*row, marks=marks) for row, marks in zip(rows, slow, strict=True)]
+
+
+@pytest.mark.parametrize(("word", "link", "what"), some(WORDS))
 def test_every_word_hides_what_is_there_without_it(visit, word, link, what):
     seen = visit(390).open(link)
     assert seen.page.locator(what).count()
@@ -56,7 +71,7 @@ def test_every_word_hides_what_is_there_without_it(visit, word, link, what):
     assert not seen.open(joined).page.locator(what).count()
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", some(PAGES))
 def test_hide_all_leaves_no_control_and_no_way_to_another_page(visit, page):
     seen = visit(390).open(f"/?page={page}&hide=all")
     for width in (390, 1400):
