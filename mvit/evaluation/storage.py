@@ -36,20 +36,16 @@ def change_for_storage(
     "head", "full", "light"}}, what was measured of the rounded network, and the changes for
     `weights.save`.
     """
-    full = measure(model).quality
+    full = measure(model)
     for rank in (keep,) if keep else RANKS:
         held = delta.changes(model, grown, rank)
         rounded = copy.deepcopy(grown).to(model.device)
         delta.add_all(rounded, held)
         found = measure(rounded)
-        light = found.quality
-        loss = {exit: model.task.loss_of_storing(full[exit], light[exit]) for exit in full}
-        worst = max(loss, key=loss.get)
-        if loss[worst] <= MAY_LOSE or keep:
+        losses = _losses(model, full, found)
+        if keep or max(losses.values()) <= MAY_LOSE:
             model.load_state_dict(rounded.state_dict())
-            layer, head = worst
-            figures = {"layer": layer, "head": head, "full": full[worst], "light": light[worst]}
-            return {"rank": rank, "pictures": len(found.truth), "worst": figures}, found, held
+            return {"rank": rank} | _told(losses, full=full, light=found), found, held
     return None
 
 
@@ -75,8 +71,9 @@ def round_for_storage(
     rounded = copy.deepcopy(model)
     round_to(rounded, 8)
     less = measure(rounded)
-    told = _compared(model, half, less)
-    if max(_losses(model, half, less).values()) > 1:
+    losses = _losses(model, half, less)
+    told = _told(losses, half=half, light=less)
+    if max(losses.values()) > 1:
         return {"bits": 16} | told, half
     model.load_state_dict(rounded.state_dict())
     return {"bits": 8} | told, less
@@ -107,7 +104,7 @@ def round_heads(
             model.heads[name].load_state_dict(rounded.heads[name].state_dict())
     taken = [e for e in half.exits if bits.get(e[1]) == 8]
     found = joined(half, less.select([*taken, half.exits[-1]])) if taken else half
-    return {"head_bits": bits} | _compared(model, half, less), found
+    return {"head_bits": bits} | _told(plain, half=half, light=less), found
 
 
 def _losses(model: MultiExitViT, half, less, doubt: float = 0) -> dict[tuple[int, str], float]:
@@ -123,9 +120,10 @@ def _losses(model: MultiExitViT, half, less, doubt: float = 0) -> dict[tuple[int
     return losses
 
 
-def _compared(model: MultiExitViT, half, less) -> dict:
-    """For the card: how many pictures were measured, and the exit that loses most by 8 bits."""
-    losses = _losses(model, half, less)
+def _told(losses: dict[tuple[int, str], float], **measured: Predictions | Counts) -> dict:
+    """For the card: how many pictures were measured, and the exit that loses most, with how good it
+    is in each of what was `measured`."""
     layer, head = worst = max(losses, key=losses.get)
-    figures = {"half": half.quality[worst], "light": less.quality[worst]}
-    return {"pictures": len(half.truth), "worst": {"layer": layer, "head": head} | figures}
+    figures = {name: found.quality[worst] for name, found in measured.items()}
+    pictures = len(next(iter(measured.values())).truth)
+    return {"pictures": pictures, "worst": {"layer": layer, "head": head} | figures}
