@@ -64,10 +64,22 @@ def chromium():
 def small_server(tiny_bundle):
     """The address of a running app with the small untrained bundle, ready sooner; its gate stays
     open."""
-    script = ROOT / "tests" / "helpers" / "gated_app.py"
-    variables = {"MVIT_WEIGHTS": str(tiny_bundle), "MVIT_TEST_GATE": str(tiny_bundle / "none")}
-    with Server(script, **variables) as server:
+    with small(tiny_bundle) as server:
         yield server.address
+
+
+@pytest.fixture
+def slow_server(tiny_bundle):
+    """The address of such an app, on a machine on which every layer takes 10 ms at least."""
+    with small(tiny_bundle, MVIT_TEST_SLOW="0.01") as server:
+        yield server.address
+
+
+def small(bundle: Path, **more: str) -> Server:
+    """An app with this bundle alone; its gate stays open."""
+    script = ROOT / "tests" / "helpers" / "gated_app.py"
+    variables = {"MVIT_WEIGHTS": str(bundle), "MVIT_TEST_GATE": str(bundle / "none")}
+    return Server(script, **variables, **more)
 
 
 @pytest.fixture

