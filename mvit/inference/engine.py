@@ -19,7 +19,6 @@ import torch
 from mvit.clock import clock_for, ratio, rounds
 from mvit.inference.packed import LIBRARIES, Packed
 from mvit.inference.precision import MAX_CONFIDENCE_GAP, probe_pictures
-from mvit.models.inline_layers import Dense, unpacked, watched
 from mvit.models.multi_exit import MultiExitViT
 
 AUTO, TIMM, PACKED = ENGINES = ("auto", "timm", "packed")
@@ -82,7 +81,7 @@ class Engine:
         with self._lock:
             place = x.device, x.dtype
             if self._place != place:
-                if any(watched(block) for block in model.backbone.vit.blocks):
+                if any(b.straight and b.straight.watched() for b in model.backbone.vit.blocks):
                     return None  # modules run now; what they take says nothing
                 self._packed, self._choice = _decide(model, x, self.asked)
                 self._place = place
@@ -127,19 +126,19 @@ def _at_hand() -> dict[str, Packed]:
 
 def _speedups(model: MultiExitViT, x: torch.Tensor, ways: dict[str, Packed]) -> dict[str, float]:
     """How many times faster the first encoder layers are by each library than plain."""
-    backbone, plain = model.backbone, {"": unpacked}
+    backbone, plain = model.backbone, {"": None}
     tokens = backbone.embed(x)
     vit = backbone.vit
     sizes = tuple(p.shape for p in vit.blocks[0].parameters())
     place = (*ways, sizes, vit.blocks[0].attn.num_heads, tokens.shape, x.dtype)
     key = (*place, torch.get_num_threads())
 
-    def layers(dense: Dense) -> None:
+    def layers(packed: Packed | None) -> None:
         y = tokens
         for layer in range(1, min(LAYERS, backbone.depth) + 1):
-            y = backbone.block(y, layer, dense)
+            y = backbone.block(y, layer, packed)
 
-    works = {name: lambda d=dense: layers(d) for name, dense in (plain | ways).items()}
+    works = {name: lambda p=packed: layers(p) for name, packed in (plain | ways).items()}
     for work in works.values():  # lays the weights out, or shows that it cannot be done
         work()
     if key in _timed:
@@ -160,7 +159,7 @@ def _disagreement(model: MultiExitViT, packed: Packed) -> str | None:
     task = model.task
     for picture in probe_pictures(task, 2)[: 1 if task.counts else 2]:
         x = model.to_input(picture)
-        scores = [task.scores(answer(model, x, dense)) for dense in (unpacked, packed)]
+        scores = [task.scores(answer(model, x, way)) for way in (None, packed)]
         drift = task.drift(*scores)
         if not all(torch.isfinite(s).all() for s in scores):
             return "they are no numbers"
@@ -169,10 +168,10 @@ def _disagreement(model: MultiExitViT, packed: Packed) -> str | None:
     return packed.problem or None
 
 
-def answer(model: MultiExitViT, x: torch.Tensor, dense: Dense) -> torch.Tensor:
-    """The final exit's logits (B, out) for x: (B, 3, S, S), every dense layer by `dense`."""
-    tokens = model.backbone.embed(x, dense)
+def answer(model: MultiExitViT, x: torch.Tensor, packed: Packed | None) -> torch.Tensor:
+    """The final exit's logits (B, out) for x: (B, 3, S, S), by packed layers or by plain ones."""
+    tokens = model.backbone.embed(x, packed)
     for layer in range(1, model.depth + 1):
-        tokens = model.backbone.block(tokens, layer, dense)
+        tokens = model.backbone.block(tokens, layer, packed)
     head = model.backbone.vit.head
-    return model.backbone.final(tokens, dense.exit(head) if isinstance(dense, Packed) else head)
+    return model.backbone.final(tokens, packed.exit(head) if packed else head)

@@ -10,23 +10,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from mvit.models.inline_layers import encoder_layer, matrix, plain_layer, unpacked, watched
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """A weight (out, in) as its library wants it. made_for: the rows of input, and the version and
-    address of the weight that it was made from."""
-
-    packed: torch.Tensor
-    made_for: tuple[int, int, int]
+from mvit.models.inline_layers import Norm, StraightLayer, Unpacked, Watch, matrix, plain_layer
 
 
 class Library(Protocol):
@@ -39,14 +30,9 @@ class Library(Protocol):
         ...
 
     def product(
-        self,
-        x: torch.Tensor,
-        layout: Layout,
-        layer: nn.Module,
-        gelu: bool,
-        add: torch.Tensor | None,
+        self, x: torch.Tensor, dense: PackedDense, gelu: bool, add: torch.Tensor | None
     ) -> torch.Tensor:
-        """x: (..., in) -> (..., out), bias added, then GELU, then `add`."""
+        """x: (..., in) -> (..., out) by dense.packed, bias added, then GELU, then `add`."""
         ...
 
 
@@ -60,13 +46,13 @@ class OneDNN:
         self.pack = ops._reorder_linear_weight.default
         self.unary, self.binary = ops._linear_pointwise.default, ops._linear_pointwise.binary
 
-    def product(self, x, layout, layer, gelu, add):
+    def product(self, x, dense, gelu, add):
         if gelu:
-            found = self.unary(x, layout.packed, layer.bias, "gelu", [], "none")
+            found = self.unary(x, dense.packed, dense.bias, "gelu", [], "none")
             return found if add is None else found.add_(add)
         if add is None:
-            return self.unary(x, layout.packed, layer.bias, "none", [], "")
-        return self.binary(x, add, layout.packed, layer.bias, "add")
+            return self.unary(x, dense.packed, dense.bias, "none", [], "")
+        return self.binary(x, add, dense.packed, dense.bias, "add")
 
 
 class MKL:
@@ -78,110 +64,143 @@ class MKL:
         ops = torch.ops.mkl
         self.pack, self.linear = ops._mkl_reorder_linear_weight.default, ops._mkl_linear.default
 
-    def product(self, x, layout, layer, gelu, add):
-        found = self.linear(x, layout.packed, matrix(layer), layer.bias, layout.made_for[0])
+    def product(self, x, dense, gelu, add):
+        found = self.linear(x, dense.packed, matrix(dense.weight), dense.bias, dense.rows)
         if gelu:
             found = F.gelu(found)
         return found if add is None else found.add_(add)
 
 
-# bytes of heads that are packed; all 84 of a ViT-Ti fit, and a ViT-B's would double its 1.5 GB
-MOST_OF_HEADS = 128_000_000
-LIBRARIES: tuple[type[Library], ...] = (OneDNN, MKL)
+class PackedDense(Unpacked):
+    """A dense layer whose weight is laid out when it is first called, and anew when it, or the
+    number of rows, has changed since."""
 
+    def __init__(self, layer: nn.Linear | nn.Conv2d, whole: Packed):
+        super().__init__(layer)
+        self.whole, self.product = whole, whole.library.product
+        self.packed, self.rows, self.made_for = None, 0, None
 
-class Packed:
-    """Dense layers by one library: called as `mvit.models.inline_layers.unpacked` is.
-
-    A weight is laid out when its layer is first called, and anew when it, or the number of rows,
-    has changed since. problem: why the plain layers took over, if they had to.
-    """
-
-    def __init__(self, library: Library):
-        self.library, self.problem = library, ""
-        self._layouts: dict[nn.Module, Layout] = {}
-        self._exits: dict[nn.Module, nn.Module] = {}
-        self._room = MOST_OF_HEADS
-
-    def __call__(self, layer, x, *, gelu: bool = False, add=None) -> torch.Tensor:
+    def __call__(self, x, gelu=False, add=None):
         rows = x.numel() // x.shape[-1]
         # A single row reads each weight once, in whatever order: nothing to win, and oneDNN's call
         # takes 20 us more. In bfloat16 PyTorch itself goes that way.
         alone = rows == 1 and x.dtype == torch.float32
-        if not self.problem and not alone:
+        if not self.whole.problem and not alone:
             try:
-                return self.library.product(x, self._layout(layer, rows), layer, gelu=gelu, add=add)
+                self._lay_out(rows)
+                return self.product(x, self, gelu=gelu, add=add)
             except (RuntimeError, TypeError) as error:
-                self.problem = (str(error).splitlines() or [type(error).__name__])[0]
-                self._layouts.clear()
-        return unpacked(layer, x, gelu=gelu, add=add)
+                self.whole.fail(error)
+        return super().__call__(x, gelu, add)
 
-    def _layout(self, layer: nn.Module, rows: int) -> Layout:
-        weight, layout = layer.weight, self._layouts.get(layer)
-        made_for = rows, weight._version, weight.data_ptr()
-        if layout is None or layout.made_for != made_for:
-            layout = Layout(self.library.pack(matrix(layer).detach(), rows), made_for)
-            self._layouts[layer] = layout
-        return layout
+    def _lay_out(self, rows: int) -> None:
+        weight = self.weight
+        made_for = weight._version, weight.data_ptr()
+        if rows != self.rows or made_for != self.made_for:
+            self.packed = self.whole.library.pack(matrix(weight).detach(), rows)
+            self.rows, self.made_for = rows, made_for
+
+
+# bytes of heads that are packed; all 84 of a ViT-Ti fit, and a ViT-B's would double its 1.5 GB
+MOST_OF_HEADS = 128_000_000
+MOST_OF_ENDING = 100_000  # numbers; a ViT-Ti's `mlp` has 29,000
+LIBRARIES: tuple[type[Library], ...] = (OneDNN, MKL)
+
+
+class Packed:
+    """The dense layers, encoder layers and heads of a model by one library. problem: why the plain
+    layers took over, if they had to."""
+
+    def __init__(self, library: Library):
+        self.library, self.problem = library, ""
+        self._dense: dict[nn.Module, PackedDense] = {}
+        self._layers: dict[nn.Module, StraightLayer] = {}
+        self._exits: dict[nn.Module, tuple[Watch, Callable]] = {}
+        self._room = MOST_OF_HEADS
+
+    def dense(self, layer: nn.Linear | nn.Conv2d) -> PackedDense:
+        """A dense layer, or a convolution whose windows do not overlap."""
+        if layer not in self._dense:
+            self._dense[layer] = PackedDense(layer, self)
+        return self._dense[layer]
+
+    def layer(self, block: nn.Module) -> StraightLayer:
+        """A plain encoder layer of timm's."""
+        found = self._layers.get(block)
+        if found is None:
+            found = self._layers[block] = StraightLayer(block, self.dense)
+        return found
+
+    def fail(self, error: Exception) -> None:
+        """Note why the plain layers take over, and give up all layouts."""
+        self.problem = (str(error).splitlines() or [type(error).__name__])[0]
+        for dense in self._dense.values():
+            dense.packed = dense.made_for = None
 
     def exit(self, head: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
-        """A head (or any module) whose dense layers and encoder layers are computed here; itself
+        """What computes a head (or any module), its dense layers and encoder layers here; itself
         where its own modules are needed, or where the heads before it have filled the room."""
-        if watched(head) or getattr(head, "lean", False):
-            return head
         if head not in self._exits:
             size = sum(p.nbytes for p in head.parameters())
             fits = size <= self._room
             self._room -= size if fits else 0
-            self._exits[head] = _twin(head, self) if fits else head
-        return self._exits[head]
+            self._exits[head] = Watch(head), _straight(head, self) if fits else head
+        watched, straight = self._exits[head]
+        return head if watched() or getattr(head, "lean", False) else straight
 
 
-class PackedLinear(nn.Linear):
-    """A dense layer that shares another's weights and is computed by `dense`."""
+class Ending:
+    """The MLP that every head ends in, which reads one vector a tile: in float32 whatever the
+    number format, and without its modules, which take longer than what they compute."""
 
-    @classmethod
-    def of(cls, layer: nn.Linear, dense: Packed, gelu: bool) -> PackedLinear:
-        """The twin of a dense layer, perhaps with the GELU that follows it."""
-        twin = copy.copy(layer)
-        twin.__class__, twin.dense, twin.gelu = cls, dense, gelu
-        return twin
+    def __init__(self, mlp: nn.Sequential):
+        self.own, self.made_for = list(mlp.parameters()), None
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.dense(self, x, gelu=self.gelu)
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        made_for = [(p._version, p.data_ptr()) for p in self.own]
+        if made_for != self.made_for:
+            self.float, self.made_for = [p.detach().float() for p in self.own], made_for
+        w1, b1, w2, b2, w3, b3 = self.float
+        x = F.gelu(F.linear(x.float(), w1, b1))
+        return F.linear(F.gelu(F.linear(x, w2, b2)), w3, b3)
+
+    @staticmethod
+    def fits(module: nn.Module) -> bool:
+        """Whether a module is such an MLP, and small: a large one is read faster in fewer bits."""
+        kinds = nn.Linear, nn.GELU, nn.Dropout
+        return (
+            type(module) is nn.Sequential
+            and [type(m) for m in module] == [*kinds, *kinds, nn.Linear]
+            and len(own := list(module.parameters())) == 6
+            and sum(p.numel() for p in own) <= MOST_OF_ENDING
+        )
 
 
-class PackedLayer(nn.Module):
-    """timm's plain encoder layer, computed by `dense`."""
-
-    def __init__(self, block: nn.Module, dense: Packed):
-        super().__init__()
-        self.block, self.dense = block, dense
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return encoder_layer(self.block, x, self.dense)
-
-
-def _twin(module: nn.Module, dense: Packed) -> nn.Module:
-    """A module that shares everything with the given one but its dense and encoder layers."""
+def _straight(module: nn.Module, packed: Packed) -> Callable[[torch.Tensor], torch.Tensor]:
+    """What computes a module: its dense layers, encoder layers, norms and ending without their
+    modules, all else as it is."""
     if type(module) is nn.Linear:
-        return PackedLinear.of(module, dense, gelu=False)
+        return packed.dense(module)
+    if type(module) is nn.LayerNorm:
+        return Norm(module)
     if plain_layer(module) and module.attn.fused_attn:
-        return PackedLayer(module, dense)
-    children, twins = list(module.named_children()), {}
+        return packed.layer(module)
+    if Ending.fits(module):
+        return Ending(module)
+    children, found = list(module.named_children()), {}
     for i, (name, child) in enumerate(children):
         before = children[i - 1][1] if i else None
         after = children[i + 1][1] if i + 1 < len(children) else None
         in_order = isinstance(module, nn.Sequential)
         if in_order and type(child) is nn.Linear and _exact_gelu(after):
-            twins[name] = PackedLinear.of(child, dense, gelu=True)
+            found[name] = partial(packed.dense(child), gelu=True)
         elif in_order and type(before) is nn.Linear and _exact_gelu(child):
-            twins[name] = nn.Identity()
+            found[name] = nn.Identity()
         else:
-            twins[name] = _twin(child, dense)
+            found[name] = _straight(child, packed)
     twin = copy.copy(module)
-    twin._modules = twins
-    return twin
+    twin._modules = found
+    return twin.forward
 
 
 def _exact_gelu(module: nn.Module | None) -> bool:

@@ -9,13 +9,13 @@ from timm.models.vision_transformer import Block, VisionTransformer
 from torch import nn
 
 from mvit.models.inline_layers import (
-    Dense,
+    Packed,
+    StraightLayer,
+    Unpacked,
+    Watch,
     embedding,
-    encoder_layer,
     plain_embedding,
     plain_layer,
-    unpacked,
-    watched,
 )
 
 
@@ -63,9 +63,10 @@ class Backbone(nn.Module):
                 f"such as vit_tiny_patch16_224; {why}"
             )
         self.vit = vit
-        vit.straight = plain_embedding(vit)
+        # False: its patches are embedded otherwise; else what tells whether modules are needed
+        vit.straight = plain_embedding(vit) and Watch(vit.patch_embed)
         for block in vit.blocks:
-            block.straight = plain_layer(block)
+            block.straight = StraightLayer(block) if plain_layer(block) else None
 
     @classmethod
     def create(
@@ -104,27 +105,27 @@ class Backbone(nn.Module):
         """Side of the square patch map, so that N = grid * grid."""
         return self.vit.patch_embed.grid_size[0]
 
-    def embed(self, image: torch.Tensor, dense: Dense = unpacked) -> torch.Tensor:
-        """image: (B, 3, H, W) -> tokens: (B, 1+N, D), class token first, positions added. dense:
+    def embed(self, image: torch.Tensor, packed: Packed | None = None) -> torch.Tensor:
+        """image: (B, 3, H, W) -> tokens: (B, 1+N, D), class token first, positions added. packed:
         see `block`."""
         patches = self.vit.patch_embed
         if (
             self.vit.straight
             and tuple(image.shape[2:]) == patches.img_size
-            and not watched(patches)
+            and not self.vit.straight()
         ):
-            return embedding(self.vit, image, dense)
+            return embedding(self.vit, image, packed.dense if packed else Unpacked)
         return self.vit.norm_pre(self.vit._pos_embed(self.vit.patch_embed(image)))
 
-    def block(self, tokens: torch.Tensor, layer: int, dense: Dense = unpacked) -> torch.Tensor:
+    def block(self, tokens: torch.Tensor, layer: int, packed: Packed | None = None) -> torch.Tensor:
         """Run encoder layer `layer` (1..L) alone. tokens: (B, 1+N, D) -> (B, 1+N, D).
 
-        dense: how dense layers are computed where timm's modules themselves are not needed.
+        packed: what computes it where timm's modules themselves are not needed.
         """
-        block = self.vit.blocks[layer - 1]
-        if getattr(block, "straight", False) and block.attn.fused_attn and not watched(block):
-            return encoder_layer(block, tokens, dense)
-        return block(tokens)
+        # as self.vit.blocks[layer - 1], which takes a twentieth of a small layer's time
+        block = self._modules["vit"]._modules["blocks"]._modules[str(layer - 1)]
+        straight = block.__dict__.get("straight")
+        return (packed.layer(block) if packed and straight else straight or block)(tokens)
 
     def final(self, tokens: torch.Tensor, head: nn.Module | None = None) -> torch.Tensor:
         """The backbone's own exit. tokens after layer L: (B, 1+N, D) -> (B, out). head: computed in

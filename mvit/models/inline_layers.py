@@ -4,8 +4,9 @@ mathematics on the same weights.
 A ViT-Ti layer at batch 1 takes about a millisecond, of which a twentieth is the way through timm's
 dozen little modules (identities, dropouts, stochastic depth) that do nothing when nobody trains. A
 layer is bit for bit timm's. The embedding writes the convolution, whose windows do not overlap, as
-one matrix product, which sums in another order. All matrix products go through one function,
-`unpacked`, so that packed weights (mvit.inference.packed) can take its place.
+one matrix product, which sums in another order. Dense layers are computed by what `dense` makes of
+them, so that packed weights (mvit.inference.packed) can take the place of plain ones. What a layer
+needs is looked up once: on a slow processor Python's way to it took a sixth of a bfloat16 layer.
 """
 
 from __future__ import annotations
@@ -21,20 +22,20 @@ from torch.nn import functional as F
 
 
 class Dense(Protocol):
-    """How a dense layer is computed: x (..., in) -> (..., out), then GELU, then `add` added."""
+    """A dense layer, ready to be computed: x (..., in) -> (..., out), then GELU, then `add`
+    added."""
 
     def __call__(
-        self,
-        layer: nn.Linear | nn.Conv2d,
-        x: torch.Tensor,
-        *,
-        gelu: bool = False,
-        add: torch.Tensor | None = None,
+        self, x: torch.Tensor, gelu: bool = False, add: torch.Tensor | None = None
     ) -> torch.Tensor: ...
 
 
-class Packed(Dense, Protocol):
-    """Dense layers that also know how to compute a head faster than its modules do."""
+class Packed(Protocol):
+    """Something that computes dense layers, encoder layers and heads faster than modules do."""
+
+    def dense(self, layer: nn.Linear | nn.Conv2d) -> Dense: ...
+
+    def layer(self, block: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]: ...
 
     def exit(self, head: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]: ...
 
@@ -45,24 +46,47 @@ class Engine(Protocol):
     def packed(self, model: nn.Module, x: torch.Tensor) -> Packed | None: ...
 
 
-def matrix(layer: nn.Linear | nn.Conv2d) -> torch.Tensor:
+def matrix(weight: torch.Tensor) -> torch.Tensor:
     """The weight of a dense layer, or of a convolution whose windows do not overlap: (out, in)."""
-    weight = layer.weight
     return weight if weight.ndim == 2 else weight.flatten(1)
 
 
-def unpacked(
-    layer: nn.Linear | nn.Conv2d,
-    x: torch.Tensor,
-    *,
-    gelu: bool = False,
-    add: torch.Tensor | None = None,
-) -> torch.Tensor:
+class Own:
+    """The weight and bias of a layer as they are now: asked for by name, a module takes longer."""
+
+    def __init__(self, layer: nn.Module):
+        self.layer, self.parameters = layer, layer._parameters
+
+    @property
+    def weight(self) -> torch.Tensor:
+        own = self.parameters.get("weight")
+        # a layer that learns a change of low rank has none of its own
+        return self.layer.weight if own is None else own
+
+    @property
+    def bias(self) -> torch.Tensor | None:
+        return self.parameters["bias"]
+
+
+class Unpacked(Own):
     """A dense layer, or a convolution whose windows x already holds, as PyTorch computes it."""
-    found = F.linear(x, matrix(layer), layer.bias)
-    if gelu:
-        found = F.gelu(found)
-    return found if add is None else found.add_(add)
+
+    def __call__(self, x, gelu=False, add=None):
+        found = F.linear(x, matrix(self.weight), self.bias)
+        if gelu:
+            found = F.gelu(found)
+        return found if add is None else found.add_(add)
+
+
+class Norm(Own):
+    """A layer norm."""
+
+    def __init__(self, layer: nn.LayerNorm):
+        super().__init__(layer)
+        self.shape, self.eps = layer.normalized_shape, layer.eps
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.layer_norm(x, self.shape, self.weight, self.bias, self.eps)
 
 
 def plain_layer(block: nn.Module) -> bool:
@@ -95,49 +119,61 @@ def plain_embedding(vit: VisionTransformer) -> bool:
     )
 
 
-def watched(module: nn.Module) -> bool:
-    """Whether something needs the modules themselves: training, gradients or a hook on any of
-    them."""
-    if module.training or torch.is_grad_enabled():
-        return True
-    # Walked by hand: `modules()` takes longer than a small layer's own overhead.
-    todo = [module]
-    while todo:
-        one = todo.pop()
-        if one._forward_hooks or one._forward_pre_hooks:
-            return True
-        todo += filter(None, one._modules.values())
-    return False
+class Watch:
+    """Whether something needs a module itself: training, gradients, a hook on any of its modules,
+    or one that was put in another's place."""
+
+    def __init__(self, module: nn.Module):
+        modules = list(module.modules())
+        self.module = module
+        self.hooks = [h for m in modules for h in (m._forward_hooks, m._forward_pre_hooks)]
+        self.parts = [(m._modules, *part) for m in modules for part in m.named_children()]
+
+    def __call__(self) -> bool:
+        return (
+            self.module.training
+            or torch.is_grad_enabled()
+            or any(self.hooks)
+            or any(own.get(name) is not part for own, name, part in self.parts)
+        )
 
 
-def embedding(vit: VisionTransformer, image: torch.Tensor, dense: Dense = unpacked) -> torch.Tensor:
-    """Tokens of an image of the ViT's own size, if `plain_embedding` and not `watched`. image: (B,
-    3, S, S) -> (B, 1+N, D)."""
+def embedding(
+    vit: VisionTransformer, image: torch.Tensor, dense: Callable[..., Dense] = Unpacked
+) -> torch.Tensor:
+    """Tokens of an image of the ViT's own size, if `plain_embedding` and nothing needs its modules.
+    image: (B, 3, S, S) -> (B, 1+N, D)."""
     patch_embed = vit.patch_embed
     (rows, columns), (height, width) = patch_embed.grid_size, patch_embed.patch_size
     # (B, 3, rows, height, columns, width)
     windows = image.unflatten(3, (columns, width)).unflatten(2, (rows, height))
     # (B, N, 3 * height * width)
     windows = windows.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
-    patches = dense(patch_embed.proj, windows)
+    patches = dense(patch_embed.proj)(windows)
     return torch.cat([vit.cls_token.expand(image.shape[0], -1, -1), patches], 1).add_(vit.pos_embed)
 
 
-def encoder_layer(block: Block, x: torch.Tensor, dense: Dense = unpacked) -> torch.Tensor:
-    """What `block(x)` says, if it is a `plain_layer` and not `watched`. x: (B, 1+N, D) -> (B, 1+N,
-    D)."""
-    attn, mlp, (b, n, d) = block.attn, block.mlp, x.shape
-    # (B, h, 1+N, d)
-    q, k, v = (
-        dense(attn.qkv, _norm(block.norm1, x))
-        .view(b, n, 3, attn.num_heads, -1)
-        .permute(2, 0, 3, 1, 4)
-        .unbind(0)
-    )
-    mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, n, d)
-    x = dense(attn.proj, mixed, add=x)
-    return dense(mlp.fc2, dense(mlp.fc1, _norm(block.norm2, x), gelu=True), add=x)
+class StraightLayer:
+    """What a `plain_layer` says, in straight-line code, and by its modules where something needs
+    them. dense: what computes each dense layer."""
 
+    def __init__(self, block: Block, dense: Callable[[nn.Linear], Dense] = Unpacked):
+        self.block, self.attn, self.watched = block, block.attn, Watch(block)
+        self.norm1, self.norm2 = Norm(block.norm1), Norm(block.norm2)
+        self.qkv, self.proj = dense(block.attn.qkv), dense(block.attn.proj)
+        self.fc1, self.fc2 = dense(block.mlp.fc1), dense(block.mlp.fc2)
 
-def _norm(layer: nn.LayerNorm, x: torch.Tensor) -> torch.Tensor:
-    return F.layer_norm(x, layer.normalized_shape, layer.weight, layer.bias, layer.eps)
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """x: (B, 1+N, D) -> (B, 1+N, D)."""
+        needed = not self.attn.fused_attn or self.watched()
+        return self.block(x) if needed else self.straight(x)
+
+    def straight(self, x: torch.Tensor) -> torch.Tensor:
+        """As `block(x)`, if nothing needs the modules themselves."""
+        b, n, d = x.shape
+        # (B, h, 1+N, d)
+        qkv = self.qkv(self.norm1(x)).view(b, n, 3, self.attn.num_heads, -1)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, n, d)
+        x = self.proj(mixed, add=x)
+        return self.fc2(self.fc1(self.norm2(x), gelu=True), add=x)

@@ -33,8 +33,7 @@ def always(layer: int) -> bool:
 
 
 class Step(NamedTuple):
-    """An exit that has run: logits (B, out), and the clock's marks where the blocks up to it began,
-    where its head began, and where its head ended."""
+    """An exit that has run: logits (B, out); marks where its blocks and head began and ended."""
 
     layer: int
     head: str
@@ -187,7 +186,6 @@ class MultiExitViT(nn.Module):
         x = image if isinstance(image, torch.Tensor) else self.task.prepare(image)
         return x.to(self.device, self.dtype)
 
-    @torch.inference_mode()
     def steps(
         self,
         x: torch.Tensor,
@@ -197,26 +195,28 @@ class MultiExitViT(nn.Module):
     ) -> Iterator[Step]:
         """Run a checked plan one exit at a time on x: (B, 3, S, S), waiting for nothing.
 
-        Time that the caller spends between two exits falls between marks and is charged to nobody.
-        keep_going(layer) is asked before each block (and before each head): the run ends as soon as
-        it says no.
+        Time that the caller spends between two exits is charged to nobody. keep_going(layer) is
+        asked before each block and each head: the run ends as soon as it says no.
         """
-        packed = self.engine.packed(self, x) if self.engine else None
-        exits = {e: self._exit(*e, packed) for e in plan}
-        dense = (packed,) if packed else ()
-        start = clock.mark()
-        tokens, layer = self.backbone.embed(x, *dense), 0
+        inference = torch.inference_mode()  # left between two exits: the caller's code runs then
+        with inference:
+            packed = self.engine.packed(self, x) if self.engine else None
+            exits = {e: self._exit(*e, packed) for e in plan}
+            start = clock.mark()
+            tokens, layer = self.backbone.embed(x, packed), 0
         for target, head in plan:
-            while layer < target:
-                if not keep_going(layer + 1):
+            with inference:
+                while layer < target:
+                    if not keep_going(layer + 1):
+                        return
+                    layer += 1
+                    tokens = self.backbone.block(tokens, layer, packed)
+                if not keep_going(layer):
                     return
-                layer += 1
-                tokens = self.backbone.block(tokens, layer, *dense)
-            if not keep_going(layer):
-                return
-            before = clock.mark()
-            logits = exits[target, head](tokens)
-            yield Step(target, head, logits, marks=(start, before, clock.mark()))
+                before = clock.mark()
+                logits = exits[target, head](tokens)
+                step = Step(target, head, logits, marks=(start, before, clock.mark()))
+            yield step
             start = clock.mark()
 
     def _exit(

@@ -22,12 +22,12 @@ if not hasattr(Backbone, "ungated_block"):
     narrow(pytest.MonkeyPatch(), px=64)  # as the tests' small bundle is
     Backbone.ungated_block = Backbone.block
 
-    def block(self, tokens, layer, *dense):
+    def block(self, tokens, layer, *packed):
         until = time.monotonic() + 120
         while layer > 1 and GATE.exists() and time.monotonic() < until:
             time.sleep(0.01)
         time.sleep(SLOW)
-        return self.ungated_block(tokens, layer, *dense)
+        return self.ungated_block(tokens, layer, *packed)
 
     Backbone.block = block
     start.warm_up = lambda: None  # whoever is first loads the model

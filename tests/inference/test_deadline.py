@@ -26,7 +26,7 @@ def slow(model, monkeypatch):
     """The model with blocks that take at least 15 ms, and the list of layers whose block ran."""
     ran, block = [], type(model.backbone).block
 
-    def slow_block(self, tokens, layer):
+    def slow_block(self, tokens, layer, packed=None):
         ran.append(layer)
         time.sleep(0.015)
         return block(self, tokens, layer)
@@ -179,7 +179,7 @@ def test_iterating_gives_each_exit_when_it_finishes_not_at_the_end(slow):
 
 
 def test_an_error_in_the_worker_reaches_the_caller(model, monkeypatch):
-    def broken(self, tokens, layer):
+    def broken(self, tokens, layer, packed=None):
         raise ArithmeticError("block 1 is broken")
 
     monkeypatch.setattr(type(model.backbone), "block", broken)
@@ -199,7 +199,7 @@ def test_concurrent_runs_do_not_mix(model):
 def test_a_gpu_out_of_memory_goes_on_with_the_cpu_and_says_so(model, monkeypatch):
     block, full = type(model.backbone).block, model.backbone
 
-    def out_of_memory(self, tokens, layer):
+    def out_of_memory(self, tokens, layer, packed=None):
         if self is full:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return block(self, tokens, layer)

@@ -16,7 +16,7 @@ from mvit.inference.deadline import answer_by
 from mvit.inference.engine import Engine, EngineError
 from mvit.inference.explain import attribute
 from mvit.inference.precision import probe_pictures
-from mvit.models.inline_layers import unpacked
+from mvit.models.inline_layers import Unpacked
 from mvit.models.multi_exit import MultiExitViT
 from mvit.models.transcrowd import transcrowd
 from mvit.tasks import TASKS
@@ -30,25 +30,25 @@ class Plain:
     def pack(self, weight, rows):
         return weight
 
-    def product(self, x, layout, layer, gelu, add):
+    def product(self, x, dense, gelu, add):
         type(self).calls += 1
-        return unpacked(layer, x, gelu=gelu, add=add)
+        return Unpacked.__call__(dense, x, gelu, add)
 
 
 class Wrong(Plain):
     """A library that computes something else."""
 
-    def product(self, x, layout, layer, gelu, add):
-        return super().product(x, layout, layer, gelu, add) * -3
+    def product(self, x, dense, gelu, add):
+        return super().product(x, dense, gelu, add) * -3
 
 
 class Dying(Plain):
     """A library that works for its first 200 products."""
 
-    def product(self, x, layout, layer, gelu, add):
+    def product(self, x, dense, gelu, add):
         if type(self).calls > 200:
             raise RuntimeError("out of workspace")
-        return super().product(x, layout, layer, gelu, add)
+        return super().product(x, dense, gelu, add)
 
 
 @pytest.fixture

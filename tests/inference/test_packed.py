@@ -9,13 +9,13 @@ from thin import thin_model
 from timm.models.vision_transformer import Block
 from torch import nn
 
-from mvit.inference.packed import LIBRARIES, Packed
+from mvit.inference.packed import LIBRARIES, Ending, Packed
 from mvit.models.extra_heads import EVERY
-from mvit.models.inline_layers import embedding, encoder_layer, unpacked
+from mvit.models.inline_layers import Unpacked, embedding
 
 
 @pytest.fixture(params=LIBRARIES, ids=lambda library: library.name)
-def dense(request) -> Packed:
+def packed(request) -> Packed:
     """Packed layers by each library that this PyTorch has."""
     try:
         return Packed(request.param())
@@ -45,66 +45,93 @@ def near(a: torch.Tensor, b: torch.Tensor) -> bool:
 
 
 @pytest.mark.parametrize("batch", [1, 6])
-def test_an_encoder_layer_agrees_and_leaves_the_tokens_that_heads_read(dense, batch):
+def test_an_encoder_layer_agrees_and_leaves_the_tokens_that_heads_read(packed, batch):
     block, x = layer(), torch.randn(batch, 17, 64)
     before = x.clone()
-    assert near(encoder_layer(block, x, dense), block(x)) and not dense.problem
+    assert near(packed.layer(block)(x), block(x)) and not packed.problem
     assert torch.equal(x, before)
 
 
-def test_the_embedding_agrees(dense):
+def test_the_embedding_agrees(packed):
     vit, image = made(thin_model).backbone.vit, torch.randn(2, 3, 64, 64)
-    assert near(embedding(vit, image, dense), embedding(vit, image)) and not dense.problem
+    assert near(embedding(vit, image, packed.dense), embedding(vit, image)) and not packed.problem
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_every_head_agrees(dense, name):
+def test_every_head_agrees(packed, name):
     head, tokens = made(EVERY[name], 64, 4, 10), torch.randn(2, 17, 64)
-    assert dense.exit(head) is dense.exit(head) is not head
-    assert near(dense.exit(head)(tokens), head(tokens)) and not dense.problem
+    assert packed.exit(head) is packed.exit(head) is not head
+    assert near(packed.exit(head)(tokens), head(tokens)) and not packed.problem
 
 
-def test_a_weight_that_changes_is_laid_out_anew(dense):
+def test_a_weight_that_changes_is_laid_out_anew(packed):
     block, x = layer(), torch.randn(1, 17, 64)
-    first = encoder_layer(block, x, dense)
+    first = packed.layer(block)(x)
     with torch.inference_mode(False):
         block.mlp.fc1.weight.mul_(3)
-    assert not near(encoder_layer(block, x, dense), first)
-    assert near(encoder_layer(block, x, dense), block(x)) and not dense.problem
+    assert not near(packed.layer(block)(x), first)
+    assert near(packed.layer(block)(x), block(x)) and not packed.problem
     with torch.inference_mode(False):
         block.double()
-    assert near(encoder_layer(block, x.double(), dense), block(x.double()))
+    assert near(packed.layer(block)(x.double()), block(x.double()))
 
 
-def test_another_number_of_rows_is_no_obstacle(dense):
+def test_another_number_of_rows_is_no_obstacle(packed):
     block = layer()
     for tokens in (17, 5, 17):
         x = torch.randn(1, tokens, 64)
-        assert near(encoder_layer(block, x, dense), block(x)) and not dense.problem
+        assert near(packed.layer(block)(x), block(x)) and not packed.problem
 
 
-def test_tokens_that_do_not_lie_in_order_are_no_obstacle(dense):
+def test_tokens_that_do_not_lie_in_order_are_no_obstacle(packed):
     linear, x = made(nn.Linear, 17, 8), torch.randn(2, 17, 64).transpose(1, 2)
-    assert near(dense(linear, x), linear(x)) and not dense.problem
+    assert near(packed.dense(linear)(x), linear(x)) and not packed.problem
 
 
-def test_a_head_that_learns_or_is_hooked_or_lean_is_left_alone(dense):
+def test_a_head_that_learns_or_is_hooked_or_lean_is_left_alone(packed):
     head = made(EVERY["mlp"], 64, 4, 10)
-    assert dense.exit(head) is not head
+    assert packed.exit(head) is not head
     hook = head.mlp[0].register_forward_hook(lambda *_: None)
-    assert dense.exit(head) is head
+    assert packed.exit(head) is head
     hook.remove()
     head.lean = True
-    assert dense.exit(head) is head
+    assert packed.exit(head) is head
     head.lean = False
-    assert dense.exit(head.train()) is head
+    assert packed.exit(head.train()) is head
 
 
-def test_heads_are_packed_while_there_is_room(dense, monkeypatch):
-    monkeypatch.setattr(dense, "_room", 100_000)
+def test_heads_are_packed_while_there_is_room(packed, monkeypatch):
+    monkeypatch.setattr(packed, "_room", 100_000)
     heads = [made(EVERY["resmlp"], 64, 4, 10) for _ in range(3)]
-    assert [dense.exit(head) is head for head in heads] == [False, True, True]
-    assert dense.exit(heads[0]) is not heads[0]
+    assert [packed.exit(head) is head for head in heads] == [False, True, True]
+    assert packed.exit(heads[0]) is not heads[0]
+
+
+def test_the_ending_is_computed_in_float32_and_follows_its_weights(packed):
+    head, tokens = made(EVERY["mlp"], 64, 4, 10), torch.randn(1, 17, 64)
+    exact = head(tokens)
+    with torch.inference_mode(False):
+        head.bfloat16()
+    rounded = exact - head(tokens.bfloat16()).float()
+    straight = packed.exit(head)
+    found, bias = straight(tokens.bfloat16()), head.mlp[6].bias.float()
+    assert found.dtype == torch.float32 and (exact - found).norm() < rounded.norm()
+    with torch.inference_mode(False):
+        head.mlp[6].bias.neg_()
+    assert near(straight(tokens.bfloat16()), found - 2 * bias)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        nn.Sequential(nn.Linear(8, 8), nn.GELU(), nn.Linear(8, 8)),
+        nn.Sequential(*[nn.Linear(8, 8), nn.ReLU(), nn.Dropout()] * 2, nn.Linear(8, 8)),
+        nn.Sequential(*[nn.Linear(512, 512), nn.GELU(), nn.Dropout()] * 2, nn.Linear(512, 8)),
+        nn.Linear(8, 8),
+    ],
+)
+def test_only_a_small_mlp_as_heads_have_is_an_ending(other):
+    assert Ending.fits(EVERY["mlp"](64, 4, 10).mlp) and not Ending.fits(other)
 
 
 class Dying:
@@ -121,5 +148,5 @@ class Dying:
 
 def test_a_product_that_dies_is_computed_plainly_from_then_on():
     linear, x, dying = made(nn.Linear, 64, 8), torch.randn(3, 64), Packed(Dying())
-    assert torch.equal(dying(linear, x, gelu=True), unpacked(linear, x, gelu=True))
+    assert torch.equal(dying.dense(linear)(x, gelu=True), Unpacked(linear)(x, gelu=True))
     assert dying.problem == "could not create a primitive"

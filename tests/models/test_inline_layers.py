@@ -1,5 +1,7 @@
 """Straight-line code says what timm's modules say, and steps aside where they are needed."""
 
+import copy
+
 import pytest
 import torch
 from timm.models.vision_transformer import VisionTransformer
@@ -7,7 +9,7 @@ from toys import count_blocks
 
 from mvit.models import backbone as module
 from mvit.models.backbone import Backbone
-from mvit.models.inline_layers import embedding, encoder_layer, plain_embedding, plain_layer
+from mvit.models.inline_layers import StraightLayer, embedding, plain_embedding, plain_layer
 
 
 def small(**options) -> VisionTransformer:
@@ -24,10 +26,10 @@ def small(**options) -> VisionTransformer:
 def used(monkeypatch):
     """Which straight-line functions the backbone called, in order."""
     calls = []
-    for function in (embedding, encoder_layer):
-        monkeypatch.setattr(
-            module, function.__name__, lambda *a, f=function: (calls.append(f.__name__), f(*a))[1]
-        )
+    for where, name in ((module, "embedding"), (StraightLayer, "straight")):
+        own = getattr(where, name)
+        noted = lambda *a, own=own, name=name: (calls.append(name), own(*a))[1]  # noqa: E731
+        monkeypatch.setattr(where, name, noted)
     return calls
 
 
@@ -43,7 +45,7 @@ def test_a_layer_is_bit_for_bit_timms(dtype):
     block, x = small().blocks[0].to(dtype), torch.randn(2, 17, 64).to(dtype)
     before = x.clone()
     with torch.inference_mode():
-        assert torch.equal(encoder_layer(block, x), block(x))
+        assert torch.equal(StraightLayer(block)(x), block(x))
     assert torch.equal(x, before)  # the caller's tokens stay: heads read them
 
 
@@ -62,7 +64,7 @@ def test_a_plain_backbone_takes_the_straight_way_when_nobody_watches(used):
     backbone, image = Backbone(small()), torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         stepwise(backbone, image)
-    assert used == ["embedding", *["encoder_layer"] * 3]
+    assert used == ["embedding", *["straight"] * 3]
 
 
 def test_gradients_training_hooks_and_other_sizes_get_the_modules(used):
@@ -82,6 +84,24 @@ def test_gradients_training_hooks_and_other_sizes_get_the_modules(used):
         ran = count_blocks(backbone)
         stepwise(backbone, image)
     assert ran == [1, 2, 3] and used == ["embedding"]
+
+
+def test_what_is_changed_in_a_layer_counts_at_once(used):
+    backbone, x = Backbone(small()), torch.randn(1, 17, 64)
+    block = backbone.vit.blocks[1]
+    with torch.inference_mode():
+        first = backbone.block(x, 2)
+        assert used == ["straight"]
+        block.mlp.fc1 = torch.nn.Linear(64, 256)  # another module in its place
+        assert torch.equal(backbone.block(x, 2), block(x)) and used == ["straight"]
+        assert not torch.equal(block(x), first)
+    twin = copy.deepcopy(backbone)
+    with torch.no_grad():
+        twin.vit.blocks[0].attn.proj.weight.zero_()
+        assert torch.equal(twin.block(x, 1), twin.vit.blocks[0](x)) and used[1:] == ["straight"]
+        assert not torch.equal(twin.block(x, 1), backbone.block(x, 1))
+        backbone.vit.blocks[0] = block  # another layer in its place
+        assert torch.equal(backbone.block(x, 1), block(x))
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,7 @@ def test_all_tiles_go_through_as_one_batch(counter, monkeypatch):
     monkeypatch.setattr(
         counter.backbone,
         "block",
-        lambda tokens, layer: sizes.append(len(tokens)) or block(tokens, layer),
+        lambda tokens, *layer: sizes.append(len(tokens)) or block(tokens, *layer),
     )
     list(counter.run(picture(60, 90), [(2, FINAL)]))
     assert sizes == [6, 6]
