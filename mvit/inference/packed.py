@@ -103,7 +103,7 @@ class PackedDense(Unpacked):
 
 # bytes of heads that are packed; all 84 of a ViT-Ti fit, and a ViT-B's would double its 1.5 GB
 MOST_OF_HEADS = 128_000_000
-MOST_OF_ENDING = 100_000  # numbers; a ViT-Ti's `mlp` has 29,000
+MOST_OF_ENDING = 500_000  # numbers; a ViT-B's `mlp` has 480,000
 LIBRARIES: tuple[type[Library], ...] = (OneDNN, MKL)
 
 
