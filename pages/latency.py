@@ -37,18 +37,20 @@ REPEAT_HELP = (
 @dataclass
 class Series:
     """The real runs on one picture with one plan. left: how many are still wanted at `deadline`;
-    number: of the latest one."""
+    number: of the latest one; turn: of whoever asks for runs, as an earlier one may still be at
+    work."""
 
     where: Hashable
     deadline: float = 0.0
     left: int = 0
     _: KW_ONLY
     number: int = 0
+    turn: int = 0
     runs: list[Interrupted] = field(default_factory=list)
 
     def want(self, more: int) -> None:
-        """Forget what is still wanted, and want so many more."""
-        self.left = more
+        """Forget what is still wanted, a run under way as well, and want so many more."""
+        self.left, self.turn = more, self.turn + 1
 
 
 def series_at(where: Hashable, deadline: float) -> Series:
@@ -72,12 +74,19 @@ def let_go() -> None:
 
 
 def go_on(series: Series, bundle: ui.Bundle, picture: ui.Picture, plan: Plan) -> None:
-    """Interrupt real runs until none is wanted or it is time to draw them."""
+    """Interrupt real runs until none is wanted or it is time to draw them.
+
+    A click starts a later script while this one's run is under way; two of them never count
+    together.
+    """
     end = time.monotonic() + PATIENCE_S
+    series.turn = mine = series.turn + 1
     while series.left > 0 and time.monotonic() < end:
         answer = ui.inference(
             bundle, lambda model: answer_by(model, picture.pixels, series.deadline, plan=plan)
         )
+        if series.turn != mine:
+            st.stop()  # a later script has begun meanwhile, which draws the runs without this one
         series.left, series.number = series.left - 1, series.number + 1
         series.runs = [*series.runs, Interrupted(series.number, spoken(bundle, answer))][-KEPT:]
 

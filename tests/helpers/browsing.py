@@ -13,6 +13,8 @@ PATIENCE = 90_000  # ms for any one step, on a machine that does other things to
 # Streamlit itself first asks for its service files below the page's path, and is told they are
 # elsewhere
 OWN_404 = "/_stcore/"
+# ... and looks for a download's file when its button is drawn; quick moves replace it before that
+REPLACED = "/media/", "Client Error: Download Button source error - 404"
 IDLE = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 CHART = '[data-testid="stVegaLiteChart"]'
 # Nothing is fetched any more, every chart is drawn, and the page has not changed for a moment.
@@ -44,7 +46,8 @@ class Visit:
         page.on("console", self._hear)
 
     def _hear(self, message) -> None:
-        if message.type == "error" and OWN_404 not in message.location.get("url", ""):
+        said = f"{message.text} {message.location.get('url', '')}"
+        if message.type == "error" and not any(own in said for own in (OWN_404, *REPLACED)):
             self.complaints.append(message.text)
 
     def open(self, path: str = "/") -> Visit:
