@@ -1,6 +1,7 @@
 """Clips on the page "Crowd": counted once, each frame leaving by the rule, bad files said."""
 
 import pytest
+import streamlit as st
 from visit import charts, metric, png, well
 
 from pages.parts.crowd import clip_frames
@@ -51,6 +52,21 @@ def test_a_stopped_clip_shows_what_is_counted_and_goes_on(show):
     app = well(app.button(key="clip_go").click().run())
     assert metric(app, "Frames") == "3"
     assert app.session_state["_clip"][1][-1].trace["count"].equals(last.trace["count"])
+
+
+def test_a_frame_that_another_script_has_counted_meanwhile_is_there_once(show, monkeypatch):
+    count = clip_frames._count
+
+    def also_by_another(bundle, head, frame):
+        found = count(bundle, head, frame)
+        done = st.session_state["_clip"][1]
+        if not done:  # a click began a later script, which was quicker
+            done.append(found)
+        return found
+
+    monkeypatch.setattr(clip_frames, "_count", also_by_another)
+    rows = well(show()).dataframe[0].value
+    assert list(rows.truth) == [0, 6, 0] and list(rows.second) == [0, 1, 2]
 
 
 def test_frames_that_cannot_be_read_are_said_and_the_rest_is_counted(show):

@@ -164,11 +164,11 @@ def counted(bundle: ui.Bundle, head: str, given: Given) -> list[Seen]:
         if number > len(done):
             equal = next((seen for seen in done if seen.key == _key(frame) != ""), None)
             if equal is None:
-                done.append(_count(bundle, head, frame))
+                found = _count(bundle, head, frame)
             else:
-                done.append(
-                    equal._replace(name=frame.name, second=frame.second, remark=frame.remark)
-                )
+                found = equal._replace(name=frame.name, second=frame.second, remark=frame.remark)
+            if number > len(done):  # else an earlier script, which a click ended, has added it
+                done.append(found)
             bar.progress(number / total, f"{number} of {total} frames")
     place.empty()
     return done
