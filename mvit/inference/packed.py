@@ -11,13 +11,21 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from mvit.models.inline_layers import Norm, StraightLayer, Unpacked, Watch, matrix, plain_layer
+from mvit.models.inline_layers import Norm, Own, StraightLayer, Unpacked, Watch, matrix, plain_layer
+
+
+class Layout(NamedTuple):
+    """A weight (out, in) as its library wants it. made_for: the rows of input, and the version and
+    address of the weight that it was made from."""
+
+    packed: torch.Tensor
+    made_for: tuple[int, int, int]
 
 
 class Library(Protocol):
@@ -30,9 +38,9 @@ class Library(Protocol):
         ...
 
     def product(
-        self, x: torch.Tensor, dense: PackedDense, gelu: bool, add: torch.Tensor | None
+        self, x: torch.Tensor, layout: Layout, own: Own, gelu: bool, add: torch.Tensor | None
     ) -> torch.Tensor:
-        """x: (..., in) -> (..., out) by dense.packed, bias added, then GELU, then `add`."""
+        """x: (..., in) -> (..., out), the layer's own bias added, then GELU, then `add`."""
         ...
 
 
@@ -46,13 +54,13 @@ class OneDNN:
         self.pack = ops._reorder_linear_weight.default
         self.unary, self.binary = ops._linear_pointwise.default, ops._linear_pointwise.binary
 
-    def product(self, x, dense, gelu, add):
+    def product(self, x, layout, own, gelu, add):
         if gelu:
-            found = self.unary(x, dense.packed, dense.bias, "gelu", [], "none")
+            found = self.unary(x, layout.packed, own.bias, "gelu", [], "none")
             return found if add is None else found.add_(add)
         if add is None:
-            return self.unary(x, dense.packed, dense.bias, "none", [], "")
-        return self.binary(x, add, dense.packed, dense.bias, "add")
+            return self.unary(x, layout.packed, own.bias, "none", [], "")
+        return self.binary(x, add, layout.packed, own.bias, "add")
 
 
 class MKL:
@@ -64,8 +72,8 @@ class MKL:
         ops = torch.ops.mkl
         self.pack, self.linear = ops._mkl_reorder_linear_weight.default, ops._mkl_linear.default
 
-    def product(self, x, dense, gelu, add):
-        found = self.linear(x, dense.packed, matrix(dense.weight), dense.bias, dense.rows)
+    def product(self, x, layout, own, gelu, add):
+        found = self.linear(x, layout.packed, matrix(own.weight), own.bias, layout.made_for[0])
         if gelu:
             found = F.gelu(found)
         return found if add is None else found.add_(add)
@@ -78,7 +86,7 @@ class PackedDense(Unpacked):
     def __init__(self, layer: nn.Linear | nn.Conv2d, whole: Packed):
         super().__init__(layer)
         self.whole, self.product = whole, whole.library.product
-        self.packed, self.rows, self.made_for = None, 0, None
+        self.layout: Layout | None = None
 
     def __call__(self, x, gelu=False, add=None):
         rows = x.numel() // x.shape[-1]
@@ -87,18 +95,18 @@ class PackedDense(Unpacked):
         alone = rows == 1 and x.dtype == torch.float32
         if not self.whole.problem and not alone:
             try:
-                self._lay_out(rows)
-                return self.product(x, self, gelu=gelu, add=add)
+                return self.product(x, self._laid_out(rows), self, gelu=gelu, add=add)
             except (RuntimeError, TypeError) as error:
                 self.whole.fail(error)
         return super().__call__(x, gelu, add)
 
-    def _lay_out(self, rows: int) -> None:
-        weight = self.weight
-        made_for = weight._version, weight.data_ptr()
-        if rows != self.rows or made_for != self.made_for:
-            self.packed = self.whole.library.pack(matrix(weight).detach(), rows)
-            self.rows, self.made_for = rows, made_for
+    def _laid_out(self, rows: int) -> Layout:
+        weight, layout = self.weight, self.layout
+        made_for = rows, weight._version, weight.data_ptr()
+        if layout is None or layout.made_for != made_for:
+            packed = self.whole.library.pack(matrix(weight).detach(), rows)
+            self.layout = layout = Layout(packed, made_for)
+        return layout
 
 
 # bytes of heads that are packed; all 84 of a ViT-Ti fit, and a ViT-B's would double its 1.5 GB
@@ -135,7 +143,7 @@ class Packed:
         """Note why the plain layers take over, and give up all layouts."""
         self.problem = (str(error).splitlines() or [type(error).__name__])[0]
         for dense in self._dense.values():
-            dense.packed = dense.made_for = None
+            dense.layout = None
 
     def exit(self, head: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
         """What computes a head (or any module), its dense layers and encoder layers here; itself
@@ -154,12 +162,14 @@ class Ending:
     number format, and without its modules, which take longer than what they compute."""
 
     def __init__(self, mlp: nn.Sequential):
-        self.own, self.made_for = list(mlp.parameters()), None
+        self.layers = [Own(layer) for layer in mlp if type(layer) is nn.Linear]
+        self.made_for = None
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        made_for = [(p._version, p.data_ptr()) for p in self.own]
+        own = [p for layer in self.layers for p in (layer.weight, layer.bias)]
+        made_for = [(p._version, p.data_ptr()) for p in own]
         if made_for != self.made_for:
-            self.float, self.made_for = [p.detach().float() for p in self.own], made_for
+            self.float, self.made_for = [p.detach().float() for p in own], made_for
         w1, b1, w2, b2, w3, b3 = self.float
         x = F.gelu(F.linear(x.float(), w1, b1))
         return F.linear(F.gelu(F.linear(x, w2, b2)), w3, b3)

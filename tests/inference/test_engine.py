@@ -30,25 +30,25 @@ class Plain:
     def pack(self, weight, rows):
         return weight
 
-    def product(self, x, dense, gelu, add):
+    def product(self, x, layout, own, gelu, add):
         type(self).calls += 1
-        return Unpacked.__call__(dense, x, gelu, add)
+        return Unpacked(own.layer)(x, gelu=gelu, add=add)
 
 
 class Wrong(Plain):
     """A library that computes something else."""
 
-    def product(self, x, dense, gelu, add):
-        return super().product(x, dense, gelu, add) * -3
+    def product(self, x, layout, own, gelu, add):
+        return super().product(x, layout, own, gelu=gelu, add=add) * -3
 
 
 class Dying(Plain):
     """A library that works for its first 200 products."""
 
-    def product(self, x, dense, gelu, add):
+    def product(self, x, layout, own, gelu, add):
         if type(self).calls > 200:
             raise RuntimeError("out of workspace")
-        return super().product(x, dense, gelu, add)
+        return super().product(x, layout, own, gelu=gelu, add=add)
 
 
 @pytest.fixture
