@@ -12,7 +12,6 @@ from visit import open_app, png, timeline, well
 from mvit.charts import latency as tables
 from mvit.inference.deadline import Answer
 from mvit.models.multi_exit import Exit
-from pages import latency
 from pages.parts.timeline import Interrupted, Measured, contradicted, real_text
 from pages.parts.timeline.chart import chart
 
@@ -96,27 +95,6 @@ def test_a_new_deadline_or_stop_drops_the_runs_still_wanted(tiny_weights):
     assert [r.answer.deadline_ms for r in series(app).runs] == [100, 90]
     series(app).want(0)
     assert len(series(well(app.run())).runs) == 2
-
-
-def test_a_run_that_a_later_script_did_not_wait_for_is_not_counted(monkeypatch):
-    found = interrupted(5.0, 1, 0, in_flight=(12, "final"))
-    own = latency.Series("here", 20.0, 3)
-
-    def inference(bundle, work):
-        if own.number == 1:
-            own.want(0)  # Stop was clicked while the second run was under way
-        return found
-
-    monkeypatch.setattr(latency.ui, "inference", inference)
-
-    def stop():
-        raise KeyboardInterrupt  # as Streamlit's own, no Exception
-
-    monkeypatch.setattr(latency, "spoken", lambda bundle, answer: answer)
-    monkeypatch.setattr(latency.st, "stop", stop)
-    with pytest.raises(KeyboardInterrupt):
-        latency.go_on(own, None, None, plan=[])
-    assert (own.left, own.number, len(own.runs)) == (0, 1, 1)
 
 
 def test_link_restores_the_view(tiny_weights):
