@@ -22,23 +22,24 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import replace
 from numbers import Real
 from weakref import WeakKeyDictionary, WeakSet
 
 import torch
 
 from mvit.clock import clock_for
+from mvit.inference.answer import Answer
 from mvit.inference.fallback import cpu_copy, is_device_failure
 from mvit.inference.prompt import Prompt
+from mvit.models import helpers
 from mvit.models.multi_exit import Exit, MultiExitViT, Plan
 
 LONGEST_MS = 60_000
 POLL_S = 20e-6  # between two looks at a GPU event
 
-# The threads stay alive between runs: a new one would build its own OpenMP team during its first
-# deadline.
-_workers = ThreadPoolExecutor(max_workers=8, thread_name_prefix="mvit-run")
+_launchers = ThreadPoolExecutor(max_workers=8, thread_name_prefix="mvit-gpu")  # of work on GPUs
 # per model, ms of each exit on each kind of input
 _known: WeakKeyDictionary[MultiExitViT, dict[tuple, float]] = WeakKeyDictionary()
 _prompt = Prompt()
@@ -69,61 +70,29 @@ def checked_deadline(deadline_ms: object) -> float:
     return ms
 
 
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What `answer_by` returns. All times in ms since the call; an Exit's `elapsed_ms` is when
-    it finished.
-
-    exit: the latest exit that finished at or before the deadline, None if none had. finished: all
-    that had, in order. late: exits that finished after the deadline, before the answer was given;
-    never the answer. in_flight: the (layer, head) that was being computed when the answer was
-    given, None if the plan was over. wasted_blocks: blocks begun beyond the answer's layer.
-    first_ms: about when the plan's first exit is ready. note: what the user must be told, such as a
-    change of device.
-    """
-
-    deadline_ms: float
-    answered_ms: float
-    exit: Exit | None
-    finished: list[Exit]
-    late: list[Exit]
-    in_flight: tuple[int, str] | None
-    wasted_blocks: int
-    first_ms: float
-    note: str = ""
-
-    @property
-    def ready(self) -> bool:
-        """Whether any exit had finished."""
-        return self.exit is not None
-
-    @property
-    def overshoot_ms(self) -> float:
-        """How long after the deadline the answer came; 0 if the plan was over before it."""
-        return max(0.0, self.answered_ms - self.deadline_ms)
-
-    @property
-    def message(self) -> str:
-        """One sentence for the user."""
-        if self.exit is None:
-            return f"no exit had finished; the first is ready at about {self.first_ms:.3g} ms"
-        return (
-            f"answered by '{self.exit.head}' after layer {self.exit.layer}, finished at "
-            f"{self.exit.elapsed_ms:.3g} ms"
-        )
-
-
 class InterruptibleRun:
     """A plan being run by a worker thread: iterate to get each exit as it finishes, call
     `interrupt` from any thread to stop it.
 
-    Begins at once; `elapsed_ms` of an exit is when it finished, in ms since then. Raises PlanError
-    for a plan that the model does not have. An error in the worker is raised where the run is
-    iterated or waited for. clock: for tests; the device's own by default.
+    Begins at once, on a processor when the run before it is over; `elapsed_ms` of an exit is when
+    it finished, in ms since then. Raises PlanError for a plan that the model does not have. An
+    error in the worker is raised where the run is iterated or waited for. until_ms: when the worker
+    stops by itself, at the next block; where it keeps all cores busy, whoever would interrupt it
+    may have to wait for one. clock: for tests; the device's own by default.
     """
 
-    def __init__(self, model: MultiExitViT, image, plan: Plan, look_ahead: int = 2, clock=None):
+    def __init__(
+        self,
+        model: MultiExitViT,
+        image,
+        plan: Plan,
+        look_ahead: int = 2,
+        *,
+        until_ms: float = math.inf,
+        clock=None,
+    ):
         self.model, self.plan, self.look_ahead = model, model.checked(plan), look_ahead
+        self.until_ms = until_ms
         x = model.to_input(image)
         self.clock = clock or clock_for(x.device)
         self.clock.finish()  # the copy of the input to the device is not the run's
@@ -132,11 +101,12 @@ class InterruptibleRun:
         self._launched: deque = deque()  # marks behind blocks that the device may not have done yet
         self._pending: deque = deque()  # exits launched, not yet seen complete
         self._interrupted = False
-        self._over = threading.Event()
+        self._ready, self._over, self._gone = (threading.Event() for _ in range(3))
         self._news = threading.Condition()
         self._error: BaseException | None = None
         self.began = time.perf_counter()
-        _workers.submit(self._work, x)
+        (helpers.worker if x.device.type == "cpu" else _launchers).submit(self._work, x)
+        self._ready.wait()
 
     def interrupt(self) -> None:
         """Tell the worker to stop at the next block; returns at once, and the exits finished so far
@@ -173,30 +143,36 @@ class InterruptibleRun:
             seen += len(fresh)
 
     def _work(self, x: torch.Tensor) -> None:
-        try:
-            account = self.model.account()
-            for layer, head, logits, marks in self.model.steps(
-                x, self.plan, self.clock, keep_going=self._keep_going
-            ):
-                # pinned if it comes from a GPU
-                scores = self.model.task.scores(logits).to("cpu", non_blocking=True)
-                self._pending.append((account, layer, head, scores, marks, self.clock.mark()))
-                self._publish()
-            while self._pending and not self._interrupted:
-                time.sleep(POLL_S)
-                self._publish()
-        except BaseException as error:  # a thread has nobody to raise to: whoever waits gets it
-            self._error = error
-        finally:
+        with helpers.at_work() if x.device.type == "cpu" else nullcontext():
+            self.began = time.perf_counter()
+            self._ready.set()
+            try:
+                self._run(x)
+            except BaseException as error:  # a thread has nobody to raise to: whoever waits gets it
+                self._error = error
             self._over.set()
             with self._news:
                 self._news.notify_all()
+        self._gone.set()
+
+    def _run(self, x: torch.Tensor) -> None:
+        account = self.model.account()
+        for layer, head, logits, marks in self.model.steps(
+            x, self.plan, self.clock, keep_going=self._keep_going
+        ):
+            # pinned if it comes from a GPU
+            scores = self.model.task.scores(logits).to("cpu", non_blocking=True)
+            self._pending.append((account, layer, head, scores, marks, self.clock.mark()))
+            self._publish()
+        while self._pending and not self._interrupted:
+            time.sleep(POLL_S)
+            self._publish()
 
     def _keep_going(self, layer: int) -> bool:
         """Asked between blocks: publish what is complete and hold the launches at most look_ahead
         blocks before the device."""
         self._launched.append(self.clock.mark())
-        while not self._interrupted:
+        while not self._interrupted and self.elapsed_ms() <= self.until_ms:
             self._publish()
             while self._launched and self.clock.done(self._launched[0]):
                 self._launched.popleft()
@@ -246,7 +222,7 @@ def _answer_by(
 ) -> Answer:
     first_ms = warm_up(model, x, plan)
     settle()
-    run = InterruptibleRun(model, x, plan, look_ahead=look_ahead)
+    run = InterruptibleRun(model, x, plan, look_ahead=look_ahead, until_ms=deadline_ms)
     try:
         with _prompt:
             run.wait(max(0.0, deadline_ms - run.elapsed_ms()) / 1000)
@@ -273,9 +249,10 @@ def _answer_by(
 
 def settle() -> None:
     """Wait until every interrupted run has left its last block, which would compete with what comes
-    next."""
+    next, and dismiss the helpers of the caller, who only waits now."""
+    helpers.dismiss()
     for run in list(_stopping):
-        run._over.wait()
+        run._gone.wait()
         _stopping.discard(run)
 
 

@@ -17,6 +17,7 @@ from mvit.models.backbone import Backbone
 from mvit.models.exit import FINAL, KINDS, AnyExit, CountExit, Exit, Plan
 from mvit.models.extra_heads import build
 from mvit.models.heads import HEADS, Head
+from mvit.models.helpers import claim
 from mvit.models.inline_layers import Engine, Packed
 from mvit.models.macs import BackboneMacs
 from mvit.tasks import Task
@@ -157,8 +158,7 @@ class MultiExitViT(nn.Module):
             ) from None
 
     def macs_up_to(self, layer: int) -> int:
-        """Multiply-accumulates of the backbone alone up to `layer`, for a whole picture (all its
-        tiles)."""
+        """Multiply-accumulates of the backbone alone up to `layer`, for all tiles of a picture."""
         return self.task.tiles * self.backbone_macs.up_to(layer)
 
     def head_macs(self, layer: int, head: str) -> int:
@@ -167,8 +167,7 @@ class MultiExitViT(nn.Module):
         return self.task.tiles * own
 
     def exit_macs(self, layer: int, head: str) -> int:
-        """Multiply-accumulates of the backbone up to `layer` and of that head alone, for a whole
-        picture (all its tiles)."""
+        """Multiply-accumulates of the backbone up to `layer` and of that head, for all tiles."""
         return self.macs_up_to(layer) + self.head_macs(layer, head)
 
     def checked(self, plan: Plan) -> list[tuple[int, str]]:
@@ -198,6 +197,7 @@ class MultiExitViT(nn.Module):
         Time that the caller spends between two exits is charged to nobody. keep_going(layer) is
         asked before each block and each head: the run ends as soon as it says no.
         """
+        claim(x.device)
         inference = torch.inference_mode()  # left between two exits: the caller's code runs then
         with inference:
             packed = self.engine.packed(self, x) if self.engine else None

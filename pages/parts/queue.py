@@ -112,6 +112,11 @@ def turn() -> Iterator[None]:
     try:
         with QUEUE.turn(say, visitor):
             place.empty()
-            yield
+            try:
+                yield
+            finally:
+                from mvit.models.helpers import dismiss  # here: it imports torch
+
+                dismiss()
     except ReplacedError:
         st.stop()

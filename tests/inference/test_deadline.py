@@ -114,14 +114,16 @@ def test_a_deadline_before_the_first_exit_says_when_that_one_is_ready(slow):
 
 
 def test_an_exit_that_finishes_late_is_reported_and_never_the_answer(slow, monkeypatch):
-    wait = InterruptibleRun.wait
-    # a caller woken 60 ms late
+    wait, head = InterruptibleRun.wait, slow.model.heads["mlp"]["3"]
+    forward = head.forward
+    # begun in time and finished late, and a caller woken later still
+    monkeypatch.setattr(head, "forward", lambda tokens: (time.sleep(0.25), forward(tokens))[1])
     monkeypatch.setattr(
-        InterruptibleRun, "wait", lambda self, s=None: (wait(self, s), time.sleep(0.06))[0]
+        InterruptibleRun, "wait", lambda self, s=None: (wait(self, s), time.sleep(0.3))[0]
     )
-    answer = answer_by(slow.model, picture(), 100, [(b, "mlp") for b in range(1, 13)])
-    assert answer.overshoot_ms > 30 and answer.late
-    assert answer.exit.elapsed_ms <= 100 < min(e.elapsed_ms for e in answer.late)
+    answer = answer_by(slow.model, picture(), 200, [(b, "mlp") for b in range(1, 13)])
+    assert answer.overshoot_ms > 250 and [e.layer for e in answer.late] == [3]
+    assert answer.exit.elapsed_ms <= 200 < answer.late[0].elapsed_ms
 
 
 def interrupted_runs(model, runs_per_budget):
