@@ -101,7 +101,7 @@ class InterruptibleRun:
         self._launched: deque = deque()  # marks behind blocks that the device may not have done yet
         self._pending: deque = deque()  # exits launched, not yet seen complete
         self._interrupted = False
-        self._ready, self._over, self._gone = (threading.Event() for _ in range(3))
+        self._ready, self._over = threading.Event(), threading.Event()
         self._news = threading.Condition()
         self._error: BaseException | None = None
         self.began = time.perf_counter()
@@ -143,17 +143,18 @@ class InterruptibleRun:
             seen += len(fresh)
 
     def _work(self, x: torch.Tensor) -> None:
-        with helpers.at_work() if x.device.type == "cpu" else nullcontext():
-            self.began = time.perf_counter()
-            self._ready.set()
-            try:
+        try:
+            with helpers.at_work() if x.device.type == "cpu" else nullcontext():
+                self.began = time.perf_counter()
+                self._ready.set()
                 self._run(x)
-            except BaseException as error:  # a thread has nobody to raise to: whoever waits gets it
-                self._error = error
+        except BaseException as error:  # a thread has nobody to raise to: whoever waits gets it
+            self._error = error
+        finally:
+            self._ready.set()
             self._over.set()
             with self._news:
                 self._news.notify_all()
-        self._gone.set()
 
     def _run(self, x: torch.Tensor) -> None:
         account = self.model.account()
@@ -252,7 +253,7 @@ def settle() -> None:
     next, and dismiss the helpers of the caller, who only waits now."""
     helpers.dismiss()
     for run in list(_stopping):
-        run._gone.wait()
+        run._over.wait()
         _stopping.discard(run)
 
 

@@ -54,6 +54,16 @@ def test_a_worker_at_work_is_not_waited_for(monkeypatch):
     assert run.wait(60)
 
 
+def test_a_worker_that_cannot_begin_keeps_nobody_waiting(monkeypatch):
+    def full():
+        raise MemoryError("no room for helpers")
+
+    monkeypatch.setattr(helpers, "at_work", full)
+    run = InterruptibleRun(thin_model(), picture(), PLAN)
+    with pytest.raises(MemoryError, match="no room"):
+        run.wait(60)
+
+
 def test_without_gnus_openmp_nothing_is_ended(monkeypatch):
     monkeypatch.setattr(helpers, "_end", None)
     helpers.dismiss()
