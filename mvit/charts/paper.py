@@ -217,6 +217,55 @@ def strategies(
 
 
 @kept
+def people_closer(
+    rows: pd.DataFrame, value: str, axis: str, finding: str, how: str
+) -> alt.LayerChart:
+    """A counter's Table I as points: one row a head, one point a training strategy. rows: strategy,
+    head, mae, final, `value` (people closer, which `axis` names) and `<value>_noise`, what chance
+    could do."""
+    heads = list(dict.fromkeys(rows["head"]))
+    rows = rows.assign(
+        low=rows[value] - rows[f"{value}_noise"], high=rows[value] + rows[f"{value}_noise"]
+    )
+    scale = alt.Scale(zero=True, padding=12)
+    y = alt.Y("head:N", sort=heads, title=None, axis=alt.Axis(grid=True))
+    offset = alt.YOffset("strategy:N")
+    tips = [
+        alt.Tooltip("head:N", title="Head"),
+        alt.Tooltip("strategy:N", title="Training"),
+        alt.Tooltip(f"{value}:Q", title="People closer", format="+.1f"),
+        alt.Tooltip(f"{value}_noise:Q", title="Chance", format=".1f"),
+        alt.Tooltip("mae:Q", title="At the layer off by", format=".1f"),
+        alt.Tooltip("final:Q", title="Final exit off by", format=".1f"),
+    ]
+    both = _strategy(rows)
+    form = alt.Axis(format="+.1f", tickCount=5)
+    spread = (
+        alt.Chart(rows)
+        .mark_rule(size=2, opacity=0.6)
+        .encode(
+            x=alt.X("low:Q", title=axis, scale=scale, axis=form),
+            x2="high:Q",
+            y=y,
+            yOffset=offset,
+            color=both["color"],
+            tooltip=tips,
+        )
+    )
+    points = (
+        alt.Chart(rows)
+        .mark_point(filled=True, size=110, opacity=0.95)
+        .encode(x=alt.X(f"{value}:Q", title=axis), y=y, yOffset=offset, tooltip=tips, **both)
+    )
+    zero = (
+        alt.Chart(pd.DataFrame({value: [0.0]}))
+        .mark_rule(strokeDash=[6, 4], color=HEAD_COLOURS["final"])
+        .encode(x=f"{value}:Q")
+    )
+    return (zero + spread + points).properties(title=title(finding, how), height=56 * len(heads))
+
+
+@kept
 def learning(rows: pd.DataFrame, finding: str) -> alt.Chart:
     """Validation losses while exits learn. rows: head, round, loss."""
     return (

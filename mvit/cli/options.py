@@ -19,12 +19,16 @@ WAYS = {
     "together": f"--distill with --strategy {END_TO_END}",
     "maps": "--maps",
     "crowd": "--task crowd",
+    "crowd " + END_TO_END: f"--task crowd with --strategy {END_TO_END}",
+    "crowd " + LAYER_WISE: f"--task crowd with --strategy {LAYER_WISE}",
     "table1": "table1",
     "ablation": "ablation",
 }
 ALL, TRAINED, TABLE = set(WAYS), {FINE, END_TO_END, LAYER_WISE}, {"table1"}
 COMPARED, DISTILLED = {"table1", "ablation"}, {"distilling", "together"}
-CROWD, NOT_CROWD = {"crowd"}, ALL - {"crowd", "maps"}
+COUNTED = {f"crowd {strategy}" for strategy in (END_TO_END, LAYER_WISE)}  # with their backbone
+CROWD = {"crowd"} | COUNTED
+NOT_CROWD = ALL - CROWD - {"maps"}
 WHOLE = ALL - {"maps"}  # which read --data and write a bundle
 FROZEN = {FINE, "adding", "crowd"}  # exits learn by themselves, on a frozen backbone
 TUNED = TRAINED | CROWD | COMPARED  # the backbone learns
@@ -120,6 +124,11 @@ OPTIONS = {
         values.natural,
         "crowd: pictures without anyone that join them (default: 16)",
     ),
+    "solved_tiles": (
+        CROWD,
+        values.positive,
+        "crowd: on how many tiles the exits' last layers are solved at the end (default: all)",
+    ),
     "from_layer": (
         {FINE},
         values.positive,
@@ -149,10 +158,10 @@ OPTIONS = {
         "times it (LoRA), as it is stored (default: all weights learn)",
     ),
     "mean_decay": (
-        {FINE},
+        TRAINED | CROWD,
         {"type": values.share},
-        "end with a running mean of the backbone's weights, of which this much stays in a step, "
-        "as 0.999 (default: 0, the last weights)",
+        "end with a running mean of the weights that learned with the backbone, of which this much "
+        "stays in a step, as 0.999 (default: 0, the last weights; crowd: 0.998)",
     ),
     "layer_decay": (
         TRAINED | CROWD | {"together"},
@@ -160,12 +169,12 @@ OPTIONS = {
         "learning rate of a layer against the next (default: 0.85; other strategies: 0.9)",
     ),
     "exit_rate": (
-        {END_TO_END, LAYER_WISE, "together"} | COMPARED,
+        {END_TO_END, LAYER_WISE, "together"} | COUNTED | COMPARED,
         values.rate,
         "the exits' peak learning rate where they learn with the backbone (default: 1e-3)",
     ),
     "exit_weights": (
-        {END_TO_END, "together"},
+        {END_TO_END, "together", f"crowd {END_TO_END}"},
         values.exit_weights,
         "end-to-end: half, depth, or a number a layer, where the final exit weighs 1 "
         "(default: half; many layers: depth)",
@@ -259,7 +268,7 @@ def way_of(args: argparse.Namespace) -> str:
     elif args.maps:
         way = "maps"
     elif args.task == "crowd" and not args.task_name:
-        way = "crowd"
+        way = "crowd" if args.strategy in (None, FINE) else f"crowd {args.strategy}"
     else:
         way = args.strategy or FINE
     given = [name for name in OPTIONS if getattr(args, name, None) is not None]

@@ -21,7 +21,6 @@ from mvit.training.add_heads import add_heads
 from mvit.training.distill import HEAD
 from mvit.training.distill_study import distill
 from mvit.training.initial import architecture_of
-from mvit.training.joint import JointRecipe
 from mvit.training.kinds import kind_of
 from mvit.training.map_study import MapStudy, teach_maps
 from mvit.training.maps import MapRecipe
@@ -43,10 +42,6 @@ def run(args: argparse.Namespace) -> dict:
         return teach(args)
     data = data_root(args.data)
     task = task_with_bundle(args) if way == "adding" else task_of(args, data)
-    if way == "crowd" and args.strategy not in (None, FINE):
-        raise DataError(
-            f"--strategy {args.strategy} is for tasks with classes; --task crowd has {FINE} alone"
-        )
     study = study_of(args, task, data)
     if way == "adding":
         study.name = args.name or args.backbone
@@ -119,7 +114,7 @@ def study_of(args: argparse.Namespace, task: Task, data: Path) -> Study:
     """Return the study that the options describe; what they leave out keeps its default. Raises
     OSError if what it makes could not be kept."""
     kind, strategy = kind_of(task), getattr(args, "strategy", None) or FINE
-    recipe = kind.recipe() if strategy == FINE else JointRecipe()
+    recipe = kind.recipe() if strategy == FINE else kind.joint()
     recipe = replace(recipe, **given(recipe, args))
     if stages := getattr(args, "tile_stages", None):
         recipe.stages = stages
@@ -149,8 +144,8 @@ def task_of(args: argparse.Namespace, data: Path) -> Task:
     DataError."""
     if args.task_name:
         return own_task(data, args.task_name)
-    if args.task == "crowd" and args.command in options.COMPARED:
-        raise DataError(f"{args.command} is for tasks with classes; --task crowd has `train`")
+    if args.task == "crowd" and args.command == "ablation":
+        raise DataError("ablation is for tasks with classes; --task crowd has `train` and `table1`")
     if args.task not in TASKS:
         raise DataError(
             f"unknown task '{args.task}'; there are: {', '.join(TASKS)}; "

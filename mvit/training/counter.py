@@ -8,7 +8,7 @@ thrown away afterwards, and the network that is left is TransCrowd's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,10 +19,11 @@ from torch import nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from mvit.data.crowds import Crowds
+from mvit.data.crowds import Crowds, Tiles
 from mvit.models.backbone import Backbone
 from mvit.tasks import CrowdTask
 from mvit.training.finetune import explicit_attention, parameter_groups
+from mvit.training.joint_loss import of_part
 from mvit.training.loop import Loop, Step, begin
 
 
@@ -32,7 +33,8 @@ class CrowdRecipe:
     the same pixel scale first.
 
     patch_layers: after which layers the patches are read out; patch_weight: of that loss beside the
-    count's. Then as mvit.training.finetune.Recipe.
+    count's. solved_tiles: on how many tiles, drawn at random, the last layers are solved at the end
+    (None: on all). Then as mvit.training.finetune.Recipe.
     """
 
     stages: tuple[tuple[int, int, int], ...] = ((192, 60_000, 32), (384, 16_000, 12))
@@ -44,6 +46,7 @@ class CrowdRecipe:
     warmup_steps: int = 200
     mean_decay: float = 0.998
     seed: int = 0
+    solved_tiles: int | None = None
     from_layer = 1  # all of it learns
 
     def plan(self, n: int = 0) -> list[tuple[int, int]]:
@@ -55,17 +58,19 @@ class CrowdRecipe:
         ]
 
 
+def readouts(dim: int, layers: Iterable[int]) -> nn.ModuleDict:
+    """A linear readout after each of some layers: patches (B, N, D) -> people in each (B, N, 1)."""
+    kinds = {str(b): nn.Sequential(nn.LayerNorm(dim, eps=1e-6), nn.Linear(dim, 1)) for b in layers}
+    return nn.ModuleDict(kinds)
+
+
 class Counter(nn.Module):
     """A counter while it learns: the backbone, and a linear patch readout after some layers."""
 
     def __init__(self, backbone: Backbone, layers: tuple[int, ...]):
         super().__init__()
         self.backbone = backbone
-        kinds = {
-            str(b): nn.Sequential(nn.LayerNorm(backbone.dim, eps=1e-6), nn.Linear(backbone.dim, 1))
-            for b in layers
-        }
-        self.patches = nn.ModuleDict(kinds)
+        self.patches = readouts(backbone.dim, layers)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """x: (B, 3, S, S) -> logits (B, 1), and people in each patch after each of K layers (K, B,
@@ -95,19 +100,31 @@ def splat(points: list[np.ndarray], size: int, patch: int) -> torch.Tensor:
 def loss_of(
     counter: Counter, task: CrowdTask, x: torch.Tensor, truth: torch.Tensor, weight: float
 ) -> torch.Tensor:
-    """The loss of tiles x (B, 3, S, S) with people in each patch (B, N): the count's, and `weight`
-    times the patches', which compares maps cell by cell and in sum.
-
-    The regressor always speaks for a whole tile: of a smaller square its output counts by the share
-    of the area.
-    """
-    y, unit = truth.sum(1), task.people_per_unit
+    """The loss of tiles x (B, 3, S, S) with people in each patch (B, N): that of the count, and
+    `weight` times that of the patches."""
+    y = truth.sum(1)
     logits, read = counter(x)
-    read = read.float()
+    own = task.loss(of_part(logits, x.shape[-1], task), y)
+    return own + weight * patch_loss(read, truth, task.people_per_unit)
+
+
+def patch_loss(read: torch.Tensor, truth: torch.Tensor, unit: float) -> torch.Tensor:
+    """The loss of K maps of people in each patch (K, B, N) against the truth (B, N), cell by cell
+    and in sum; unit: so many people count as one in the sum."""
+    read, y = read.float(), truth.sum(1)
     cells = F.smooth_l1_loss(read, truth.expand_as(read), beta=1.0) * 2
     sums = F.smooth_l1_loss(read.sum(2) / unit, (y / unit).expand(read.shape[:2]), beta=0.05)
-    share = (x.shape[-1] / task.input_px) ** 2
-    return task.loss(logits * share, y) + weight * (10 * cells + sums)
+    return 10 * cells + sums
+
+
+def squares_of(
+    tiles: Tiles, step: Step, task: CrowdTask, backbone: Backbone, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What a step learns from: squares x (B, 3, S, S), normalised, and people in each patch
+    (B, N)."""
+    x, points = tiles.squares(step.index, step.side, step.generator)
+    truth = splat(points, step.side, backbone.vit.patch_embed.patch_size[0]).to(device)
+    return task.normalise(x.to(device).float() / 255), truth
 
 
 @torch.inference_mode()
@@ -146,14 +163,11 @@ def fine_tune_counter(
     device, tiles = accelerator.device, train.tiles()
     counter = Counter(backbone, recipe.patch_layers).to(device).train()
     mean = AveragedModel(counter, multi_avg_fn=get_ema_multi_avg_fn(recipe.mean_decay))
-    readouts = {"params": list(counter.patches.parameters()), "lr": recipe.learning_rate}
-    groups = [*parameter_groups(backbone, recipe), readouts | {"weight_decay": 0.0}]
+    patches = {"params": list(counter.patches.parameters()), "lr": recipe.learning_rate}
+    groups = [*parameter_groups(backbone, recipe), patches | {"weight_decay": 0.0}]
 
     def losses(step: Step) -> Iterator[torch.Tensor]:
-        x, points = tiles.squares(step.index, step.side, step.generator)
-        patch = backbone.vit.patch_embed.patch_size[0]
-        truth = splat(points, step.side, patch).to(device)
-        x = task.normalise(x.to(device).float() / 255)
+        x, truth = squares_of(tiles, step, task, backbone=backbone, device=device)
         with accelerator.autocast(), explicit_attention(counter, device):
             loss = loss_of(counter, task, x, truth=truth, weight=recipe.patch_weight)
         yield loss

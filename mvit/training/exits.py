@@ -23,6 +23,7 @@ from tqdm import tqdm
 from mvit.data.labelled import Pictures
 from mvit.models.multi_exit import MultiExitViT
 from mvit.training.identity import fingerprint
+from mvit.training.joint_loss import fitted, of_part
 from mvit.training.loop import Loop, Step, begin, running_mean
 
 Key = tuple[int, str]
@@ -34,7 +35,9 @@ class ExitRecipe:
     `factor` after `patience` rounds without a better validation loss, stopped after `stop` such
     rounds. A round is `round_images` pictures (None: the whole training set).
 
-    `mean_decay`: the weights that are validated and kept are a running mean of the trained ones.
+    `px`: side of the pictures that exits learn from (None: the task's own); they are validated on
+    whole ones. `mean_decay`: the weights that are validated and kept are a running mean of the
+    trained ones.
     `trial_steps`: how long each rate is tried, on the exits after `trial_layers`, before one is
     chosen for each head.
     """
@@ -51,6 +54,7 @@ class ExitRecipe:
     trial_steps: int = 100
     trial_layers: tuple[int, ...] = (3, 6, 9)
     seed: int = 0
+    px: int | None = None
 
 
 def warm_start(model: MultiExitViT, exits: Sequence[Key] | None = None) -> None:
@@ -94,8 +98,9 @@ def exit_losses(
             tokens = model.backbone.block(tokens, layer)
         for key in [k for k in model.exits() if k[0] == layer and k in active]:
             with accelerator.autocast():
-                logits = model.head_at(*key)(tokens)
-            yield key, model.task.loss(logits, y)
+                head = model.head_at(*key)
+                logits = head(fitted(tokens, head))
+            yield key, model.task.loss(of_part(logits, x.shape[-1], model.task), y)
 
 
 @torch.no_grad()
@@ -141,7 +146,7 @@ class Learner:
             for key, rate in rates.items()
         ]
         self.loop = Loop(
-            plan=[(model.task.input_px, recipe.batch)] * (steps or recipe.trial_steps),
+            plan=[(recipe.px or model.task.input_px, recipe.batch)] * (steps or recipe.trial_steps),
             losses=self._losses,
             pictures=len(train),
             state=nn.ModuleDict({"now": model.heads, "mean": self.mean, "best": self.best}),

@@ -22,6 +22,7 @@ from mvit.tasks import Task
 CHECKPOINT_PREFIXES = (
     "model.mean.module.backbone.vit.",
     "model.mean.module.vit.",
+    "model.now.backbone.vit.",
     "model.backbone.vit.",
     "model.vit.",
 )

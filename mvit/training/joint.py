@@ -11,20 +11,37 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from accelerate import Accelerator
 from timm.optim import param_groups_weight_decay
+from torch.optim.swa_utils import AveragedModel
 
 from mvit.data.labelled import Pictures
 from mvit.models.multi_exit import FINAL, MultiExitViT
 from mvit.training.exits import name_of
 from mvit.training.finetune import Recipe, explicit_attention, layer_of, mixed, parameter_groups
 from mvit.training.joint_loss import Key, Phase, phase_loss
-from mvit.training.loop import Loop, Step, TrainingError, begin
+from mvit.training.loop import Loop, Step, TrainingError, begin, running_mean
+
+if TYPE_CHECKING:
+    from mvit.data.crowds import Tiles
+    from mvit.training.joint_counter import JointCrowdRecipe
 
 STRATEGIES = ("classifier-wise", "end-to-end", "layer-wise")
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a phase learns from: losses yields those of a step; along: modules that learn with the
+    model and are thrown away afterwards, with their learning rate."""
+
+    losses: Callable[[Step], Iterator[torch.Tensor]]
+    along: torch.nn.Module | None = None
+    rate: float = 0.0
 
 
 @dataclass(kw_only=True)
@@ -97,9 +114,12 @@ def phases_of(
     return [*phases, Phase(first, model.depth, {final: 1.0})]
 
 
-def learners(model: MultiExitViT, phase: Phase, recipe: JointRecipe) -> torch.optim.Optimizer:
+def learners(
+    model: MultiExitViT, phase: Phase, recipe: JointRecipe, lesson: Lesson | None = None
+) -> torch.optim.Optimizer:
     """AdamW over what learns in a phase (all else is frozen): its last layer at the rate that
-    fine-tuning gives layer L, those below it at falling ones, exits at their own rate."""
+    fine-tuning gives layer L, those below it at falling ones, exits at their own rate, and what
+    learns along with the lesson."""
     layers = set(range(phase.first, phase.last + 1))
     layers |= {0} if phase.first == 1 else set()
     layers |= {model.depth + 1} if (model.depth, FINAL) in phase.weights else set()
@@ -115,18 +135,21 @@ def learners(model: MultiExitViT, phase: Phase, recipe: JointRecipe) -> torch.op
                 g | {"lr": recipe.exit_rate}
                 for g in param_groups_weight_decay(head, recipe.weight_decay)
             ]
+    if lesson and lesson.along is not None:
+        along = list(lesson.along.parameters())
+        groups += [{"params": along, "lr": lesson.rate, "weight_decay": 0.0}] if along else []
     return torch.optim.AdamW(groups, fused=True)
 
 
-def losses_of(
+def classes(
     model: MultiExitViT,
     train: Pictures,
     phase: Phase,
     *,
     recipe: JointRecipe,
     accelerator: Accelerator,
-) -> Callable[[Step], Iterator[torch.Tensor]]:
-    """Return what yields a step's loss in a phase."""
+) -> Lesson:
+    """What a phase learns from labelled pictures."""
     device, how = accelerator.device, {"recipe": recipe, "accelerator": accelerator}
 
     def losses(step: Step) -> Iterator[torch.Tensor]:
@@ -138,28 +161,38 @@ def losses_of(
             loss = phase_loss(model, x, y, phase=phase, **how)
         yield loss
 
-    return losses
+    return Lesson(losses)
+
+
+def kept(
+    model: MultiExitViT, lesson: Lesson, mean: AveragedModel | None
+) -> MultiExitViT | torch.nn.ModuleDict:
+    """What a checkpoint holds: the model, with what learns along and the running mean if there are
+    any."""
+    beside = {"along": lesson.along, "mean": mean}
+    beside = {name: module for name, module in beside.items() if module is not None}
+    return torch.nn.ModuleDict({"now": model, **beside}) if beside else model
 
 
 def learn_together(
     model: MultiExitViT,
     phases: Sequence[Phase],
     *,
-    train: Pictures,
-    recipe: JointRecipe,
+    train: Pictures | Tiles,
+    recipe: JointRecipe | JointCrowdRecipe,
     accelerator: Accelerator,
     checkpoint: Path,
     known: dict | None = None,
     every: int = 200,
+    lesson: Callable[..., Lesson] = classes,
 ) -> dict:
-    """Train backbone and exits through the phases, each with the recipe's whole schedule; resumes
-    from `checkpoint`, also in the middle of one.
+    """Train backbone and exits through the phases, each with the recipe's whole schedule, and leave
+    them at the running mean of their weights, if the recipe has one; resumes from `checkpoint`,
+    also in the middle of a phase. lesson: makes what a phase learns from, as `classes` does.
 
     Returns the progress: the exits' weights and the history of (phase, step, side in pixels, loss).
-    Raises TrainingError at a loss that is no number, CheckpointError if the checkpoint was begun
-    otherwise.
+    Raises TrainingError at a loss that is no number, CheckpointError for a checkpoint of another.
     """
-    steps = len(recipe.plan(len(train)))
     weights = [{name_of(key): w for key, w in phase.weights.items()} for phase in phases]
     about = asdict(recipe) | {"training pictures": len(train), "exits and their weights": weights}
     progress = begin(checkpoint, about | (known or {}))
@@ -170,20 +203,24 @@ def learn_together(
         for number, phase in enumerate(phases[begun:], begun):
             if number != begun:
                 progress |= {"phase": number, "step": 0}
+            own = lesson(model, train, phase, recipe=recipe, accelerator=accelerator)
+            mean = running_mean(model, recipe.mean_decay) if recipe.mean_decay else None
             loop = Loop.along(
                 recipe,
                 len(train),
-                losses=losses_of(model, train, phase, recipe=recipe, accelerator=accelerator),
-                state=model,
-                optimizer=learners(model, phase, recipe),
+                losses=own.losses,
+                state=kept(model, own, mean),
+                optimizer=learners(model, phase, recipe, lesson=own),
                 accelerator=accelerator,
                 checkpoint=checkpoint,
-                before=number * steps,
+                after=partial(mean.update_parameters, model) if mean else lambda: None,
+                before=number * len(recipe.plan(len(train))),
                 title="training" if len(phases) == 1 else f"part {number + 1} of {len(phases)}",
                 part=number + 1,
             )
             if number == begun:
                 loop.resume()
             loop.run(progress, every)
+            model.load_state_dict((mean.module if mean else model).state_dict())
     model.eval().requires_grad_(False)
     return progress

@@ -12,6 +12,7 @@ gradient for having more exits above it.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from mvit.models.heads import Head
 from mvit.models.multi_exit import FINAL, MultiExitViT
 
 if TYPE_CHECKING:
+    from mvit.tasks import Task
     from mvit.training.joint import JointRecipe
 
 Key = tuple[int, str]
@@ -66,6 +68,12 @@ def fitted(tokens: torch.Tensor, head: Head) -> torch.Tensor:
     return torch.cat([tokens[:, :1], patches.flatten(2).transpose(1, 2)], 1)
 
 
+def of_part(logits: torch.Tensor, side: int, task: Task) -> torch.Tensor:
+    """What logits (B, out) say of pictures of `side` pixels a side. A counter's exit speaks for a
+    whole tile; of a smaller square it counts by the share of the area."""
+    return logits * (side / task.input_px) ** 2 if task.counts else logits
+
+
 def phase_logits(
     model: MultiExitViT,
     x: torch.Tensor,
@@ -73,15 +81,18 @@ def phase_logits(
     phase: Phase,
     equilibrium: bool,
     accelerator: Accelerator,
+    watch: Callable[[int, torch.Tensor], None] = lambda layer, tokens: None,
 ) -> dict[Key, torch.Tensor]:
     """The outputs (B, out) of a phase's exits on x: (B, 3, S, S), without gradient below its first
-    layer. equilibrium: scale gradients where exits branch off."""
+    layer. equilibrium: scale gradients where exits branch off. watch: is given the tokens (B, 1+N,
+    D) after every layer."""
     found, left = {}, len({layer for layer, _ in phase.weights})
     with torch.set_grad_enabled(phase.first == 1), accelerator.autocast():
         tokens = model.backbone.embed(x)
     for layer in range(1, phase.last + 1):
         with torch.set_grad_enabled(layer >= phase.first), accelerator.autocast():
             tokens = model.backbone.block(tokens, layer)
+            watch(layer, tokens)
         here = [head for at, head in phase.weights if at == layer]
         branch = tokens
         if here and equilibrium:

@@ -7,18 +7,25 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+import torch
+
 from mvit.data.labelled import Pictures
 from mvit.data.splits import sample, three_parts
 from mvit.evaluation import counts, intervals, predictions, temperature, unlike
 from mvit.models.multi_exit import MultiExitViT
 from mvit.tasks import Task
-from mvit.training import crowd_study
+from mvit.training import crowd_study, joint_counter
 from mvit.training.counter import CrowdRecipe, fine_tune_counter
 from mvit.training.exits import ExitRecipe
 from mvit.training.finetune import Recipe, fine_tune
+from mvit.training.joint import JointRecipe, classes
+from mvit.training.joint_counter import JointCrowdRecipe
 from mvit.training.last_layer import solve_last_layers
 
 if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from mvit.data.crowds import Tiles
     from mvit.training.study import Study
 
 RECORDED_VALIDATION = 2_500  # pictures: plenty for choosing a threshold
@@ -30,11 +37,12 @@ class Kind:
 
     architecture: of the backbone, where none is named. recipe, exits: make the default recipes.
     parts: (study) -> train, validation, test. told: what the card tells about them. lessons: a part
-    as exits learn from it. tune: trains the backbone; tuned: the name of what it measures. finish:
-    the last touch to trained exits, and what the card tells about it. recorded: the validation
-    pictures that are recorded. record, summary, save: measure every exit, make the card's figures
-    of what was recorded of validation and test, and keep that. more: what else the card tells, of
-    (model, validation pictures, test pictures).
+    as exits learn from it. joint: makes the default recipe of joint training; together: makes what
+    that learns from (see mvit.training.joint). tune: trains the backbone; tuned: the name of what
+    it measures. finish: the last touch to trained exits, by the recipe, and what the card tells
+    about it. recorded: the validation pictures that are recorded. record, summary, save: measure
+    every exit, make the card's figures of what was recorded of validation and test, and keep that.
+    more: what else the card tells, of (model, validation pictures, test pictures).
     """
 
     architecture: str
@@ -43,6 +51,8 @@ class Kind:
     parts: Callable
     told: Callable
     lessons: Callable
+    joint: Callable
+    together: Callable
     tune: Callable
     tuned: str
     finish: Callable
@@ -71,6 +81,15 @@ def counted(model: MultiExitViT, found: dict[str, counts.Counts]) -> dict:
     return counts.summary(model, test) | {intervals.CARD: intervals.summary(test)}
 
 
+def solved(
+    model: MultiExitViT, tiles: Tiles, accelerator: Accelerator, recipe: CrowdRecipe
+) -> dict:
+    """Solve the last layers of a counter on as many tiles as its recipe says."""
+    order = torch.randperm(len(tiles), generator=torch.Generator().manual_seed(recipe.seed))
+    some = tiles.subset(order[: recipe.solved_tiles].sort().values)
+    return {"last_layer": solve_last_layers(model, some, accelerator)}
+
+
 CLASSES = Kind(
     architecture="vit_tiny_patch16_224",
     recipe=Recipe,
@@ -80,9 +99,11 @@ CLASSES = Kind(
     ),
     told=told,
     lessons=lambda part: part,
+    joint=JointRecipe,
+    together=classes,
     tune=fine_tune,
     tuned="val_accuracy",
-    finish=lambda model, lessons, accelerator: {},
+    finish=lambda *_: {},
     recorded=lambda val: sample(val, RECORDED_VALIDATION),
     record=predictions.predict,
     summary=temperature.summary,
@@ -96,11 +117,11 @@ COUNTS = Kind(
     parts=crowd_study.parts,
     told=crowd_study.told,
     lessons=lambda part: part.tiles(),
+    joint=JointCrowdRecipe,
+    together=joint_counter.counts,
     tune=fine_tune_counter,
     tuned="val_mae",
-    finish=lambda model, lessons, accelerator: {
-        "last_layer": solve_last_layers(model, lessons, accelerator)
-    },
+    finish=solved,
     recorded=lambda val: val,
     record=counts.count,
     summary=counted,

@@ -13,6 +13,7 @@ import torch
 from accelerate import Accelerator
 
 from mvit.bundles.whole import read_json, write_json
+from mvit.data.crowds import Crowds
 from mvit.data.labelled import Pictures
 from mvit.evaluation.predictions import predict
 from mvit.models.backbone import Backbone
@@ -21,7 +22,7 @@ from mvit.tasks import Task
 from mvit.training import checkpoints, identity
 from mvit.training.checkpoints import CheckpointError
 from mvit.training.initial import origin, starting_backbone
-from mvit.training.kinds import CLASSES
+from mvit.training.kinds import Kind, kind_of
 from mvit.training.study import Study
 
 
@@ -31,9 +32,9 @@ class Lab:
 
     study: Study
     task: Task
-    train: Pictures
-    val: Pictures
-    test: Pictures
+    train: Pictures | Crowds
+    val: Pictures | Crowds
+    test: Pictures | Crowds
     accelerator: Accelerator
     run: Path
     settings: dict
@@ -42,7 +43,7 @@ class Lab:
     def of(cls, study: Study, task: Task, run: Path, settings: dict, **more) -> Lab:
         """The series of a study. settings: its budget and what else must be the same; where the
         weights come from and what the pictures are is added to them."""
-        train, val, test = CLASSES.parts(study)
+        train, val, test = kind_of(task).parts(study)
         start = starting_backbone(study.architecture, task, study.init, hub=study.hub)
         settings |= {
             "precision": study.precision,
@@ -82,11 +83,21 @@ class Lab:
         )
 
     @property
+    def kind(self) -> Kind:
+        """How the task is studied."""
+        return kind_of(self.task)
+
+    @property
     def given(self) -> dict:
-        """What every training gets."""
+        """What the training of a backbone gets."""
         same = ("pictures and labels", "start weights")
         known = {name: self.settings[name] for name in same}
         return {"train": self.train, "accelerator": self.accelerator, "known": known}
+
+    @property
+    def lessons(self) -> dict:
+        """What a training with exits gets."""
+        return self.given | {"train": self.kind.lessons(self.train)}
 
     def measured(self, model: MultiExitViT) -> dict[tuple[int, str], float]:
         """The accuracy of every exit, (layer, head), on the test pictures."""

@@ -33,7 +33,7 @@ from mvit.training.initial import (
     take_over_exits,
     wants_growth,
 )
-from mvit.training.joint import STRATEGIES, JointRecipe, learn_together, phases_of
+from mvit.training.joint import STRATEGIES, learn_together, phases_of
 from mvit.training.kinds import kind_of
 from mvit.training.low_rank import low_rank
 
@@ -81,8 +81,8 @@ class Study:
         kind = kind_of(self.task)
         self.architecture = self.architecture or kind.architecture
         self.recipe, self.exits = self.recipe or kind.recipe(), self.exits or kind.exits()
-        if self.strategy != STRATEGIES[0] and not isinstance(self.recipe, JointRecipe):
-            self.recipe = JointRecipe(**asdict(self.recipe))
+        if self.strategy != STRATEGIES[0] and not isinstance(self.recipe, kind.joint):
+            self.recipe = kind.joint(**asdict(self.recipe))
 
     @property
     def bundle(self) -> str:
@@ -220,6 +220,7 @@ def about(study: Study, model: MultiExitViT, accelerator: Accelerator) -> dict:
 def learn(study: Study, backbone: Backbone, given: dict) -> tuple[MultiExitViT, dict]:
     """Train backbone and exits by the study's strategy and return the model and what the card tells
     about it. given: the parts, the accelerator, and what every checkpoint must be begun with."""
+    kind = kind_of(study.task)
     model = MultiExitViT.untrained(backbone, study.task, study.heads, layers=study.layers)
     taken = take_over_exits(model, study.init, study.architecture)
     if study.compiled:
@@ -229,10 +230,15 @@ def learn(study: Study, backbone: Backbone, given: dict) -> tuple[MultiExitViT, 
     warm_start(model, [e for e in model.exits() if e not in taken])
     phases = phases_of(model, study.strategy, study.exit_weights)
     checkpoint = study.run / f"{study.strategy.replace('-', '_')}.safetensors"
-    given = {k: v for k, v in given.items() if k != "val"}
-    done = learn_together(model, phases, recipe=study.recipe, checkpoint=checkpoint, **given)
-    plan = study.recipe.plan(len(given["train"])) * len(phases)
-    return model, {"recipe": recipe_told(study, plan, done), "exit_weights": done["weights"]}
+    lessons = kind.lessons(given["train"])
+    own = {k: v for k, v in given.items() if k != "val"} | {"train": lessons}
+    done = learn_together(
+        model, phases, recipe=study.recipe, checkpoint=checkpoint, lesson=kind.together, **own
+    )
+    finished = kind.finish(model, lessons, given["accelerator"], study.recipe)
+    plan = study.recipe.plan(len(lessons)) * len(phases)
+    recipe = recipe_told(study, plan, done) | finished
+    return model, {"recipe": recipe, "exit_weights": done["weights"]}
 
 
 def one_by_one(
@@ -258,7 +264,7 @@ def one_by_one(
             checkpoint=study.run / "exits.safetensors",
             **given | lessons,
         )
-    finished = kind.finish(model, lessons["train"], given["accelerator"])
+    finished = kind.finish(model, lessons["train"], given["accelerator"], recipe)
     plan = recipe.plan(len(given["train"]))
     return {
         "recipe": recipe_told(study, plan, tuned) | {kind.tuned: tuned[kind.tuned]},

@@ -21,6 +21,7 @@ from mvit.training.finetune import Recipe
 from mvit.training.joint import STRATEGIES
 from mvit.training.lab import refuse_another
 from mvit.training.study import Study, check_sizes
+from mvit.training.table1_counts import CountsLab
 from mvit.training.table1_lab import Budget, TableLab
 
 
@@ -58,14 +59,17 @@ def measure(table: Table1, say: Callable[[str], None] = print) -> dict:
     {"task", "architecture", "init", "layer", "n" (test pictures), "budget", "plain": {"accuracy"},
     "start": {"exits", "final", "rounds", "validation" (losses of each head after each round)},
     "rows": [{"strategy", "head", "accuracy" (at the layer), "final", "change" (of the final exit
-    against plain, in points), "seconds"}], "missing": cells not yet done}. Raises CheckpointError
-    if the run folder was begun with another budget, TrainingError on a loss that is not finite.
+    against plain, in points), "seconds"}], "missing": cells not yet done}. Of a counter: see
+    mvit.training.table1_counts. Raises CheckpointError if the run folder was begun with another
+    budget, DataError for a start without exits that it needs, TrainingError on a loss that is not
+    finite.
     """
     study, budget = table.study, table.budget
     check_sizes(replace(study, recipe=Recipe(stages=((budget.px, 1),)), layers=(table.layer,)))
-    lab = TableLab.of(
+    counts = study.task.counts
+    lab = (CountsLab if counts else TableLab).of(
         study,
-        replace(study.task, input_px=budget.px),
+        study.task if counts else replace(study.task, input_px=budget.px),
         study.run / "table1",
         settings=asdict(budget) | {"layer": table.layer},
         budget=budget,
@@ -74,8 +78,9 @@ def measure(table: Table1, say: Callable[[str], None] = print) -> dict:
     )
     file = weights.root() / lab.task.name / (study.name or study.architecture) / FILE
     refuse_another(file, lab.settings, study.overwrite)
-    plain, start = lab.once("plain", lab.plain), lab.once("start", lab.start)
-    say(f"start: {start['rounds']} rounds; " + accuracies(table.layer, start))
+    done = {"plain": lab.once("plain", lab.plain), "start": lab.once("start", lab.start)}
+    start = done["start"]
+    say(f"start: {start['rounds']} rounds; " + lab.told(start))
     result = {
         "task": lab.task.name,
         "architecture": study.architecture,
@@ -83,38 +88,16 @@ def measure(table: Table1, say: Callable[[str], None] = print) -> dict:
         "layer": table.layer,
         "n": len(lab.test),
         "budget": lab.settings,
-        "plain": {"accuracy": plain["final"]},
+        "plain": {lab.task.metric: done["plain"]["final"]},
         "start": {k: start[k] for k in ("exits", "final", "rounds", "validation")},
         "rows": [],
         "missing": len(table.cells),
     }
     for strategy, heads in table.cells:
         name = strategy if strategy == "classifier-wise" else f"{strategy} {heads[0]}"
-        cell = lab.once(name, partial(lab.cell, strategy, heads))
-        say(f"{name}: " + accuracies(table.layer, cell))
-        result["rows"] += rows_of(strategy, cell, plain["final"])
+        done[name] = lab.once(name, partial(lab.cell, strategy, heads))
+        say(f"{name}: " + lab.told(done[name]))
+        result["rows"] += lab.rows(strategy, done)
         result["missing"] -= 1
         lab.write(file, result)
     return result
-
-
-def rows_of(strategy: str, cell: dict, plain: float) -> list[dict]:
-    """The rows of a training, one a head; plain: the accuracy that its final exit is compared
-    with."""
-    return [
-        {
-            "strategy": strategy,
-            "head": head,
-            "accuracy": accuracy,
-            "final": cell["final"],
-            "change": round(100 * (cell["final"] - plain), 3),
-            "seconds": cell["seconds"],
-        }
-        for head, accuracy in cell["exits"].items()
-    ]
-
-
-def accuracies(layer: int, cell: dict) -> str:
-    """Return what a cell reached, in words."""
-    exits = ", ".join(f"{head} {accuracy:.2%}" for head, accuracy in cell["exits"].items())
-    return f"layer {layer} {exits}; final exit {cell['final']:.2%}"

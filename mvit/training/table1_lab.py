@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from mvit.models.backbone import Backbone
 from mvit.models.multi_exit import FINAL, MultiExitViT
 from mvit.training.exits import ExitRecipe, classifier_wise, name_of, warm_start
-from mvit.training.finetune import Recipe, fine_tune
-from mvit.training.joint import JointRecipe, learn_together, phases_of
+from mvit.training.joint import learn_together, phases_of
 from mvit.training.lab import Lab
 
 
@@ -35,9 +34,15 @@ class Budget:
 
     def backbone(self, n: int) -> dict:
         """The fields of a recipe for a training set of n pictures."""
+        return self._fields() | {"stages": ((self.px, self.images / n),), "batch": self.batch}
+
+    def counter(self) -> dict:
+        """The fields of a recipe for a counter, which learns from squares. No running mean, so
+        that it is as far as the exits that learn with it."""
+        return self._fields() | {"stages": ((self.px, self.images, self.batch),), "mean_decay": 0.0}
+
+    def _fields(self) -> dict:
         return {
-            "stages": ((self.px, self.images / n),),
-            "batch": self.batch,
             "learning_rate": self.learning_rate,
             "warmup_steps": max(1, self.images // self.batch // 10),
             "seed": self.seed,
@@ -63,6 +68,7 @@ class Budget:
             mean_decay=0.98,
             trial_steps=max(1, self.images // self.batch // 6),
             seed=self.seed,
+            px=self.px,
         )
 
 
@@ -74,34 +80,43 @@ class TableLab(Lab):
     layer: int
     heads: tuple[str, ...]
 
+    @property
+    def fields(self) -> dict:
+        """What the budget says in the recipe of a backbone."""
+        return self.budget.backbone(len(self.train))
+
     def trained_plain(self) -> Backbone:
         """The plain backbone after its share of training; from its checkpoint if that is done."""
-        backbone = self.backbone(self.budget.seed)
-        recipe = Recipe(**self.budget.backbone(len(self.train)))
+        backbone, recipe = self.backbone(self.budget.seed), self.kind.recipe(**self.fields)
         file = self.run / "plain.safetensors"
-        fine_tune(backbone, self.task, val=self.val, recipe=recipe, checkpoint=file, **self.given)
+        given = {"val": self.val, "recipe": recipe, "checkpoint": file} | self.given
+        self.kind.tune(backbone, self.task, **given)
         return backbone
 
     def plain(self) -> dict:
-        return self.accuracy(MultiExitViT(self.trained_plain(), self.task, {}))
+        return self.quality(MultiExitViT(self.trained_plain(), self.task, {}))
+
+    def untrained(self) -> MultiExitViT:
+        """The start backbone with every head, as none has learned yet."""
+        backbone = self.backbone(self.budget.seed)
+        return MultiExitViT.untrained(backbone, self.task, self.heads, layers=[self.layer])
 
     def started(self) -> tuple[MultiExitViT, dict]:
         """The start backbone with every head trained on it to the end, and how that went; from its
         checkpoint if that is done."""
-        model = MultiExitViT.untrained(
-            self.backbone(self.budget.seed), self.task, self.heads, layers=[self.layer]
-        )
+        model = self.untrained()
         warm_start(model)
         recipe, file = self.budget.start(), self.run / "start.safetensors"
-        done = classifier_wise(model, val=self.val, recipe=recipe, checkpoint=file, **self.given)
+        val = self.kind.lessons(self.val)
+        done = classifier_wise(model, val=val, recipe=recipe, checkpoint=file, **self.lessons)
         return model, done
 
     def start(self) -> dict:
-        """The exits that every cell starts from: their accuracy and validation losses."""
+        """The exits that every cell starts from: how good they are, and their validation losses."""
         model, done = self.started()
         losses = {name_of((self.layer, head)): head for head in self.heads}
         curves = {head: done["exits"][name]["losses"] for name, head in losses.items()}
-        return self.accuracy(model) | {"rounds": done["round"], "validation": curves}
+        return self.quality(model) | {"rounds": done["round"], "validation": curves}
 
     def cell(self, strategy: str, heads: tuple[str, ...]) -> dict:
         """Train one cell and measure it; its checkpoint is removed once it is done with."""
@@ -110,20 +125,41 @@ class TableLab(Lab):
         plain = self.trained_plain() if strategy == "classifier-wise" else None
         model = MultiExitViT(plain or started.backbone, self.task, exits)
         file = self.run / f"{strategy}_{'_'.join(heads)}.safetensors"
+        given = {"checkpoint": file} | self.lessons
         if strategy == "classifier-wise":
-            recipe = budget.exits()
-            classifier_wise(model, val=self.val, recipe=recipe, checkpoint=file, **self.given)
+            val = self.kind.lessons(self.val)
+            classifier_wise(model, val=val, recipe=budget.exits(), **given)
         else:
-            fields = budget.backbone(len(self.train))
-            recipe = JointRecipe(exit_rate=budget.exit_rate, **fields)
+            recipe = self.kind.joint(exit_rate=budget.exit_rate, **self.fields)
             phases = phases_of(model, strategy)
-            learn_together(model, phases, recipe=recipe, checkpoint=file, **self.given)
-        result = self.accuracy(model)
+            learn_together(model, phases, recipe=recipe, lesson=self.kind.together, **given)
+        result = self.quality(model)
         if self.accelerator.is_main_process:
             file.unlink(missing_ok=True)
         return result
 
-    def accuracy(self, model: MultiExitViT) -> dict:
-        """{"final": ..., "exits": {head: at the layer}}."""
+    def quality(self, model: MultiExitViT) -> dict:
+        """{"final": accuracy, "exits": {head: accuracy at the layer}}."""
         known = {head: accuracy for (_, head), accuracy in self.measured(model).items()}
         return {"final": known.pop(FINAL), "exits": known}
+
+    def rows(self, strategy: str, done: dict[str, dict]) -> list[dict]:
+        """The rows of the training that was done last, one a head. done: by name, with `plain`,
+        whose final exit it is compared with."""
+        cell, plain = done[next(reversed(done))], done["plain"]
+        return [
+            {
+                "strategy": strategy,
+                "head": head,
+                "accuracy": accuracy,
+                "final": cell["final"],
+                "change": round(100 * (cell["final"] - plain["final"]), 3),
+                "seconds": cell["seconds"],
+            }
+            for head, accuracy in cell["exits"].items()
+        ]
+
+    def told(self, cell: dict) -> str:
+        """What a training reached, in words."""
+        exits = ", ".join(f"{head} {right:.2%}" for head, right in cell["exits"].items())
+        return f"layer {self.layer} {exits}; final exit {cell['final']:.2%}"

@@ -35,6 +35,7 @@ OTHER_AIM = "other pages choose their few exits for another aim, so they may dif
 SPLITS = {
     "part_A": "dense crowds (part A)",
     "part_B": "streets (part B)",
+    "beijing_brt": "pictures of a bus stop (Beijing-BRT)",
     "brt": "pictures of a bus stop that no exit learned from (Beijing-BRT)",
 }
 

@@ -114,9 +114,7 @@ def test_data_that_is_not_there(tiny_weights, refused, tmp_path):
     (tmp_path / "bare").mkdir()
     assert "0 class folders" in refused("train", "--data", tmp_path / "bare", "--task-name", "mine")
     assert "cannot name a task" in refused("train", "--data", tmp_path, "--task-name", "my task")
-    assert "for tasks with classes" in refused(
-        "train", "--data", tmp_path, "--task", "crowd", "--strategy", "end-to-end"
-    )
+    assert "for tasks with classes" in refused("ablation", "--data", tmp_path, "--task", "crowd")
     assert "no weights for cifar10/" in refused(
         "train", "--data", tmp_path, "--add-heads", "gmlp", "--name", "nothing"
     )

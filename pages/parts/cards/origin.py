@@ -7,6 +7,7 @@ from itertools import groupby
 import pandas as pd
 
 from mvit.bundles.delta import BACKBONE_RANK
+from pages.parts import words
 
 SHOWN_ELSEWHERE = {"task", "architecture", "layers", "exits", "final", "files", "splits"}
 SHOWN_ELSEWHERE |= {"unusual", "before", "unlike", "coarse", "intervals", "elsewhere", "maps"}
@@ -32,9 +33,7 @@ NAMES = {
     "test": "for the test",
     "validation": "for validation",
     "rendered": "drawn",
-    "part_A": "dense crowds (part A)",
-    "part_B": "streets (part B)",
-}
+} | words.SPLITS
 FORMATS = {"bf16": "bfloat16", "fp16": "float16"}  # as accelerate calls them
 
 

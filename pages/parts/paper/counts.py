@@ -9,6 +9,7 @@ from mvit.charts import crowd as charts_crowd
 from mvit.evaluation import paper
 from pages import parts as ui
 from pages.parts import words
+from pages.parts.paper import count_table
 
 
 def show(bundle: ui.Bundle) -> None:
@@ -27,6 +28,7 @@ def show(bundle: ui.Bundle) -> None:
         found.append(exits.drop(columns="ranges", errors="ignore").assign(set=name))
     for r in paper.REPORTED.get(bundle.task, ()):
         st.markdown(f"The paper reports {r.unit} {r.value:g} for its {r.what}.")
+    count_table.show(bundle)
     st.caption(
         f"Ours counts with {bundle.card['architecture']}, the paper with a ViT-B/16; the Models "
         "page says how ours was trained."
