@@ -19,6 +19,7 @@ import torch
 from mvit.clock import clock_for, ratio, rounds
 from mvit.inference.packed import LIBRARIES, Packed
 from mvit.inference.precision import MAX_CONFIDENCE_GAP, probe_pictures
+from mvit.models.inline_layers import StraightLayer
 from mvit.models.multi_exit import MultiExitViT
 
 AUTO, TIMM, PACKED = ENGINES = ("auto", "timm", "packed")
@@ -81,11 +82,16 @@ class Engine:
         with self._lock:
             place = x.device, x.dtype
             if self._place != place:
-                if any(b.straight and b.straight.watched() for b in model.backbone.vit.blocks):
+                if any(straight and straight.watched() for straight in _straight(model)):
                     return None  # modules run now; what they take says nothing
                 self._packed, self._choice = _decide(model, x, self.asked)
                 self._place = place
         return None if self._packed is None or self._packed.problem else self._packed
+
+
+def _straight(model: MultiExitViT) -> list[StraightLayer | None]:
+    """The code of every encoder layer; None for one of another kind."""
+    return [block.__dict__.get("straight") for block in model.backbone.vit.blocks]
 
 
 def _plain(reason: str, speedup: float | None = None) -> EngineChoice:
@@ -95,7 +101,7 @@ def _plain(reason: str, speedup: float | None = None) -> EngineChoice:
 def _decide(model: MultiExitViT, x: torch.Tensor, asked: str) -> tuple[Packed | None, EngineChoice]:
     if x.device.type != "cpu":
         return None, _plain("packed weights are for processors, not for GPUs")
-    if not all(block.straight for block in model.backbone.vit.blocks):
+    if not all(_straight(model)):
         return None, _plain("these encoder layers are not timm's plain ones")
     if not (ways := _at_hand()):
         return None, _plain("this PyTorch has no operators for packed weights")

@@ -202,3 +202,16 @@ def test_the_real_probe_decides_and_changes_no_answer(model):
         np.array(said(model))[:, 2:].astype(float), [p[2:] for p in plain], atol=1e-4
     )
     assert model.engine.choice.name in ("timm", "packed") and model.engine.choice.reason
+
+
+def test_a_layer_that_somebody_put_there_runs_as_it_is(model, library):
+    class Twice(torch.nn.Module):
+        def forward(self, x):
+            return 2 * x
+
+    before = said(model)
+    library(Plain)
+    model.engine, model.backbone.vit.blocks[5] = Engine(), Twice()
+    after = said(model)
+    assert after[:2] == before[:2] and after[2:] != before[2:]
+    assert model.engine.choice.name == "timm" and "not timm's plain" in model.engine.choice.reason
