@@ -8,6 +8,7 @@ closed form, see mvit.training.distill.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,8 +20,8 @@ from torch.nn import functional as F
 
 from mvit.data.photos import read_batch
 from mvit.models.multi_exit import MultiExitViT
-from mvit.training.distill import list_of, prepared
-from mvit.training.exits import copied
+from mvit.training.distill import list_of, prepared, split
+from mvit.training.exits import copied, name_of
 from mvit.training.joint_loss import Key, distance
 from mvit.training.loop import Loop, Step, begin
 
@@ -89,6 +90,44 @@ def losses_of(
         head = model.head_at(layer, name)
         guess = head.mlp[0](head.describe(tokens[layer]))
         yield apart(guess, features, said=head.mlp[1](guess), answer=answer)
+
+
+@torch.no_grad()
+def agreement(
+    model: MultiExitViT, exits: Sequence[Key], photos: Sequence[Path], batch: int = 32
+) -> dict[Key, float]:
+    """How often each exit says what the final exit says of these photos; {} if none can be read."""
+    found, seen = dict.fromkeys(exits, 0), 0
+    for start in range(0, len(photos), batch):
+        x, _ = read_batch(photos[start : start + batch], model.task)
+        if not len(x):
+            continue
+        tokens, features = run_through(model, prepared(model, x), exits)
+        said = model.backbone.vit.head(features).argmax(1)
+        seen += len(x)
+        for layer, name in exits:
+            own = model.head_at(layer, name)(tokens[layer]).argmax(1)
+            found[layer, name] += (own == said).sum().item()
+    return {key: number / seen for key, number in found.items()} if seen else {}
+
+
+def teach_or_leave(
+    model: MultiExitViT, exits: Sequence[Key], photos: Sequence[Path], *, seed: int, **given
+) -> dict:
+    """Teach these exits, as `teach_heads` does, and let each be again what it began as where that
+    agrees more often with the final exit, on photos that are kept back. given: for `teach_heads`.
+    Return what the card should say."""
+    kept_back, learned = split(photos, seed)
+    begun = {key: copy.deepcopy(model.head_at(*key).state_dict()) for key in exits}
+    with model.lean():
+        before = agreement(model, exits, kept_back)
+    told = teach_heads(model, exits, learned, seed=seed, **given)
+    with model.lean():
+        after = agreement(model, exits, kept_back)
+    spoilt = [key for key in after if after[key] < before[key]]
+    for key in spoilt:
+        model.head_at(*key).load_state_dict(begun[key])
+    return told | {"kept back": len(kept_back), "left as they began": [*map(name_of, spoilt)]}
 
 
 def teach_heads(

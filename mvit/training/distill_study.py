@@ -22,7 +22,7 @@ from mvit.evaluation.temperature import summary
 from mvit.models.multi_exit import MultiExitViT
 from mvit.training import identity
 from mvit.training.distill import HEAD, solve_heads, split
-from mvit.training.distill_heads import start_from_backbone, teach_heads
+from mvit.training.distill_heads import start_from_backbone, teach_or_leave
 from mvit.training.distill_together import teach_together
 from mvit.training.finetune import compile_layers
 from mvit.training.initial import starting_backbone, take_over_exits
@@ -137,7 +137,7 @@ def teach(
     accelerator: Accelerator,
 ) -> dict:
     """Teach these exits from photos: all in closed form, then all but the `lens` further, step by
-    step. Return what the card tells about it."""
+    step, as far as that helps. Return what the card tells about it."""
     names, later = list(dict.fromkeys(n for _, n in exits)), [e for e in exits if e[1] != HEAD]
     for exit in later:
         start_from_backbone(model, *exit)
@@ -154,7 +154,7 @@ def teach(
     )
     if later and not closed_form:
         told["method"] += TAUGHT
-        told["taught"] = teach_heads(
+        told["taught"] = teach_or_leave(
             model,
             later,
             photos,

@@ -11,8 +11,9 @@ from toys import same, snapshot, write_photos
 from mvit.models.extra_heads import EVERY, build
 from mvit.models.macs import linear
 from mvit.models.multi_exit import MultiExitViT
+from mvit.training import distill_heads
 from mvit.training.distill import solve_heads
-from mvit.training.distill_heads import start_from_backbone, teach_heads
+from mvit.training.distill_heads import agreement, start_from_backbone, teach_heads, teach_or_leave
 
 
 def distilled(*heads: str) -> MultiExitViT:
@@ -96,3 +97,33 @@ def test_a_batch_without_a_readable_photo_teaches_nothing(tmp_path):
         batch=4,
     )
     assert told["steps"] == 1 and told["loss"] == 0
+
+
+def test_an_exit_that_steps_would_spoil_stays_as_it_began(tmp_path, monkeypatch):
+    photos, model = write_photos(tmp_path), distilled("mlp", "vit")
+    for exit in model.exits():
+        start_from_backbone(model, *exit)
+    for name in ("mlp", "vit"):  # after the last layer: the final exit itself
+        torch.nn.init.zeros_(model.head_at(2, name).mlp[0].bias)
+        torch.nn.init.eye_(model.head_at(2, name).mlp[0].weight)
+    assert agreement(model, [(2, "vit")], photos) == {(2, "vit"): 1.0}
+
+    def spoil(model, exits, photos, **_):
+        for name in ("mlp", "vit"):
+            model.head_at(2, name).mlp[0].weight.neg_()
+        model.head_at(1, "mlp").mlp[0].bias.add_(1e-7)
+        return {"steps": 1}
+
+    monkeypatch.setattr(distill_heads, "teach_heads", spoil)
+    before = snapshot(model.heads)
+    told = teach_or_leave(model, model.exits(), photos * 20, seed=0)
+    after = snapshot(model.heads)
+    assert told["steps"] == 1 and told["kept back"] >= 1
+    assert set(told["left as they began"]) == {"2:mlp", "2:vit"}
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"mlp.1.mlp.0.bias"}
+
+
+def test_agreement_needs_photos_that_can_be_read(tmp_path):
+    (tmp_path / "no.png").write_bytes(b"nothing")
+    assert agreement(distilled("mlp"), [(1, "mlp")], [tmp_path / "no.png"]) == {}
