@@ -163,6 +163,12 @@ OPTIONS = {
         "end with a running mean of the weights that learned with the backbone, of which this much "
         "stays in a step, as 0.999 (default: 0, the last weights; crowd: 0.998)",
     ),
+    "start_share": (
+        {END_TO_END, LAYER_WISE} | COUNTED,
+        values.share,
+        "exits that learn with their backbone: end so much of the way back to the start weights, "
+        "whose answers to other pictures are kept so (default: 0)",
+    ),
     "layer_decay": (
         TRAINED | CROWD | {"together"},
         values.share,

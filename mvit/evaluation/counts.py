@@ -103,7 +103,11 @@ class Counts:
 
     def of_head(self, head: str) -> Counts:
         """One head's exits by layer, then the final exit."""
-        rows = [i for i, e in enumerate(self.exits) if e[1] in (head, FINAL)]
+        return self.select([e for e in self.exits if e[1] in (head, FINAL)])
+
+    def select(self, exits: Sequence[tuple[int, str]]) -> Counts:
+        """The same pictures counted by the given exits only, in the given order."""
+        rows = [self.exits.index(tuple(e)) for e in exits]
         return Counts([self.exits[r] for r in rows], self.tiles[rows], self.truth, names=self.names)
 
 

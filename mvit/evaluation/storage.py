@@ -80,8 +80,8 @@ def round_for_storage(
 
 
 def round_heads(
-    model: MultiExitViT, measure: Callable[[MultiExitViT], Predictions]
-) -> tuple[dict, Predictions]:
+    model: MultiExitViT, measure: Callable[[MultiExitViT], Predictions | Counts]
+) -> tuple[dict, Predictions | Counts]:
     """Round the heads of a model, in place, each on its own terms; the backbone stays as it is,
     since a bundle holds it already. Otherwise like `round_for_storage`.
 
@@ -113,11 +113,18 @@ def _losses(model: MultiExitViT, half, less, doubt: float = 0) -> dict[tuple[int
     before, after, of = half.quality, less.quality, model.task.loss_of_storing
     losses = {exit: of(before[exit], after[exit]) for exit in before}
     if doubt:
-        changed = half.correct.astype(float) - less.correct
-        error = changed.std(axis=1) / np.sqrt(changed.shape[1])
-        for exit, one in zip(half.exits, error.tolist(), strict=True):
-            losses[exit] -= doubt * of(before[exit], before[exit] - one)
+        for exit, one in zip(half.exits, _error(half, less).tolist(), strict=True):
+            losses[exit] -= doubt * abs(of(before[exit], before[exit] + one))
     return losses
+
+
+def _error(half: Predictions | Counts, less: Predictions | Counts) -> np.ndarray:
+    """The standard error of each exit's difference between two answers to the same pictures."""
+    if isinstance(half, Counts):
+        changed = np.abs(less.errors) - np.abs(half.errors)
+    else:
+        changed = half.correct.astype(float) - less.correct
+    return changed.std(axis=1) / np.sqrt(changed.shape[1])
 
 
 def _told(losses: dict[tuple[int, str], float], **measured: Predictions | Counts) -> dict:

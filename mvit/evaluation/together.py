@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from mvit.data.splits import sampled
+from mvit.evaluation.counts import Counts
 from mvit.evaluation.predictions import FIELDS, Predictions
 
 
@@ -28,7 +29,7 @@ def in_common(parts: Sequence[Predictions], seeds: Sequence[int]) -> list[Predic
     return found
 
 
-def joined(old: Predictions, new: Predictions) -> Predictions:
+def joined(old: Predictions | Counts, new: Predictions | Counts) -> Predictions | Counts:
     """Both recordings of the same pictures in one, by layer, the old final exit last; of a head in
     both the new exits."""
     fresh = {head for _, head in new.exits[:-1]}
@@ -37,5 +38,6 @@ def joined(old: Predictions, new: Predictions) -> Predictions:
     places = sorted(places, key=lambda place: place[0][0]) + [
         (old.exits[-1], old, len(old.exits) - 1)
     ]
-    rows = {field: np.stack([getattr(of, field)[i] for _, of, i in places]) for field in FIELDS}
+    fields = ("tiles",) if isinstance(old, Counts) else FIELDS
+    rows = {field: np.stack([getattr(of, field)[i] for _, of, i in places]) for field in fields}
     return replace(old, exits=[e for e, _, _ in places], **rows)

@@ -137,8 +137,9 @@ def teach(
     accelerator: Accelerator,
 ) -> dict:
     """Teach these exits from photos: all in closed form, then all but the `lens` further, step by
-    step, as far as that helps. Return what the card tells about it."""
+    step, as far as that helps, and solved once more. Return what the card tells about it."""
     names, later = list(dict.fromkeys(n for _, n in exits)), [e for e in exits if e[1] != HEAD]
+    seed = study.recipe.seed
     for exit in later:
         start_from_backbone(model, *exit)
     told = {"heads": names, "method": SOLVED}
@@ -150,7 +151,7 @@ def teach(
         photos if HEAD in names or closed_form else photos[:START_ON],
         checkpoint=study.run / "solved.safetensors",
         exits=exits,
-        seed=study.recipe.seed,
+        seed=seed,
     )
     if later and not closed_form:
         told["method"] += TAUGHT
@@ -160,8 +161,9 @@ def teach(
             photos,
             checkpoint=study.run / "taught.safetensors",
             accelerator=accelerator,
-            seed=study.recipe.seed,
+            seed=seed,
         )
+        told["solved again"] = solve_again(model, later, photos, run=study.run, seed=seed)
     return told
 
 
@@ -171,8 +173,8 @@ def teach_all(
     """Teach backbone and exits together, then solve each `lens` once more for what the backbone has
     become, and keep that where it agrees more with the final exit on photos that none learned from.
     Return what the card tells about it."""
-    again = photos[:AGAIN_ON]
-    kept_back = set(split(again, study.recipe.seed)[0])
+    again, seed = photos[:AGAIN_ON], study.recipe.seed
+    kept_back = set(split(again, seed)[0])
     together = teach_together(
         model,
         [photo for photo in photos if photo not in kept_back],
@@ -184,14 +186,24 @@ def teach_all(
     told = {"together": together | {"recipe": asdict(study.recipe)}}
     told["unreadable"] = together.pop("unreadable")
     if HEAD in study.heads:
-        solved = solve_heads(
-            model,
-            [HEAD],
-            again,
-            checkpoint=study.run / "solved-again.safetensors",
-            exits=model.exits(HEAD),
-            seed=study.recipe.seed,
-            taught=True,
-        )
-        told["solved again"] = {k: v for k, v in solved.items() if k != "unreadable"}
+        exits = model.exits(HEAD)
+        told["solved again"] = solve_again(model, exits, again, run=study.run, seed=seed)
     return told
+
+
+def solve_again(
+    model: MultiExitViT, exits: Sequence[Key], photos: Sequence[Path], *, run: Path, seed: int
+) -> dict:
+    """Solve the dense layers of taught exits in closed form for what they read by now, and keep a
+    solution where it agrees more with the final exit on photos that are kept back. Return what the
+    card tells about it."""
+    solved = solve_heads(
+        model,
+        list(dict.fromkeys(name for _, name in exits)),
+        photos,
+        checkpoint=run / "solved-again.safetensors",
+        exits=exits,
+        seed=seed,
+        taught=True,
+    )
+    return {k: v for k, v in solved.items() if k != "unreadable"}

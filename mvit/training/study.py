@@ -3,6 +3,7 @@ the test split, write the bundle."""
 
 from __future__ import annotations
 
+import copy
 import json
 import platform
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from accelerate import Accelerator
 from mvit.bundles import delta, weights
 from mvit.data.folders import DataError
 from mvit.data.splits import own_labels
-from mvit.evaluation.storage import change_for_storage, round_for_storage
+from mvit.evaluation.storage import change_for_storage, round_for_storage, round_heads
 from mvit.models.backbone import Backbone
 from mvit.models.heads import HEADS
 from mvit.models.multi_exit import MultiExitViT, PlanError
@@ -33,7 +34,7 @@ from mvit.training.initial import (
     take_over_exits,
     wants_growth,
 )
-from mvit.training.joint import STRATEGIES, learn_together, phases_of
+from mvit.training.joint import STRATEGIES, blend, learn_together, phases_of
 from mvit.training.kinds import kind_of
 from mvit.training.low_rank import low_rank
 
@@ -187,7 +188,9 @@ def growing(study: Study) -> bool:
 
 def stored(study: Study, model: MultiExitViT, measure: Callable) -> tuple[dict, object, dict]:
     """Round a model in place to what its bundle will hold and return `storage`, what `measure`
-    found, and of a trained grown network that is stored as its change "files" and "card"."""
+    found, and of a trained grown network that is stored as its change "files" and "card".
+
+    8 bits for all of it if no exit pays; else for those of a joint training's heads that do not."""
     if start := grown_start(model, study.init, study.architecture):
         source, grown = start
         if found := change_for_storage(model, grown, measure, keep=study.rank):
@@ -195,7 +198,11 @@ def stored(study: Study, model: MultiExitViT, measure: Callable) -> tuple[dict, 
             about = delta.origin(source, list(model.heads), storage["rank"])
             return storage, recorded, {"files": files, "card": {"delta": about}}
     light = getattr(study.recipe, "from_layer", 1) == 1
-    return *round_for_storage(model, measure, light=light), {}
+    storage, recorded = round_for_storage(model, measure, light=light)
+    if storage["bits"] == 16 and study.strategy != STRATEGIES[0]:
+        heads, recorded = round_heads(model, measure)
+        storage = {"bits": 16} | heads
+    return storage, recorded, {}
 
 
 def about(study: Study, model: MultiExitViT, accelerator: Accelerator) -> dict:
@@ -228,6 +235,7 @@ def learn(study: Study, backbone: Backbone, given: dict) -> tuple[MultiExitViT, 
     if study.strategy == STRATEGIES[0]:
         return model, one_by_one(study, model, taken, given=given)
     warm_start(model, [e for e in model.exits() if e not in taken])
+    start = copy.deepcopy(model.state_dict()) if study.recipe.start_share else {}
     phases = phases_of(model, study.strategy, study.exit_weights)
     checkpoint = study.run / f"{study.strategy.replace('-', '_')}.safetensors"
     lessons = kind.lessons(given["train"])
@@ -235,6 +243,7 @@ def learn(study: Study, backbone: Backbone, given: dict) -> tuple[MultiExitViT, 
     done = learn_together(
         model, phases, recipe=study.recipe, checkpoint=checkpoint, lesson=kind.together, **own
     )
+    blend(model, start, study.recipe.start_share)
     finished = kind.finish(model, lessons, given["accelerator"], study.recipe)
     plan = study.recipe.plan(len(lessons)) * len(phases)
     recipe = recipe_told(study, plan, done) | finished

@@ -119,3 +119,26 @@ def test_the_quality_of_counts_is_their_mean_absolute_error():
     tiles = np.array([[[1.0] * 6, [2.0] * 6]])  # one exit, two pictures
     counts = Counts([(1, "mlp")], tiles, np.ones((2, 6)), names=["a/1", "a/2"])
     assert counts.quality == {(1, "mlp"): 3.0}
+
+
+def counted(mlp: np.ndarray, resmlp: np.ndarray) -> Counts:
+    """What two exits and the final one counted in pictures where nobody is. mlp, resmlp: (n,)."""
+    exits = [(1, "mlp"), (1, "resmlp"), (2, "final")]
+    tiles = np.zeros((3, len(mlp), 6), np.float32)
+    tiles[0, :, 0], tiles[1, :, 0] = mlp, resmlp
+    names = [f"toy/{i}" for i in range(len(mlp))]
+    return Counts(exits, tiles, np.zeros((len(mlp), 6)), names=names)
+
+
+def test_a_counters_heads_are_judged_by_their_errors_each_on_its_own_terms():
+    """One exit is off by a tenth more in every picture, the other by as much less as more."""
+    model = MultiExitViT.untrained(
+        thin_model(depth=2, heads=()).backbone, TASKS["crowd"], ("mlp", "resmlp"), layers=[1]
+    )
+    before, swing = np.full(40, 10.0), np.tile([1.0, -1.0], 20)
+    measured = iter([counted(before, before), counted(before * 1.1, before + swing)])
+    stored, found = round_heads(model, lambda candidate: next(measured))
+    assert stored["head_bits"] == {"mlp": 16, "resmlp": 8}
+    assert found.exits == [(1, "mlp"), (1, "resmlp"), (2, "final")]
+    assert found.counted[0].tolist() == before.tolist()
+    assert found.counted[1].tolist() == (before + swing).tolist()

@@ -22,7 +22,7 @@ from mvit.tasks import TASKS
 from mvit.training import crowd_study
 from mvit.training.counter import CrowdRecipe, splat
 from mvit.training.exits import ExitRecipe
-from mvit.training.joint import learn_together, phases_of
+from mvit.training.joint import blend, learn_together, phases_of
 from mvit.training.joint_counter import JointCrowdRecipe, counts
 from mvit.training.joint_loss import of_part, phase_logits
 from mvit.training.loop import Step
@@ -103,6 +103,16 @@ def test_layer_wise_only_the_part_in_turn_learns_also_where_people_are(tiles):
     assert sorted(counts(model, tiles, second, **given).along) == ["2"]
 
 
+def test_a_blend_is_so_much_of_the_way_back_to_the_start():
+    model, start = untaught(), {k: v + 1 for k, v in snapshot(untaught()).items()}
+    before = snapshot(model)
+    blend(model, {}, 0.0)
+    assert same(before, snapshot(model))
+    blend(model, start, 0.25)
+    after = model.state_dict()
+    assert all(torch.allclose(after[k], before[k] + 0.25) for k in before)
+
+
 def test_an_interrupted_training_goes_on_as_if_it_had_not_been(tiles, tmp_path, monkeypatch):
     whole, parts = untaught(), untaught()
     taught(whole, tiles, tmp_path)
@@ -156,7 +166,7 @@ def bundled(folder, tmp_path_factory):
         both = Study(
             init=init,
             run=root / "two",
-            recipe=replace(RECIPE, stages=((32, 2, 2),), solved_tiles=5),
+            recipe=replace(RECIPE, stages=((32, 2, 2),), solved_tiles=5, start_share=0.5),
             strategy="end-to-end",
             heads=("mlp", "vit"),
             **common,
@@ -185,6 +195,8 @@ def test_the_bundle_counts_and_tells_how_it_learned(bundled):
     assert card["strategy"] == "end-to-end" and {e["head"] for e in card["exits"]} == {"mlp", "vit"}
     assert card["recipe"]["last_layer"]["tiles"] == 10  # five and their mirror images
     assert one["exit_recipe"]["last_layer"]["tiles"] == 8
+    assert card["storage"]["bits"] == 8 or set(card["storage"]["head_bits"]) == {"mlp", "vit"}
+    assert card["recipe"]["start_share"] == 0.5
     assert set(card["splits"]) == {"mine"} and card["exit_weights"][0]["4:final"] == 1.0
     model = weights.load("crowd", "vit_tiny_patch16_384_end_to_end", "cpu")
     again = crowd_study.evaluate(model, bundled[2].study.data)["splits"]["mine"]
