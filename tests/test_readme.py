@@ -43,11 +43,21 @@ def test_the_readme_s_accuracies_are_the_cards(bundle):
     assert cells(RESULTS[bundle].format(len(exits))) == wanted
 
 
+COUNTER, TOGETHER = "vit_tiny_patch16_384", "vit_tiny_patch16_384_end_to_end"
+
+
 @pytest.mark.parametrize(
-    ("part", "name"), [("part_A", "A, dense crowds"), ("part_B", "B, streets")]
+    ("backbone", "part", "name"),
+    [
+        (COUNTER, "part_A", "ShanghaiTech A, dense crowds (mean {:.0f})"),
+        (COUNTER, "part_B", "ShanghaiTech B, streets (mean {:.0f})"),
+        (TOGETHER, "part_A", "A, exits taught together with the backbone"),
+        (TOGETHER, "part_B", "B, exits taught together with the backbone"),
+        (TOGETHER, "beijing_brt", "Beijing-BRT, a bus stop (mean {:.0f}), taught together"),
+    ],
 )
-def test_the_readme_s_counts_are_the_cards(part, name):
-    bundle = ("crowd", "vit_tiny_patch16_384")
+def test_the_readme_s_counts_are_the_cards(backbone, part, name):
+    bundle = ("crowd", backbone)
     split, test = weights.card_of(*bundle)["splits"][part], load_counts(weights.folder(*bundle))
     own = [n.startswith(part) for n in test["test"].names]
     mean = test["test"].truth[own].sum(1).mean()
@@ -56,7 +66,7 @@ def test_the_readme_s_counts_are_the_cards(part, name):
         for layers in (range(1, 12), [8], [4])
     ]
     wanted = [f"{off:.1f}" for off in (split["final"]["mae"], *best)]
-    assert cells(f"ShanghaiTech {name} (mean {mean:.0f})") == wanted
+    assert cells(name.format(mean)) == wanted
 
 
 def test_the_readme_shows_a_lazy_run_that_stops_when_sure(monkeypatch, capsys):

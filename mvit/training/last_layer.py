@@ -33,23 +33,28 @@ def inputs_of_last_layers(
 ) -> tuple[dict[Key, torch.Tensor], torch.Tensor]:
     """What the last layer of every exit reads of the tiles and of their mirror images: {(layer,
     head): (2n, F)}, and their counts (2n,)."""
-    exits = model.plan()
-    found, counts = {e: [] for e in exits}, []
+    n, seen = 2 * len(tiles), 0
+    layers, counts = {e: last_linear(model.head_at(*e)) for e in model.plan()}, torch.empty(n)
+    # one piece of memory each: a list of parts would hold on to that of whole passes
+    found = {e: torch.empty(n, layer.in_features) for e, layer in layers.items()}
+
+    def keep(key: Key, x: torch.Tensor) -> None:
+        found[key][seen : seen + len(x)] = x
+
     model.eval()
-    with model.lean() as undo:
-        for e in exits:
-            hook = last_linear(model.head_at(*e)).register_forward_pre_hook(
-                lambda _, x, e=e: found[e].append(x[0].float().cpu())
-            )
+    with model.lean() as undo, torch.no_grad():
+        for e, layer in layers.items():
+            hook = layer.register_forward_pre_hook(lambda _, x, e=e: keep(e, x[0]))
             undo.callback(hook.remove)
         for index in tqdm(torch.arange(len(tiles)).split(batch), desc="reading exits"):
             x, y = tiles.whole(index, model.task, accelerator.device)
             for image in (x, x.flip(3)):
-                counts.append(y.cpu())
                 with accelerator.autocast():
                     # run for what the hooks hear
-                    deque(model.steps(image.to(model.dtype), exits, NoClock()), maxlen=0)
-    return {e: torch.cat(parts) for e, parts in found.items()}, torch.cat(counts)
+                    deque(model.steps(image.to(model.dtype), [*layers], NoClock()), maxlen=0)
+                counts[seen : seen + len(y)] = y
+                seen += len(y)
+    return found, counts
 
 
 def solve(
