@@ -234,7 +234,13 @@ def learn(study: Study, backbone: Backbone, given: dict) -> tuple[MultiExitViT, 
         compile_layers(backbone)
     if study.strategy == STRATEGIES[0]:
         return model, one_by_one(study, model, taken, given=given)
-    warm_start(model, [e for e in model.exits() if e not in taken])
+    fresh = [e for e in model.exits() if e not in taken]
+    warm_start(model, fresh)
+    if study.recipe.start_share and fresh:
+        raise PlanError(
+            f"--start-share goes back to trained exits, but {study.init or 'the start'} has no "
+            f"{fresh[0][1]} after layer {fresh[0][0]}; pass a bundle with it as --init"
+        )
     start = copy.deepcopy(model.state_dict()) if study.recipe.start_share else {}
     phases = phases_of(model, study.strategy, study.exit_weights)
     checkpoint = study.run / f"{study.strategy.replace('-', '_')}.safetensors"

@@ -17,11 +17,12 @@ from functools import partial
 from mvit.bundles import weights
 from mvit.evaluation.paper import TABLE1 as FILE
 from mvit.models.heads import HEADS
+from mvit.models.multi_exit import PlanError
 from mvit.training.finetune import Recipe
 from mvit.training.joint import STRATEGIES
 from mvit.training.lab import refuse_another
 from mvit.training.study import Study, check_sizes
-from mvit.training.table1_counts import CountsLab
+from mvit.training.table1_counts import ALONE, CountsLab
 from mvit.training.table1_lab import Budget, TableLab
 
 
@@ -52,6 +53,24 @@ class Table1:
         ]
 
 
+def lab_of(table: Table1) -> TableLab:
+    """What trains and measures the cells of a table. Raises PlanError, DataError."""
+    study, budget = table.study, table.budget
+    check_sizes(replace(study, recipe=Recipe(stages=((budget.px, 1),)), layers=(table.layer,)))
+    counts = study.task.counts
+    if counts and ALONE not in table.strategies:
+        raise PlanError(f"a counter's trainings are compared with {ALONE}; add it to --strategies")
+    return (CountsLab if counts else TableLab).of(
+        study,
+        study.task if counts else replace(study.task, input_px=budget.px),
+        study.run / "table1",
+        settings=asdict(budget) | {"layer": table.layer},
+        budget=budget,
+        layer=table.layer,
+        heads=table.heads,
+    )
+
+
 def measure(table: Table1, say: Callable[[str], None] = print) -> dict:
     """Train and measure every cell that the run folder does not hold yet, and write table1.json
     after each; return its content.
@@ -61,21 +80,10 @@ def measure(table: Table1, say: Callable[[str], None] = print) -> dict:
     "rows": [{"strategy", "head", "accuracy" (at the layer), "final", "change" (of the final exit
     against plain, in points), "seconds"}], "missing": cells not yet done}. Of a counter: see
     mvit.training.table1_counts. Raises CheckpointError if the run folder was begun with another
-    budget, DataError for a start without exits that it needs, TrainingError on a loss that is not
-    finite.
+    budget, DataError for a start without exits that it needs, PlanError for a counter's table
+    without classifier-wise training, TrainingError on a loss that is not finite.
     """
-    study, budget = table.study, table.budget
-    check_sizes(replace(study, recipe=Recipe(stages=((budget.px, 1),)), layers=(table.layer,)))
-    counts = study.task.counts
-    lab = (CountsLab if counts else TableLab).of(
-        study,
-        study.task if counts else replace(study.task, input_px=budget.px),
-        study.run / "table1",
-        settings=asdict(budget) | {"layer": table.layer},
-        budget=budget,
-        layer=table.layer,
-        heads=table.heads,
-    )
+    study, lab = table.study, lab_of(table)
     file = weights.root() / lab.task.name / (study.name or study.architecture) / FILE
     refuse_another(file, lab.settings, study.overwrite)
     done = {"plain": lab.once("plain", lab.plain), "start": lab.once("start", lab.start)}

@@ -63,10 +63,9 @@ class CountsLab(TableLab):
         rows = []
         for head, mae in cell["exits"].items():
             row = {"strategy": strategy, "head": head, "mae": mae, "final": cell["final"]}
+            worse, noise = compared(cell, done[ALONE], head)
+            row |= {"gain": -worse, "gain_noise": noise}
             row |= {"change": final[0], "change_noise": final[1]}
-            if ALONE in done:
-                worse, noise = compared(cell, done[ALONE], head)
-                row |= {"gain": -worse, "gain_noise": noise}
             rows.append(row | {"splits": self.splits(cell, head), "seconds": cell["seconds"]})
         return rows
 

@@ -15,7 +15,7 @@ from toys import same, snapshot
 from mvit.bundles import weights
 from mvit.data.crowds import Crowds, Tiles
 from mvit.data.labelled import DataError
-from mvit.models.multi_exit import FINAL, MultiExitViT
+from mvit.models.multi_exit import FINAL, MultiExitViT, PlanError
 from mvit.models.transcrowd import backbone_for
 from mvit.scenes.drawing import render
 from mvit.tasks import TASKS
@@ -230,6 +230,25 @@ def test_a_counters_table_asks_for_trained_exits(bundled, tmp_path):
     study = replace(table.study, run=tmp_path, overwrite=True)
     with pytest.raises(DataError, match="has no gmlp after layer 1; pass a bundle with it"):
         measure(replace(table, study=study, heads=("gmlp",)))
+
+
+def test_a_counters_table_has_something_to_compare_with(bundled):
+    with pytest.raises(PlanError, match="compared with classifier-wise; add it to --strategies"):
+        measure(replace(bundled[2], strategies=("end-to-end",)))
+
+
+def test_only_trained_exits_can_be_gone_back_to(bundled, tmp_path):
+    study = bundled[2].study
+    half = replace(
+        study,
+        run=tmp_path,
+        strategy="end-to-end",
+        heads=("mlp", "gmlp"),
+        recipe=replace(RECIPE, stages=((32, 2, 2),), start_share=0.5),
+        overwrite=True,
+    )
+    with pytest.raises(PlanError, match="--start-share goes back to trained exits, but .* no gmlp"):
+        train(half)
 
 
 def test_what_chance_could_do_is_told_from_the_differences():
