@@ -55,19 +55,22 @@ def worth(row: dict) -> str:
 
 
 def overview(cards: dict[tuple[str, str], dict]) -> None:
-    """One row a bundle: how good it is. cards: by task and backbone."""
+    """One row a bundle: how good it is; of a counter one for each set of test pictures, since
+    crowds differ more than counters do. cards: by task and backbone."""
     rows = []
     for (task, backbone), card in cards.items():
-        exits, best = card.get("exits", []), {}
-        if exits:
-            best = paper.best_early(exits, max(card["layers"])).to_dict()
-        rows.append(
-            {
-                "model": name_of(task, backbone),
-                "final exit": worth(card.get("final", {})),
-                "best early exit": worth(best),
-            }
-        )
+        for part, own in (card.get("splits") or {"": card}).items():
+            exits, best = own.get("exits", []), {}
+            if exits:
+                best = paper.best_early(exits, max(card["layers"])).to_dict()
+            where = f", {words.split_name(part)}" if part else ""
+            rows.append(
+                {
+                    "model": name_of(task, backbone) + where,
+                    "final exit": worth(own.get("final", {})),
+                    "best early exit": worth(best),
+                }
+            )
     st.table(
         pd.DataFrame(rows),
         border="horizontal",
@@ -75,8 +78,7 @@ def overview(cards: dict[tuple[str, str], dict]) -> None:
         alt="How good the final exit and the best early exit of every model are",
     )
     st.caption(
-        "Right answers on the test pictures, or by how many people a count is off, on average over "
-        "all of them."
+        "Right answers on the test pictures, or by how many people a count is off on average."
     )
 
 
