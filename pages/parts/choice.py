@@ -211,7 +211,7 @@ def other_model() -> str:
     """Which model *auto* takes where all heads are needed, and on which other one Watch opens, in a
     sentence after a space; nothing if the visitor chose one."""
     task, body = (st.session_state.get("_choice") or ("", ""))[:2]
-    if body != AUTO:
+    if body != AUTO or task in {t for t, _ in counters()}:  # Watch shows no counts
         return ""
     found = st.session_state["_offers"]
     here, there = (usual.backbone(found, task, joint) for joint in (False, True))

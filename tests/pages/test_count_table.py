@@ -88,6 +88,14 @@ def test_without_a_table_the_command_is_named_and_a_damaged_one_is_no_table(tabl
         assert count_table("crowd", CARD) is None
 
 
+def test_nothing_is_said_of_watch_which_shows_no_counts(table, counter, tmp_path):
+    table([row("classifier-wise", "mlp", 0.0, 0.0)])
+    both = tmp_path / "own" / "crowd"
+    shutil.copytree(both / BACKBONE, both / f"{BACKBONE}_end_to_end")
+    app = well(open_app("paper", task="crowd"))
+    assert app.selectbox(key="backbone").value == "auto" and "Watch opens" not in words(app)
+
+
 @pytest.mark.parametrize("gain, noise, said", [(2, 1, 1), (-2, 1, -1), (1, 1, 0), (-0.5, 1, 0)])
 def test_a_difference_within_chance_decides_nothing(gain, noise, said):
     assert decided(gain, noise) == said
