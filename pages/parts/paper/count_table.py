@@ -12,7 +12,7 @@ from mvit.evaluation.count_table import count_table, decided, joint
 from mvit.evaluation.paper import JOINT
 from pages import parts as ui
 from pages.parts import words
-from pages.parts.paper.table import MEANING
+from pages.parts.paper.table import MEANING, still_missing
 
 HOW = "Each point is one training; its line is what chance could change, with 95 % certainty."
 COLUMNS = {
@@ -41,8 +41,8 @@ def show(bundle: ui.Bundle) -> None:
             figure = draw.people_closer(rows, "gain", "People closer", finding=said, how=HOW)
             ui.chart(figure, alt=f"{said}.", key="count_table_early")
         with second:
-            said = sentence(rows.assign(change=-rows.change), "change", "The final exit")
             own = rows.assign(change=-rows.change)
+            said = sentence(own, "change", "The final exit, against the plain network")
             figure = draw.people_closer(own, "change", "People closer", finding=said, how=HOW)
             ui.chart(figure, alt=f"{said}.", key="count_table_final")
         st.markdown("\n".join(f"- {line}" for line in claims(rows, layer)))
@@ -112,12 +112,10 @@ def verdict(found: set[int]) -> str:
 def told(table: dict) -> list[str]:
     """What the trainings began from and saw."""
     budget, layer = table["budget"], table["layer"]
-    lines = [
+    return [
         f"Every training began from {table['init']} and its exits after layer {layer}, which had "
         f"learned on it to the end, and saw {budget['images']:,} squares of {budget['px']} × "
         f"{budget['px']} pixels (layer-wise: in each part). Errors are compared picture by "
-        "picture; one training each, so the luck of a training is not in the lines."
+        "picture; one training each, so the luck of a training is not in the lines.",
+        *still_missing(table),
     ]
-    if missing := table.get("missing"):
-        lines.append(f"{missing} of these trainings are still missing.")
-    return lines

@@ -114,9 +114,13 @@ def told(table: dict) -> list[str]:
             f"from {table['init']}. Compare them with each other, not with the figures above or "
             "with the paper, which trained to the end."
         )
-    if missing := table.get("missing"):
-        lines.append(f"{missing} of these trainings are still missing.")
-    return lines
+    return lines + still_missing(table)
+
+
+def still_missing(table: dict) -> list[str]:
+    """How many trainings a table lacks, as a line; none if it is whole."""
+    missing = table.get("missing")
+    return [f"{missing} of these trainings are still missing."] if missing else []
 
 
 def how_the_start_ended(table: dict) -> str:
