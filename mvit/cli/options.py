@@ -70,7 +70,7 @@ OPTIONS = {
     ),
     "layer": (TABLE, values.positive, "the exits' layer (default: 6, as in the paper)"),
     "strategies": (TABLE, values.strategies, f"which: {', '.join(STRATEGIES)} (default: all)"),
-    "px": (COMPARED, values.positive, "side of the pictures in every training (default: 96)"),
+    "px": (COMPARED, values.positive, "side of the pictures in training (default: 96; crowd: 384)"),
     "images": (
         COMPARED,
         values.positive,

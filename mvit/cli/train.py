@@ -86,9 +86,11 @@ def run_table1(args: argparse.Namespace) -> dict:
     content."""
     way_of(args)
     data = data_root(args.data)
+    task = task_of(args, data)
+    own = {"px": task.input_px} if task.counts else {}
     table = Table1(
-        study=study_of(args, task_of(args, data), data),
-        budget=Budget(**given(Budget, args)),
+        study=study_of(args, task, data),
+        budget=Budget(**own | given(Budget, args)),
         **given(Table1, args),
     )
     return measure(table, lambda line: print(line, file=sys.stderr))

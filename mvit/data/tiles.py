@@ -97,6 +97,12 @@ class Tiles:
         counts = np.array([crowds.tile_counts(i) for i in range(len(crowds))]).reshape(-1)
         self.y = torch.tensor(counts, dtype=torch.float32)[self.index]
 
+    @property
+    def empty(self) -> torch.Tensor:
+        """(n,) bool: whether nobody is in a tile's whole picture."""
+        nobody = torch.tensor([not len(points) for points in self.crowds.points], dtype=torch.bool)
+        return nobody[self.index // 6]
+
     def __len__(self) -> int:
         return len(self.index)
 

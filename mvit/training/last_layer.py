@@ -21,6 +21,7 @@ from mvit.models.heads import Head
 from mvit.models.multi_exit import MultiExitViT
 
 Key = tuple[int, str]
+EMPTY_SHARE = 3  # how much tiles without anyone count when a layer learns to say so
 
 
 def last_linear(module: Head | nn.Module) -> nn.Linear:
@@ -32,9 +33,10 @@ def inputs_of_last_layers(
     model: MultiExitViT, tiles: Tiles, accelerator: Accelerator, batch: int = 12
 ) -> tuple[dict[Key, torch.Tensor], torch.Tensor]:
     """What the last layer of every exit reads of the tiles and of their mirror images: {(layer,
-    head): (2n, F)}, and their counts (2n,)."""
+    head): (2n, F)}, and which tile each row is of (2n,)."""
     n, seen = 2 * len(tiles), 0
-    layers, counts = {e: last_linear(model.head_at(*e)) for e in model.plan()}, torch.empty(n)
+    layers = {e: last_linear(model.head_at(*e)) for e in model.plan()}
+    tile = torch.empty(n, dtype=torch.long)
     # one piece of memory each: a list of parts would hold on to that of whole passes
     found = {e: torch.empty(n, layer.in_features) for e, layer in layers.items()}
 
@@ -47,14 +49,14 @@ def inputs_of_last_layers(
             hook = layer.register_forward_pre_hook(lambda _, x, e=e: keep(e, x[0]))
             undo.callback(hook.remove)
         for index in tqdm(torch.arange(len(tiles)).split(batch), desc="reading exits"):
-            x, y = tiles.whole(index, model.task, accelerator.device)
+            x, _ = tiles.whole(index, model.task, accelerator.device)
             for image in (x, x.flip(3)):
                 with accelerator.autocast():
                     # run for what the hooks hear
                     deque(model.steps(image.to(model.dtype), [*layers], NoClock()), maxlen=0)
-                counts[seen : seen + len(y)] = y
-                seen += len(y)
-    return found, counts
+                tile[seen : seen + len(index)] = index
+                seen += len(index)
+    return found, tile
 
 
 def solve(
@@ -95,24 +97,44 @@ def solve(
         return [before, now().item()]
 
 
+@torch.no_grad()
+def count_nobody(
+    layer: nn.Linear, x: torch.Tensor, empty: torch.Tensor, ridge: float = 1e-2
+) -> None:
+    """Let a layer with one output say 0 of what it reads of tiles without anyone, and of all others
+    what it said, as far as both can be had: the least mean square change there + EMPTY_SHARE times
+    the mean square of what is left here, in closed form.
+
+    x: (n, F) what it reads of all tiles; empty: (m, F) of those without anyone.
+    """
+    rows, nobody = (
+        torch.cat([part, part.new_ones(len(part), 1)], 1).double() for part in (x, empty)
+    )
+    own = torch.cat([layer.weight[0], layer.bias]).double().cpu()
+    held, zero = rows.T @ rows / len(rows), EMPTY_SHARE * nobody.T @ nobody / len(nobody)
+    spread = held.diagonal()
+    held += torch.diag(ridge * spread + 1e-9 * spread.mean())  # units that never fire as well
+    own += torch.linalg.solve(held + zero, -zero @ own)
+    layer.weight[0].copy_(own[:-1])
+    layer.bias.copy_(own[-1:])
+
+
 def solve_last_layers(
     model: MultiExitViT, tiles: Tiles, accelerator: Accelerator, ridge: float = 1e-2
 ) -> dict:
     """Solve the last layer of every exit of a counter, the final one too, for the task's own loss
-    on whole tiles and their mirror images.
+    on whole tiles and their mirror images; then see to it that pictures without anyone, if there
+    are any, count nobody (see `count_nobody`).
 
     Returns what the card should say: ridge, tiles, and the loss before and after, each the mean
     over all exits.
     """
-    inputs, counts = inputs_of_last_layers(model, tiles, accelerator)
-    losses = [
-        solve(
-            last_linear(model.head_at(*e)),
-            x,
-            lambda logits: model.task.loss(logits, counts),
-            ridge=ridge,
-        )
-        for e, x in inputs.items()
-    ]
+    inputs, tile = inputs_of_last_layers(model, tiles, accelerator)
+    counts, empty, losses = tiles.y[tile], tiles.empty[tile], []
+    for e, x in inputs.items():
+        layer = last_linear(model.head_at(*e))
+        losses.append(solve(layer, x, lambda z: model.task.loss(z, counts), ridge=ridge))
+        if empty.any():
+            count_nobody(layer, x, x[empty])
     before, after = (round(sum(part) / len(losses), 5) for part in zip(*losses, strict=True))
     return {"ridge": ridge, "tiles": len(counts), "loss_before": before, "loss_after": after}

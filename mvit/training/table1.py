@@ -60,6 +60,11 @@ def lab_of(table: Table1) -> TableLab:
     counts = study.task.counts
     if counts and ALONE not in table.strategies:
         raise PlanError(f"a counter's trainings are compared with {ALONE}; add it to --strategies")
+    if counts and budget.px != (whole := study.task.input_px):
+        raise PlanError(
+            f"a counter is measured on squares of {whole} pixels and counts badly when it last "
+            f"learned from smaller ones; pass --px {whole}"
+        )
     return (CountsLab if counts else TableLab).of(
         study,
         study.task if counts else replace(study.task, input_px=budget.px),

@@ -176,7 +176,7 @@ def bundled(folder, tmp_path_factory):
             train(both),
             Table1(
                 study=Study(init=init, run=root / "table", **common),
-                budget=Budget(px=32, images=4, batch=2, val_images=2, rates=(1e-3,)),
+                budget=Budget(px=TASK.input_px, images=4, batch=2, val_images=2, rates=(1e-3,)),
                 layer=1,
                 heads=("mlp", "mixer"),
             ),
@@ -235,6 +235,13 @@ def test_a_counters_table_asks_for_trained_exits(bundled, tmp_path):
 def test_a_counters_table_has_something_to_compare_with(bundled):
     with pytest.raises(PlanError, match="compared with classifier-wise; add it to --strategies"):
         measure(replace(bundled[2], strategies=("end-to-end",)))
+
+
+def test_a_counters_table_learns_from_whole_squares(bundled):
+    table = bundled[2]
+    small = replace(table, budget=replace(table.budget, px=TASK.input_px // 2))
+    with pytest.raises(PlanError, match=f"pass --px {TASK.input_px}"):
+        measure(small)
 
 
 def test_only_trained_exits_can_be_gone_back_to(bundled, tmp_path):

@@ -11,7 +11,13 @@ from mvit.data.crowds import Crowds
 from mvit.models.multi_exit import FINAL, MultiExitViT
 from mvit.models.transcrowd import transcrowd
 from mvit.tasks import CrowdTask
-from mvit.training.last_layer import inputs_of_last_layers, last_linear, solve, solve_last_layers
+from mvit.training.last_layer import (
+    count_nobody,
+    inputs_of_last_layers,
+    last_linear,
+    solve,
+    solve_last_layers,
+)
 
 TASK = CrowdTask("crowd", input_px=384)
 
@@ -61,6 +67,33 @@ def test_a_heavy_ridge_leaves_the_weights_and_mends_the_level():
     )
 
 
+def test_nobody_is_counted_where_nobody_is_and_all_else_stays():
+    generator = torch.Generator().manual_seed(2)
+    x = torch.randn(400, 6, generator=generator).abs()
+    x[:, 4:] = 0  # units that never fire, as many do behind a ReLU
+    empty = torch.tensor([[0.3, 0.1, 0.0, 2.0, 0, 0]]) + 0.01 * torch.rand(
+        20, 6, generator=generator
+    )
+    x[:, 3] /= 10  # what tells empty tiles from all others
+    layer = torch.nn.Linear(6, 1)
+    before, wrong = layer(x).detach(), layer(empty).abs().mean().item()
+    count_nobody(layer, x, empty)
+    assert layer(empty).abs().mean() < wrong / 10
+    assert (layer(x) - before).abs().mean() < 0.1 * before.std()
+
+
+def test_solving_hears_of_pictures_without_anyone(model, crowds, monkeypatch):
+    heard = []
+    monkeypatch.setattr(
+        "mvit.training.last_layer.count_nobody", lambda layer, x, empty: heard.append(len(empty))
+    )
+    assert crowds.tiles().empty.tolist() == [False] * 6 + [True] * 6
+    solve_last_layers(model, crowds.tiles(), Accelerator(cpu=True))
+    assert heard == [12] * 7
+    solve_last_layers(model, crowds.subset([0]).tiles(), Accelerator(cpu=True))
+    assert len(heard) == 7
+
+
 def test_every_exit_gets_better_and_only_its_last_layer_moves(model, crowds):
     before = snapshot(model)
     found = solve_last_layers(model, crowds.tiles(), Accelerator(cpu=True), ridge=1e-4)
@@ -78,9 +111,9 @@ def test_every_exit_gets_better_and_only_its_last_layer_moves(model, crowds):
 
 
 def test_what_is_read_is_what_the_exit_says(model, crowds):
-    inputs, counts = inputs_of_last_layers(model, crowds.tiles(), Accelerator(cpu=True))
+    inputs, tile = inputs_of_last_layers(model, crowds.tiles(), Accelerator(cpu=True))
     # a batch of tiles, then their mirror images
-    assert len(counts) == 24 and torch.equal(counts[:12], counts[12:])
+    assert tile.tolist() == 2 * list(range(12))
     x, _ = crowds.tiles().whole(torch.arange(12), TASK, torch.device("cpu"))
     for place in ((1, "vit"), (2, "cnn_ignore"), (2, FINAL)):
         expected = {(e.layer, e.head): e for e in model.run(x, [place])}[place]
