@@ -13,6 +13,7 @@ from collections.abc import Callable
 import torch
 from accelerate import Accelerator
 from torch import nn
+from torch.nn.functional import linear
 from tqdm import tqdm
 
 from mvit.clock import NoClock
@@ -21,7 +22,7 @@ from mvit.models.heads import Head
 from mvit.models.multi_exit import MultiExitViT
 
 Key = tuple[int, str]
-EMPTY_SHARE = 3  # how much tiles without anyone count when a layer learns to say so
+EMPTY_SHARE = 3  # weight of tiles without anyone, all others having 1; see `count_nobody`
 
 
 def last_linear(module: Head | nn.Module) -> nn.Linear:
@@ -133,8 +134,10 @@ def solve_last_layers(
     counts, empty, losses = tiles.y[tile], tiles.empty[tile], []
     for e, x in inputs.items():
         layer = last_linear(model.head_at(*e))
-        losses.append(solve(layer, x, lambda z: model.task.loss(z, counts), ridge=ridge))
+        first, last = solve(layer, x, lambda z: model.task.loss(z, counts), ridge=ridge)
         if empty.any():
             count_nobody(layer, x, x[empty])
+            last = model.task.loss(linear(x, layer.weight.cpu(), layer.bias.cpu()), counts).item()
+        losses.append((first, last))
     before, after = (round(sum(part) / len(losses), 5) for part in zip(*losses, strict=True))
     return {"ridge": ridge, "tiles": len(counts), "loss_before": before, "loss_after": after}
