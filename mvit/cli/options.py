@@ -93,6 +93,12 @@ OPTIONS = {
         "bundle given by --init has been taught so stay as they are, and so does the backbone "
         "(--strategy end-to-end: all learn together)",
     ),
+    "teacher": (
+        {"together"},
+        {"metavar": "BUNDLE"},
+        "with --distill and end-to-end: the bundle's folder whose network teaches (default: the "
+        "one that --init starts from)",
+    ),
     "closed_form": (
         {"distilling"},
         {"action": "store_const", "const": True},
@@ -114,16 +120,8 @@ OPTIONS = {
         values.tile_stages,
         "crowd: PIXELS:TILES:BATCH,... (default: 192:60000:32,384:16000:12)",
     ),
-    "scenes": (
-        CROWD,
-        values.natural,
-        "crowd: rendered scenes that join the training pictures (default: 120)",
-    ),
-    "empties": (
-        CROWD,
-        values.natural,
-        "crowd: pictures without anyone that join them (default: 16)",
-    ),
+    "scenes": (CROWD, values.natural, "crowd: rendered scenes that join in (default: 120)"),
+    "empties": (CROWD, values.natural, "crowd: pictures without anyone likewise (default: 16)"),
     "solved_tiles": (
         CROWD,
         values.positive,
@@ -164,7 +162,7 @@ OPTIONS = {
         "stays in a step, as 0.999 (default: 0, the last weights; crowd: 0.998)",
     ),
     "start_share": (
-        {END_TO_END, LAYER_WISE} | COUNTED,
+        {END_TO_END, LAYER_WISE, "together"} | COUNTED,
         values.share,
         "exits that learn with their backbone: end so much of the way back to the start weights, "
         "whose answers to other pictures are kept so (default: 0)",
@@ -237,7 +235,7 @@ OPTIONS = {
         "measure on a seeded random N test pictures only (default: all)",
     ),
     "compiled": (
-        TRAINED | {"together"},
+        TRAINED | COUNTED | {"together"},
         {"action": "store_const", "const": True},
         "on a GPU: train encoder layers as one compiled program each, which takes half a minute "
         "to make and is up to twice as fast",

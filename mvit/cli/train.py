@@ -128,6 +128,7 @@ def study_of(args: argparse.Namespace, task: Task, data: Path) -> Study:
         "run": Path(args.run or Path("runs") / task.name),
         "architecture": architecture_of(args.backbone),
         "init": Path(args.init) if args.init else None,
+        "teacher": Path(args.teacher) if getattr(args, "teacher", None) else None,
         "recipe": recipe,
         "exits": replace(exits, **given(exits, args) | {"batch": batch}),
         "strategy": strategy,

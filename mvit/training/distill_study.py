@@ -19,6 +19,7 @@ from mvit.evaluation import coarse, unlike
 from mvit.evaluation.predictions import Predictions, predict, save_predictions
 from mvit.evaluation.storage import round_for_storage, round_heads
 from mvit.evaluation.temperature import summary
+from mvit.models.backbone import Backbone
 from mvit.models.multi_exit import MultiExitViT
 from mvit.training import identity
 from mvit.training.distill import HEAD, solve_heads, split
@@ -99,10 +100,12 @@ def begun(study: Study) -> tuple[MultiExitViT, list[Key]]:
 
 
 def rounded(study: Study, model: MultiExitViT, measure: Callable) -> tuple[dict, Predictions]:
-    """Round a model in place to what its bundle will hold; the published backbone, if it has not
-    learned, in half precision."""
+    """Round a model in place to what its bundle will hold: 8 bits for all of it, if it has learned
+    together and no exit pays; else half precision, and 8 bits for the heads that do not."""
     if study.strategy == TOGETHER:
-        return round_for_storage(model, measure)
+        storage, found = round_for_storage(model, measure)
+        if storage["bits"] == 8:
+            return storage, found
     round_to(model.backbone, 16)
     storage, found = round_heads(model, measure)
     return {"bits": 16} | storage, found
@@ -182,6 +185,7 @@ def teach_all(
         weigh=study.exit_weights,
         run=study.run,
         accelerator=accelerator,
+        teacher=teacher_of(study),
     )
     told = {"together": together | {"recipe": asdict(study.recipe)}}
     told["unreadable"] = together.pop("unreadable")
@@ -189,6 +193,11 @@ def teach_all(
         exits = model.exits(HEAD)
         told["solved again"] = solve_again(model, exits, again, run=study.run, seed=seed)
     return told
+
+
+def teacher_of(study: Study) -> Backbone | None:
+    """The network that the study names as the teacher of its end-to-end distillation, if any."""
+    return study.teacher and starting_backbone(study.architecture, study.task, study.teacher)
 
 
 def solve_again(

@@ -27,12 +27,14 @@ from mvit.bundles.whole import check_room, read_json, write_json
 from mvit.data.folders import DataError
 from mvit.data.labelled import augment
 from mvit.data.photos import read_batch
+from mvit.models.backbone import Backbone
 from mvit.models.multi_exit import FINAL, MultiExitViT
 from mvit.tasks import Task
 from mvit.training.distill import list_of
 from mvit.training.distill_heads import apart, run_through
 from mvit.training.finetune import explicit_attention
-from mvit.training.joint import JointRecipe, learners, phases_of
+from mvit.training.identity import fingerprint
+from mvit.training.joint import JointRecipe, blend, learners, phases_of
 from mvit.training.joint_loss import Phase
 from mvit.training.loop import Loop, Step, begin
 
@@ -125,12 +127,15 @@ def teach_together(
     weigh: str | Sequence[float] | None,
     run: Path,
     accelerator: Accelerator,
+    teacher: Backbone | None = None,
 ) -> dict:
     """Teach backbone and exits, whose dense layers are begun, by the recipe's stages; the
-    classifiers stay as they are. Resumes from the run folder. Return what the card should say.
-    Raises DataError, and TrainingError at a loss that is no number."""
+    classifiers stay as they are. teacher: another network that answers; by default the backbone as
+    it is. Resumes from the run folder. Return what the card should say. Raises DataError, and
+    TrainingError at a loss that is no number."""
     model.to(accelerator.device).eval().requires_grad_(False)
-    teacher = MultiExitViT(copy.deepcopy(model.backbone), model.task, {})
+    teacher = MultiExitViT(teacher or copy.deepcopy(model.backbone), model.task, {})
+    teacher.to(accelerator.device).eval().requires_grad_(False)
     with accelerator.main_process_first():
         seen, unreadable = reduced(photos, model.task, run)
     [phase] = phases_of(model, "end-to-end", weigh)
@@ -143,7 +148,8 @@ def teach_together(
         "exit weights": {f"{b} {name}": w for (b, name), w in phase.weights.items()},
     }
     checkpoint = run / "together.safetensors"
-    progress = begin(checkpoint, vars(recipe) | told | {"list of photos": list_of(photos)})
+    known = {"list of photos": list_of(photos), "teacher": fingerprint(list(teacher.state_dict().items()))}
+    progress = begin(checkpoint, vars(recipe) | told | known)
     data = {"photos": seen, "blend": recipe.mix, "accelerator": accelerator}
     loop = Loop.along(
         recipe,
@@ -155,9 +161,11 @@ def teach_together(
         checkpoint=checkpoint,
         title="teaching together",
     )
+    start = copy.deepcopy(model.state_dict()) if recipe.start_share else {}
     loop.resume()
     with model.lean():
         done = loop.run(progress, SAVE_EVERY)
+    blend(model, start, recipe.start_share)
     model.eval().requires_grad_(False)
     spent = {"seconds": round(done["seconds"]), "loss": done["mean"]}
     return told | spent | {"unreadable": unreadable}

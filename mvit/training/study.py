@@ -52,6 +52,7 @@ class Study:
     anyone, a counter learns from too. overwrite: whether another run's bundle may be replaced.
     compiled: whether encoder layers learn in one compiled program, see `compile_layers`. rank: of
     the change that the exits of a grown network learn; its backbone's is `BACKBONE_RANK` times it.
+    teacher: whose network end-to-end distillation learns from; by default the one it starts from.
     """
 
     task: Task
@@ -77,6 +78,7 @@ class Study:
     overwrite: bool = False
     compiled: bool = False
     rank: int | None = None
+    teacher: Path | None = None
 
     def __post_init__(self) -> None:
         kind = kind_of(self.task)

@@ -32,14 +32,15 @@ def begun(folder) -> tuple[MultiExitViT, list]:
     return model.requires_grad_(False), photos
 
 
-def taught(model: MultiExitViT, photos: list, folder) -> dict:
+def taught(model: MultiExitViT, photos: list, folder, *, teacher=None, **recipe) -> dict:
     return teach_together(
         model,
         photos,
-        recipe=JointRecipe(**RECIPE),
+        recipe=JointRecipe(**RECIPE | recipe),
         weigh="half",
         run=folder / "run",
         accelerator=Accelerator(cpu=True),
+        teacher=teacher,
     )
 
 
@@ -64,6 +65,34 @@ def test_exits_come_nearer_to_the_network_as_it_was_and_classifiers_stay(tmp_pat
     assert same(classifier, snapshot(model.backbone.vit.head))
     assert same(behind, snapshot(model.head_at(1, "lens").mlp[1]))
     assert apart(model, untouched, photos, tmp_path) < 0.5 * before
+
+
+def test_another_network_may_be_the_teacher(tmp_path):
+    model, photos = begun(tmp_path)
+    torch.manual_seed(1)
+    other = thin_model(depth=2, heads=())
+    with torch.no_grad():
+        for parameter in other.backbone.vit.blocks.parameters():
+            parameter += 0.05 * torch.randn_like(parameter)
+    other.backbone.vit.head.load_state_dict(model.backbone.vit.head.state_dict())
+    before = apart(model, other, photos, tmp_path)
+    kept = snapshot(other.backbone.vit)
+    taught(model, photos, tmp_path, teacher=other.backbone)
+    assert apart(model, other, photos, tmp_path) < 0.7 * before
+    assert same(kept, snapshot(other.backbone.vit))
+
+
+def test_all_of_the_way_back_is_the_start_and_half_of_it_lies_between(tmp_path):
+    model, photos = begun(tmp_path)
+    start = copy.deepcopy(model.state_dict())
+    name = "backbone.vit.blocks.0.mlp.fc1.weight"
+    moved = []
+    for share in (0.0, 0.5, 1.0):
+        again, _ = begun(tmp_path)
+        again.load_state_dict(start)
+        taught(again, photos, tmp_path / f"{share}", start_share=share)
+        moved.append((again.state_dict()[name] - start[name]).norm().item())
+    assert moved[2] == 0 < moved[1] == pytest.approx(moved[0] / 2, rel=1e-3)
 
 
 def test_a_finished_run_reads_no_photo_and_takes_no_step(tmp_path, monkeypatch):
