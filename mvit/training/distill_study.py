@@ -26,7 +26,7 @@ from mvit.training.distill import HEAD, solve_heads, split
 from mvit.training.distill_heads import start_from_backbone, teach_or_leave
 from mvit.training.distill_together import teach_together
 from mvit.training.finetune import compile_layers
-from mvit.training.initial import starting_backbone, take_over_exits
+from mvit.training.initial import origin, starting_backbone, take_over_exits
 from mvit.training.joint_loss import Key
 from mvit.training.study import Study, about
 
@@ -53,7 +53,7 @@ def distill(study: Study, folders: Sequence[Path], closed_form: bool = False) ->
     files, tested = find_photos(folders, measured_names(study.task, study.data), closed)
     files = shuffled(files, study.recipe.seed)[: study.limit]
     scored = measured_part(study.task, study.data, remembered(study.init))
-    model, fresh = begun(study)
+    (model, fresh), teacher = begun(study), teacher_of(study)
     start = identity.of_start(study.init, model.backbone.vit)
     how = [asdict(study.recipe), study.exit_weights] if study.strategy == TOGETHER else []
     run = identity.fingerprint(",".join(study.heads), [str(file) for file in files], start, *how)
@@ -61,7 +61,7 @@ def distill(study: Study, folders: Sequence[Path], closed_form: bool = False) ->
     accelerator = study.accelerator()
     told = teach(study, model, files, exits=fresh, closed_form=closed_form, accelerator=accelerator)
     if study.strategy == TOGETHER:
-        told |= teach_all(study, model, files, accelerator=accelerator)
+        told |= teach_all(study, model, files, teacher=teacher, accelerator=accelerator)
     val, test = listed_parts(scored)
     test = sample(test, study.test_limit)
     storage, chosen_from = rounded(study, model, lambda m: predict(m, val, accelerator))
@@ -166,12 +166,19 @@ def teach(
             accelerator=accelerator,
             seed=seed,
         )
-        told["solved again"] = solve_again(model, later, photos, run=study.run, seed=seed)
+        checkpoint = study.run / "solved-again.safetensors"
+        again = solve_again(model, later, photos, checkpoint=checkpoint, seed=seed)
+        told["solved again"] = again
     return told
 
 
 def teach_all(
-    study: Study, model: MultiExitViT, photos: Sequence[Path], accelerator: Accelerator
+    study: Study,
+    model: MultiExitViT,
+    photos: Sequence[Path],
+    *,
+    teacher: Backbone | None,
+    accelerator: Accelerator,
 ) -> dict:
     """Teach backbone and exits together, then solve each `lens` once more for what the backbone has
     become, and keep that where it agrees more with the final exit on photos that none learned from.
@@ -185,13 +192,17 @@ def teach_all(
         weigh=study.exit_weights,
         run=study.run,
         accelerator=accelerator,
-        teacher=teacher_of(study),
+        teacher=teacher,
     )
     told = {"together": together | {"recipe": asdict(study.recipe)}}
     told["unreadable"] = together.pop("unreadable")
+    if study.teacher:
+        told["together"]["teacher"] = origin(study.teacher, study.architecture)["init"]
     if HEAD in study.heads:
         exits = model.exits(HEAD)
-        told["solved again"] = solve_again(model, exits, again, run=study.run, seed=seed)
+        checkpoint = study.run / "solved-at-last.safetensors"
+        solved = solve_again(model, exits, again, checkpoint=checkpoint, seed=seed)
+        told["solved again"] = solved
     return told
 
 
@@ -201,7 +212,12 @@ def teacher_of(study: Study) -> Backbone | None:
 
 
 def solve_again(
-    model: MultiExitViT, exits: Sequence[Key], photos: Sequence[Path], *, run: Path, seed: int
+    model: MultiExitViT,
+    exits: Sequence[Key],
+    photos: Sequence[Path],
+    *,
+    checkpoint: Path,
+    seed: int,
 ) -> dict:
     """Solve the dense layers of taught exits in closed form for what they read by now, and keep a
     solution where it agrees more with the final exit on photos that are kept back. Return what the
@@ -210,7 +226,7 @@ def solve_again(
         model,
         list(dict.fromkeys(name for _, name in exits)),
         photos,
-        checkpoint=run / "solved-again.safetensors",
+        checkpoint=checkpoint,
         exits=exits,
         seed=seed,
         taught=True,

@@ -119,6 +119,13 @@ def step_losses(
         yield losses_of(model, x, features, phase=phase)
 
 
+def answering(model: MultiExitViT, teacher: Backbone | None) -> MultiExitViT:
+    """The network that answers: the teacher's, or the model's as it is now."""
+    backbone = teacher or copy.deepcopy(model.backbone)
+    own = MultiExitViT(backbone, model.task, {}).to(model.device)
+    return own.eval().requires_grad_(False)
+
+
 def teach_together(
     model: MultiExitViT,
     photos: Sequence[Path],
@@ -134,8 +141,7 @@ def teach_together(
     it is. Resumes from the run folder. Return what the card should say. Raises DataError, and
     TrainingError at a loss that is no number."""
     model.to(accelerator.device).eval().requires_grad_(False)
-    teacher = MultiExitViT(teacher or copy.deepcopy(model.backbone), model.task, {})
-    teacher.to(accelerator.device).eval().requires_grad_(False)
+    teacher = answering(model, teacher)
     with accelerator.main_process_first():
         seen, unreadable = reduced(photos, model.task, run)
     [phase] = phases_of(model, "end-to-end", weigh)
@@ -148,7 +154,8 @@ def teach_together(
         "exit weights": {f"{b} {name}": w for (b, name), w in phase.weights.items()},
     }
     checkpoint = run / "together.safetensors"
-    known = {"list of photos": list_of(photos), "teacher": fingerprint(list(teacher.state_dict().items()))}
+    answers = fingerprint([*teacher.state_dict().items()])
+    known = {"list of photos": list_of(photos), "teacher": answers}
     progress = begin(checkpoint, vars(recipe) | told | known)
     data = {"photos": seen, "blend": recipe.mix, "accelerator": accelerator}
     loop = Loop.along(

@@ -85,3 +85,20 @@ def test_other_heads_are_taught_beside_those_that_stay(data, start, command):
         "trace", data / "photos" / "0.png", "--task", "cifar10", "--backbone", "test_vit"
     )
     assert len(traced["exits"]) == 12
+
+
+def test_all_learn_together_from_the_network_that_is_named(data, start, command, refused):
+    command(*arguments(data, start))
+    together = ("--strategy", "end-to-end", "--stages", "64:0.3", "--batch", "4")
+    words = arguments(data, data / "weights/cifar10/test_vit", "--heads", "lens,vit", *together)
+    words[words.index(data / "run")] = data / "third"
+    card = command(*words, "--teacher", start, "--start-share", "0.5")
+    assert card["bundle"] == "cifar10/test_vit_end_to_end" and len(card["exits"]) == 12
+    told = card["exit_recipe"]["together"]
+    assert told["teacher"] == "start.safetensors" and told["recipe"]["start_share"] == 0.5
+    stored = card["storage"]
+    assert stored["bits"] == 8 or stored["head_bits"].keys() == {"lens", "vit"}
+    assert "--teacher belongs to" in refused(*arguments(data, start, "--teacher", start))
+    words[words.index(data / "third")] = data / "fourth"
+    missing = refused(*words, "--overwrite", "--teacher", data / "none")
+    assert "none is not a readable safetensors file" in missing
