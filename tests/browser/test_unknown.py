@@ -8,11 +8,14 @@ SAID = "I do not know this: it looks like none of the ten kinds of thing"
 
 
 @pytest.mark.parametrize("size", [(1400, 900), (390, 844)])
-@pytest.mark.parametrize("link", ["/?speed=1x&", "/compare?", "/latency?"])
-def test_an_unknown_picture_is_said_to_be_one_above_the_fold(visit, link, size):
+@pytest.mark.parametrize(
+    ("link", "unknown"),
+    [("/?speed=1x&", "coffee"), ("/compare?", "astronaut"), ("/latency?", "astronaut")],
+)
+def test_an_unknown_picture_is_said_to_be_one_above_the_fold(visit, link, unknown, size):
     seen = visit(width=size[0])
     seen.page.set_viewport_size(dict(zip(("width", "height"), size, strict=True)))
-    seen.open(f"{link}example=astronaut")
+    seen.open(f"{link}example={unknown}")
     said = seen.page.get_by_text(SAID)
     box = said.bounding_box()
     assert box["y"] > 0 and box["y"] + box["height"] <= size[1]
