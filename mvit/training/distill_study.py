@@ -56,6 +56,7 @@ def distill(study: Study, folders: Sequence[Path], closed_form: bool = False) ->
     (model, fresh), teacher = begun(study), teacher_of(study)
     start = identity.of_start(study.init, model.backbone.vit)
     how = [asdict(study.recipe), study.exit_weights] if study.strategy == TOGETHER else []
+    how += [identity.of_start(study.teacher, teacher.vit)] if teacher else []
     run = identity.fingerprint(",".join(study.heads), [str(file) for file in files], start, *how)
     identity.refuse_another(study.folder, run, study.overwrite)
     accelerator = study.accelerator()

@@ -100,5 +100,7 @@ def test_all_learn_together_from_the_network_that_is_named(data, start, command,
     assert stored["bits"] == 8 or stored["head_bits"].keys() == {"lens", "vit"}
     assert "--teacher belongs to" in refused(*arguments(data, start, "--teacher", start))
     words[words.index(data / "third")] = data / "fourth"
+    another = refused(*words, "--start-share", "0.5")
+    assert "pass --overwrite" in another, "with another teacher it is another run"
     missing = refused(*words, "--overwrite", "--teacher", data / "none")
     assert "none is not a readable safetensors file" in missing
