@@ -70,10 +70,10 @@ FIRST = [
 
 
 def test_the_map_of_heads_and_its_controls_stand_above_the_fold(visit):
+    seen = visit().open("/compare")
     for width, height in SIZES:
-        seen = visit(width=width)
         seen.page.set_viewport_size({"width": width, "height": height})
-        seen.open("/compare")
+        seen.settled()
         for part in FIRST:
             box = seen.page.locator(part).first.bounding_box()
             assert box and box["y"] + box["height"] <= height, (part, width, box)
