@@ -6,8 +6,10 @@ accessibility test): `npm install axe-core` anywhere, and its axe.min.js in MVIT
 stay in tests/browser/shots/.
 """
 
+import fcntl
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,15 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+@pytest.fixture(autouse=True)
+def _alone(request, tmp_path_factory) -> Iterator[None]:
+    """Where processes share the tests, one that is marked `timed` runs while no other does."""
+    kind = fcntl.LOCK_EX if request.node.get_closest_marker("timed") else fcntl.LOCK_SH
+    with open(tmp_path_factory.getbasetemp().parent / "browser.lock", "w") as lock:
+        fcntl.flock(lock, kind)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ FIRST_SCREEN_S, WHOLE_S, NEW_S = 2.0, 3.0, 4.0
 MOST_S = 1.5  # of the server's processor time for a page; a fifth of it is usual when idle
 TURNS = 1  # after the first; more would say more, and take longer
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timed]
 
 
 @pytest.fixture

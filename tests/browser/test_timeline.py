@@ -44,6 +44,7 @@ def drawn(seen) -> int:
     return axis.locator(".dot").count() + sum(map(int, later))
 
 
+@pytest.mark.timed
 def test_a_drag_is_drawn_within_a_frame_and_letting_go_interrupts_a_real_run(visit):
     seen, slider = latency(visit)
     axis, mouse = seen.page.locator(".lab .axis"), seen.page.mouse
