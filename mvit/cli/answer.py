@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mvit.bundles import weights
 from mvit.images.reader import ImageError, picture_bytes, read_image
 from mvit.inference import precision
+from mvit.models.cautious import Caution
 from mvit.models.multi_exit import MultiExitViT
+from mvit.models.tree import tree_of
 
 # what an exit says besides its prediction, by the task's metric
 READ = {"accuracy": "confidence", "mae": "count"}
+I_DO_NOT_KNOW = (
+    "I do not know this: it looks like none of the things that I was taught. Answers are guesses."
+)
 
 
 def load(args: argparse.Namespace) -> MultiExitViT:
@@ -39,3 +45,29 @@ def picture_of(args: argparse.Namespace):
         return read_image(picture_bytes(Path(args.image)))
     except ImageError as error:
         raise ImageError(f"{args.image}: {error}") from error
+
+
+def speaker(task: str, card: dict) -> Callable[[tuple[int, str], Sequence[float]], dict]:
+    """Return what tells {"says", "sure"} of an exit (layer, head) by its class probabilities: the
+    most specific thing that it is sure enough of, and how probable that is. It tells nothing where
+    a task's classes have no tree."""
+    tree = tree_of(task)
+    if tree is None:
+        return lambda place, scores: {}
+    caution = Caution(tree, card.get("coarse"))
+
+    def speak(place: tuple[int, str], scores: Sequence[float]) -> dict:
+        said = caution.says(place, scores)
+        return {"says": said.name, "sure": said.probability}
+
+    return speak
+
+
+def unknown(model: MultiExitViT, card: dict, logits: dict) -> dict:
+    """Return {"unlike": whether a picture is unlike all that the model was taught}, by the logits
+    of a run; nothing where its card records no check of the exits that ran."""
+    from mvit.evaluation.unlike import Check  # reads recorded data, which few commands need
+
+    check = Check.of(card, model)
+    fits = check is not None and {*check.exits} <= logits.keys()
+    return {"unlike": check.unlike(logits)} if fits else {}

@@ -9,7 +9,7 @@ import sys
 
 from mvit.bundles import weights
 from mvit.charts.text import plain_label, sure_text
-from mvit.cli.answer import READ, load, picture_of
+from mvit.cli.answer import READ, load, picture_of, speaker
 from mvit.inference.deadline import LONGEST_MS, answer_by
 from mvit.models.exit import FINAL
 from mvit.policies.plans import best_head
@@ -35,10 +35,13 @@ def run(args: argparse.Namespace) -> dict:
         print(f"{answer.message}; try: {longer(args, answer.first_ms)}", file=sys.stderr)
     found, said = answer.exit, READ[model.task.metric]
     fields = {"layer": "layer", "head": "head", "prediction": "label", said: said}
+    speak = speaker(args.task, weights.card_of(args.task, args.backbone))
+    spoken = {} if found is None else speak((found.layer, found.head), found.scores)
     return {
         "deadline_ms": answer.deadline_ms,
         "answered_ms": answer.answered_ms,
         **{name: None if found is None else getattr(found, of) for name, of in fields.items()},
+        **spoken,
         "ready": answer.ready,
     }
 
@@ -63,7 +66,8 @@ def describe(result: dict) -> str:
     if "count" in result:
         said = f"{max(result['count'], 0):.0f} people"
     else:
-        said = f"{plain_label(str(result['prediction']))}, {sure_text(result['confidence'])} sure"
+        word = plain_label(str(result.get("says", result["prediction"])))
+        said = f"{word}, {sure_text(result.get('sure', result['confidence']))} sure"
     where = f"the {result['head']} exit after layer {result['layer']}"
     where = "the final exit" if result["head"] == FINAL else where
     return (

@@ -33,18 +33,20 @@ def by_layer(exits: Sequence[dict], key: str) -> list[str]:
 
 
 def answers(exits: Sequence[dict]) -> list[str]:
-    """What exits said of one picture, a line each: layer, answer or count, ms, MACs; a star marks a
-    practical exit. exits: of one head in order, the final one last."""
+    """What exits said of one picture, a line each: layer, answer (no more than it is sure of, if it
+    may say a kind of thing) or count, ms, MACs; a star marks a practical exit. exits: of one head
+    in order, the final one last."""
     counts = "count" in exits[0]
     said = [
-        f"{max(e['count'], 0):.0f}" if counts else plain_label(str(e["prediction"])) for e in exits
+        f"{max(e['count'], 0):.0f}" if counts else plain_label(str(e.get("says", e["prediction"])))
+        for e in exits
     ]
     wide = max(map(len, [*said, "answer"]))
     sure = "" if counts else f"{'sure':>8}"
     lines = [f"{'layer':>5}  {'people' if counts else 'answer':<{wide}}{sure}{'ms':>9}{'MACs':>9}"]
     for e, word in zip(exits, said, strict=True):
         where = FINAL if e.get("head", FINAL) == FINAL else e["layer"]
-        sure = "" if counts else f"{sure_text(e['confidence']):>8}"
+        sure = "" if counts else f"{sure_text(e.get('sure', e['confidence'])):>8}"
         star = " *" if e.get("practical") else ""
         cost = f"{e['ms']:>9.1f}{macs_text(e['macs']):>9}"
         lines.append(f"{where:>5}  {word:<{wide}}{sure}{cost}{star}")

@@ -11,7 +11,7 @@ import numpy as np
 
 from mvit.bundles import weights
 from mvit.bundles.first_view import FirstView, fingerprint, sha256, write
-from mvit.cli.answer import READ, load, picture_of
+from mvit.cli.answer import I_DO_NOT_KNOW, READ, load, picture_of, speaker, unknown
 from mvit.cli.tables import answers
 from mvit.clock import environment
 from mvit.images.draw import data_url
@@ -71,21 +71,24 @@ def run(args: argparse.Namespace) -> dict:
     if args.record:
         record(args, model, picture)
     model.trace(picture)  # warm-up: the first pass sets up kernels and memory
-    table = model.trace(picture)
-    said = READ[model.task.metric]
+    logits = {}
+    table = model.trace(picture, seen=logits)
+    card = weights.card_of(args.task, args.backbone)
+    said, speak = READ[model.task.metric], speaker(args.task, card)
     rows = [
         {
             "layer": r["layer"],
             "head": r["head"],
             "prediction": r["label"],
             said: r[said],
+            **speak(place := (r["layer"], r["head"]), model.task.scores(logits[place]).tolist()),
             **{k: r[k] for k in ("ms", "macs", "practical")},
         }
         for r in table.to_dict("records")
     ]
     about = {"task": args.task, "backbone": args.backbone, **table.attrs}
     final = {k: v for k, v in rows.pop().items() if k not in ("head", "practical")}
-    return about | {"exits": rows, "final": final}
+    return about | {"exits": rows, "final": final} | unknown(model, card, logits)
 
 
 def describe(result: dict) -> str:
@@ -105,11 +108,13 @@ def describe(result: dict) -> str:
         "*: a practical exit, better on the test set than every earlier exit of its head.",
         f"Model: {result['task']}/{result['backbone']}.{_watched(result['task'], card)}",
     ]
+    if result.get("unlike"):
+        lines.insert(0, f"{I_DO_NOT_KNOW}\n")
     if len(heads) > 1:
         others = ", ".join(h for h in heads if h != head)
         lines.append(
-            f"Head {head} is best on average; --head shows another ({others}), --json all "
-            f"{len(result['exits'])} early exits and the final one."
+            f"No head is better on average than {head} at its cost; --head shows another "
+            f"({others}), --json all {len(result['exits'])} early exits and the final one."
         )
     return "\n".join(lines)
 

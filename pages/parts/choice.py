@@ -81,6 +81,7 @@ def _picked_task() -> None:
     """The menu's callback: the visitor asked for a task, whatever an upload changed before."""
     _remember_task()
     st.session_state.pop(pictures.SWITCHED, None)
+    link.forget("head")  # the new task has its own usual one
 
 
 def _pick(label: str, options: list[str], key: str, help: str, **more: Any) -> str:

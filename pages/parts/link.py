@@ -16,6 +16,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 _NOTICES, _PLACE, _PAGES, _ASKED = "_notices", "_notices_place", "_pages", "_asked"
+_FORGOTTEN = "_forgotten"
 FOLLOWED = "followed"  # in the address of a link within the lab, until it has been followed
 HIDEABLE = frozenset(
     # parts of pages, buttons, and what the link holds
@@ -178,7 +179,9 @@ def linked(widget: Callable, label: str, *, key: str, part_of: str = "", **optio
         notice(f"The link asks for {key} = {', '.join(asked)[:60]}, {complaint}.")
     if hidden(key, part_of or key):
         return _default(options) if value is None else value
-    if followed and value is not None:
+    if _forgotten(key) and value is None:
+        st.session_state[key], taken = _default(options), True
+    elif followed and value is not None:
         st.session_state[key], taken = value, True
     elif value is not None and _wire(value, options) != asked and key not in st.session_state:
         if not complaint:  # legal, but spelled otherwise: Streamlit would drop it from the address
@@ -189,6 +192,22 @@ def linked(widget: Callable, label: str, *, key: str, part_of: str = "", **optio
     if taken and ("default" in options or "value" in options):
         options = {k: v for k, v in options.items() if k not in ("default", "value")}
     return widget(label, key=key, bind="query-params", **options)
+
+
+def forget(*keys: str) -> None:
+    """Let these controls start anew, with their defaults, where they are drawn next. To drop their
+    values is not enough: the browser still shows them, and sends them with the next click."""
+    for key in keys:
+        st.session_state.pop(key, None)
+    st.session_state[_FORGOTTEN] = {*keys} | st.session_state.get(_FORGOTTEN, set())
+
+
+def _forgotten(key: str) -> bool:
+    """Whether a control starts anew; it does so once."""
+    keys = st.session_state.get(_FORGOTTEN, set())
+    found = key in keys
+    keys.discard(key)
+    return found
 
 
 def _reshape(key: str, options: dict) -> bool:

@@ -156,7 +156,7 @@ def _back_to(task: str) -> None:
     """The button's callback: the visitor wants this task."""
     st.session_state["task"] = task
     st.session_state[TASK_CHOSEN] = True
-    st.session_state.pop("backbone", None)
+    forget_model()
 
 
 def _know_many_things(task: str | None) -> None:
@@ -177,7 +177,13 @@ def _know_many_things(task: str | None) -> None:
 def to_many_things() -> None:
     """Choose the model that knows 1,000 things."""
     st.session_state["task"] = MANY_THINGS
+    forget_model()
+
+
+def forget_model() -> None:
+    """Leave backbone and head to the new task, whose usual ones are others."""
     st.session_state.pop("backbone", None)
+    link.forget("head")
 
 
 def _own(place: DeltaGenerator, key: str, sources: list[str], *, task: str | None) -> str | None:

@@ -1,10 +1,11 @@
 """The panel "From coarse to fine" on Watch, for a task whose classes have a tree."""
 
+import json
 from dataclasses import replace
 
 import pandas as pd
 import pytest
-from bundles import save_bundle
+from bundles import BACKBONE, save_bundle
 from visit import open_app, png, timeline, well
 
 from mvit.charts.coarse import coarse_chart, coarse_rows
@@ -82,6 +83,19 @@ def test_an_upload_goes_to_the_model_that_knows_many_things(two_tasks):
     assert "the task is now *Any photo*" in app.toast[0].value
     app.selectbox(key="task").set_value("cifar10").run()
     assert well(app).selectbox(key="task").value == "cifar10"
+
+
+def test_an_upload_gets_the_usual_head_of_the_model_that_answers_it(two_tasks, tmp_path):
+    file = tmp_path / "imagenet1k" / BACKBONE / "card.json"
+    card = json.loads(file.read_text())
+    for exit in card["exits"]:
+        exit["accuracy"] = 0.9 if exit["head"] == "resmlp" else 0.1
+    file.write_text(json.dumps(card))
+    app = well(open_app())
+    assert app.pills(key="head").value == ["mlp"]
+    assert upload(app).pills(key="head").value == ["resmlp"]
+    app = well(app.button(key="example_back").click().run())
+    assert app.pills(key="head").value == ["mlp"]
 
 
 def who_answers(app) -> bool:

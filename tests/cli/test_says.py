@@ -1,0 +1,54 @@
+"""Commands say no more than an exit is sure of, and that a picture is unlike anything taught."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mvit.cli.answer import I_DO_NOT_KNOW
+from mvit.cli.main import main
+from mvit.models.tree import tree_of
+
+PHOTO = "examples/cat.jpg"
+TASK = ("--task", "imagenet1k", "--head", "lens", "--device", "cpu")
+
+
+def told(capsys, *argv) -> str:
+    assert main([*argv, *TASK]) == 0
+    return capsys.readouterr().out
+
+
+@pytest.fixture
+def noise(tmp_path):
+    file = tmp_path / "noise.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)).save(file)
+    return str(file)
+
+
+def test_trace_says_the_kind_of_thing_before_its_name(capsys):
+    found = json.loads(told(capsys, "trace", PHOTO, "--json"))
+    tree = tree_of("imagenet1k")
+    names = {tree.spoken(node) for node in range(tree.classes)}
+    first, last = found["exits"][0], found["final"]
+    assert first["says"] not in names and first["sure"] >= 0.5
+    assert last["says"] == "Egyptian cat" == last["prediction"]
+    assert not found["unlike"]
+    lines = told(capsys, "trace", PHOTO)
+    assert first["says"] in lines and I_DO_NOT_KNOW not in lines
+
+
+def test_trace_says_that_it_does_not_know_noise(capsys, noise):
+    assert told(capsys, "trace", noise).startswith(I_DO_NOT_KNOW)
+    assert json.loads(told(capsys, "trace", noise, "--json"))["unlike"]
+
+
+def test_deadline_says_what_trace_says(capsys):
+    found = json.loads(told(capsys, "deadline", PHOTO, "--ms", "60000", "--json"))
+    assert found["says"] == "Egyptian cat" and found["sure"] == pytest.approx(found["confidence"])
+    assert "Egyptian cat" in told(capsys, "deadline", PHOTO, "--ms", "60000")
+
+
+def test_a_task_without_a_tree_has_names_only(capsys):
+    assert main(["trace", PHOTO, "--task", "cifar10", "--head", "mlp", "--json"]) == 0
+    assert "says" not in json.loads(capsys.readouterr().out)["final"]
