@@ -13,7 +13,7 @@ LIT, DARK = ".lab .lamp:not(.off)", ".lab .lamp.off"
 
 def test_lamps_light_one_after_another_in_the_order_of_the_layers(visit):
     seen = visit()
-    seen.page.goto(seen.server + "/?speed=1/10&exits=all+layers")
+    seen.page.goto(seen.server + "/?speed=1/100&exits=all+layers")
     seen.page.wait_for_selector('.lab[data-state="playing"]')
     counts, patience = [0], time.monotonic() + 120
     while counts[-1] < 13 and time.monotonic() < patience:
