@@ -127,6 +127,8 @@ OPTIONS = {
         values.positive,
         "crowd: on how many tiles the exits' last layers are solved at the end (default: all)",
     ),
+    "zoom": (CROWD, values.zoom, "crowd: squares are zoomed at most so much (default: 1.33)"),
+    "repeat": (CROWD, values.repeat, "crowd: SET:TIMES,... pictures that are drawn more often"),
     "from_layer": (
         {FINE},
         values.positive,

@@ -37,6 +37,21 @@ def tile_stages(text: str) -> tuple[tuple[int, int, int], ...]:
     return found
 
 
+def zoom(text: str) -> float:
+    """A factor from 1 to 4."""
+    return _numbers(text, float, "factors from 1 to 4", legal=lambda z: 1 <= z <= 4, at_most=1)[0]
+
+
+def repeat(text: str) -> tuple[tuple[str, int], ...]:
+    """Read `part_A:3,part_B:2` as (("part_A", 3), ("part_B", 2))."""
+    found = [part.rpartition(":") for part in text.split(",")]
+    if any(not name or not re.fullmatch("[1-9][0-9]?", times) for name, _, times in found):
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not of the form SET:TIMES,SET:TIMES with times from 1 to 99"
+        )
+    return tuple((name, int(times)) for name, _, times in found)
+
+
 def rates(text: str) -> tuple[float, ...]:
     """Read `1e-3,1e-4` as (0.001, 0.0001)."""
     return _numbers(text, float, "learning rates", legal=lambda r: 0 < r < 1e3)

@@ -15,12 +15,13 @@ from tqdm import tqdm
 from mvit.data.folders import DataError, shown
 from mvit.data.layouts import LEAKED, Sample, samples
 from mvit.data.points import read_points, understand
-from mvit.data.tiles import Crowds, Tiles, empty_pictures, hold_out_crowds, random_square
+from mvit.data.tiles import ZOOM, Crowds, Tiles, empty_pictures, hold_out_crowds, random_square
 from mvit.images.reader import ImageError, orientation, picture_bytes, read_image
 from mvit.tasks import CrowdTask
 
 __all__ = [
     "LEAKED",
+    "ZOOM",
     "Crowds",
     "Tiles",
     "empty_pictures",

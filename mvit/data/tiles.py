@@ -14,6 +14,8 @@ import torch
 from mvit.data.folders import DataError
 from mvit.tasks import CrowdTask, tile_boxes
 
+ZOOM = 4 / 3  # either way, so that a person keeps about the size that it has in a tile
+
 
 @dataclass
 class Crowds:
@@ -21,7 +23,9 @@ class Crowds:
     pixels, and where each comes from.
 
     left_out: "file: reason" of every picture that could not be used; understood: in words, what
-    was read and how; origin: of a part that training kept for testing, how to find it again.
+    was read and how; origin: of a part that training kept for testing, how to find it again. For
+    training, zoom: by how much at most a random square is enlarged or reduced; repeat: how many
+    times as often as others the pictures of a set are drawn, by the name before the slash.
     """
 
     pictures: list[np.ndarray]
@@ -31,6 +35,8 @@ class Crowds:
     left_out: tuple[str, ...] = ()
     understood: tuple[str, ...] = ()
     origin: dict = field(default_factory=dict)
+    zoom: float = ZOOM
+    repeat: dict[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -75,8 +81,11 @@ class Crowds:
         )
 
     def tiles(self) -> Tiles:
-        """All tiles of all pictures, six a picture."""
-        return Tiles(self)
+        """All tiles of all pictures, six a picture; those of pictures that are drawn more often
+        come as many times."""
+        times = [self.repeat.get(name.split("/")[0], 1) for name in self.names]
+        pictures = torch.arange(len(self)).repeat_interleave(torch.tensor(times, dtype=torch.long))
+        return Tiles(self, (6 * pictures[:, None] + torch.arange(6)).flatten())
 
 
 def inside(points: np.ndarray, left: float, top: float, side: float) -> np.ndarray:
@@ -154,7 +163,8 @@ class Tiles:
 
         def square(picture: int, draw: list[float]) -> tuple[np.ndarray, np.ndarray]:
             of = self.crowds
-            return random_square(of.pictures[picture], of.points[picture], size, draw=draw)
+            own = of.pictures[picture], of.points[picture]
+            return random_square(*own, size, draw=draw, zoom=of.zoom)
 
         with ThreadPoolExecutor() as threads:  # what OpenCV does runs beside the rest
             made = list(threads.map(square, own, draws))
@@ -164,15 +174,12 @@ class Tiles:
 
 
 def random_square(
-    picture: np.ndarray, points: np.ndarray, size: int, draw: list[float]
+    picture: np.ndarray, points: np.ndarray, size: int, *, draw: list[float], zoom: float = ZOOM
 ) -> tuple[np.ndarray, np.ndarray]:
     """One square of a picture, (size, size, 3) uint8, and its points. draw: eight numbers in 0..1,
-    all the chance there is.
-
-    The zoom is at most a third either way, so a person keeps about the size that it has in a tile.
-    """
-    zoom, x, y, flip, contrast, light, grey, blur = draw
-    side = min(size * math.exp((2 * zoom - 1) * math.log(4 / 3)), *picture.shape[:2])
+    all the chance there is; zoom: at most so much either way."""
+    far, x, y, flip, contrast, light, grey, blur = draw
+    side = min(size * math.exp((2 * far - 1) * math.log(zoom)), *picture.shape[:2])
     left, top = x * (picture.shape[1] - side), y * (picture.shape[0] - side)
     scale = size / side
     matrix = np.array([[scale, 0, -left * scale], [0, scale, -top * scale]])

@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from mvit.data.crowds import Crowds, Tiles
+from mvit.data.crowds import ZOOM, Crowds, Tiles
 from mvit.models.backbone import Backbone
 from mvit.tasks import CrowdTask
 from mvit.training.finetune import explicit_attention, parameter_groups
@@ -34,7 +34,8 @@ class CrowdRecipe:
 
     patch_layers: after which layers the patches are read out; patch_weight: of that loss beside the
     count's. solved_tiles: on how many tiles, drawn at random, the last layers are solved at the end
-    (None: on all). Then as mvit.training.finetune.Recipe.
+    (None: on all). zoom, repeat: how squares are drawn, see `Crowds`; repeat as (set, times). Then
+    as mvit.training.finetune.Recipe.
     """
 
     stages: tuple[tuple[int, int, int], ...] = ((192, 60_000, 32), (384, 16_000, 12))
@@ -47,6 +48,8 @@ class CrowdRecipe:
     mean_decay: float = 0.998
     seed: int = 0
     solved_tiles: int | None = None
+    zoom: float = ZOOM
+    repeat: tuple[tuple[str, int], ...] = ()
     from_layer = 1  # all of it learns
 
     def plan(self, n: int = 0) -> list[tuple[int, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -14,6 +15,7 @@ from tqdm import tqdm
 
 from mvit.data.crowd_splits import held_out, measured_sets, sample
 from mvit.data.crowds import Crowds, empty_pictures, hold_out_crowds, load_crowds, splits_in
+from mvit.data.folders import DataError
 from mvit.evaluation.counts import count, summary
 from mvit.models.multi_exit import MultiExitViT
 from mvit.scenes.drawing import render
@@ -41,7 +43,8 @@ def parts(study: Study) -> tuple[Crowds, Crowds, Crowds]:
     """(train, validation, test): validation is cut from each set's train split; rendered and empty
     pictures only join train.
 
-    A folder without a test split gives a fifth of itself. What is left out is said.
+    A folder without a test split gives a fifth of itself. What is left out is said. Raises
+    DataError.
     """
     seed = study.recipe.seed
     if "test" in splits_in(study.data):
@@ -53,6 +56,9 @@ def parts(study: Study) -> tuple[Crowds, Crowds, Crowds]:
         for crowds in train.values()
     ]
     learned, val = (reduce(add, part) for part in zip(*pairs, strict=True))
+    repeat = dict(study.recipe.repeat)
+    if unknown := [name for name in repeat if name not in train]:
+        raise DataError(f"there is no set '{unknown[0]}' to repeat; there are: {', '.join(train)}")
     if study.scenes:
         learned = learned + rendered(study.scenes, 10_000)
     if study.empties:
@@ -60,7 +66,7 @@ def parts(study: Study) -> tuple[Crowds, Crowds, Crowds]:
     tested = reduce(add, [sample(crowds, study.test_limit, seed) for crowds in test.values()])
     for line in left_out(learned, tested):
         tqdm.write(f"left out: {line}", file=sys.stderr)
-    return learned, val, tested
+    return replace(learned, zoom=study.recipe.zoom, repeat=repeat), val, tested
 
 
 def left_out(*sets: Crowds) -> list[str]:

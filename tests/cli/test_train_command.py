@@ -119,6 +119,9 @@ def test_an_architecture_that_cannot_be_cut_at_its_blocks(refused, tmp_path):
         ),
         ("--strategy end-to-end --rates 1e-3", "--rates belongs to"),
         ("--scenes 3", "--scenes belongs to --task crowd"),
+        ("--zoom 1.5", "--zoom belongs to --task crowd"),
+        ("--task crowd --zoom 0.5", "'0.5' is not a list of factors from 1 to 4"),
+        ("--task crowd --repeat part_A", "'part_A' is not of the form SET:TIMES"),
         ("--exit-weights half", "--exit-weights belongs to --strategy end-to-end"),
         ("--into beside", "--into belongs to --add-heads"),
         ("--add-heads gmlp --init x", "--init belongs to"),
@@ -144,11 +147,13 @@ def test_table1_refuses_what_its_strategies_do_not_read(refused, tmp_path):
 
 
 def test_a_counter_gets_the_heads_and_layers_it_is_asked_for(tmp_path, command, studies):
-    options = "--heads mlp --layers 12 --scenes 0 --test-limit 2 --tile-stages 64:8:4"
+    options = "--heads mlp --layers 12 --scenes 0 --test-limit 2 --tile-stages 64:8:4 --zoom 1.5"
+    options += " --repeat part_A:3,part_B:2"
     command("train", "--task", "crowd", "--data", tmp_path, *options.split())
     [study] = studies
     assert (study.heads, study.layers, study.scenes, study.empties) == (("mlp",), (12,), 0, 16)
     assert (study.test_limit, study.recipe.stages) == (2, ((64, 8, 4),))
+    assert (study.recipe.zoom, study.recipe.repeat) == (1.5, (("part_A", 3), ("part_B", 2)))
 
 
 def test_sizes_that_the_patches_do_not_divide_are_refused_before_anything_is_read(

@@ -122,7 +122,7 @@ def test_a_random_square_keeps_its_people(crowds):
         picture[y - 3 : y + 4, x - 3 : x + 4] = 255
     for flip in (0.2, 0.8):
         square, own = random_square(
-            picture, points.astype(int) + 0.0, 192, [0.5, 0.4, 0.6, flip, 0.5, 0.5, 0.9, 0.9]
+            picture, points.astype(int) + 0.0, 192, draw=[0.5, 0.4, 0.6, flip, 0.5, 0.5, 0.9, 0.9]
         )
         inner = own[((own > 5) & (own < 186)).all(1)]
         assert len(inner) > 3 and all(square[int(y), int(x)].mean() > 120 for x, y in inner)
