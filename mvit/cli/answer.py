@@ -12,7 +12,6 @@ from mvit.images.reader import ImageError, picture_bytes, read_image
 from mvit.inference import precision
 from mvit.models.cautious import Caution
 from mvit.models.multi_exit import MultiExitViT
-from mvit.models.tree import tree_of
 
 # what an exit says besides its prediction, by the task's metric
 READ = {"accuracy": "confidence", "mae": "count"}
@@ -51,12 +50,11 @@ def speaker(task: str, card: dict) -> Callable[[tuple[int, str], Sequence[float]
     """Return what tells {"says", "sure"} of an exit (layer, head) by its class probabilities: the
     most specific thing that it is sure enough of, and how probable that is. It tells nothing where
     a task's classes have no tree."""
-    tree = tree_of(task)
-    if tree is None:
-        return lambda place, scores: {}
-    caution = Caution(tree, card.get("coarse"))
+    caution = Caution.of(task, card)
 
     def speak(place: tuple[int, str], scores: Sequence[float]) -> dict:
+        if caution is None:
+            return {}
         said = caution.says(place, scores)
         return {"says": said.name, "sure": said.probability}
 

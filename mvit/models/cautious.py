@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 
 from mvit.models.exit import Exit
-from mvit.models.tree import SURE, ClassTree, Said
+from mvit.models.tree import SURE, ClassTree, Said, tree_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,12 @@ class Caution:
         exits = (told or {}).get("exits", ())
         self.tree = tree
         self._needed = {(e["layer"], e["head"]): tree.needed(e["said"]) for e in exits}
+
+    @classmethod
+    def of(cls, task: str, card: dict) -> Caution | None:
+        """That of the model with this card; None for a task whose classes have no tree."""
+        tree = tree_of(task)
+        return tree and cls(tree, card.get("coarse"))
 
     def says(self, place: tuple[int, str], scores: Sequence[float]) -> Said:
         """What the exit at (layer, head) says, by its class probabilities (classes,)."""

@@ -26,11 +26,8 @@ def exits(bundle: ui.Bundle, head: str) -> Plan:
 def spoken(bundle: ui.Bundle, fired: Sequence[Exit]) -> list[Exit]:
     """Exits that say no more than they are sure of; as they are, of a task whose classes have no
     tree."""
-    tree = tree_of(bundle.task)
-    if tree is None:
-        return [*fired]
-    caution = Caution(tree, bundle.card.get("coarse"))
-    return [caution.taken(e) for e in fired]
+    caution = Caution.of(bundle.task, bundle.card)
+    return [caution.taken(e) if caution else e for e in fired]
 
 
 def show(bundle: ui.Bundle, scores: dict[tuple[int, str], list[float]], head: str) -> None:

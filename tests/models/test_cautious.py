@@ -9,6 +9,7 @@ from mvit.tasks import TASKS
 
 LABELS = TASKS["imagenet1k"].labels
 TREE = tree_of("imagenet1k")
+NEVER = {"upto": 1, "needs": None}  # no single name is ever said
 TIMES = {"elapsed_ms": 1.0, "head_ms": 0.5, "ms": 1.0, "macs": 7}
 
 
@@ -37,7 +38,14 @@ def test_a_sure_name_is_said_as_any_exit_says_it():
 
 
 def test_an_exit_whose_names_were_wrong_too_often_on_other_photos_says_less():
-    told = {"exits": [{"layer": 2, "head": "lens", "said": [{"upto": 1, "needs": None}]}]}
+    told = {"exits": [{"layer": 2, "head": "lens", "said": [NEVER]}]}
     caution = Caution(TREE, told)
     assert caution.taken(fired(pug=0.9)).guess == "pug"
     assert caution.taken(fired("final", pug=0.9)).label == "pug"
+
+
+def test_a_card_tells_how_sure_its_exits_must_be_and_a_task_without_a_tree_has_no_caution():
+    card = {"coarse": {"exits": [{"layer": 2, "head": "lens", "said": [NEVER]}]}}
+    assert Caution.of("imagenet1k", card).taken(fired(pug=0.9)).label != "pug"
+    assert Caution.of("imagenet1k", {}).taken(fired(pug=0.9)).label == "pug"
+    assert Caution.of("cifar10", card) is None
