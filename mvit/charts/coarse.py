@@ -15,7 +15,7 @@ from mvit.models.tree import ClassTree
 def coarse_rows(exits: pd.DataFrame, tree: ClassTree, told: dict | None = None) -> pd.DataFrame:
     """What the exits of a run say for sure. exits: layer, head, scores (class probabilities);
     told: what a card says under "coarse", of how sure each must be. Returns exit, says, sure
-    (text), probability, depth, node, exact."""
+    (text; none of an exit that says nothing), probability, depth, node, exact."""
     caution, found = Caution(tree, told), []
     for row in exits.itertuples():
         said = caution.says((row.layer, row.head), row.scores)
@@ -23,7 +23,7 @@ def coarse_rows(exits: pd.DataFrame, tree: ClassTree, told: dict | None = None) 
             {
                 "exit": "final exit" if row.head == "final" else f"layer {row.layer}",
                 "says": said.name,
-                "sure": sure_text(said.probability),
+                "sure": "" if said.unsure else sure_text(said.probability),
                 "probability": said.probability,
                 "depth": said.depth,
                 "node": said.node,
@@ -55,9 +55,9 @@ def coarse_chart(rows: pd.DataFrame) -> alt.LayerChart:
     bars = base.mark_bar(cornerRadiusEnd=3, height={"band": 0.7}).encode(
         color=alt.Color("probability:Q", scale=shades(), legend=None)
     )
-    words = base.transform_calculate(text="datum.says + ' · ' + datum.sure").mark_text(
-        align="left", dx=6, fontSize=12
-    )
+    words = base.transform_calculate(
+        text="datum.says + (datum.sure && ' · ' + datum.sure)"
+    ).mark_text(align="left", dx=6, fontSize=12)
     return (bars + words.encode(text="text:N")).properties(height=24 * len(order) + 40)
 
 

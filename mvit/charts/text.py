@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from mvit.models.exit import Exit
+
 # cividis, which people with any colour vision read in the same order: dull blue is unsure, bright
 # yellow is sure.
 CIVIDIS = (
@@ -54,6 +56,17 @@ def short_names(names: Iterable[str]) -> dict[str, str]:
 def sure_text(confidence: float) -> str:
     """A confidence as whole percent; nothing is ever quite certain, so never a rounded 100."""
     return "> 99\u00a0%" if confidence >= 0.995 else f"{100 * confidence:.0f}\u00a0%"
+
+
+def sure_words(confidence: float, unsure: bool) -> str:
+    """How sure an exit is of what it says, or, where it is `unsure` and says nothing, how probable
+    its best guess is."""
+    return f"{sure_text(confidence)} {'for its best guess' if unsure else 'sure'}"
+
+
+def how_sure(e: Exit) -> str:
+    """The same of an exit itself."""
+    return sure_words(e.confidence, e.unsure)
 
 
 def macs_text(macs: float) -> str:

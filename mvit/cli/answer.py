@@ -47,16 +47,17 @@ def picture_of(args: argparse.Namespace):
 
 
 def speaker(task: str, card: dict) -> Callable[[tuple[int, str], Sequence[float]], dict]:
-    """Return what tells {"says", "sure"} of an exit (layer, head) by its class probabilities: the
-    most specific thing that it is sure enough of, and how probable that is. It tells nothing where
-    a task's classes have no tree."""
+    """Return what tells {"says", "sure", "unsure"} of an exit (layer, head) by its class
+    probabilities: the most specific thing that it is sure enough of, how probable that is, and
+    whether it is of nothing; "sure" is then of its best guess. It tells nothing where a task's
+    classes have no tree."""
     caution = Caution.of(task, card)
 
     def speak(place: tuple[int, str], scores: Sequence[float]) -> dict:
         if caution is None:
             return {}
         said = caution.says(place, scores)
-        return {"says": said.name, "sure": said.probability}
+        return {"says": said.name, "sure": said.probability, "unsure": said.unsure}
 
     return speak
 

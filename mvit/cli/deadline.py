@@ -8,7 +8,7 @@ import shlex
 import sys
 
 from mvit.bundles import weights
-from mvit.charts.text import plain_label, sure_text
+from mvit.charts.text import plain_label, sure_words
 from mvit.cli.answer import READ, load, picture_of, speaker
 from mvit.inference.deadline import LONGEST_MS, answer_by
 from mvit.models.exit import FINAL
@@ -67,7 +67,8 @@ def describe(result: dict) -> str:
         said = f"{max(result['count'], 0):.0f} people"
     else:
         word = plain_label(str(result.get("says", result["prediction"])))
-        said = f"{word}, {sure_text(result.get('sure', result['confidence']))} sure"
+        sure = sure_words(result.get("sure", result["confidence"]), result.get("unsure", False))
+        said = f"{word}, {sure}"
     where = f"the {result['head']} exit after layer {result['layer']}"
     where = "the final exit" if result["head"] == FINAL else where
     return (

@@ -12,7 +12,8 @@ from mvit.models.tree import SURE, ClassTree, Said, tree_of
 @dataclass(frozen=True, kw_only=True)
 class CautiousExit(Exit):
     """An exit with the most specific thing that it is sure enough of. `label` and `confidence` are
-    of that, `guess` is the likeliest class where that says more."""
+    of that, `guess` is the likeliest class where that says more. An `unsure` exit says nothing, and
+    its confidence is that of the guess."""
 
     said: Said
     tree: ClassTree = field(repr=False)
@@ -29,8 +30,12 @@ class CautiousExit(Exit):
     def guess(self) -> str:
         return "" if self.said.exact else self.labels[self.prediction]
 
+    @property
+    def unsure(self) -> bool:
+        return self.said.unsure
+
     def right(self, truth: str | None) -> bool | None:
-        known = truth in self.labels
+        known = truth in self.labels and not self.unsure
         return self.tree.holds(self.said.node, self.labels.index(truth)) if known else None
 
 

@@ -69,8 +69,14 @@ class Exit(AnyExit):
         """The most probable class, where the exit says less than that."""
         return ""
 
+    @property
+    def unsure(self) -> bool:
+        """Whether it says nothing, since it is not sure enough of any kind of thing."""
+        return False
+
     def right(self, truth: str | None) -> bool | None:
-        """Whether what it says is true of a picture of that class; None if nobody knows."""
+        """Whether what it says is true of a picture of that class; None if nobody knows, or if it
+        says nothing."""
         return None if truth is None else self.label == truth
 
     @cached_property

@@ -18,7 +18,7 @@ from mvit.tasks import IMAGENET1K_TABLE
 
 SURE = 0.5  # a node is said if it is at least this probable
 PLAIN = {  # how people say the top of the tree
-    "entity": "something",
+    "entity": "not sure yet",  # that it is something at all is no answer
     "living thing": "something alive",
     "artifact": "something made by people",
 }
@@ -54,13 +54,19 @@ UNSAID = words_of("""
 @dataclass(frozen=True, kw_only=True)
 class Said:
     """The most specific node that is probable enough. name: as people say it; depth: steps below
-    the root; node: its row in the tree; probability: 0..1; exact: whether it is a class."""
+    the root; node: its row in the tree; exact: whether it is a class. probability: 0..1; of the
+    root, which says nothing, that of the likeliest class."""
 
     name: str
     depth: int
     node: int
     probability: float
     exact: bool
+
+    @property
+    def unsure(self) -> bool:
+        """Whether it says nothing: the picture could be anything."""
+        return self.depth == 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,11 +132,12 @@ class ClassTree:
         probability, or one for each node (nodes,)."""
         nodes = self.probabilities(np.asarray(scores))
         node = int(self.surest(nodes, sure))
+        sureness = nodes[node] if self.depths[node] else max(scores)
         return Said(
             name=self.spoken(node),
             depth=int(self.depths[node]),
             node=node,
-            probability=float(min(nodes[node], 1.0)),
+            probability=float(min(sureness, 1.0)),
             exact=node < self.classes,
         )
 

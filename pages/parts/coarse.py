@@ -44,7 +44,7 @@ def show(bundle: ui.Bundle, scores: dict[tuple[int, str], list[float]], head: st
         "probabilities of all classes below it in WordNet's tree, added up. Early layers often "
         "know the kind before they know the name, and are sometimes sure of a wrong one."
     )
-    lines = "; ".join(f"{r.exit}: {r.says}, {r.sure}" for r in rows.itertuples())
+    lines = "; ".join(f"{r.exit}: {r.says}{r.sure and f', {r.sure}'}" for r in rows.itertuples())
     ui.chart(coarse_chart(rows), f"What each exit is sure of. {lines}.")
     if told:
         with st.expander(f"The same on {told['n']:,} photos", icon=":material/bar_chart:"):
@@ -79,21 +79,26 @@ def many_finding(rows: pd.DataFrame) -> str:
 def finding(rows: pd.DataFrame, tree: ClassTree) -> str:
     """The panel's heading: what was said first, the mistake that was said most often, what was said
     last before the final exit's answer, and from where on that stays. A kind to which that answer
-    does not belong was a mistake, and is told as one."""
+    does not belong was a mistake, and is told as one. Exits that say nothing are passed over."""
     says, nodes, last = list(rows.says), list(rows.node), rows.says.iloc[-1]
     stays = len(says) - 1
     while stays and says[stays - 1] == last:
         stays -= 1
+    silent = not rows.depth.iloc[-1]
     if not stays:
-        return f"Every exit is sure of {last}"
+        return "No exit is sure of anything" if silent else f"Every exit is sure of {last}"
     where = f"from {rows.exit[stays]} on" if stays < len(says) - 1 else "at the final exit"
-    wrong = [i for i in range(stays) if not tree.agree(nodes[i], nodes[-1])]
+    ends = f"{where} it {'is not sure of anything' if silent else f'says {last}'}"
+    spoken = [i for i in range(stays) if rows.depth.iloc[i]]
+    if not spoken:
+        return f"Not sure of anything at first; {ends}"
+    wrong = [i for i in spoken if not tree.agree(nodes[i], nodes[-1])]
     most = sorted(wrong, key=lambda i: -says.count(says[i]))[:1]
-    steps = {says[i]: i not in wrong for i in sorted({0, *most, stays - 1})}
-    if all(steps.values()):
+    steps = {says[i]: i not in wrong for i in sorted({spoken[0], *most, spoken[-1]})}
+    if all(steps.values()) and not silent:
         return f"First {', then '.join(steps)}, then {last} {where}"
     (first, right), *more = steps.items()
     told = f"First it said {first}" if right else f"At first it took it for {first}"
     for second, right in more:
         told += f", then {'it said' if right else 'it took it for'} {second}"
-    return f"{told}; {where} it says {last}"
+    return f"{told}; {ends}"

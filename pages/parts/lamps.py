@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from mvit.charts.text import confidence_colour, macs_text, plain_label, sure_text
+from mvit.charts.text import confidence_colour, how_sure, macs_text, plain_label, sure_text
 from mvit.models.exit import FINAL, Exit, Plan
 
 CSS = (Path(__file__).resolve().parent / "timeline" / "timeline.css").read_text()
@@ -56,7 +56,7 @@ def _lamp(place: tuple[int, str], fired: Exit | None, macs: float, *, truth: str
         k for k, is_so in zip(("lamp", "practical", "final"), on, strict=True) if is_so
     )
     ms, work = fired.elapsed_ms, macs_text(macs)
-    facts = [where, label, verdict, f"{sure} sure", f"{ms:.1f} milliseconds", f"{work} MACs"]
+    facts = [where, label, verdict, how_sure(fired), f"{ms:.1f} milliseconds", f"{work} MACs"]
     guess = f"best guess: {plain_label(fired.guess)}" if fired.guess else ""
     facts += [guess, "practical exit" if fired.practical else ""]
     said = escape(", ".join(f for f in facts if f))

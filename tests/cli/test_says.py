@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mvit.cli.answer import I_DO_NOT_KNOW
+from mvit.cli import deadline
+from mvit.cli.answer import I_DO_NOT_KNOW, speaker
 from mvit.cli.main import main
 from mvit.models.tree import tree_of
+from mvit.tasks import TASKS
 
+LABELS = TASKS["imagenet1k"].labels
+EVENLY = [0.25 * (name in ("pug", "valley", "pizza", "teapot")) for name in LABELS]
 PHOTO = "examples/cat.jpg"
 TASK = ("--task", "imagenet1k", "--head", "lens", "--device", "cpu")
 
@@ -47,6 +51,14 @@ def test_deadline_says_what_trace_says(capsys):
     found = json.loads(told(capsys, "deadline", PHOTO, "--ms", "60000", "--json"))
     assert found["says"] == "Egyptian cat" and found["sure"] == pytest.approx(found["confidence"])
     assert "Egyptian cat" in told(capsys, "deadline", PHOTO, "--ms", "60000")
+
+
+def test_who_says_nothing_is_not_called_sure():
+    found = {"deadline_ms": 5, "answered_ms": 4.0, "layer": 1, "head": "lens", "ready": True}
+    found |= {"prediction": "tench", "confidence": 0.04}
+    told = deadline.describe(found | speaker("imagenet1k", {})((1, "lens"), EVENLY))
+    assert "prediction: not sure yet, 25\u00a0% for its best guess, by the lens exit" in told
+    assert "tench, 4\u00a0% sure" in deadline.describe(found)
 
 
 def test_a_task_without_a_tree_has_names_only(capsys):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mvit.charts.text import how_sure
 from mvit.models.cautious import Caution
 from mvit.models.exit import Exit
 from mvit.models.tree import tree_of
@@ -42,6 +43,14 @@ def test_an_exit_whose_names_were_wrong_too_often_on_other_photos_says_less():
     caution = Caution(TREE, told)
     assert caution.taken(fired(pug=0.9)).guess == "pug"
     assert caution.taken(fired("final", pug=0.9)).label == "pug"
+
+
+def test_an_exit_that_could_mean_anything_says_nothing_and_is_neither_right_nor_wrong():
+    taken = Caution(TREE).taken(fired(tench=0.1, pug=0.2, valley=0.2, pizza=0.2, teapot=0.2))
+    assert taken.unsure and taken.label == "not sure yet" and taken.right("pug") is None
+    assert how_sure(taken) == "20\u00a0% for its best guess"
+    sure = Caution(TREE).taken(fired(pug=0.9))
+    assert not sure.unsure and how_sure(sure) == "90\u00a0% sure"
 
 
 def test_a_card_tells_how_sure_its_exits_must_be_and_a_task_without_a_tree_has_no_caution():

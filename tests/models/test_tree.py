@@ -55,6 +55,14 @@ def test_what_is_said_grows_from_coarse_to_fine(tree):
     assert said[2].probability == pytest.approx(0.6, abs=0.01)
 
 
+def test_who_cannot_tell_anything_is_the_least_sure_of_all(tree):
+    spread = scores(tree, tench=0.1, pug=0.2, valley=0.2, pizza=0.2, teapot=0.2)
+    said = tree.say(spread)
+    assert said.name == "not sure yet" and said.unsure and not said.exact
+    assert said.probability == pytest.approx(0.2, abs=0.01), "of what it leans to"
+    assert not tree.say(scores(tree)).unsure
+
+
 def test_saying_a_dog_is_right_for_a_beagle_and_wrong_for_a_cat(tree):
     dog = tree.names.index("dog")
     assert tree.holds(dog, tree.names.index("beagle"))

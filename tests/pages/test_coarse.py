@@ -9,8 +9,12 @@ from bundles import BACKBONE, save_bundle
 from visit import open_app, png, timeline, well
 
 from mvit.charts.coarse import coarse_chart, coarse_rows
+from mvit.charts.text import confidence_colour, sure_text
+from mvit.models.cautious import Caution
+from mvit.models.exit import Exit
 from mvit.models.tree import tree_of
 from mvit.tasks import TASKS
+from pages.parts import lamps
 from pages.parts.coarse import finding
 
 pytestmark = pytest.mark.usefixtures("examples")
@@ -61,6 +65,35 @@ def test_an_early_kind_that_is_wrong_for_the_end_is_told_as_a_mistake():
     rows = coarse_rows(exits(things, pug, pug), TREE)
     said = "At first it took it for something made by people; from layer 2 on it says pug"
     assert finding(rows, TREE) == said
+
+
+NOTHING = sure_of(0.9, "pug", "valley", "pizza", "teapot")
+
+
+def test_exits_that_say_nothing_are_passed_over_and_show_no_share():
+    pug = sure_of(0.9, "pug")
+    rows = coarse_rows(exits(NOTHING, sure_of(0.9, "beagle", "pug"), pug), TREE)
+    assert finding(rows, TREE) == "First a dog, then pug at the final exit"
+    assert rows.says[0] == "not sure yet" and rows.sure[0] == "" and rows.probability[0] < 0.3
+    heading = {
+        "Not sure of anything at first; from layer 2 on it says pug": [NOTHING, pug, pug],
+        "First it said pug; at the final exit it is not sure of anything": [pug, NOTHING],
+        "No exit is sure of anything": [NOTHING, NOTHING],
+    }
+    found = [finding(coarse_rows(exits(*scores), TREE), TREE) for scores in heading.values()]
+    assert found == [*heading]
+
+
+def test_a_lamp_whose_exit_says_nothing_is_as_dim_as_its_best_guess():
+    times = {"elapsed_ms": 1.0, "head_ms": 0.5, "ms": 1.0, "macs": 7}
+    labels = TASKS["imagenet1k"].labels
+    unsure = Caution(TREE).taken(Exit(1, "mlp", scores=NOTHING, labels=labels, **times))
+    lamp = lamps.rows([unsure], plan=[(1, "mlp")], macs=[7], truth="pug")
+    assert '<span class="what">not sure yet</span>' in lamp and "something" not in lamp
+    share = sure_text(max(NOTHING))
+    assert f"<span>{share}</span></div>" in lamp, "no sign of right or wrong either"
+    assert f"--c:{confidence_colour(max(NOTHING))[0]}" in lamp
+    assert f"not sure yet, {share} for its best guess" in lamp
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from mvit.charts.text import plain_label, sure_text
+from mvit.charts.text import how_sure, plain_label
 from mvit.models.exit import FINAL, Exit
 from pages.parts import lamps
 from pages.parts.timeline.chart import chart
@@ -134,6 +134,7 @@ def _words(e: Exit) -> dict:
     return {
         "ms": e.elapsed_ms,
         "answer": plain_label(e.label),
-        "how": f"{sure_text(e.confidence)} sure, {where}, ready after {e.elapsed_ms:.1f} ms{guess}",
+        "unsure": e.unsure,
+        "how": f"{how_sure(e)}, {where}, ready after {e.elapsed_ms:.1f} ms{guess}",
         "said": in_words(e),
     }

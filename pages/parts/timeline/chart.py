@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from itertools import pairwise
 
-from mvit.charts.text import confidence_colour, plain_label, sure_text
+from mvit.charts.text import confidence_colour, how_sure, plain_label
 from mvit.models.exit import FINAL, Exit
 from pages.parts.timeline.runs import Interrupted, Measured
 
@@ -112,7 +112,7 @@ def _mark(measured: Measured, i: int, y: float, x) -> Iterator[str]:
     e = measured.exits[i]
     fill, ink = confidence_colour(e.confidence)
     name = "the final exit" if e.head == FINAL else f"{e.head} after layer {e.layer}"
-    tip = f"{name}: {_answer(measured, e)}, {sure_text(e.confidence)} sure, ready after "
+    tip = f"{name}: {_answer(measured, e)}, {how_sure(e)}, ready after "
     yield (
         f'<svg x="{x(e.elapsed_ms)}" y="{y:.1f}" overflow="visible">'
         f'<g class="mark" data-ms="{e.elapsed_ms:.4f}"><title>{escape(tip)}'

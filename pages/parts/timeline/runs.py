@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mvit.charts.text import plain_label, sure_text
+from mvit.charts.text import how_sure, plain_label
 from mvit.models.exit import FINAL, Exit, settled
 
 if TYPE_CHECKING:
@@ -101,9 +101,7 @@ def real_text(a: Answer) -> str:
 
 def in_words(e: Exit) -> str:
     """An exit's answer as a person says it."""
-    return (
-        f"{plain_label(e.label)} from {place_name(e.layer, e.head)}, {sure_text(e.confidence)} sure"
-    )
+    return f"{plain_label(e.label)} from {place_name(e.layer, e.head)}, {how_sure(e)}"
 
 
 def place_name(layer: int, head: str) -> str:
@@ -136,7 +134,7 @@ def found(measured: Measured, heads: Sequence[str]) -> str:
     said = f"{plain_label(final.label)} from {place_name(known.layer, known.head)}"
     if final.right(measured.truth) is False:
         said += f" (wrong: the right answer is {plain_label(measured.truth)})"
-    said += f", {sure_text(known.confidence)} sure, ready after {known.elapsed_ms:.1f} ms"
+    said += f", {how_sure(known)}, ready after {known.elapsed_ms:.1f} ms"
     head = f"{heads[0]}: " if len(heads) > 1 else ""
     said = f"{head}{said}; the plain network needs {measured.plain_ms:.1f} ms"
     times = measured.plain_ms / known.elapsed_ms

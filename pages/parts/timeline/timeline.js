@@ -31,7 +31,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     now.setAttribute('x2', share(ms));
     done.setAttribute('width', share(Math.min(ms, plain)));
     handle.style.left = share(ms);
-    write(find('answer'), answer ? answer.answer + (data.unknown ? '?' : '') : waits);
+    write(find('answer'), answer ? answer.answer + (data.unknown && !answer.unsure ? '?' : '') : waits);
     write(find('how'), answer ? answer.how : `first exit ready after ${exits[0].ms.toFixed(1)} ms`);
     write(find('plain-answer'), over ? exits[exits.length - 1].answer : waits);
     find('with').classList.toggle('waits', !answer);
