@@ -126,7 +126,7 @@ def page() -> None:
     coarse.show(bundle, run["scores"], heads[0])
     rows = exit_rows(run["exits"], measured.macs, picture.truth)
     if also:  # the label is then only a best guess
-        rows = rows.assign(says=[e.label for e in measured.exits])
+        rows = rows.assign(says=[charts.plain_label(e.label) for e in measured.exits])
     details(rows, measured, heads)
     settings = {
         "heads": heads,
@@ -153,7 +153,9 @@ def work_told(known: Exit, final: Exit) -> str:
 def details(rows, measured: Measured, heads: Sequence[str]) -> None:
     """The run by layer, and each exit alone."""
     known, final = settled_exit(measured.exits, heads[0]), rows.iloc[-1]
-    rows = rows.assign(macs_text=rows.macs.map(charts.macs_text))
+    rows = rows.assign(
+        label=rows.label.map(charts.plain_label), macs_text=rows.macs.map(charts.macs_text)
+    )
     left, right = st.columns(2, gap="medium")
     verb = "Best guesses: the final exit's is" if "says" in rows else "The final exit says"
     sure = f"{verb} {charts.plain_label(final.label)}, {charts.sure_text(final.confidence)} sure"

@@ -7,7 +7,7 @@ import altair as alt
 import pandas as pd
 
 from mvit.charts.kept import kept
-from mvit.charts.style import CIVIDIS, shades, sure_text, title
+from mvit.charts.style import CIVIDIS, plain_label, shades, sure_text, title
 from mvit.models.cautious import Caution
 from mvit.models.tree import ClassTree
 
@@ -22,7 +22,7 @@ def coarse_rows(exits: pd.DataFrame, tree: ClassTree, told: dict | None = None) 
         found.append(
             {
                 "exit": "final exit" if row.head == "final" else f"layer {row.layer}",
-                "says": said.name,
+                "says": plain_label(said.name),
                 "sure": "" if said.unsure else sure_text(said.probability),
                 "probability": said.probability,
                 "depth": said.depth,

@@ -65,10 +65,9 @@ def _stacked(rows: pd.DataFrame, axis: str, whole: str, *, finding: str, how: st
 def classes(rows: pd.DataFrame, depth: int, finding: str) -> alt.LayerChart:
     """Where each class settles and where the rule lets it go. rows: label, settled, left, accuracy,
     pictures, sorted."""
-    rows = rows.assign(name=rows.label.str.replace("_", " "))
-    y = alt.Y("name:N", sort=list(rows.name), title=None)
+    y = alt.Y("label:N", sort=list(rows.label), title=None)
     tips = [
-        alt.Tooltip("name:N", title="Class"),
+        alt.Tooltip("label:N", title="Class"),
         alt.Tooltip("settled:Q", title="Right for good from layer, mean", format=".1f"),
         alt.Tooltip("left:Q", title="Leaves at layer, mean", format=".1f"),
         alt.Tooltip("accuracy:Q", title="Right", format=".1%"),
@@ -83,7 +82,7 @@ def classes(rows: pd.DataFrame, depth: int, finding: str) -> alt.LayerChart:
         x=alt.X("settled:Q", scale=scale, axis=axis, title="Layer, mean"), x2="left:Q"
     )
     long = rows.melt(
-        id_vars=["name", "accuracy", "pictures"],
+        id_vars=["label", "accuracy", "pictures"],
         value_vars=["settled", "left"],
         var_name="what",
         value_name="layer",
@@ -101,7 +100,7 @@ def classes(rows: pd.DataFrame, depth: int, finding: str) -> alt.LayerChart:
             color=alt.Color("what:N", scale=kinds, legend=legend),
             shape=alt.Shape("what:N", scale=shapes, legend=legend),
             tooltip=[
-                alt.Tooltip("name:N", title="Class"),
+                alt.Tooltip("label:N", title="Class"),
                 alt.Tooltip("what:N", title="Mark"),
                 alt.Tooltip("layer:Q", title="Layer, mean", format=".1f"),
             ],

@@ -18,6 +18,34 @@ CIVIDIS = (
     (254, 232, 56),
 )
 
+# ImageNet's first name for a thing, where people rarely say it, and a better-known one of those
+# that WordNet has for it. Only names that mean nothing else, as other tasks have labels too.
+BETTER_KNOWN = {
+    "African crocodile": "Nile crocodile",
+    "American chameleon": "anole",
+    "Arabian camel": "dromedary",
+    "Boston bull": "Boston terrier",
+    "Madagascar cat": "ring-tailed lemur",
+    "Scotch terrier": "Scottish terrier",
+    "ashcan": "trash can",
+    "ballplayer": "baseball player",
+    "bathing cap": "swimming cap",
+    "beach wagon": "station wagon",
+    "bicycle-built-for-two": "tandem bicycle",
+    "caldron": "cauldron",
+    "cellular telephone": "mobile phone",
+    "hand blower": "hair dryer",
+    "ice bear": "polar bear",
+    "jinrikisha": "rickshaw",
+    "lesser panda": "red panda",
+    "lumbermill": "sawmill",
+    "pop bottle": "soda bottle",
+    "red-backed sandpiper": "dunlin",
+    "toilet tissue": "toilet paper",
+    "water ouzel": "dipper",
+    "wood rabbit": "cottontail rabbit",
+}
+
 
 def confidence_colour(confidence: float) -> tuple[str, str]:
     """Fill and readable ink, as CSS colours, for a confidence of 0..1."""
@@ -39,7 +67,8 @@ def reads_black(colour: str) -> bool:
 
 def plain_label(label: str) -> str:
     """A data set's label as a person writes it."""
-    return label.replace("_", " ")
+    name = label.replace("_", " ")
+    return BETTER_KNOWN.get(name, name)
 
 
 def short_names(names: Iterable[str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mvit.bundles import weights
+from mvit.charts.text import plain_label
 from mvit.images.reader import ImageError, picture_bytes, read_image
 from mvit.inference import precision
 from mvit.models.cautious import Caution
@@ -57,7 +58,7 @@ def speaker(task: str, card: dict) -> Callable[[tuple[int, str], Sequence[float]
         if caution is None:
             return {}
         said = caution.says(place, scores)
-        return {"says": said.name, "sure": said.probability, "unsure": said.unsure}
+        return {"says": plain_label(said.name), "sure": said.probability, "unsure": said.unsure}
 
     return speak
 

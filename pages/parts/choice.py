@@ -10,6 +10,7 @@ import streamlit as st
 
 from mvit.bundles import weights
 from mvit.bundles.weights import WeightsError
+from mvit.charts.text import plain_label
 from mvit.inference import engine, precision
 from pages.parts import link, models, pictures, usual, words
 from pages.parts.models import GROWN_HELP, TASK_CHOSEN, Bundle
@@ -236,7 +237,7 @@ def classes_only(bundle: Bundle) -> None:
 def classes_note(bundle: Bundle) -> None:
     """Name the classes among which every answer must be chosen: all, or a few and the rest on
     hover."""
-    names = [name.replace("_", " ") for name in bundle.model.task.labels]
+    names = [*map(plain_label, bundle.model.task.labels)]
     some = names if len(names) <= 12 else [*names[:: len(names) // 10][:10], "…"]
     st.caption(
         f"It must choose one of these {len(names):,} classes, whatever the picture shows: "

@@ -61,6 +61,11 @@ def test_who_says_nothing_is_not_called_sure():
     assert "tench, 4\u00a0% sure" in deadline.describe(found)
 
 
+def test_a_command_says_the_name_that_people_know():
+    bear = [float(name == "ice bear") for name in LABELS]
+    assert speaker("imagenet1k", {})((12, "final"), bear)["says"] == "polar bear"
+
+
 def test_a_task_without_a_tree_has_names_only(capsys):
     assert main(["trace", PHOTO, "--task", "cifar10", "--head", "mlp", "--json"]) == 0
     assert "says" not in json.loads(capsys.readouterr().out)["final"]

@@ -1,10 +1,13 @@
 """The tree of ImageNet's classes, and what is said when the class itself is not sure."""
 
+import csv
+
 import numpy as np
 import pytest
 
+from mvit.charts.text import BETTER_KNOWN, plain_label
 from mvit.models.tree import ClassTree, tree_of
-from mvit.tasks import TASKS
+from mvit.tasks import IMAGENET1K_TABLE, TASKS
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +85,13 @@ def test_nobody_is_told_of_diapsids(tree):
     bags = {"backpack": 0.2, "mailbag": 0.2, "purse": 0.2}
     assert tree.say(scores(tree, **bags)).name in ("a bag", "a container")
     assert tree.spoken(tree.names.index("furniture")) == "furniture"
+
+
+def test_a_name_that_people_rarely_say_gives_way_to_a_better_known_one_of_the_same_thing():
+    with IMAGENET1K_TABLE.open(encoding="utf-8") as file:
+        classes = [row for row, _ in zip(csv.DictReader(file), range(1000), strict=False)]
+    words = {row["name"]: row["words"].split(", ") for row in classes}
+    assert plain_label("ice bear") == plain_label("ice_bear") == "polar bear"
+    assert all(known in words[name] for name, known in BETTER_KNOWN.items())
+    shown = [plain_label(name) for name in words]
+    assert len(set(shown)) == 1000, "two classes would have one name"

@@ -41,8 +41,8 @@ def test_the_heading_tells_the_first_answer_and_when_the_last_one_came():
     assert finding(rows, TREE) == "First a dog, then pug from layer 2 on"
     assert coarse_chart(rows).to_dict()["layer"]
     assert rows.sure.tolist()[0].startswith("91")
-    same = coarse_rows(exits(sure_of(0.9, "pug"), sure_of(0.9, "pug")), TREE)
-    assert finding(same, TREE) == "Every exit is sure of pug"
+    same = coarse_rows(exits(sure_of(0.9, "ice bear"), sure_of(0.9, "ice bear")), TREE)
+    assert finding(same, TREE) == "Every exit is sure of polar bear"
 
 
 def test_an_answer_that_is_lost_again_is_not_said_to_stay():

@@ -3,6 +3,8 @@ go until its answer is settled."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -52,7 +54,7 @@ def show(bundle: ui.Bundle, replay: Replay, here: Operating) -> None:
     """Easy and hard classes and pictures."""
     # what the rule does not run is still part of how hard a picture is
     settled = outcomes.settled_layer(replay.whole)
-    labels, macs = bundle.model.task.labels, replay.macs
+    labels, macs = [*map(plain_label, bundle.model.task.labels)], replay.macs
     final = replay.test.correct[-1]
     rows = outcomes.by_class(here.taken, here.seen, labels, macs=macs, settled=settled, final=final)
     left, right = st.columns(2, gap="medium")
@@ -67,8 +69,8 @@ def _classes(rows: pd.DataFrame, depth: int) -> None:
     """Every class: from where on it is right, where it leaves, and what the rule costs it."""
     easy, hard = rows.iloc[0], rows.iloc[-1]
     finding = (
-        f"{plain_label(easy.label)} is easiest (right for good from layer {easy.settled:.1f} on "
-        f"average), {plain_label(hard.label)} hardest ({hard.settled:.1f})"
+        f"{easy.label} is easiest (right for good from layer {easy.settled:.1f} on "
+        f"average), {hard.label} hardest ({hard.settled:.1f})"
     )
     shown = rows if len(rows) <= 20 else pd.concat([rows.head(8), rows.tail(8)])
     figure = draw.classes(shown, depth, finding)
@@ -81,7 +83,7 @@ def _classes(rows: pd.DataFrame, depth: int) -> None:
     worst = rows.iloc[rows.lost.idxmax()]
     if worst.lost > 0:
         st.caption(
-            f"The rule costs {plain_label(worst.label)} most: {100 * worst.lost:.1f} points "
+            f"The rule costs {worst.label} most: {100 * worst.lost:.1f} points "
             f"against the final exit, {100 * rows.lost.mean():.2f} for a class on average."
         )
     ui.table(rows, column_config=CLASSES)
@@ -109,7 +111,7 @@ def _groups(groups: pd.DataFrame, here: Operating) -> None:
     ui.table(groups, "These groups, with intervals and confidence", column_config=GROUPS)
 
 
-def _depth(replay: Replay, here: Operating, labels: tuple[str, ...]) -> None:
+def _depth(replay: Replay, here: Operating, labels: Sequence[str]) -> None:
     """Prediction depth: its distribution, and every picture to take away."""
     with st.expander("Prediction depth: when the answer is settled", icon=":material/stacks:"):
         st.caption(

@@ -8,6 +8,7 @@ import streamlit as st
 from streamlit.column_config import NumberColumn, TextColumn
 
 from mvit.charts import rules as draw
+from mvit.charts.text import plain_label
 from mvit.evaluation.predictions import Predictions, calibration_error, failure_auroc, overthinking
 from mvit.policies import outcomes
 from mvit.policies.journeys import journeys
@@ -70,7 +71,7 @@ def show(bundle: ui.Bundle, whole: Predictions, here: Operating, key: tuple) -> 
     rows = columns.with_intervals(exits, len(whole.truth))
     ui.table(rows, "Every exit as a table", column_config=columns.INTERVAL)
     ui.table(
-        journeys(whole, bundle.model.task.labels),
+        journeys(whole, [*map(plain_label, bundle.model.task.labels)]),
         "Pictures that later layers made wrong, and pictures that they made right",
         column_config=JOURNEYS,
     )
