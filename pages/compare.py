@@ -1,19 +1,17 @@
 """Compare heads: every head at every layer on one picture, and two of them - or two pictures - side
 by side."""
 
-from functools import partial
-from typing import NamedTuple
-
 import pandas as pd
 import streamlit as st
 
 from mvit.charts import compare as charts_compare
+from mvit.charts import compared
 from mvit.charts import style as charts
 from mvit.evaluation.unlike import Check
-from mvit.images.draw import overlay
 from mvit.inference import explain
 from pages import parts as ui
 from pages.parts import coarse, unlike, words
+from pages.parts.compare.pane import View, clickable, pane
 
 HEADS, PICTURES = "heads", "pictures"
 REPEATS = 3
@@ -23,8 +21,11 @@ LOOK_HELP = (
     "that exit only.\n\n"
     + "\n".join(f"- **{name}**: {method.about}" for name, method in explain.METHODS.items())
 )
-OUT = "layer head label confidence verdict agrees ms head_ms macs own_macs practical".split()
+OUT = "layer head label guess confidence verdict agrees ms head_ms macs own_macs practical".split()
 COLUMNS = {
+    "guess": st.column_config.TextColumn(
+        "best guess", help="The likeliest single name, where the exit says less."
+    ),
     "confidence": st.column_config.NumberColumn(format="percent", help=WORDS["confidence"]),
     "agrees": st.column_config.CheckboxColumn(help="Whether it is the final exit's answer."),
     "ms": st.column_config.NumberColumn("alone ms", format="%.2f", help=WORDS["alone"]),
@@ -39,110 +40,22 @@ COLUMNS = {
 }
 
 
-class View(NamedTuple):
-    """What the page's controls say. compare: HEADS or PICTURES; look: the way of explaining;
-    plain_network_ms: its time, to compare with."""
-
-    compare: str
-    left: str
-    right: str
-    layer: int
-    look: str
-    plain_network_ms: float = 0.0
-
-
-def take_click(chart: str, heads: list[str]) -> None:
-    """Move the shared layer (and on the map the left head) to what was clicked in a chart; a click
-    beside it changes nothing."""
-    for cell in st.session_state[chart].selection.get(charts_compare.CELL, []):
-        st.session_state["layer"] = int(cell[charts_compare.PICKED])
-        if cell.get("head") in heads:
-            st.session_state["left"] = cell["head"]
-
-
-def clickable(figure, alt: str, key: str, heads: list[str], **options) -> None:
-    """Draw a chart in which a click picks the layer, unless the link hides that control."""
-    if not ui.hidden("layer"):
-        options["on_select"] = partial(take_click, key, heads)
-    ui.chart(figure, alt, key, **options)
-
-
 def traced(name: str, bundle: ui.Bundle, picture: ui.Picture) -> dict:
-    """All exits of this picture as "rows"; times are medians of a few runs. Under "unlike" whether
-    the model knows nothing like it, if its card records a check."""
+    """All exits of this picture as "rows", none of which says more than it is sure of; times are
+    medians of a few runs. Under "unlike" whether the model knows nothing like it, if its card
+    records a check."""
     check = Check.of(bundle.card, bundle.model)
 
     def work(model) -> dict:
         seen = {}
-        traces = [model.trace(picture.pixels, seen=seen) for _ in range(REPEATS)]
+        runs = [model.traced(picture.pixels, seen=seen) for _ in range(REPEATS)]
         told = {"unlike": check.unlike(seen)} if check else {}
-        return {"rows": charts_compare.comparison(model, traces, picture.truth)} | told
+        said = coarse.spoken(bundle, runs[0])
+        return {"rows": compared.comparison(model, runs, said, picture.truth)} | told
 
     # must not move what follows
     with st.container(), st.spinner("Running every head at every layer …", show_time=True):
         return ui.measured(name, bundle, tuple(bundle.heads), work=work, picture=picture)
-
-
-def looked_at(name: str, bundle: ui.Bundle, picture: ui.Picture, view: View):
-    """What the model sees with what the left exit of the view looks at laid over it."""
-    asked = view.layer, view.left, view.look
-
-    def work(model) -> dict:
-        return {"heat": explain.attribute(model, picture.pixels, *asked)}
-
-    with st.container(), st.spinner("Asking what the exit looks at …", show_time=True):
-        heat = ui.measured(name, bundle, asked, work=work, picture=picture)["heat"]
-    return overlay(bundle.model.task.seen(picture.pixels), heat)
-
-
-def pane(
-    name: str, bundle: ui.Bundle, picture: ui.Picture, *, rows: pd.DataFrame, view: View
-) -> None:
-    """One side: what the left exit of the view says about this picture, what it looks at, and how
-    its head's answer grows."""
-    head, layer = view.left, view.layer
-    fired = rows[(rows["head"] == head) & (rows.layer == layer)].iloc[0]
-    final = rows.iloc[-1]
-    verdict = {charts.RIGHT: ", right ✓", charts.WRONG: ", wrong ✗"}.get(fired.verdict, "")
-    st.subheader(
-        f"{head} after layer {layer}: '{fired.answer}'{verdict}",
-        anchor=False,
-        help=words.drawn(head),
-    )
-    look, numbers = st.columns([3, 2], gap="small")
-    with look:
-        st.image(
-            looked_at(name, bundle, picture, view=view),
-            width=224,
-            caption=f"{picture.title}: the bright places spoke for '{fired.answer}'",
-            alt=f"{picture.title}: what {head} after layer {layer} looks at for '{fired.answer}'",
-        )
-    with numbers:
-        st.metric("Confidence", charts.sure_text(fired.confidence), help=WORDS["confidence"])
-        st.metric(
-            "This exit alone",
-            f"{fired.ms:.1f} ms",
-            f"plain network {view.plain_network_ms:.1f} ms",
-            "off",
-            delta_arrow="off",
-            help=f"{WORDS['alone']} {WORDS['plain']}",
-        )
-        st.metric(
-            "Final exit says",
-            final.answer,
-            "the same" if fired.agrees else "differs",
-            delta_color="off",
-            delta_arrow="off",
-            help=WORDS["final"],
-        )
-    since = charts_compare.keeps(rows, head)
-    finding = (
-        f"{head} gives the final answer from layer {since} on"
-        if since
-        else f"{head} does not end with the final answer"
-    )
-    figure = charts_compare.pane_line(rows, head, layer, finding=finding)
-    clickable(figure, f"Confidence by layer: {finding}.", f"{name}_line", heads=bundle.heads)
 
 
 def controls(bundle: ui.Bundle) -> View:
@@ -192,7 +105,7 @@ def show_costs(rows: pd.DataFrame, layer: int) -> None:
     st.subheader("What a head costs", anchor=False, help=f"{WORDS['alone']} {WORDS['macs']}")
     places = zip(st.columns(2, gap="medium"), ("ms", "macs"), ("Time", "Work"), strict=True)
     for column, what, name in places:
-        said = charts_compare.dearest(rows, layer, what)
+        said = compared.dearest(rows, layer, what)
         with column:
             figure = charts_compare.cost_bars(rows, layer, what, finding=said)
             ui.chart(figure, alt=f"{name} of each head: {said}.", key=f"cost_{what}")
@@ -203,8 +116,8 @@ def show_map(bundle: ui.Bundle, picture: ui.Picture, run: dict, layer: int) -> N
     rows = run["rows"]
     if unlike_this := unlike.told(bundle, run):
         st.warning(unlike_this, icon=":material/help:")
-    finding = charts_compare.agreement(rows)
-    if picture.truth is not None and rows.iloc[-1].label != picture.truth:
+    finding = compared.agreement(rows)
+    if rows.iloc[-1].verdict == charts.WRONG:
         finding += f" (wrong: the right answer is {charts.plain_label(picture.truth)})"
     figure = charts_compare.answer_map(rows, layer, finding)
     alt = f"Answers by head and layer. {finding}."
@@ -235,6 +148,8 @@ def show_table(bundle: ui.Bundle, shown: list, view: View, run: dict) -> None:
     out = rows[OUT]
     if view.compare == PICTURES:
         out = pd.concat([r[OUT].assign(picture=p.title) for r, p in shown], ignore_index=True)
+    if not out.guess.any():
+        out = out.drop(columns="guess")
     ui.table(out, column_config=COLUMNS)
     about = {"picture": picture.title, "second": second.title, "source": picture.source}
     ui.export("compare", out, bundle, settings=view._asdict() | about, run=run)
@@ -269,10 +184,7 @@ def page() -> None:
     unlike.way_on(bundle, run)
     st.caption(charts_compare.legend(rows), help=words.head_help(bundle.heads))
     if coarse.exits(bundle, view.left):
-        st.caption(
-            "Each answer here is a best guess: the likeliest single name, however unsure the exit. "
-            "Watch shows what each exit is sure enough to say."
-        )
+        st.caption(coarse.CAUTIOUS)
     ui.classes_note(bundle)
     method = ui.linked(
         st.pills,

@@ -1,5 +1,5 @@
-"""Charts and tables of the page "Compare heads": every head at every layer on one picture, and two
-of them side by side."""
+"""Charts of the page "Compare heads": every head at every layer on one picture, and two of them
+side by side."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable
 import altair as alt
 import pandas as pd
 
+from mvit.charts.compared import AGREES, DIFFERS, FITS
 from mvit.charts.kept import kept
 from mvit.charts.style import (
     HEAD_COLOURS,
@@ -17,95 +18,45 @@ from mvit.charts.style import (
     UNKNOWN,
     WRONG,
     layer_axis,
-    light_cells,
-    macs_text,
-    plain_label,
     shades,
-    short_names,
     sure_text,
     title,
-    verdicts,
 )
-from mvit.models.multi_exit import FINAL, MultiExitViT
+from mvit.charts.text import cell_lines, short_names
+from mvit.models.multi_exit import FINAL
 
-AGREES, DIFFERS = "the final answer", "another answer"
 # names of the chart's selection and of its field that the page reads
 CELL, PICKED = "cell", "layer"
-# of the map: pixels of a row, and whether its cells are wide enough for percentages
-ROW, WIDE = 32, "width > 640"
+# of the map: pixels of a row of short answers, and of one in which long answers wrap; how many
+# letters are short; whether its cells are wide enough for percentages
+ROW, TALL, SHORT, WIDE = 32, 58, 10, "width > 640"
 LEGEND = (
     "Each row is one kind of head, each cell the answer of one exit. A brighter cell is a surer "
     "answer; wide cells say how sure in percent. ● right, ✚ wrong, where that is known. A dashed "
-    "edge: the final exit says something else. Hover over a cell for time and work; click it to "
-    "look closer."
+    "edge: the final exit contradicts it. Hover over a cell for its whole answer, time and work; "
+    "click it to look closer."
 )
-
-
-def comparison(model: MultiExitViT, traces: list[pd.DataFrame], truth: str | None) -> pd.DataFrame:
-    """A trace made ready for these charts: what `MultiExitViT.trace` gives, and verdict, agrees,
-    agreement, answer, short (for a narrow cell), light, own_macs, macs_text.
-
-    traces: of the same picture; all but the times is the first one's. ms: the layers before an exit
-    and its own head, each by its median over the traces, so that heads behind one layer differ by
-    their own times only. agrees: whether it is the final exit's answer. own_macs: of the head
-    alone.
-    """
-    rows = traces[0].copy()
-    layers = pd.concat([(t.ms - t.head_ms).groupby(t.layer).median() for t in traces], axis=1)
-    rows["head_ms"] = pd.concat([t.head_ms for t in traces], axis=1).median(axis=1)
-    rows["ms"] = rows.layer.map(layers.median(axis=1)) + rows.head_ms
-    final = rows[rows["head"] == FINAL].iloc[0]
-    rows["agrees"] = rows.label == final.label
-    rows["agreement"] = rows.agrees.map({True: AGREES, False: DIFFERS})
-    rows["verdict"] = verdicts(rows.label, truth)
-    rows["answer"] = rows.label.map(plain_label)
-    rows["short"] = rows.answer.map(short_names(rows.answer))
-    rows["light"] = light_cells(rows.confidence)
-    rows["own_macs"] = [
-        model.head_macs(*place) for place in zip(rows.layer, rows["head"], strict=True)
-    ]
-    rows["macs_text"] = rows.macs.map(macs_text)
-    return rows
-
-
-def keeps(rows: pd.DataFrame, head: str) -> int | None:
-    """The first layer from which on this head gives the final answer at every layer; None if it
-    does not end with it. rows: as `comparison` gives them."""
-    own, since = rows[rows["head"] == head], None
-    for layer, agrees in zip(own.layer, own.agrees, strict=True):
-        since = (since or int(layer)) if agrees else None
-    return since
-
-
-def agreement(rows: pd.DataFrame) -> str:
-    """The heat map's finding in one sentence. rows: as `comparison` gives them."""
-    final, exits = rows[rows["head"] == FINAL].iloc[0], rows[rows["head"] != FINAL]
-    if not exits.agrees.any():
-        return f"No exit says '{final.answer}', as the final exit does"
-    share = f"{int(exits.agrees.sum())} of {len(exits)} exits say '{final.answer}', as the final"
-    since = {h: keeps(rows, h) for h in dict.fromkeys(exits["head"])}
-    known = [b for b in since.values() if b is not None]
-    if not known:
-        return f"{share} exit does; no head says so until the end"
-    first = [h for h, b in since.items() if b == min(known)]
-    who = " and ".join(first) if len(first) < 3 else f"{len(first)} of {len(since)} heads"
-    verb = "settles" if len(first) == 1 else "settle"
-    when = " first," if len(since) > 1 else ""
-    return f"{share} exit does; {who} {verb} on it{when} from layer {min(known)} on"
 
 
 def legend(rows: pd.DataFrame) -> str:
     """What the map's signs mean, and its short words. rows: as `comparison` gives them."""
-    cut = rows[rows.short != rows.answer].drop_duplicates("answer")
-    words = [f"{r.short} is {r.answer}" for r in cut.itertuples()]
+    short = {} if _long(rows) else short_names(rows.answer)
+    words = [f"{cut} is {whole}" for whole, cut in short.items() if cut != whole]
     return LEGEND + (f" In narrow cells {', '.join(words)}." if words else "")
 
 
-def _tooltips() -> list[alt.Tooltip]:
+def _long(rows: pd.DataFrame) -> bool:
+    """Whether some answer must wrap, so that all rows of the map are tall."""
+    return bool((rows.answer.str.len() > SHORT).any())
+
+
+def _tooltips(rows: pd.DataFrame) -> list[alt.Tooltip]:
+    guess = [alt.Tooltip("guess:N", title="Best guess")] if rows.guess.any() else []
     return [
         alt.Tooltip("head:N", title="Head"),
         alt.Tooltip("layer:O", title="Layer"),
         alt.Tooltip("answer:N", title="Answer"),
+        *guess,
         alt.Tooltip("verdict:N", title="The answer is"),
         alt.Tooltip("agreement:N", title="Gives"),
         alt.Tooltip("confidence:Q", title="Confidence", format=".1%"),
@@ -119,51 +70,83 @@ def _tooltips() -> list[alt.Tooltip]:
 @kept
 def answer_map(rows: pd.DataFrame, layer: int, finding: str) -> alt.LayerChart:
     """Every head at every layer: answer and confidence, right or wrong by shape, dashed where the
-    final exit says something else; the chosen layer is framed, and a click picks a cell.
+    final exit contradicts it; the chosen layer is framed, and a click picks a cell.
 
-    rows: as `comparison` gives them. A cell too narrow for its answer shows the short word, see
-    `legend`.
+    rows: as `comparison` gives them. Long answers wrap, and are written upwards where cells are
+    narrow; a narrow cell in which no answer is long shows a short word, see `legend`.
     """
     depth, heads = int(rows.layer.max()), list(dict.fromkeys(rows["head"]))
     heads = [h for h in heads if h != FINAL] + [FINAL]
     y = alt.Y("head:N", sort=heads, title=None, axis=alt.Axis(labelLimit=90, grid=False))
     base = alt.Chart(rows.assign(percent=rows.confidence.map(_percent)))
     x = layer_axis(depth, named=True)
-    base = base.encode(x=x, y=y, tooltip=_tooltips())
+    base = base.encode(x=x, y=y, tooltip=_tooltips(rows))
     pick = alt.selection_point(name=CELL, fields=[PICKED, "head"], on="click", toggle=False)
     cells = base.mark_rect(cornerRadius=3, stroke=None, cursor="pointer").encode(
         color=alt.Color("confidence:Q", scale=shades(), legend=None)
     )
-    texts = base.encode(color=INK)
-    fits = f"length(datum.answer) * ({WIDE} ? 6.2 : 5) < width / {depth} - 2"
-    word = alt.ExprRef(f"{fits} ? datum.answer : datum.short")
-    answers = texts.mark_text(fontSize=alt.ExprRef(f"{WIDE} ? 12 : 10"), dy=-7, text=word)
-    percents = texts.mark_text(fontSize=alt.ExprRef(f"{WIDE} ? 11 : 0"), dx=5, dy=8)
+    row, words = (TALL, _wrapped) if _long(rows) else (ROW, _in_one_line)
+    low = row // 2 - 8
+    answers = words(base.encode(color=INK), f"width / {depth}")
+    percents = base.mark_text(fontSize=alt.ExprRef(f"{WIDE} ? 11 : 0"), dx=5, dy=low)
     frame = (
         alt.Chart(pd.DataFrame({"layer": [layer]}))
         .mark_rect(fill=None, stroke="#D55E00", strokeWidth=3, cornerRadius=4)
         .encode(x=x)
     )
-    figure = cells.add_params(pick) + answers + percents.encode(text="percent:N")
-    figure += _verdicts(base) + frame
-    return figure.properties(title=title(finding), height=ROW * len(heads))
+    figure = cells.add_params(pick) + answers + percents.encode(text="percent:N", color=INK)
+    figure += _verdicts(base, low) + frame
+    return figure.properties(title=title(finding), height=row * len(heads))
+
+
+def _in_one_line(base: alt.Chart, cell: str) -> alt.Chart:
+    """The answers, or in cells too narrow for them short words. cell: its width, an expression."""
+    fits = f"length(datum.answer) * ({WIDE} ? 6.2 : 5) < {cell} - 2"
+    word = f"{fits} ? datum.answer : ({short_names(base.data.answer)})[datum.answer]"
+    size = alt.ExprRef(f"{WIDE} ? 12 : 10")
+    return base.mark_text(fontSize=size, dy=-7, text=alt.ExprRef(word))
+
+
+def _wrapped(base: alt.Chart, cell: str) -> alt.LayerChart:
+    """The answers in whole words: in up to three lines, or in narrow cells in two that run upwards;
+    as large as the longest line allows. cell: its width, an expression."""
+    across = f"{WIDE} ? min(12, ({cell} - 4) / (0.55 * datum.longest)) : 0"
+    upwards = f"{WIDE} ? 0 : min(10, {TALL - 15} / (0.55 * datum.longest))"
+    wide = _in_lines(base, 10, 3, size=across, lead=12, dy=-7)
+    return wide + _in_lines(base, 9, 2, size=upwards, lead=10, dy=0, dx=6, angle=270)
+
+
+def _in_lines(
+    base: alt.Chart, letters: int, most: int, *, size: str, lead: int, dy: int, **where: float
+) -> alt.Chart:
+    """The answers in lines, see `cell_lines`. size: of a letter, an expression; lead: pixels from
+    line to line; dy: of the middle of all lines; where: more of Vega's properties."""
+    lines = [cell_lines(answer, letters, most) for answer in base.data.answer]
+    own = base.data.assign(
+        words=["\n".join(words) for words in lines],
+        lines=[len(words) for words in lines],
+        longest=[max(map(len, words)) for words in lines],
+    )
+    first = alt.ExprRef(f"{dy} - {lead / 2} * (datum.lines - 1)")
+    text = {"fontSize": alt.ExprRef(size), "lineHeight": lead, "lineBreak": "\n", "dy": first}
+    return base.properties(data=own).mark_text(**text, **where).encode(text="words:N")
 
 
 def _percent(confidence: float) -> str:
     return sure_text(confidence).removesuffix("\u00a0%").replace("> ", ">")
 
 
-def _verdicts(base: alt.Chart) -> alt.LayerChart:
+def _verdicts(base: alt.Chart, low: int) -> alt.LayerChart:
     """Right or wrong by shape before each number, where the truth is known; a dashed edge where the
-    final exit gives another answer."""
-    edges = base.transform_filter("!datum.agrees").mark_rect(
+    final exit contradicts the answer. low: pixels from a cell's middle down to its number."""
+    edges = base.transform_filter(f"datum.agreement == '{DIFFERS}'").mark_rect(
         filled=False, strokeWidth=2, strokeDash=[5, 4], cornerRadius=3
     )
     marks = base.transform_filter(f"datum.verdict != '{UNKNOWN}'").mark_point(
         filled=True,
         size=alt.ExprRef(f"datum.verdict == '{WRONG}' ? 80 : 30"),
         xOffset=alt.ExprRef(f"{WIDE} ? -11 : 0"),
-        yOffset=8,
+        yOffset=low,
         opacity=1,
     )
     shapes = alt.Scale(domain=[RIGHT, WRONG], range=["circle", "cross"])
@@ -184,18 +167,18 @@ def pane_line(rows: pd.DataFrame, head: str, layer: int, finding: str) -> alt.La
         alt.Axis(format=".0%", values=[0, 0.5, 1]),
     )
     y = alt.Y("confidence:Q", title="Confidence", scale=room, axis=ticks)
-    base = alt.Chart(own).encode(x=x, y=y, tooltip=_tooltips())
+    base = alt.Chart(own).encode(x=x, y=y, tooltip=_tooltips(rows))
     colour = HEAD_COLOURS.get(head, HEAD_COLOURS[FINAL])
     shape = alt.Shape(
         "agreement:N",
-        scale=alt.Scale(domain=[AGREES, DIFFERS], range=["circle", "cross"]),
+        scale=alt.Scale(domain=[AGREES, FITS, DIFFERS], range=["circle", "triangle", "cross"]),
         legend=alt.Legend(title=None, orient="bottom", values=sorted(set(own.agreement))),
     )
     pick = alt.selection_point(name=CELL, fields=[PICKED], on="click", toggle=False)
     target = (
         alt.Chart(own)
         .mark_bar(opacity=0.001, cursor="pointer", width={"band": 1})
-        .encode(x=x, y=alt.value(0), y2=alt.value(170), tooltip=_tooltips())
+        .encode(x=x, y=alt.value(0), y2=alt.value(170), tooltip=_tooltips(rows))
     )
     frame = (
         alt.Chart(pd.DataFrame({"layer": [layer]}))
@@ -246,7 +229,7 @@ def cost_bars(rows: pd.DataFrame, layer: int, what: str, finding: str) -> alt.La
             color=colour,
             opacity=faint,
             order="order:O",
-            tooltip=_tooltips(),
+            tooltip=_tooltips(rows),
         )
     )
     room = alt.Scale(domain=[0, float(total(own).max()) * 1.25], nice=False)
@@ -275,25 +258,3 @@ _PARTS: dict[str, tuple[dict[str, Callable], Callable, str, str]] = {
         "Million MACs",
     ),
 }
-
-
-def _work(macs: float) -> str:
-    if macs >= 1e8:  # of a large network's head
-        return f"{macs / 1e6:,.0f} million MACs"
-    return f"{macs / 1e6:.3g} million MACs" if macs >= 1e6 else f"{macs / 1e3:.3g} thousand MACs"
-
-
-def dearest(rows: pd.DataFrame, layer: int, what: str) -> str:
-    """The cost chart's finding: the cheapest and the dearest head after one layer, which have the
-    shortest and the longest bar, or the only one. what: "ms" or "macs"."""
-    own = rows[(rows.layer == layer) & (rows["head"] != FINAL)]
-    column = {"ms": "head_ms", "macs": "own_macs"}[what]
-    low, high = own.loc[own[column].idxmin()], own.loc[own[column].idxmax()]
-    show = {"ms": lambda ms: f"{ms:.2f} ms", "macs": _work}[what]
-    least, most = show(low[column]), show(high[column])
-    if len(own) == 1:
-        return f"After layer {layer} the head {low['head']} adds {least} to the layers before it"
-    return (
-        f"After layer {layer} the cheapest head is {low['head']}, which adds {least} to the layers "
-        f"before it; the dearest is {high['head']}, which adds {most}"
-    )

@@ -3,6 +3,7 @@ answer need not wait for Altair and pandas."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 
 from mvit.models.exit import Exit
@@ -80,6 +81,17 @@ def short_names(names: Iterable[str]) -> dict[str, str]:
         tries += [f"{name[:2]}{n}" for n in range(2, 100)]
         short[name] = next(t for t in tries if t not in short.values())
     return short
+
+
+def cell_lines(name: str, letters: int, lines: int) -> list[str]:
+    """A name in whole words for a small place, in lines of about so many letters; of a name that
+    needs more lines than there are, its last words."""
+    words = name.split()
+    while True:
+        found = textwrap.wrap(" ".join(words), letters, break_long_words=False)
+        if len(found) <= lines or len(words) == 1:
+            return found[-lines:]
+        del words[0]
 
 
 def sure_text(confidence: float) -> str:

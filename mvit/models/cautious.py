@@ -38,6 +38,9 @@ class CautiousExit(Exit):
         known = truth in self.labels and not self.unsure
         return self.tree.holds(self.said.node, self.labels.index(truth)) if known else None
 
+    def fits(self, other: CautiousExit) -> bool:
+        return self.tree.agree(self.said.node, other.said.node)
+
 
 class Caution:
     """How sure each exit of a model must be of what it says. told: what its card says under

@@ -79,6 +79,10 @@ class Exit(AnyExit):
         says nothing."""
         return None if truth is None else self.label == truth
 
+    def fits(self, other: Exit) -> bool:
+        """Whether what both say can be true of one picture."""
+        return self.label == other.label
+
     @cached_property
     def confidence(self) -> float:
         """Probability of the predicted class, 0..1."""

@@ -117,9 +117,8 @@ class MultiExitViT(nn.Module):
 
         For training and scoring in bulk, never for timing.
         """
-        heads = [head for at in self.heads.values() for head in at.values()]
         undo = ExitStack()
-        for head in heads:
+        for head in (head for at in self.heads.values() for head in at.values()):
             undo.callback(setattr, head, "lean", head.lean)
             head.lean = on
         return undo
@@ -274,27 +273,28 @@ class MultiExitViT(nn.Module):
     def trace(
         self, image: Image, heads: Sequence[str] | None = None, seen: Logits | None = None
     ) -> pd.DataFrame:
-        """Run the backbone once with every head at every layer: a table, one row an exit, the
-        final exit last, with the `columns` of the task's kind of exit (mvit.models.exit).
+        """What `traced` finds as a table, one row an exit, with the `columns` of the task's kind of
+        exit (mvit.models.exit). Its `attrs` name device and dtype."""
+        exits = self.traced(image, heads, seen)
+        table = pd.DataFrame([{c: getattr(e, c) for c in e.columns} for e in exits])
+        table.attrs = {"device": str(self.device), "dtype": str(self.dtype).removeprefix("torch.")}
+        return table
 
-        seen: takes the logits of each. On a GPU nothing is waited for until the end. Its `attrs`
-        name device and dtype. Raises PlanError if `heads` names one that is not there.
-        """
-        for name in heads or ():
-            if name not in self.heads:
-                raise PlanError(f"there is no head '{name}'; there are: {', '.join(self.heads)}")
+    def traced(
+        self, image: Image, heads: Sequence[str] | None = None, seen: Logits | None = None
+    ) -> list[AnyExit]:
+        """Run the backbone once with every head at every layer: all exits, the final one last.
+        seen: takes the logits of each. On a GPU nothing is waited for until the end. Raises
+        PlanError if `heads` names one that is not there."""
+        if no := [name for name in heads or () if name not in self.heads]:
+            raise PlanError(f"there is no head '{no[0]}'; there are: {', '.join(self.heads)}")
         plan = [e for e in self.plan() if heads is None or e[1] in (*heads, FINAL)]
-        x = self.to_input(image)
-        clock, account = clock_for(x.device), self.account()
-        done = list(self.steps(x, self.checked(plan), clock))
+        clock, account = clock_for(self.device), self.account()
+        done = list(self.steps(self.to_input(image), self.checked(plan), clock))
         clock.finish()
         if seen is not None:
             seen |= {step[:2]: step.logits for step in done}
-        rows = [
+        return [
             account(layer, head, self.task.scores(logits).tolist(), clock=clock, marks=marks)
             for layer, head, logits, marks in done
         ]
-        columns = KINDS[self.task.metric].columns
-        table = pd.DataFrame([{c: getattr(e, c) for c in columns} for e in rows])
-        table.attrs = {"device": str(x.device), "dtype": str(x.dtype).removeprefix("torch.")}
-        return table

@@ -13,7 +13,7 @@ from pages import parts as ui
 
 CAUTIOUS = (
     "An exit says no more than it is sure of: where it hesitates between names, it says a kind of "
-    "thing, and ✓ means that this is true. *Best guess* is its likeliest single name."
+    "thing, and is right if that is true. *Best guess* is its likeliest single name."
 )
 
 

@@ -2,12 +2,14 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 from bundles import BACKBONE, save_bundle
-from visit import open_app, png, timeline, well
+from visit import open_app, png, timeline, turn_to, well
 
+from mvit.charts import compared
 from mvit.charts.coarse import coarse_chart, coarse_rows
 from mvit.charts.text import confidence_colour, sure_text
 from mvit.models.cautious import Caution
@@ -15,7 +17,7 @@ from mvit.models.exit import Exit
 from mvit.models.tree import tree_of
 from mvit.tasks import TASKS
 from pages.parts import lamps
-from pages.parts.coarse import finding
+from pages.parts.coarse import CAUTIOUS, finding
 
 pytestmark = pytest.mark.usefixtures("examples")
 TREE = tree_of("imagenet1k")
@@ -181,3 +183,40 @@ def test_lamps_headline_and_panel_say_the_same_at_the_same_exit(two_tasks):
     vague = run["exits"][0]  # untrained, so it is sure of no name
     assert f"best guess: {vague.label}" in shown["exits"][0]["how"]
     assert f'<span class="guess">best guess: {vague.label}</span>' in shown["parts"]["lamps"]
+
+
+def test_compare_says_what_watch_says(two_tasks):
+    app = well(open_app(task="imagenet1k", exits="all layers"))
+    watched = [e["answer"] for e in timeline(app)["exits"]]
+    rows = well(turn_to(app, "compare")).session_state["_once_compare"][1]["rows"]
+    own = rows[rows["head"].isin(["mlp", "final"])]
+    assert own.answer.tolist() == watched
+    assert any(CAUTIOUS == c.value for c in app.caption)
+    vague = own.iloc[0]  # untrained, so it is sure of no name
+    assert vague.guess and vague.guess != vague.answer
+    app = well(app.selectbox(key="left").set_value("mlp").run())
+    guess = own.guess[own.layer == app.slider(key="layer").value].iloc[0]
+    assert f"best guess: {guess}" in [m.delta for m in app.metric if m.label == "Confidence"]
+
+
+def test_a_kind_to_which_the_final_answer_belongs_does_not_contradict_it():
+    times = {"elapsed_ms": 1.0, "head_ms": 0.5, "ms": 1.0, "macs": 7}
+    says = [sure_of(0.9, "beagle", "pug"), sure_of(0.9, "tabby"), NOTHING, sure_of(0.9, "pug")]
+    run = [
+        Exit(4 if head == "final" else layer, head, scores=s, labels=TREE.names[:1000], **times)
+        for layer, (s, head) in enumerate(zip(says, ["mlp", "mlp", "mlp", "final"], strict=True), 1)
+    ]
+    said = [Caution(TREE).taken(e) for e in run]
+    rows = compared.comparison(SimpleNamespace(head_macs=lambda *place: 1), [run], said, "pug")
+    assert rows.answer.tolist() == ["a dog", "tabby", "not sure yet", "pug"]
+    assert rows.agreement.tolist() == [
+        compared.FITS,
+        compared.DIFFERS,
+        compared.FITS,
+        compared.AGREES,
+    ]
+    assert rows.verdict.tolist() == ["right", "wrong", "no truth known", "right"]
+    assert compared.agreement(rows).startswith("No exit says 'pug'")
+    silent = compared.comparison(SimpleNamespace(head_macs=lambda *p: 1), [run[2:3]], said[2:3], "")
+    told = "The final exit is not sure of anything, nor are 0 of 0 other exits"
+    assert compared.agreement(silent.assign(head="final")) == told

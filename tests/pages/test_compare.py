@@ -1,5 +1,8 @@
 """The page "Compare heads" through Streamlit's test client, and the tables and charts behind it."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +10,8 @@ from bundles import BACKBONE, HEADS
 from visit import open_app, png, well
 
 from mvit.charts import compare as charts_compare
-from mvit.charts.text import short_names
+from mvit.charts import compared
+from mvit.charts.text import cell_lines, short_names
 from mvit.inference.explain import METHODS
 from mvit.models.multi_exit import FINAL
 from pages.parts import models
@@ -106,10 +110,9 @@ def test_every_way_of_looking_works(method, tiny_weights):
 @pytest.fixture
 def table(tiny_weights, examples) -> pd.DataFrame:
     model = models.load("cifar10", BACKBONE, "cpu").model
-    trace = model.trace(np.zeros((8, 8, 3), np.uint8))
-    return charts_compare.comparison(
-        model, [trace, trace.assign(ms=trace.ms * 9), trace], trace.label.iloc[0]
-    )
+    run = model.traced(np.zeros((8, 8, 3), np.uint8))
+    slow = [replace(e, ms=9 * e.ms) for e in run]
+    return compared.comparison(model, [run, slow, run], run, run[0].label)
 
 
 def test_the_map_tells_right_wrong_and_differing_by_shape_and_edge_with_a_legend(table):
@@ -126,27 +129,43 @@ def test_answers_in_narrow_cells_are_told_apart_and_explained():
     short = short_names(names)
     assert short["frog"] == "frog" and max(map(len, short.values())) <= 4
     assert len({*short.values()}) == len(names)
-    rows = pd.DataFrame({"answer": names, "short": [short[n] for n in names]})
+    rows = pd.DataFrame({"answer": names})
     said = charts_compare.legend(rows)
     assert "hor. is horse, map. is maple tree, ma2 is mapper" in said and "frog" not in said
     assert charts_compare.legend(rows[:1]) == charts_compare.LEGEND
+    long = pd.DataFrame({"answer": [*names, "pickup truck"]})
+    assert charts_compare.legend(long) == charts_compare.LEGEND, "whole words need no key"
+
+
+def test_long_answers_stand_in_their_cells_in_whole_words(table):
+    assert cell_lines("German shepherd", 9, 2) == ["German", "shepherd"]
+    assert cell_lines("something made by people", 9, 2) == ["made by", "people"]
+    assert cell_lines("something made by people", 10, 3) == ["something", "made by", "people"]
+    assert cell_lines("hippopotamus", 9, 2) == ["hippopotamus"]
+    rows = table.assign(answer="black and gold garden spider")
+    spec = json.dumps(charts_compare.answer_map(rows, 6, "a finding").to_dict())
+    assert "and gold\\ngarden\\nspider" in spec and '"garden\\nspider"' in spec
+    assert (
+        charts_compare.answer_map(rows, 6, "").height
+        > charts_compare.answer_map(table, 6, "").height
+    )
 
 
 def test_the_first_to_keep_to_the_final_answer_is_not_the_first_to_give_it():
     says = {"mlp": "dog cat dog cat", "vit": "dog dog cat cat", "final": "cat"}
     rows = pd.DataFrame(
         [
-            (h, 4 if h == FINAL else b, answer, answer == "cat")
+            (h, 4 if h == FINAL else b, answer, answer == "cat", False)
             for h, own in says.items()
             for b, answer in enumerate(own.split(), 1)
         ],
-        columns=["head", "layer", "answer", "agrees"],
+        columns=["head", "layer", "answer", "agrees", "unsure"],
     )
-    assert charts_compare.keeps(rows, "mlp") == 4 and charts_compare.keeps(rows, "vit") == 3
-    assert charts_compare.agreement(rows).endswith("; vit settles on it first, from layer 3 on")
-    assert charts_compare.agreement(rows).startswith("4 of 8 exits say 'cat'")
+    assert compared.keeps(rows, "mlp") == 4 and compared.keeps(rows, "vit") == 3
+    assert compared.agreement(rows).endswith("; vit settles on it first, from layer 3 on")
+    assert compared.agreement(rows).startswith("4 of 8 exits say 'cat'")
     alone = rows[rows["head"] != "mlp"]
-    assert charts_compare.agreement(alone).endswith("; vit settles on it from layer 3 on")
+    assert compared.agreement(alone).endswith("; vit settles on it from layer 3 on")
 
 
 def test_times_are_medians_and_macs_split_into_layers_and_head(table):
@@ -157,28 +176,32 @@ def test_times_are_medians_and_macs_split_into_layers_and_head(table):
 
 def test_the_dearest_head_is_the_one_with_the_longest_bar(tiny_weights):
     model = models.load("cifar10", BACKBONE, "cpu").model
-    trace = model.trace(np.zeros((8, 8, 3), np.uint8))
-    # in one trace the layers were slow, in the others this or that head was
-    slow = trace.head_ms * (1 + (trace["head"] == "resmlp") * 0.5)
-    other = trace.assign(head_ms=slow, ms=trace.ms - trace.head_ms + slow + 7)
-    rows = charts_compare.comparison(model, [trace, other, trace.assign(ms=trace.ms + 3)], None)
+    run = model.traced(np.zeros((8, 8, 3), np.uint8))
+    # in one run the layers were slow, in the others this or that head was
+    head_ms = [e.head_ms * (1 + (e.head == "resmlp") * 0.5) for e in run]
+    other = [
+        replace(e, head_ms=ms, ms=e.ms - e.head_ms + ms + 7)
+        for e, ms in zip(run, head_ms, strict=True)
+    ]
+    slow = [replace(e, ms=e.ms + 3) for e in run]
+    rows = compared.comparison(model, [run, other, slow], run, None)
     for layer in (1, 6, 12):
         own = rows[(rows.layer == layer) & (rows["head"] != FINAL)]
         assert (own.ms - own.head_ms).round(9).nunique() == 1, "one time for the same layers"
         longest = own.loc[own.ms.idxmax(), "head"]
-        assert f"the dearest is {longest}," in charts_compare.dearest(rows, layer, "ms")
+        assert f"the dearest is {longest}," in compared.dearest(rows, layer, "ms")
 
 
 def test_the_findings_count_what_the_table_says(table):
     exits = table[table["head"] != FINAL]
-    finding = charts_compare.agreement(table)
+    finding = compared.agreement(table)
     assert str(int(exits.agrees.sum())) in finding or "No exit" in finding
     nobody = table.assign(agrees=table["head"] == FINAL)
-    assert charts_compare.agreement(nobody).startswith("No exit says")
-    assert "After layer 5 the cheapest head is mlp, which adds" in charts_compare.dearest(
+    assert compared.agreement(nobody).startswith("No exit says")
+    assert "After layer 5 the cheapest head is mlp, which adds" in compared.dearest(
         table, 5, "macs"
     )
-    alone = charts_compare.dearest(table[table["head"] == "mlp"], 5, "macs")
+    alone = compared.dearest(table[table["head"] == "mlp"], 5, "macs")
     assert alone.startswith("After layer 5 the head mlp adds ") and "dearest" not in alone
 
 
