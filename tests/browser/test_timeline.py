@@ -121,6 +121,17 @@ def test_picture_answer_timeline_and_lamps_stand_above_the_fold(link, visit):
         assert axis["width"] > 0.75 * main["width"]
 
 
+def test_the_words_at_the_steps_are_inside_the_chart(visit):
+    seen = visit().open("/?speed=1x&task=imagenet1k&exits=all+layers")
+    for width, scheme in ((1400, "light"), (390, "dark")):
+        seen.look(width, scheme)
+        axis, lab = (seen.page.locator(part).bounding_box() for part in (".lab .axis", ".lab"))
+        words = [w.bounding_box() for w in seen.page.locator(".lab .says").all()]
+        assert len(words) > 1
+        assert all(box["x"] >= axis["x"] - 1 for box in words), width
+        assert all(box["x"] + box["width"] <= lab["x"] + lab["width"] for box in words), width
+
+
 def test_many_real_runs_are_drawn_and_stop_keeps_those_so_far(chromium, slow_server):
     with visits(chromium, slow_server) as visit:
         seen, _ = latency(visit, "/latency?deadline=200")
