@@ -35,6 +35,8 @@ STYLE = """<style>
     padding-inline: .6rem;
   }
 }
+/* on a phone a model's long name may break, or it leaves the figures no room */
+.stTable td:first-child p { overflow-wrap: anywhere !important; }
 .stMarkdownBadge { white-space: normal !important; }  /* on a phone */
 .stTooltipContent:has(img) { max-height: min(31rem, 46vh); }  /* pictures of heads */
 .stTooltipContent ul:has(img) { columns: 18rem; margin: 0; }

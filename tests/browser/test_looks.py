@@ -60,6 +60,13 @@ def test_the_page_has_the_scheme_of_the_system(visit):
     assert seen.look(1400, "dark").page.evaluate(colour) == "rgb(15, 22, 32)"
 
 
+def test_the_overview_of_all_models_fits_a_phone(visit):
+    seen = visit().open("/models").look(390, "light")
+    overview = seen.page.locator(".stTable table").first
+    assert "best early exit" in overview.inner_text()
+    assert overview.evaluate("t => t.scrollWidth <= t.parentElement.clientWidth")
+
+
 SIZES = [(1400, 900), (1280, 720), (390, 844)]
 FIRST = [
     "[data-testid=stMain] h4",
