@@ -47,6 +47,24 @@ def test_a_rule_at_one_threshold():
     assert (here.accuracy, here.macs, here.ms, here.early) == (1.0, 17.5, 1.75, 0.75)
 
 
+def test_a_loss_is_known_only_as_well_as_the_pictures_tell():
+    def lost(*right: tuple[bool, bool]) -> tuple[float, float]:
+        """Of pictures whose first and final exit are right or not, all of which leave at first."""
+        top1 = np.array(right, int).T
+        sure = np.full(top1.shape, 0.9, np.float32)
+        ones = np.ones(len(right), int)
+        seen = Predictions([EXITS[0], EXITS[2]], top1, sure, entropy=sure, margin=sure, truth=ones)
+        return rules.loss(rules.operate(Confidence(0.5), seen, [1, 2], [1.0, 2.0]), seen)
+
+    some = [(False, True)] * 10 + [(True, False)] * 4 + [(True, True)] * 86
+    share, margin = lost(*some)
+    assert share == pytest.approx(0.06) and margin == pytest.approx(1.96 * 0.03692, rel=1e-3)
+    assert lost(*some * 4)[1] == pytest.approx(margin / 2), (
+        "four times as many tell it twice as well"
+    )
+    assert lost(*[(True, True)] * 100) == (0, 0.03), "none in a hundred does not mean never"
+
+
 def test_the_curve_agrees_with_each_single_threshold():
     curve = rules.tradeoff(Confidence(), SEEN, MACS, MS)
     for row in curve.itertuples():

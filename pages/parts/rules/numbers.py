@@ -7,7 +7,7 @@ import streamlit as st
 
 from mvit.charts.style import macs_text
 from mvit.evaluation.predictions import overthinking
-from mvit.policies.outcomes import Operating
+from mvit.policies.outcomes import Operating, loss, operate
 from pages import parts as ui
 from pages.parts.columns import interval
 from pages.parts.rules.prepared import Replay
@@ -30,6 +30,8 @@ def show(bundle: ui.Bundle, replay: Replay, here: Operating, plain_ms: float) ->
         f"and {_times(plain_ms, here.ms)} time, and {_change(gained)} points on the test "
         "pictures.**"
     )
+    if more := _more_than_allowed(replay, here):
+        st.caption(more)
     st.caption(_exits(replay))
 
 
@@ -90,9 +92,7 @@ def _choice(replay: Replay, here: Operating) -> None:
     else:
         finite = np.isfinite(chosen.threshold)
         value = replay.rule.format % chosen.threshold if finite else "never leave"
-        # the slider stands at the rounded threshold, so that is the one to tell the loss of
-        shown = here if replay.rule.format % here.threshold == value else chosen
-        gained = 100 * (shown.accuracy - float(replay.test.accuracy[-1]))
+        gained = 100 * (_told(replay, here).accuracy - float(replay.test.accuracy[-1]))
         said = f"allowed {allowed}, {_change(gained, 'lost', 'gained')} on test"
     st.metric(
         "Validation's choice",
@@ -103,6 +103,32 @@ def _choice(replay: Replay, here: Operating) -> None:
         help=f"The cheapest threshold that loses at most {allowed} points on "
         f"{len(replay.val.truth):,} validation pictures, and the points that it then loses on "
         "the test pictures, which did not choose it.",
+    )
+
+
+def _told(replay: Replay, here: Operating) -> Operating | None:
+    """Validation's choice as the slider can stand at it, at a rounded threshold; None if there is
+    no choice."""
+    chosen, form = replay.chosen, replay.rule.format
+    same = chosen and form % here.threshold == form % chosen.threshold
+    return here if same else chosen
+
+
+def _more_than_allowed(replay: Replay, here: Operating) -> str:
+    """Why validation's choice loses more on the test pictures than it was allowed to; nothing if it
+    does not."""
+    told = _told(replay, here)
+    lost, by_test = (100 * share for share in loss(told, replay.test)) if told else (0, 0)
+    if round(lost, 2) <= replay.drop:
+        return ""
+    val = replay.val
+    on_val = operate(replay.rule.at(told.threshold), val, replay.macs, ms=replay.ms)
+    by_val = 100 * loss(on_val, val)[1]
+    return (
+        f"Validation's choice loses {lost:.2f} points on the test pictures, more than the "
+        f"{replay.drop:g} allowed. The {len(val.truth):,} pictures that made the choice tell a "
+        f"loss only to within {by_val:.1f} points, the {len(replay.test.truth):,} test pictures to "
+        f"within {by_test:.1f}."
     )
 
 
