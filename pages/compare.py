@@ -51,7 +51,7 @@ def traced(name: str, bundle: ui.Bundle, picture: ui.Picture) -> dict:
         runs = [model.traced(picture.pixels, seen=seen) for _ in range(REPEATS)]
         told = {"unlike": check.unlike(seen)} if check else {}
         said = coarse.spoken(bundle, runs[0])
-        return {"rows": compared.comparison(model, runs, said, picture.truth)} | told
+        return {"rows": compared.comparison(model, runs, said, truth=picture.truth)} | told
 
     # must not move what follows
     with st.container(), st.spinner("Running every head at every layer …", show_time=True):

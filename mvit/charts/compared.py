@@ -15,7 +15,7 @@ OWN = "layer head label guess confidence unsure practical macs".split()
 
 
 def comparison(
-    model: MultiExitViT, runs: Sequence[Sequence[Exit]], said: Sequence[Exit], truth: str | None
+    model: MultiExitViT, runs: Sequence[Sequence[Exit]], said: Sequence[Exit], *, truth: str | None
 ) -> pd.DataFrame:
     """All exits on one picture, one row each, ready for the charts: layer, head, label, guess,
     confidence, unsure, practical, macs; ms, head_ms, own_macs, macs_text, verdict, agrees,

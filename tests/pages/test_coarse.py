@@ -207,7 +207,9 @@ def test_a_kind_to_which_the_final_answer_belongs_does_not_contradict_it():
         for layer, (s, head) in enumerate(zip(says, ["mlp", "mlp", "mlp", "final"], strict=True), 1)
     ]
     said = [Caution(TREE).taken(e) for e in run]
-    rows = compared.comparison(SimpleNamespace(head_macs=lambda *place: 1), [run], said, "pug")
+    rows = compared.comparison(
+        SimpleNamespace(head_macs=lambda *place: 1), [run], said, truth="pug"
+    )
     assert rows.answer.tolist() == ["a dog", "tabby", "not sure yet", "pug"]
     assert rows.agreement.tolist() == [
         compared.FITS,
@@ -217,6 +219,8 @@ def test_a_kind_to_which_the_final_answer_belongs_does_not_contradict_it():
     ]
     assert rows.verdict.tolist() == ["right", "wrong", "no truth known", "right"]
     assert compared.agreement(rows).startswith("No exit says 'pug'")
-    silent = compared.comparison(SimpleNamespace(head_macs=lambda *p: 1), [run[2:3]], said[2:3], "")
+    silent = compared.comparison(
+        SimpleNamespace(head_macs=lambda *p: 1), [run[2:3]], said[2:3], truth=""
+    )
     told = "The final exit is not sure of anything, nor are 0 of 0 other exits"
     assert compared.agreement(silent.assign(head="final")) == told

@@ -112,7 +112,7 @@ def table(tiny_weights, examples) -> pd.DataFrame:
     model = models.load("cifar10", BACKBONE, "cpu").model
     run = model.traced(np.zeros((8, 8, 3), np.uint8))
     slow = [replace(e, ms=9 * e.ms) for e in run]
-    return compared.comparison(model, [run, slow, run], run, run[0].label)
+    return compared.comparison(model, [run, slow, run], run, truth=run[0].label)
 
 
 def test_the_map_tells_right_wrong_and_differing_by_shape_and_edge_with_a_legend(table):
@@ -184,7 +184,7 @@ def test_the_dearest_head_is_the_one_with_the_longest_bar(tiny_weights):
         for e, ms in zip(run, head_ms, strict=True)
     ]
     slow = [replace(e, ms=e.ms + 3) for e in run]
-    rows = compared.comparison(model, [run, other, slow], run, None)
+    rows = compared.comparison(model, [run, other, slow], run, truth=None)
     for layer in (1, 6, 12):
         own = rows[(rows.layer == layer) & (rows["head"] != FINAL)]
         assert (own.ms - own.head_ms).round(9).nunique() == 1, "one time for the same layers"
