@@ -65,7 +65,8 @@ class Own:
 
     @property
     def bias(self) -> torch.Tensor | None:
-        return self.parameters["bias"]
+        own = self.parameters.get("bias")
+        return self.layer.bias if own is None else own
 
 
 class Unpacked(Own):

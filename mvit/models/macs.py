@@ -33,6 +33,13 @@ def encoder_layer(tokens: int, dim: int, hidden: int) -> int:
     return attention(tokens, dim) + 2 * linear(tokens, dim, hidden)
 
 
+def class_token_layer(tokens: int, dim: int, hidden: int) -> int:
+    """One transformer encoder layer for its class token alone: keys and values of all tokens, its
+    own query, weights, mixture and projection, and the MLP on one token."""
+    all_tokens, one = 2 * linear(tokens, dim, dim), 2 * linear(1, dim, dim)
+    return all_tokens + one + 2 * tokens * dim + 2 * linear(1, dim, hidden)
+
+
 def fourier(rows: int, columns: int) -> int:
     """A two-dimensional fast Fourier transform: 5 n log2(n) operations by the usual count, and two
     operations are one MAC."""
