@@ -93,7 +93,7 @@ class MLPHead(Head):
 class ViTHead(Head):
     """`vit`: one transformer encoder layer on P, Norm, take p0, which is all that is computed."""
 
-    about = "runs one more transformer layer for the class token alone, then reads it."
+    about = "runs one more transformer layer, but only what its class token needs, which it reads."
 
     any_grid = True
 
