@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from mvit.models.class_token import ClassTokenLayer, Rows, StraightClassToken
+from mvit.models.class_token import ClassTokenLayer, StraightClassToken
 from mvit.models.inline_layers import Norm, Own, StraightLayer, Unpacked, Watch, matrix, plain_layer
 
 
@@ -84,7 +84,7 @@ class PackedDense(Unpacked):
     """A dense layer whose weight is laid out when it is first called, and anew when it, or the
     number of rows, has changed since."""
 
-    def __init__(self, layer: nn.Linear | nn.Conv2d | Rows, whole: Packed):
+    def __init__(self, layer: nn.Linear | nn.Conv2d, whole: Packed):
         super().__init__(layer)
         self.whole, self.product = whole, whole.library.product
         self.layout: Layout | None = None
@@ -122,13 +122,13 @@ class Packed:
 
     def __init__(self, library: Library):
         self.library, self.problem = library, ""
-        self._dense: dict[nn.Module | Rows, PackedDense] = {}
+        self._dense: dict[nn.Module, PackedDense] = {}
         self._layers: dict[nn.Module, StraightLayer] = {}
         self._exits: dict[nn.Module, tuple[Watch, Callable]] = {}
         self._room = MOST_OF_HEADS
 
-    def dense(self, layer: nn.Linear | nn.Conv2d | Rows) -> PackedDense:
-        """A dense layer, some of its outputs, or a convolution whose windows do not overlap."""
+    def dense(self, layer: nn.Linear | nn.Conv2d) -> PackedDense:
+        """A dense layer, or a convolution whose windows do not overlap."""
         if layer not in self._dense:
             self._dense[layer] = PackedDense(layer, self)
         return self._dense[layer]

@@ -113,7 +113,8 @@ class ViTHead(Head):
 
     @property
     def describe_macs(self) -> int:
-        return macs.class_token_layer(self.tokens, self.dim, 4 * self.dim)
+        heads = self.encoder.attn.num_heads
+        return macs.class_token_layer(self.tokens, self.dim, 4 * self.dim, heads)
 
 
 class ConvHead(Head):

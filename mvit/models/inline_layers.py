@@ -65,8 +65,7 @@ class Own:
 
     @property
     def bias(self) -> torch.Tensor | None:
-        own = self.parameters.get("bias")
-        return self.layer.bias if own is None else own
+        return self.parameters["bias"]
 
 
 class Unpacked(Own):

@@ -73,12 +73,12 @@ def test_an_exit_costs_the_backbone_up_to_its_layer_and_its_own_head_alone(model
 
 
 @pytest.mark.parametrize("dim, grid", [(192, 14), (768, 14), (768, 24), (384, 7)])
-def test_mlp_is_the_cheapest_head_and_vit_costs_a_sixth_of_a_layer(dim, grid):
+def test_mlp_is_the_cheapest_head_and_vit_costs_a_hundredth_of_a_layer(dim, grid):
     with torch.device("meta"):
         cost = {name: HEADS[name](dim, grid, OUT).macs for name in HEADS}
     assert min(cost, key=cost.get) == "mlp"
     layer = macs.encoder_layer(1 + grid**2, dim, 4 * dim)
-    assert layer / 8 < cost["vit"] < layer / 5
+    assert cost["vit"] < layer / 40 and sorted(cost, key=cost.get)[1] == "vit"
 
 
 @pytest.mark.parametrize("dim, grid, batch", [(192, 14, 1), (192, 24, 6), (768, 14, 1)])
