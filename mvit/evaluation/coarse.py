@@ -83,8 +83,8 @@ def record(model: MultiExitViT, val: Pictures, test: Pictures) -> dict | None:
 @torch.inference_mode()
 def _scores(model: MultiExitViT, pictures: Pictures, batch: int = 32) -> Iterator[np.ndarray]:
     """Class probabilities of every exit, (E, B, classes), a batch at a time."""
-    with model.eval().lean():
-        for index in torch.arange(len(pictures)).split(batch):
-            x, _ = pictures.whole(index, model.task, model.device)
-            steps = model.steps(x.to(model.dtype), model.plan(), NoClock())
-            yield np.stack([model.task.answers(step.logits).cpu().numpy() for step in steps])
+    model.eval()
+    for index in torch.arange(len(pictures)).split(batch):
+        x, _ = pictures.whole(index, model.task, model.device)
+        steps = model.steps(x.to(model.dtype), model.plan(), NoClock())
+        yield np.stack([model.task.answers(step.logits).cpu().numpy() for step in steps])

@@ -118,22 +118,21 @@ def count(
     """Count every picture at every exit; the backbone runs once per picture, `together` pictures at
     a time."""
     model.eval()
-    with model.lean():
-        exits, tiles, found = model.plan(), crowds.tiles(), []
-        for index in tqdm(
-            torch.arange(len(tiles)).split(6 * together),
-            desc="counting",
-            unit="batch",
-            mininterval=5,
-            disable=None,
-        ):
-            x, _ = tiles.whole(index, model.task, accelerator.device)
-            with accelerator.autocast():
-                steps = [
-                    model.task.answers(step.logits)[:, 0]
-                    for step in model.steps(x.to(model.dtype), exits, NoClock())
-                ]
-            found.append(torch.stack(steps).float().cpu())
+    exits, tiles, found = model.plan(), crowds.tiles(), []
+    for index in tqdm(
+        torch.arange(len(tiles)).split(6 * together),
+        desc="counting",
+        unit="batch",
+        mininterval=5,
+        disable=None,
+    ):
+        x, _ = tiles.whole(index, model.task, accelerator.device)
+        with accelerator.autocast():
+            steps = [
+                model.task.answers(step.logits)[:, 0]
+                for step in model.steps(x.to(model.dtype), exits, NoClock())
+            ]
+        found.append(torch.stack(steps).float().cpu())
     return Counts(
         exits,
         torch.cat(found, 1).unflatten(1, (-1, 6)).numpy(),

@@ -90,23 +90,22 @@ def predict(
     """Score every exit on all pictures; the backbone runs once per picture. Spread over
     accelerate's processes, if several."""
     model.eval()
-    with model.lean():
-        exits = model.plan()
-        mine = torch.arange(len(pictures))[accelerator.process_index :: accelerator.num_processes]
-        # a process may have no pictures
-        parts: list[torch.Tensor] = [torch.zeros(4, len(exits), 0)]
-        bar = tqdm(
-            mine.split(batch) if len(mine) else (),
-            desc="scoring",
-            unit="batch",
-            mininterval=5,
-            disable=None if show and accelerator.is_main_process else True,
-        )
-        for index in bar:
-            x, _ = pictures.whole(index, model.task, accelerator.device)
-            with accelerator.autocast():
-                logits = [step.logits for step in model.steps(x.to(model.dtype), exits, NoClock())]
-            parts.append(_readout(torch.stack(logits).float()).cpu())
+    exits = model.plan()
+    mine = torch.arange(len(pictures))[accelerator.process_index :: accelerator.num_processes]
+    # a process may have no pictures
+    parts: list[torch.Tensor] = [torch.zeros(4, len(exits), 0)]
+    bar = tqdm(
+        mine.split(batch) if len(mine) else (),
+        desc="scoring",
+        unit="batch",
+        mininterval=5,
+        disable=None if show and accelerator.is_main_process else True,
+    )
+    for index in bar:
+        x, _ = pictures.whole(index, model.task, accelerator.device)
+        with accelerator.autocast():
+            logits = [step.logits for step in model.steps(x.to(model.dtype), exits, NoClock())]
+        parts.append(_readout(torch.stack(logits).float()).cpu())
     found = torch.cat(parts, dim=2)  # (4, E, n of this process)
     if accelerator.num_processes > 1:
         found = _gather(found, len(pictures), accelerator)

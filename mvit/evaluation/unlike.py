@@ -87,10 +87,10 @@ class Check:
     def over(self, model: MultiExitViT, pictures: Pictures, batch: int = 32) -> np.ndarray:
         """The scores of many pictures: (N,)."""
         parts = [torch.zeros(0)]
-        with model.eval().lean():
-            for index in torch.arange(len(pictures)).split(batch):
-                x, _ = pictures.whole(index, model.task, model.device)
-                parts.append(self.scores(model, x).cpu())
+        model.eval()
+        for index in torch.arange(len(pictures)).split(batch):
+            x, _ = pictures.whole(index, model.task, model.device)
+            parts.append(self.scores(model, x).cpu())
         return torch.cat(parts).numpy()
 
     def unlike(self, logits: Logits) -> bool:

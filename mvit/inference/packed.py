@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from mvit.models.class_token import ClassTokenLayer, StraightClassToken
 from mvit.models.inline_layers import Norm, Own, StraightLayer, Unpacked, Watch, matrix, plain_layer
 
 
@@ -154,7 +155,7 @@ class Packed:
             self._room -= size if fits else 0
             self._exits[head] = Watch(head), _straight(head, self) if fits else head
         watched, straight = self._exits[head]
-        return head if watched() or getattr(head, "lean", False) else straight
+        return head if watched() else straight
 
 
 class Ending:
@@ -195,6 +196,8 @@ def _straight(module: nn.Module, packed: Packed) -> Callable[[torch.Tensor], tor
         return Norm(module)
     if plain_layer(module) and module.attn.fused_attn:
         return packed.layer(module)
+    if type(module) is ClassTokenLayer:
+        return StraightClassToken(module, packed.dense)
     if Ending.fits(module):
         return Ending(module)
     children, found = list(module.named_children()), {}

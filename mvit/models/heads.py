@@ -12,11 +12,11 @@ from functools import partial
 from typing import ClassVar
 
 import torch
-from timm.models.vision_transformer import Block
 from torch import nn
 from torch.nn import functional as F
 
 from mvit.models import macs
+from mvit.models.class_token import ClassTokenLayer
 
 
 class Head(nn.Module):
@@ -71,9 +71,6 @@ class Head(nn.Module):
     side_by_side: ClassVar[dict[str, tuple[int, int]]] = {"qkv": (3, 1)}
     # True: takes any number of patches, so that small pictures need no enlarged map while training
     any_grid = False
-    # True: compute only what the MLP reads; same outputs and gradients (set while training and
-    # scoring in bulk)
-    lean = False
     # True: ends in the features that the final exit's classifier reads, and in that classifier
     distilled = False
 
@@ -94,15 +91,15 @@ class MLPHead(Head):
 
 
 class ViTHead(Head):
-    """`vit`: one transformer encoder layer on P, Norm, take p0; the heaviest head."""
+    """`vit`: one transformer encoder layer on P, Norm, take p0, which is all that is computed."""
 
-    about = "runs one more transformer layer, then reads the class token. The most costly."
+    about = "runs one more transformer layer, but only what its class token needs, which it reads."
 
     any_grid = True
 
     def __init__(self, dim: int, grid: int, out: int):
         super().__init__(dim, grid, out)
-        self.encoder = Block(
+        self.encoder = ClassTokenLayer(
             dim,
             num_heads=max(1, dim // 64),
             mlp_ratio=4,
@@ -112,37 +109,12 @@ class ViTHead(Head):
         self.norm = nn.LayerNorm(dim, eps=1e-6)
 
     def describe(self, tokens: torch.Tensor) -> torch.Tensor:
-        encoded = self._class_token(tokens) if self.lean else self.encoder(tokens)
-        return self.norm(encoded[:, 0])
-
-    def _class_token(self, tokens: torch.Tensor) -> torch.Tensor:
-        """The same layer, computed for p0 alone: (B, 1+N, D) -> (B, 1, D).
-
-        The MLP reads nothing else, so bulk work asks for nothing else and is several times faster
-        with the same result.
-        """
-        attn, (b, n, d) = self.encoder.attn, tokens.shape
-        normed = self.encoder.norm1(tokens)
-        weight, bias = attn.qkv.weight, attn.qkv.bias
-        # (B, h, 1, d/h)
-        q = (
-            F.linear(normed[:, :1], weight[:d], bias[:d])
-            .view(b, 1, attn.num_heads, -1)
-            .transpose(1, 2)
-        )
-        # (B, h, 1+N, d/h)
-        k, v = (
-            F.linear(normed, weight[d:], bias[d:])
-            .view(b, n, 2, attn.num_heads, -1)
-            .permute(2, 0, 3, 1, 4)
-        )
-        mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, 1, d)
-        p0 = tokens[:, :1] + attn.proj(mixed)
-        return p0 + self.encoder.mlp(self.encoder.norm2(p0))
+        return self.norm(self.encoder(tokens)[:, 0])
 
     @property
     def describe_macs(self) -> int:
-        return macs.encoder_layer(self.tokens, self.dim, 4 * self.dim)
+        heads = self.encoder.attn.num_heads
+        return macs.class_token_layer(self.tokens, self.dim, 4 * self.dim, heads)
 
 
 class ConvHead(Head):

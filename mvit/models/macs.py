@@ -33,6 +33,14 @@ def encoder_layer(tokens: int, dim: int, hidden: int) -> int:
     return attention(tokens, dim) + 2 * linear(tokens, dim, hidden)
 
 
+def class_token_layer(tokens: int, dim: int, hidden: int, heads: int) -> int:
+    """One transformer encoder layer for its class token alone (mvit.models.class_token): its query,
+    that through the key weights, the heads' scores and mixtures of all tokens, value weights,
+    projection, and the MLP."""
+    own = 4 * linear(1, dim, dim) + 2 * linear(1, dim, hidden)
+    return own + 2 * heads * tokens * dim
+
+
 def fourier(rows: int, columns: int) -> int:
     """A two-dimensional fast Fourier transform: 5 n log2(n) operations by the usual count, and two
     operations are one MAC."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from functools import cached_property, partial
 from typing import NamedTuple
 
@@ -110,18 +109,6 @@ class MultiExitViT(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         return self.backbone.vit.cls_token.dtype
-
-    def lean(self, on: bool = True) -> ExitStack:
-        """Let heads compute only what they read (same outputs), from now to the end of a `with
-        model.lean():`, also one that an exception ends.
-
-        For training and scoring in bulk, never for timing.
-        """
-        undo = ExitStack()
-        for head in (head for at in self.heads.values() for head in at.values()):
-            undo.callback(setattr, head, "lean", head.lean)
-            head.lean = on
-        return undo
 
     def exits(self, head: str | None = None) -> list[tuple[int, str]]:
         """Every (layer, head) that the model has, by layer; of one head if named."""

@@ -116,24 +116,23 @@ def solve_heads(
         progress = checkpoints.begun(checkpoint, recipe)
         checkpoints.load(checkpoint, sums)
     starts = range(progress["next"], len(learned), batch)
-    with model.lean():
-        for start in tqdm(starts, desc="looking at photos", mininterval=10):
-            x, unreadable = read_batch(learned[start : start + batch], model.task)
-            progress["unreadable"] += unreadable
-            progress["next"] = start + batch
-            if len(x):
-                inputs, features = read_layers(model, prepared(model, x), names)
-                for name, one in sums.items():
-                    one.add(inputs[name], features)
-            if start // batch % SAVE_EVERY == SAVE_EVERY - 1:
-                checkpoints.save(checkpoint, sums, None, progress=progress)
-        if not sums[names[0]].seen:
-            raise DataError(f"no photo to learn from can be read ({progress['unreadable'][0]})")
-        checkpoints.save(checkpoint, sums, None, progress=progress)
-        told = {"photos": sums[names[0]].seen, "unreadable": progress["unreadable"]}
-        return told | best_solutions(
-            model, sums, kept_back, batch=batch, exits=exits or model.exits(), taught=taught
-        )
+    for start in tqdm(starts, desc="looking at photos", mininterval=10):
+        x, unreadable = read_batch(learned[start : start + batch], model.task)
+        progress["unreadable"] += unreadable
+        progress["next"] = start + batch
+        if len(x):
+            inputs, features = read_layers(model, prepared(model, x), names)
+            for name, one in sums.items():
+                one.add(inputs[name], features)
+        if start // batch % SAVE_EVERY == SAVE_EVERY - 1:
+            checkpoints.save(checkpoint, sums, None, progress=progress)
+    if not sums[names[0]].seen:
+        raise DataError(f"no photo to learn from can be read ({progress['unreadable'][0]})")
+    checkpoints.save(checkpoint, sums, None, progress=progress)
+    told = {"photos": sums[names[0]].seen, "unreadable": progress["unreadable"]}
+    return told | best_solutions(
+        model, sums, kept_back, batch=batch, exits=exits or model.exits(), taught=taught
+    )
 
 
 def split(photos: Sequence[Path], seed: int) -> tuple[list[Path], list[Path]]:

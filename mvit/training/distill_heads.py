@@ -119,11 +119,9 @@ def teach_or_leave(
     Return what the card should say."""
     kept_back, learned = split(photos, seed)
     begun = {key: copy.deepcopy(model.head_at(*key).state_dict()) for key in exits}
-    with model.lean():
-        before = agreement(model, exits, kept_back)
+    before = agreement(model, exits, kept_back)
     told = teach_heads(model, exits, learned, seed=seed, **given)
-    with model.lean():
-        after = agreement(model, exits, kept_back)
+    after = agreement(model, exits, kept_back)
     spoilt = [key for key in after if after[key] < before[key]]
     for key in spoilt:
         model.head_at(*key).load_state_dict(begun[key])
@@ -172,7 +170,6 @@ def teach_heads(
         title="teaching exits",
     )
     loop.resume()
-    with model.lean():
-        done = loop.run(progress, SAVE_EVERY)
+    done = loop.run(progress, SAVE_EVERY)
     model.requires_grad_(False)
     return recipe | {"steps": steps, "seconds": round(done["seconds"]), "loss": done["mean"]}

@@ -170,8 +170,7 @@ def teach_together(
     )
     start = copy.deepcopy(model.state_dict()) if recipe.start_share else {}
     loop.resume()
-    with model.lean():
-        done = loop.run(progress, SAVE_EVERY)
+    done = loop.run(progress, SAVE_EVERY)
     blend(model, start, recipe.start_share)
     model.eval().requires_grad_(False)
     spent = {"seconds": round(done["seconds"]), "loss": done["mean"]}

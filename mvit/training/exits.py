@@ -219,17 +219,12 @@ def choose_rates(
     keys = [k for k in model.exits() if k[0] in recipe.trial_layers] or model.exits()
     for rate in recipe.rates:
         trial = copy.deepcopy(model)
-        with trial.lean():
-            learner = Learner(
-                trial,
-                dict.fromkeys(keys, rate),
-                train=train,
-                recipe=recipe,
-                accelerator=accelerator,
-            )
-            for number in tqdm(range(recipe.trial_steps), desc=f"trying rate {rate:g}"):
-                learner.loop.step(number)
-            losses = learner.validate(val)
+        learner = Learner(
+            trial, dict.fromkeys(keys, rate), train=train, recipe=recipe, accelerator=accelerator
+        )
+        for number in tqdm(range(recipe.trial_steps), desc=f"trying rate {rate:g}"):
+            learner.loop.step(number)
+        losses = learner.validate(val)
         for name in model.heads:
             own = [loss for (_, head), loss in losses.items() if head == name]
             tried[name][rate] = sum(own) / len(own)
@@ -270,13 +265,12 @@ def classifier_wise(
         progress |= {"round": 0, "rates": found, "exits": exits}
     rates = {key: progress["rates"][key[1]]["rate"] for key in model.exits()}
     per_round = max(1, (recipe.round_images or len(train)) // recipe.batch)
-    with model.lean():
-        steps = recipe.max_rounds * per_round
-        learner = Learner(model, rates, checkpoint=checkpoint, steps=steps, **data)
-        learner.loop.resume()
-        if learner.learn_on(learner.fresh(progress["exits"])):
-            learner.loop.run(progress, per_round, partial(learner.book, val))
-        model.heads.load_state_dict(learner.best.state_dict())
+    steps = recipe.max_rounds * per_round
+    learner = Learner(model, rates, checkpoint=checkpoint, steps=steps, **data)
+    learner.loop.resume()
+    if learner.learn_on(learner.fresh(progress["exits"])):
+        learner.loop.run(progress, per_round, partial(learner.book, val))
+    model.heads.load_state_dict(learner.best.state_dict())
     model.eval().requires_grad_(False)
     return progress
 

@@ -209,29 +209,28 @@ def learn_together(
     progress = begin(checkpoint, about | (known or {}))
     progress = {"phase": 0, "weights": weights} | progress
     model.to(accelerator.device).train()
-    with model.lean():
-        begun = progress["phase"]
-        for number, phase in enumerate(phases[begun:], begun):
-            if number != begun:
-                progress |= {"phase": number, "step": 0}
-            own = lesson(model, train, phase, recipe=recipe, accelerator=accelerator)
-            mean = running_mean(model, recipe.mean_decay) if recipe.mean_decay else None
-            loop = Loop.along(
-                recipe,
-                len(train),
-                losses=own.losses,
-                state=kept(model, own, mean),
-                optimizer=learners(model, phase, recipe, lesson=own),
-                accelerator=accelerator,
-                checkpoint=checkpoint,
-                after=partial(mean.update_parameters, model) if mean else lambda: None,
-                before=number * len(recipe.plan(len(train))),
-                title="training" if len(phases) == 1 else f"part {number + 1} of {len(phases)}",
-                part=number + 1,
-            )
-            if number == begun:
-                loop.resume()
-            loop.run(progress, every)
-            model.load_state_dict((mean.module if mean else model).state_dict())
+    begun = progress["phase"]
+    for number, phase in enumerate(phases[begun:], begun):
+        if number != begun:
+            progress |= {"phase": number, "step": 0}
+        own = lesson(model, train, phase, recipe=recipe, accelerator=accelerator)
+        mean = running_mean(model, recipe.mean_decay) if recipe.mean_decay else None
+        loop = Loop.along(
+            recipe,
+            len(train),
+            losses=own.losses,
+            state=kept(model, own, mean),
+            optimizer=learners(model, phase, recipe, lesson=own),
+            accelerator=accelerator,
+            checkpoint=checkpoint,
+            after=partial(mean.update_parameters, model) if mean else lambda: None,
+            before=number * len(recipe.plan(len(train))),
+            title="training" if len(phases) == 1 else f"part {number + 1} of {len(phases)}",
+            part=number + 1,
+        )
+        if number == begun:
+            loop.resume()
+        loop.run(progress, every)
+        model.load_state_dict((mean.module if mean else model).state_dict())
     model.eval().requires_grad_(False)
     return progress

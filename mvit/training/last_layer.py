@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import torch
 from accelerate import Accelerator
@@ -45,7 +46,7 @@ def inputs_of_last_layers(
         found[key][seen : seen + len(x)] = x
 
     model.eval()
-    with model.lean() as undo, torch.no_grad():
+    with ExitStack() as undo, torch.no_grad():
         for e, layer in layers.items():
             hook = layer.register_forward_pre_hook(lambda _, x, e=e: keep(e, x[0]))
             undo.callback(hook.remove)

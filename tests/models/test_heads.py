@@ -1,9 +1,11 @@
 """The seven heads against the paper's formulas, written out literally."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
+from timm.models.vision_transformer import Block
 from torch import nn
 from torch.nn import functional as F
 
@@ -11,6 +13,7 @@ from mvit.models.heads import HEADS, Head
 
 SEVEN = ["mlp", "vit", "cnn_add", "cnn_project", "cnn_ignore", "mixer", "resmlp"]
 DIM, GRID, OUT = 64, 4, 5
+LayerNorm = partial(nn.LayerNorm, eps=1e-6)
 
 
 @pytest.fixture
@@ -190,17 +193,46 @@ def test_the_patches_matter_except_to_mlp(tokens):
     assert moved == dict.fromkeys(SEVEN, True) | {"mlp": False}
 
 
-def test_a_lean_vit_head_gives_the_same_answer_and_the_same_gradients():
-    full, lean = shaken("vit", dim=128), shaken("vit", dim=128)  # two attention heads
-    lean.lean = True
-    tokens = torch.randn(3, 1 + GRID**2, 128)
-    a, b = full(tokens), lean(tokens)
-    assert (a - b).abs().max() < 1e-5
+def whole_layer(head: Head) -> Block:
+    """timm's encoder layer with the weights of a `vit` head's, which computes every token."""
+    wide = head.encoder.mlp.fc1.out_features / head.dim
+    layer = Block(head.dim, head.encoder.attn.num_heads, wide, qkv_bias=True, norm_layer=LayerNorm)
+    layer.load_state_dict(head.encoder.state_dict())
+    return layer.eval()
+
+
+@pytest.mark.parametrize(
+    "dim, grid, out, batch", [(192, 14, 10, 1), (128, 4, 3, 5), (192, 24, 1, 6)]
+)
+def test_vit_answers_as_the_papers_head_which_computes_all_tokens(dim, grid, out, batch):
+    head = HEADS["vit"](dim, grid, out).eval()
+    layer, tokens = whole_layer(head), torch.randn(batch, 1 + grid**2, dim)
+    with torch.no_grad():
+        said, expected = head(tokens), head.mlp(head.norm(layer(tokens)[:, 0]))
+        assert said.shape == (batch, out) and (said - expected).abs().max() < 1e-5
+        exact, head, tokens = expected, head.bfloat16(), tokens.bfloat16()
+        rounded = head.mlp(head.norm(layer.bfloat16()(tokens)[:, 0])).float()
+        # as near to the exact answer as the whole layer is in this number format
+        assert (head(tokens).float() - exact).norm() < 2 * (rounded - exact).norm()
+
+
+def test_vit_learns_as_the_papers_head_does():
+    head = shaken("vit", dim=128)  # two attention heads
+    layer, tokens = whole_layer(head), torch.randn(3, 1 + GRID**2, 128)
     target = torch.tensor([0, 1, 2])
-    F.cross_entropy(a, target).backward()
-    F.cross_entropy(b, target).backward()
-    for (name, p), q in zip(full.named_parameters(), lean.parameters(), strict=True):
-        assert torch.allclose(p.grad, q.grad, atol=1e-5), name
+    F.cross_entropy(head(tokens), target).backward()
+    F.cross_entropy(head.mlp(head.norm(layer(tokens)[:, 0])), target).backward()
+    own = dict(head.encoder.named_parameters())
+    for name, p in layer.named_parameters():
+        assert torch.allclose(p.grad, own[name].grad, atol=1e-5), name
+
+
+def test_the_layer_of_a_vit_head_can_be_listened_to(tokens):
+    head, heard = shaken("vit"), []
+    for part in (head.encoder, head.encoder.norm1, head.encoder.attn.proj, head.encoder.mlp.fc1):
+        part.register_forward_hook(lambda _, x, y: heard.append(y.shape[1]))
+    head(tokens)
+    assert heard == [1 + GRID**2, 1, 1, 1]  # of the tokens: all normalised, all else for p0
 
 
 def test_a_head_without_a_description_says_so(tokens):

@@ -236,25 +236,6 @@ def test_a_prepared_input_gives_the_same_answer_as_its_picture(model):
     assert a.scores == b.scores
 
 
-def test_lean_heads_answer_the_same():
-    model = thin_model(depth=3, heads=("vit", "mixer"))
-    full = model.trace(picture())
-    with model.lean():
-        lean = model.trace(picture())
-    assert (
-        np.abs(full.confidence - lean.confidence).max() < 1e-5
-        and (full.prediction == lean.prediction).all()
-    )
-
-
-def test_heads_are_not_lean_any_more_when_an_exception_ended_the_work():
-    model = thin_model(depth=2, heads=("vit",))
-    with pytest.raises(KeyboardInterrupt), model.lean():
-        assert model.head_at(1, "vit").lean
-        raise KeyboardInterrupt
-    assert not any(model.head_at(*e).lean for e in model.exits())
-
-
 def test_a_model_in_bfloat16_answers_and_says_so():
     model = thin_model(depth=3).to(torch.bfloat16)
     table = model.trace(picture())

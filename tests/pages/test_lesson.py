@@ -286,7 +286,7 @@ def test_a_short_link_opens_a_step(tiny_weights):
 
 def test_a_head_is_told_in_whole_sentences():
     assert what_it_does("vit") == (
-        "It runs one more transformer layer, then reads the class token. The class token is the "
-        "vector in which the network gathers what the whole picture shows."
+        "It runs one more transformer layer, but only what its class token needs, which it reads. "
+        "The class token is the vector in which the network gathers what the whole picture shows."
     )
     assert what_it_does("lens").startswith("It looks ahead: one linear map")

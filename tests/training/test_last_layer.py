@@ -124,5 +124,4 @@ def test_what_is_read_is_what_the_exit_says(model, crowds):
 
 def test_the_model_is_as_usable_as_before(model, crowds):
     solve_last_layers(model, crowds.subset([0]).tiles(), Accelerator(cpu=True))
-    assert not any(model.head_at(*e).lean for e in model.exits())
     assert same(snapshot(model), model.state_dict())
