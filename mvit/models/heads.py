@@ -114,7 +114,7 @@ class ViTHead(Head):
     @property
     def describe_macs(self) -> int:
         heads = self.encoder.attn.num_heads
-        return macs.class_token_layer(self.tokens, self.dim, 4 * self.dim, heads)
+        return macs.class_token_layer(self.tokens, self.dim, 4 * self.dim, heads=heads)
 
 
 class ConvHead(Head):

@@ -11,7 +11,7 @@ from thin import two_widths
 from visit import metric, open_app, well
 
 from mvit.bundles import delta, weights
-from mvit.charts import compare
+from mvit.charts import compared
 from mvit.models.growth import grow
 from mvit.tasks import CIFAR10_LABELS, Task
 from pages.parts import models
@@ -155,5 +155,5 @@ def test_without_its_source_it_is_refused_once_by_name(trained):
 def test_the_work_of_a_large_head_is_told_in_whole_millions():
     macs = {"mlp": 480_768, "vit": 1_454_435_328}
     rows = pd.DataFrame({"layer": 6, "head": macs.keys(), "own_macs": macs.values()})
-    told = compare.dearest(rows, 6, "macs")
+    told = compared.dearest(rows, 6, "macs")
     assert "adds 481 thousand MACs" in told and told.endswith("vit, which adds 1,454 million MACs")
