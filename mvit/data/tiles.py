@@ -98,12 +98,11 @@ class Tiles:
     """Tiles as a training set. A tile is scored as it is; for training, any square of its picture
     stands in for it.
 
-    index: (n,) which tiles, of six a picture; all by default.
+    index: (n,) which tiles, of six a picture.
     """
 
-    def __init__(self, crowds: Crowds, index: torch.Tensor | None = None):
-        self.crowds = crowds
-        self.index = torch.arange(6 * len(crowds)) if index is None else index
+    def __init__(self, crowds: Crowds, index: torch.Tensor):
+        self.crowds, self.index = crowds, index
         counts = np.array([crowds.tile_counts(i) for i in range(len(crowds))]).reshape(-1)
         self.y = torch.tensor(counts, dtype=torch.float32)[self.index]
 
