@@ -70,6 +70,11 @@ OPTIONS = {
     ),
     "layer": (TABLE, values.positive, "the exits' layer (default: 6, as in the paper)"),
     "strategies": (TABLE, values.strategies, f"which: {', '.join(STRATEGIES)} (default: all)"),
+    "last_step": (
+        TABLE,
+        {"action": "store_const", "const": True},
+        "layer-wise: let the layers above the exit begin from nothing and from end-to-end's too",
+    ),
     "px": (COMPARED, values.positive, "side of the pictures in training (default: 96; crowd: 384)"),
     "images": (
         COMPARED,
@@ -201,11 +206,7 @@ OPTIONS = {
         values.rates,
         "learning rates tried for exits on a frozen backbone (default: 1e-3,1e-4,1e-5)",
     ),
-    "exit_batch": (
-        FROZEN,
-        values.positive,
-        "the exits' batch on a frozen backbone (default: 64; crowd: 12)",
-    ),
+    "exit_batch": (FROZEN, values.positive, "the exits' batch likewise (default: 64; crowd: 12)"),
     "round_images": (
         FROZEN | TABLE,
         values.positive,

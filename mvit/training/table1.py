@@ -10,32 +10,36 @@ more training's.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 
 from mvit.bundles import weights
+from mvit.bundles.whole import read_json
 from mvit.evaluation.paper import TABLE1 as FILE
 from mvit.models.heads import HEADS
 from mvit.models.multi_exit import PlanError
 from mvit.training.finetune import Recipe
 from mvit.training.joint import STRATEGIES
 from mvit.training.lab import refuse_another
+from mvit.training.last_step import OTHERS, from_others, named, variants
 from mvit.training.study import Study, check_sizes
 from mvit.training.table1_counts import ALONE, CountsLab
-from mvit.training.table1_lab import Budget, TableLab
+from mvit.training.table1_lab import SOLVED_TILES, Budget, TableLab
 
 
 @dataclass(kw_only=True)
 class Table1:
-    """Which table: study says task, data, start weights, run folder, device, precision and
-    limits."""
+    """Which table: study says task, data, start weights, run folder, device, precision and limits;
+    last_step: whether layer-wise training's last step is tried from other weights too."""
 
     study: Study
     budget: Budget = field(default_factory=Budget)
     layer: int = 6
     heads: tuple[str, ...] = tuple(HEADS)
     strategies: tuple[str, ...] = STRATEGIES
+    last_step: bool = False
 
     @property
     def cells(self) -> list[tuple[str, tuple[str, ...]]]:
@@ -47,10 +51,12 @@ class Table1:
             for s in ("layer-wise", "end-to-end")
             if s in self.strategies
         ]
-        return [
-            *([("classifier-wise", self.heads)] if "classifier-wise" in self.strategies else []),
-            *alone,
-        ]
+        return [*([(ALONE, self.heads)] if ALONE in self.strategies else []), *alone]
+
+    @property
+    def last_steps(self) -> list[tuple[str, str]]:
+        """(head, what its last layers begin from) of every further last step."""
+        return [(h, begins) for h in self.heads for begins in OTHERS if self.last_step]
 
 
 def lab_of(table: Table1) -> TableLab:
@@ -60,6 +66,8 @@ def lab_of(table: Table1) -> TableLab:
     counts = study.task.counts
     if counts and ALONE not in table.strategies:
         raise PlanError(f"a counter's trainings are compared with {ALONE}; add it to --strategies")
+    if table.last_step and (lost := {"end-to-end", "layer-wise"}.difference(table.strategies)):
+        raise PlanError(f"--last-step begins from {min(lost)} training; add it to --strategies")
     if counts and budget.px != (whole := study.task.input_px):
         raise PlanError(
             f"a counter is measured on squares of {whole} pixels and counts badly when it last "
@@ -68,35 +76,63 @@ def lab_of(table: Table1) -> TableLab:
     return (CountsLab if counts else TableLab).of(
         study,
         study.task if counts else replace(study.task, input_px=budget.px),
-        study.run / "table1",
-        settings=asdict(budget) | {"layer": table.layer},
+        study.run / (f"table1_seed_{budget.seed}" if budget.seed else "table1"),
+        settings=asdict(budget)
+        | {"layer": table.layer}
+        | ({"solved_tiles": SOLVED_TILES} if counts else {}),
         budget=budget,
         layer=table.layer,
         heads=table.heads,
+        keep=table.last_step,
     )
 
 
 def measure(table: Table1, say: Callable[[str], None] = print) -> dict:
     """Train and measure every cell that the run folder does not hold yet, and write table1.json
-    after each; return its content.
+    after each; return what was measured.
 
     {"task", "architecture", "init", "layer", "n" (test pictures), "budget", "plain": {"accuracy"},
     "start": {"exits", "final", "rounds", "validation" (losses of each head after each round)},
     "rows": [{"strategy", "head", "accuracy" (at the layer), "final", "change" (of the final exit
-    against plain, in points), "seconds"}], "missing": cells not yet done}. Of a counter: see
-    mvit.training.table1_counts. Raises CheckpointError if the run folder was begun with another
-    budget, DataError for a start without exits that it needs, PlanError for a counter's table
-    without classifier-wise training, TrainingError on a loss that is not finite.
+    against plain, in points), "seconds"}], "last_steps": see mvit.training.last_step, "missing":
+    trainings not yet done}. Of a counter: see mvit.training.table1_counts. Where the file holds the
+    same table of another seed, this one joins it there, see `beside`. Raises CheckpointError if the
+    run folder was begun with another budget, DataError for a start without exits that it needs,
+    PlanError for a counter's table without classifier-wise training, TrainingError on a loss that
+    is not finite.
     """
     study, lab = table.study, lab_of(table)
     file = weights.root() / lab.task.name / (study.name or study.architecture) / FILE
-    refuse_another(file, lab.settings, study.overwrite)
+    if not another_seed(read_json(file).get("budget"), lab.settings):
+        refuse_another(file, lab.settings, study.overwrite)
     done = {"plain": lab.once("plain", lab.plain), "start": lab.once("start", lab.start)}
+    say(f"start: {done['start']['rounds']} rounds; " + lab.told(done["start"]))
+    result = empty(table, lab, done)
+
+    def add(name: str, work: Callable[[], dict]) -> None:
+        done[name] = lab.once(name, work)
+        say(f"{name}: " + lab.told(done[name]))
+        result["missing"] -= 1
+
+    for strategy, heads in table.cells:
+        name = ALONE if strategy == ALONE else f"{strategy} {heads[0]}"
+        add(name, partial(lab.cell, strategy, heads))
+        result["rows"] += lab.rows(strategy, done)
+        lab.write(file, beside(read_json(file), result))
+    for head, begins in table.last_steps:
+        add(named(head, begins), partial(from_others, lab, head, begins))
+        result["last_steps"] = [row for own in table.heads for row in variants(lab, own, done)]
+        lab.write(file, beside(read_json(file), result))
+    lab.tidy()
+    return result
+
+
+def empty(table: Table1, lab: TableLab, done: dict[str, dict]) -> dict:
+    """The table before its first cell is done."""
     start = done["start"]
-    say(f"start: {start['rounds']} rounds; " + lab.told(start))
-    result = {
+    return {
         "task": lab.task.name,
-        "architecture": study.architecture,
+        "architecture": table.study.architecture,
         "init": lab.settings["init"],
         "layer": table.layer,
         "n": len(lab.test),
@@ -104,13 +140,25 @@ def measure(table: Table1, say: Callable[[str], None] = print) -> dict:
         "plain": {lab.task.metric: done["plain"]["final"]},
         "start": {k: start[k] for k in ("exits", "final", "rounds", "validation")},
         "rows": [],
-        "missing": len(table.cells),
+        "last_steps": [],
+        "missing": len(table.cells) + len(table.last_steps),
     }
-    for strategy, heads in table.cells:
-        name = strategy if strategy == "classifier-wise" else f"{strategy} {heads[0]}"
-        done[name] = lab.once(name, partial(lab.cell, strategy, heads))
-        say(f"{name}: " + lab.told(done[name]))
-        result["rows"] += lab.rows(strategy, done)
-        result["missing"] -= 1
-        lab.write(file, result)
-    return result
+
+
+def another_seed(before: dict | None, now: dict) -> bool:
+    """Whether the settings of a table differ from those of now by the seed, and by nothing but what
+    that changes."""
+    if not before or before.get("seed") == now["seed"]:
+        return False
+    drawn = dict.fromkeys(("seed", "pictures and labels"))
+    return before | drawn == json.loads(json.dumps(now)) | drawn
+
+
+def beside(before: dict, result: dict) -> dict:
+    """What table1.json holds once a table is measured: that table, and under "again" those of other
+    seeds, the last one measured at the end."""
+    if another_seed(before.get("budget"), result["budget"]):
+        seed, again = result["budget"]["seed"], before.get("again", [])
+        return before | {"again": [t for t in again if t["budget"]["seed"] != seed] + [result]}
+    same = before.get("budget") == json.loads(json.dumps(result["budget"]))
+    return result | ({"again": before["again"]} if same and "again" in before else {})

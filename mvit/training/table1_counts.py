@@ -59,15 +59,19 @@ class CountsLab(TableLab):
         error against plain) by how much either could differ by chance: "gain_noise",
         "change_noise" (95 %)."""
         cell = done[next(reversed(done))]
-        final = compared(cell, done["plain"], FINAL)
-        rows = []
+        final, rows = self.against(cell, done["plain"]), []
         for head, mae in cell["exits"].items():
-            row = {"strategy": strategy, "head": head, "mae": mae, "final": cell["final"]}
             worse, noise = compared(cell, done[ALONE], head)
-            row |= {"gain": -worse, "gain_noise": noise}
-            row |= {"change": final[0], "change_noise": final[1]}
-            rows.append(row | {"splits": self.splits(cell, head), "seconds": cell["seconds"]})
+            row = {"strategy": strategy, "head": head, "mae": mae, "gain": -worse}
+            row |= {"gain_noise": noise, "splits": self.splits(cell, head)}
+            rows.append(row | final | {"seconds": cell["seconds"]})
         return rows
+
+    def against(self, cell: dict, plain: dict) -> dict:
+        """How far the final exit is off, and by how many people further than the plain backbone's,
+        with what of that chance could do (95 %)."""
+        change, noise = compared(cell, plain, FINAL)
+        return {"final": cell["final"], "change": change, "change_noise": noise}
 
     def splits(self, cell: dict, head: str) -> dict[str, dict]:
         """The mean absolute errors of a head and of the final exit in each set of pictures."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 from mvit.models.backbone import Backbone
 from mvit.models.multi_exit import FINAL, MultiExitViT
 from mvit.training.exits import ExitRecipe, classifier_wise, name_of, warm_start
 from mvit.training.joint import learn_together, phases_of
+from mvit.training.joint_loss import Phase
 from mvit.training.lab import Lab
+
+SOLVED_TILES = 1_000  # of a counter, on which the last layers are solved after each training
 
 
 @dataclass(kw_only=True)
@@ -39,7 +43,8 @@ class Budget:
     def counter(self) -> dict:
         """The fields of a recipe for a counter, which learns from squares. No running mean, so
         that it is as far as the exits that learn with it."""
-        return self._fields() | {"stages": ((self.px, self.images, self.batch),), "mean_decay": 0.0}
+        own = {"stages": ((self.px, self.images, self.batch),), "mean_decay": 0.0}
+        return self._fields() | own | {"solved_tiles": SOLVED_TILES}
 
     def _fields(self) -> dict:
         return {
@@ -74,11 +79,13 @@ class Budget:
 
 @dataclass(kw_only=True)
 class TableLab(Lab):
-    """Trains and measures single cells."""
+    """Trains and measures single cells. keep: checkpoints of trainings stay, as others begin from
+    them (see mvit.training.last_step)."""
 
     budget: Budget
     layer: int
     heads: tuple[str, ...]
+    keep: bool = False
 
     @property
     def fields(self) -> dict:
@@ -94,7 +101,13 @@ class TableLab(Lab):
         return backbone
 
     def plain(self) -> dict:
-        return self.quality(MultiExitViT(self.trained_plain(), self.task, {}))
+        return self.quality(self.finished(MultiExitViT(self.trained_plain(), self.task, {})))
+
+    def finished(self, model: MultiExitViT) -> MultiExitViT:
+        """A trained model after the last touch that exits of its kind of task get."""
+        given = {"accelerator": self.accelerator, "recipe": self.kind.recipe(**self.fields)}
+        self.kind.finish(model, self.lessons["train"], **given)
+        return model
 
     def untrained(self) -> MultiExitViT:
         """The start backbone with every head, as none has learned yet."""
@@ -120,23 +133,41 @@ class TableLab(Lab):
 
     def cell(self, strategy: str, heads: tuple[str, ...]) -> dict:
         """Train one cell and measure it; its checkpoint is removed once it is done with."""
-        budget, (started, _) = self.budget, self.started()
+        result = self.quality(self.finished(self.trained(strategy, heads)))
+        if self.accelerator.is_main_process and not self.keep:
+            self.place(strategy, heads).unlink(missing_ok=True)
+        return result
+
+    def place(self, strategy: str, heads: tuple[str, ...]) -> Path:
+        """The checkpoint of a cell."""
+        return self.run / f"{strategy}_{'_'.join(heads)}.safetensors"
+
+    def trained(self, strategy: str, heads: tuple[str, ...]) -> MultiExitViT:
+        """The network of a cell; from its checkpoint if that is done."""
+        started, _ = self.started()
         exits = {head: {self.layer: started.head_at(self.layer, head)} for head in heads}
         plain = self.trained_plain() if strategy == "classifier-wise" else None
         model = MultiExitViT(plain or started.backbone, self.task, exits)
-        file = self.run / f"{strategy}_{'_'.join(heads)}.safetensors"
-        given = {"checkpoint": file} | self.lessons
         if strategy == "classifier-wise":
+            given = {"checkpoint": self.place(strategy, heads)} | self.lessons
             val = self.kind.lessons(self.val)
-            classifier_wise(model, val=val, recipe=budget.exits(), **given)
+            classifier_wise(model, val=val, recipe=self.budget.exits(), **given)
         else:
-            recipe = self.kind.joint(exit_rate=budget.exit_rate, **self.fields)
-            phases = phases_of(model, strategy)
-            learn_together(model, phases, recipe=recipe, lesson=self.kind.together, **given)
-        result = self.quality(model)
-        if self.accelerator.is_main_process:
-            file.unlink(missing_ok=True)
-        return result
+            self.together(model, phases_of(model, strategy), self.place(strategy, heads))
+        return model
+
+    def together(self, model: MultiExitViT, phases: list[Phase], file: Path) -> None:
+        """Train backbone and exits through the phases, at the table's budget."""
+        recipe = self.kind.joint(exit_rate=self.budget.exit_rate, **self.fields)
+        given = {"checkpoint": file, "lesson": self.kind.together} | self.lessons
+        learn_together(model, phases, recipe=recipe, **given)
+
+    def tidy(self) -> None:
+        """Remove the checkpoints of all cells; those of the start and the plain backbone stay."""
+        kept = {"plain.safetensors", "start.safetensors"}
+        for file in self.run.glob("*.safetensors") if self.accelerator.is_main_process else ():
+            if file.name not in kept:
+                file.unlink()
 
     def quality(self, model: MultiExitViT) -> dict:
         """{"final": accuracy, "exits": {head: accuracy at the layer}}."""
@@ -147,17 +178,16 @@ class TableLab(Lab):
         """The rows of the training that was done last, one a head. done: by name, with `plain`,
         whose final exit it is compared with."""
         cell, plain = done[next(reversed(done))], done["plain"]
+        about = self.against(cell, plain) | {"seconds": cell["seconds"]}
         return [
-            {
-                "strategy": strategy,
-                "head": head,
-                "accuracy": accuracy,
-                "final": cell["final"],
-                "change": round(100 * (cell["final"] - plain["final"]), 3),
-                "seconds": cell["seconds"],
-            }
+            {"strategy": strategy, "head": head, "accuracy": accuracy} | about
             for head, accuracy in cell["exits"].items()
         ]
+
+    def against(self, cell: dict, plain: dict) -> dict:
+        """The final exit of a training, and its change against the plain backbone's, in points."""
+        change = round(100 * (cell["final"] - plain["final"]), 3)
+        return {"final": cell["final"], "change": change}
 
     def told(self, cell: dict) -> str:
         """What a training reached, in words."""

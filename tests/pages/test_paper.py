@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from bundles import BACKBONE, save_bundle
+from tables import write_table1
 from visit import charts, metric, open_app, well
 
 from mvit.evaluation import paper
@@ -136,45 +137,6 @@ def test_the_paper_s_numbers_are_the_paper_s():
         paper.REPORTED["cifar100"][0].value == 0.9124 and paper.REPORTED["crowd"][0].value == 11.07
     )
     assert paper.side_by_side("crowd", {"architecture": "x", "exits": [], "final": {}}).empty
-
-
-def write_table1(
-    weights: Path, changes: tuple[float, float], heads: tuple[str, str] = ("mlp", "vit")
-) -> None:
-    rows = [
-        {
-            "strategy": "classifier-wise",
-            "head": h,
-            "accuracy": 0.8,
-            "final": 0.9,
-            "change": 0.0,
-            "seconds": 1,
-        }
-        for h in heads
-    ]
-    for strategy, change in zip(("layer-wise", "end-to-end"), changes, strict=True):
-        rows += [
-            {
-                "strategy": strategy,
-                "head": h,
-                "accuracy": 0.85,
-                "final": 0.9 + change / 100,
-                "change": change + more,
-                "seconds": 1,
-            }
-            for h, more in zip(heads, (0.1, -0.1), strict=True)
-        ]
-    found = {
-        "task": "cifar10",
-        "layer": 6,
-        "n": 10_000,
-        "budget": {"images": 9600, "px": 96},
-        "init": "start",
-        "plain": {"accuracy": 0.9},
-        "rows": rows,
-        "missing": 0,
-    }
-    (weights / "cifar10" / BACKBONE / paper.TABLE1).write_text(json.dumps(found))
 
 
 def test_table_one_is_drawn_and_the_paper_s_questions_answered(own_weights):

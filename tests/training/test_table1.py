@@ -12,12 +12,14 @@ from toys import colours, write_folder
 
 from mvit.data.labelled import Pictures
 from mvit.models.backbone import Backbone
+from mvit.models.multi_exit import PlanError
 from mvit.training import checkpoints, table1_lab
 from mvit.training.checkpoints import CheckpointError
+from mvit.training.last_step import END_TO_END, OTHERS, from_others
 from mvit.training.loop import Loop
 from mvit.training.study import Study, own_task
-from mvit.training.table1 import Table1, measure
-from mvit.training.table1_lab import Budget
+from mvit.training.table1 import Table1, beside, lab_of, measure
+from mvit.training.table1_lab import Budget, TableLab
 
 TINY = "test_vit"  # timm's own toy: six layers of 64 channels
 BUDGET = Budget(px=32, images=16, batch=8, val_images=3, round_images=16, max_rounds=3)
@@ -149,3 +151,84 @@ def test_cells_of_another_budget_are_not_mixed_in_nor_another_table_replaced(don
     other.study = dataclasses.replace(table.study, overwrite=True)
     with pytest.raises(CheckpointError, match="plain.json was begun with images 16, now it is 24"):
         measure(other)
+
+
+@pytest.fixture(scope="module")
+def again(done, table, tmp_path_factory):
+    """The same table of another seed with one head and all last steps, as it was measured, and the
+    file that it joined."""
+    root = tmp_path_factory.mktemp("again")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MVIT_WEIGHTS", str(root))
+        file = root / "mine" / TINY / "table1.json"
+        file.parent.mkdir(parents=True)
+        file.write_text(json.dumps(done[1]))
+        other = dataclasses.replace(
+            table,
+            study=dataclasses.replace(table.study),
+            budget=dataclasses.replace(BUDGET, seed=1),
+            heads=("mlp",),
+            last_step=True,
+        )
+        yield measure(other, lambda _: None), json.loads(file.read_text()), other
+
+
+def test_a_table_of_another_seed_joins_the_one_that_is_there(done, again):
+    result, written, _ = again
+    assert {k: v for k, v in written.items() if k != "again"} == done[1]
+    assert written["again"] == [json.loads(json.dumps(result))]
+    assert result["budget"]["seed"] == 1 and result["missing"] == 0
+    assert {row["head"] for row in result["rows"]} == {"mlp"}
+    # measured again it replaces itself, and the first table stays the first
+    assert [t["budget"]["seed"] for t in beside(written, result)["again"]] == [1]
+    assert beside(written, done[0])["again"] == written["again"]
+
+
+def test_the_last_step_begins_from_three_weights_and_leaves_the_exit_as_it_is(again, table):
+    result, *_ = again
+    assert [(row["head"], row["begins"]) for row in result["last_steps"]] == [
+        ("mlp", "the original"),
+        ("mlp", "nothing"),
+        ("mlp", "end-to-end training"),
+    ]
+    own = next(row for row in result["rows"] if row["strategy"] == "layer-wise")
+    assert result["last_steps"][0]["final"] == own["final"]
+    run = table.study.run / "table1_seed_1"
+    exits = {
+        name: json.loads((run / f"layer-wise_mlp{name}.json").read_text())["exits"]
+        for name in ("", "_from_nothing", "_from_end-to-end_training")
+    }
+    assert exits[""] == exits["_from_nothing"] == exits["_from_end-to-end_training"]
+    assert sorted(f.name for f in run.glob("*.safetensors")) == [
+        "plain.safetensors",
+        "start.safetensors",
+    ]
+
+
+@pytest.mark.parametrize("begins", OTHERS)
+def test_only_layers_above_the_exit_begin_from_others(again, monkeypatch, begins):
+    seen = []
+
+    def moved(lab, model, phases, file):  # a training that moves all by how many phases it has
+        with torch.no_grad():
+            for parameter in model.backbone.parameters():
+                parameter += 10 * len(phases)
+        seen.append({k: v.clone() for k, v in model.backbone.vit.state_dict().items()})
+
+    monkeypatch.setattr(TableLab, "together", moved)
+    monkeypatch.setattr(TableLab, "quality", lambda *_: {})
+    from_others(lab_of(again[2]), "mlp", begins)
+    layer_wise, last = seen[0], seen[-1]
+    for name in ("patch_embed.proj.weight", "blocks.1.attn.qkv.weight"):
+        assert torch.equal(last[name], layer_wise[name] + 10)
+    for name in ("blocks.2.attn.qkv.weight", "blocks.5.mlp.fc1.bias", "head.weight"):
+        if begins == END_TO_END:
+            assert torch.equal(last[name], seen[1][name] + 10)
+        else:
+            assert last[name].mean() == pytest.approx(10, abs=0.1)
+
+
+def test_the_last_step_needs_both_trainings(table):
+    lone = dataclasses.replace(table, last_step=True, strategies=("layer-wise",))
+    with pytest.raises(PlanError, match="begins from end-to-end training; add it to --strategies"):
+        measure(lone)

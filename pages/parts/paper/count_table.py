@@ -12,6 +12,7 @@ from mvit.evaluation.count_table import count_table, decided, joint
 from mvit.evaluation.paper import JOINT
 from pages import parts as ui
 from pages.parts import words
+from pages.parts.paper import again
 from pages.parts.paper.table import MEANING, still_missing
 
 HOW = "Each point is one training; its line is what chance could change, with 95 % certainty."
@@ -45,7 +46,8 @@ def show(bundle: ui.Bundle) -> None:
             said = sentence(own, "change", "The final exit, against the plain network")
             figure = draw.people_closer(own, "change", "People closer", finding=said, how=HOW)
             ui.chart(figure, alt=f"{said}.", key="count_table_final")
-        st.markdown("\n".join(f"- {line}" for line in claims(rows, layer)))
+        lines = claims(rows, layer) + again.lines(table, "mae", lambda off: f"off by {off:.1f}")
+        st.markdown("\n".join(f"- {line}" for line in lines))
     for line in told(table):
         st.caption(line)
     splits = table["splits"].assign(set=table["splits"].set.map(words.split_name))

@@ -13,6 +13,7 @@ from mvit.evaluation import paper
 from mvit.models.heads import HEADS
 from pages import parts as ui
 from pages.parts import columns
+from pages.parts.paper import again
 from pages.parts.words import percent
 
 FEW_STEPS = 500  # of a training, below which its new exits are far from done
@@ -55,6 +56,7 @@ def show(bundle: ui.Bundle) -> None:
     with second:
         _final_exits(rows[rows.strategy.isin(paper.JOINT)], plain, found)
     lines = [best_exit(bundle, table), *answers(found, noise, layer)]
+    lines += again.lines(table, "accuracy", lambda share: percent(share, 1))
     st.markdown("\n".join(f"- {line}" for line in lines if line))
     for line in told(table):
         st.caption(line)

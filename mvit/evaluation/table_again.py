@@ -1,0 +1,40 @@
+"""What Table I holds beyond its cells: the same trainings of another seed, and other beginnings of
+layer-wise training's last step (see mvit.training.table1, mvit.training.last_step)."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pandas as pd
+
+HERE = ["strategy", "head"]
+
+
+def repeats(table: dict, value: str) -> pd.DataFrame:
+    """The trainings that were done with other seeds too: strategy, head, first and again, a list of
+    the same figure of other seeds. value: the figure's name in the rows, `accuracy` or `mae`. Empty
+    if there are none."""
+    found = []
+    with suppress(KeyError, TypeError):
+        found = [row for other in table.get("again", []) for row in other["rows"]]
+        first = pd.DataFrame(table["rows"]).set_index(HERE)[value]
+        rows = pd.DataFrame(found).groupby(HERE, sort=False)[value].agg(list).rename("again")
+        rows = rows.to_frame().join(first.rename("first"), how="inner").reset_index()
+        return rows[[*HERE, "first", "again"]]
+    return pd.DataFrame(columns=[*HERE, "first", "again"])
+
+
+def last_steps(table: dict) -> tuple[pd.DataFrame, float] | None:
+    """The final exit by what the last layers of layer-wise training began from: a row a head, a
+    column a beginning, those of the latest seed; and the plain network's of that seed. None if this
+    was not tried, or is damaged."""
+    with suppress(KeyError, TypeError, AttributeError, ValueError):
+        tables = [table, *table.get("again", [])]
+        if tried := [t for t in tables if t.get("last_steps")]:
+            rows = pd.DataFrame(tried[-1]["last_steps"])
+            heads, begins = rows["head"].unique(), rows["begins"].unique()
+            found = rows.pivot(index="head", columns="begins", values="final")
+            plain = tried[-1]["plain"]
+            plain = next(iter(plain.values())) if isinstance(plain, dict) else plain
+            return found.reindex(index=heads, columns=begins), float(plain)
+    return None

@@ -1,0 +1,51 @@
+"""What Table I was asked beyond its cells: whether other chance would tell otherwise, and what the
+last layers should begin from in layer-wise training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mvit.evaluation.table_again import last_steps, repeats
+
+
+def lines(table: dict, value: str, spoken: Callable[[float], str]) -> list[str]:
+    """The answers that the table holds, as lines of Markdown. value: the name of its figure;
+    spoken: says one."""
+    return [*_luck(table, value, spoken), *_last_step(table, spoken)]
+
+
+def _luck(table: dict, value: str, spoken: Callable[[float], str]) -> list[str]:
+    """What the same trainings gave with another seed."""
+    rows = repeats(table, value)
+    if rows.empty:
+        return []
+    heads = [
+        f"`{head}` "
+        + ", ".join(
+            f"{' and '.join(spoken(v) for v in (r.first, *r.again))} {r.strategy}"
+            for r in own.itertuples()
+        )
+        for head, own in rows.groupby("head", sort=False)
+    ]
+    return [
+        f"**Would other luck tell otherwise?** After layer {table['layer']}, first as in the chart "
+        "and then with another seed, which draws other pictures, another order and other first "
+        f"weights of the exits: {'; '.join(heads)}."
+    ]
+
+
+def _last_step(table: dict, spoken: Callable[[float], str]) -> list[str]:
+    """How good the final exit is by what its layers began from."""
+    found = last_steps(table)
+    if found is None:
+        return []
+    rows, plain = found
+    heads = [
+        f"`{head}` " + ", ".join(f"{spoken(v)} from {begins}" for begins, v in own.dropna().items())
+        for head, own in rows.iterrows()
+    ]
+    return [
+        "**What should the layers above the exit begin from, layer-wise?** The exit and all below "
+        f"it are fixed by then. The final exit is, with {'; with '.join(heads)}; the plain "
+        f"network, after as much training, {spoken(plain)}."
+    ]
