@@ -20,8 +20,8 @@ def page() -> None:
         "at the very end, or none.",
         help=f"{WORDS['exit']} {WORDS['backbone']}",
     )
+    ui.classes_only()
     bundle = ui.current(joint=True)
-    ui.classes_only(bundle)
     head, made, layer = choice.pick_exits(bundle)
     times = recordings.times(bundle, [head])
     trace, final, cut = recordings.medians(times["runs"]), bundle.model.final_exit, (layer, head)

@@ -162,8 +162,8 @@ def page() -> None:
         f"knows first?{ui.other_model()}",
         help=f"{WORDS['head']} {WORDS['layer']}",
     )
+    ui.classes_only()
     bundle = ui.current()
-    ui.classes_only(bundle)
     if len(bundle.heads) == 1:
         st.caption(
             f"This model has only one kind of head, {bundle.heads[0]}: compare two pictures "

@@ -95,8 +95,8 @@ def page() -> None:
         "**latest answer**.",
         help=f"{WORDS['exit']} {WORDS['backbone']}",
     )
+    ui.classes_only()
     bundle = ui.current(joint=True)
-    ui.classes_only(bundle)
     stage, buttons, below = st.container(), st.container(), st.container()
     with below:
         picture, head, plan, again = controls(bundle)
@@ -228,7 +228,7 @@ def repeat_button(series: Series) -> None:
         )
     elif not ui.hidden("repeat"):
         st.button(
-            f"{REPEATS} real runs",
+            f"{REPEATS} more real runs",
             icon=":material/repeat:",
             key="repeat",
             on_click=series.want,

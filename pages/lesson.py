@@ -30,9 +30,9 @@ def switch(task: str) -> None:
         st.session_state["task"] = task
 
 
-def offer_classes(bundle: ui.Bundle) -> None:
+def offer_classes(counts: str) -> None:
     """For a task that counts: say which tasks the lesson can use, and switch at a click."""
-    name = ui.TASK_NAMES.get(bundle.task, bundle.task)
+    name = ui.TASK_NAMES.get(counts, counts)
     st.info(
         f"{name} answers with a number. This lesson asks for names - cat, ship, frog - where right "
         "and wrong are easier to see. What you learn holds for counting too.",
@@ -200,9 +200,9 @@ def keep_score(scored: DeltaGenerator) -> int:
 
 @ui.page("Lesson")
 def page() -> None:
+    if ui.counting():
+        offer_classes(st.session_state["_choice"][0])
     bundle = ui.current()
-    if bundle.model.task.counts:
-        offer_classes(bundle)
     bar, body, below, foot = (st.container() for _ in range(4))
     panel = foot.container()
     if not ui.hidden("teacher"):

@@ -158,12 +158,16 @@ def verify_button() -> None:
 
 
 def show_verified() -> None:
-    """What the latest check of every file found."""
-    for result in st.session_state.get("_verified", []):
-        name = name_of(result["task"], result["backbone"])
-        if result["ok"]:
-            st.success(f"{name}: every file is intact.", icon=":material/verified:")
-        else:
+    """What the latest check of every file found: a line for all that are intact, one for each other
+    bundle."""
+    found = st.session_state.get("_verified", [])
+    if intact := sum(result["ok"] for result in found):
+        of = "All" if intact == len(found) else f"{intact} of"
+        said = f"{of} {len(found)} bundles: every file is intact."
+        st.success(said, icon=":material/verified:")
+    for result in found:
+        if not result["ok"]:
+            name = name_of(result["task"], result["backbone"])
             st.error(f"{name}: {result['reason']}", icon=":material/gpp_bad:")
 
 

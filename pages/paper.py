@@ -119,7 +119,11 @@ def show_differences(bundle: ui.Bundle) -> None:
             ": the backbone stays fixed and every exit learns by itself, so the final exit is that "
             "of the plain network"
         )
-    pixels = f"{task.native_px} × {task.native_px} pixels enlarged to {task.input_px}"
+    if card.get("distilled"):
+        training += ". What they learned is the final exit's answers to photos without labels"
+    pixels = f"{task.native_px} × {task.native_px} pixels"
+    if task.native_px != task.input_px:
+        pixels += f" enlarged to {task.input_px}"
     budget = (
         "**Budget.** The Models page lists the recipe, the number of pictures seen and the random "
         f"seed. Pictures: {pixels}."
@@ -133,9 +137,11 @@ def show_differences(bundle: ui.Bundle) -> None:
     st.markdown("\n".join(f"- {line}" for line in told))
 
 
-def controls(heads: list[str], layers: list[int], start: pd.Series) -> tuple[str, int, bool, bool]:
+def controls(
+    heads: list[str], layers: list[int], start: pd.Series, accuracies: bool
+) -> tuple[str, int, bool, bool]:
     """Draw the menus: the exit that is opened, whether to zoom, whether to show the paper's
-    numbers. start: the exit that is opened first."""
+    numbers. start: the exit that is opened first; accuracies: whether the paper has any."""
     # after a click the menus' values are set already, and want no default
     clicked = st.session_state.pop("_paper_clicked", False)
     first = heads.index(start["head"]) if start["head"] in heads else 0
@@ -166,7 +172,7 @@ def controls(heads: list[str], layers: list[int], start: pd.Series) -> tuple[str
             help="Show only exits within 12 points of the final exit, where the curves are close "
             "together.",
         )
-        reported = ui.linked(
+        reported = accuracies and ui.linked(
             st.toggle,
             "The paper's numbers",
             key="beside",
@@ -228,7 +234,8 @@ def page() -> None:
     near = paper.cheapest_within(exits, 1.0)
     start = near if near is not None else exits.loc[exits.accuracy.idxmax()]
     layers = sorted(int(b) for b in exits.layer.unique())
-    head, layer, zoom, shown = controls(heads, layers, start)
+    there = bool(paper.accuracies(bundle.task))
+    head, layer, zoom, shown = controls(heads, layers, start, accuracies=there)
     n = bundle.card.get("n")
     ui.recorded_badge(bundle, f"{n:,} pictures" if isinstance(n, int) else "every exit")
     said = finding(near, final)

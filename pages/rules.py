@@ -46,8 +46,8 @@ def page() -> None:
         "whole test set.",
         help=f"{WORDS['exit']} {WORDS['final']}",
     )
+    ui.classes_only()
     bundle = ui.current(joint=True)
-    ui.classes_only(bundle)
     asked, cost = choice.pick(bundle)
     measured = recordings.times(bundle, [asked.head])
     recorded = recordings.predictions(bundle)

@@ -92,8 +92,8 @@ def read_so(bundle: ui.Bundle, run: dict, speed: str) -> None:
 @ui.page(first.TITLE)
 def page() -> None:
     first.intro()
+    ui.classes_only()
     bundle = ui.current(joint=True)
-    ui.classes_only(bundle)
     stage, below = st.container(), st.container()
     with below:
         picture, heads, plan, speed, again = controls(bundle)

@@ -26,7 +26,7 @@ def work_finding(frames: pd.DataFrame) -> str:
     shown = frames[["count", "whole", "truth"]].clip(lower=0)
     work = f"{100 * frames.work.mean():.0f}\u00a0%"
     said = f"{early} of {len(frames)} frames leave before the end, at {work} of the whole "
-    said += "network's work on average; their counts are off "
+    said += f"network's work on average; the counts of all {len(frames)} are off "
     if shown.truth.notna().all():
         own, whole = (abs(shown[c] - shown.truth).mean() for c in ("count", "whole"))
         return said + f"by {people_words(own)}, the whole network's by {whole:.0f}"
@@ -43,19 +43,21 @@ def layer_finding(frames: pd.DataFrame) -> str:
         end = (frames["head"] == FINAL).all()
         return "All frames go to the end" if end else f"All frames leave after layer {order[0]:.0f}"
     quiet, busy = order[:half].mean(), order[-half:].mean()
+    quiet, busy = (f"{layer:.1f}".removesuffix(".0") for layer in (quiet, busy))
     return (
-        f"The emptier half of the frames leaves after layer {quiet:.1f} on average, "
-        f"the fuller half after layer {busy:.1f}"
+        f"The emptier half of the frames leaves after layer {quiet} on average, "
+        f"the fuller half after layer {busy}"
     )
 
 
 def _time(frames: pd.DataFrame) -> alt.X:
     """Seconds of a video, or the frames' numbers."""
     timed = frames.second.notna().all()
+    whole = not timed or (frames.second % 1 == 0).all()
     return alt.X(
         "second:Q" if timed else "frame:Q",
         title="Seconds" if timed else "Frame",
-        axis=alt.Axis(tickMinStep=0.1 if timed else 1, format=".1~f"),
+        axis=alt.Axis(tickMinStep=1 if whole else 0.1, format=".1~f"),
         scale=alt.Scale(zero=False, nice=False, padding=14),
     )
 
@@ -67,15 +69,14 @@ def count_over_time(frames: pd.DataFrame, finding: str) -> alt.LayerChart:
     long = frames.melt(["frame", "second"], known, "what", "people").dropna(subset="people")
     long = long.assign(what=long.what.map(NAMES), people=long.people.clip(lower=0))
     shown = [NAMES[c] for c in known]
+    legend = alt.Legend(title=None, orient="top", columns=2, symbolType="stroke", symbolSize=500)
     base = alt.Chart(long).encode(
         x=_time(frames),
         y=alt.Y("people:Q", title="People", axis=alt.Axis(tickCount=5)),
         color=alt.Color(
             "what:N",
             scale=alt.Scale(domain=shown, range=[COLOURS[n] for n in shown]),
-            legend=alt.Legend(
-                title=None, orient="top", columns=2, symbolType="square", symbolStrokeWidth=0
-            ),
+            legend=legend,
         ),
         tooltip=[
             alt.Tooltip("frame:Q", title="Frame"),
@@ -85,7 +86,7 @@ def count_over_time(frames: pd.DataFrame, finding: str) -> alt.LayerChart:
     )
     dashes = alt.Scale(domain=shown, range=[DASHES[n] for n in shown])
     lines = base.mark_line(strokeWidth=2).encode(
-        strokeDash=alt.StrokeDash("what:N", scale=dashes, legend=None)
+        strokeDash=alt.StrokeDash("what:N", scale=dashes, legend=legend)
     )
     dots = base.transform_filter(f"datum.what == '{RULE}'").mark_point(
         filled=True, size=60, opacity=1

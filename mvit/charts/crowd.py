@@ -13,6 +13,8 @@ from mvit.charts.kept import kept
 from mvit.charts.style import HEAD_COLOURS, head_colour, heat_cells, layer_axis, macs_text, title
 from mvit.models.multi_exit import FINAL
 
+SETS = ("#0072B2", "#C27D00", "#117733", "#882255")  # test sets, in their order
+
 
 def people_text(count: float) -> str:
     """A count as people: never below zero; what the network really gave is said then."""
@@ -181,14 +183,15 @@ def error_by_range(ranges: dict[str, list[dict]], finding: str) -> alt.LayerChar
         alt.Tooltip("low:Q", title="95 % from", format=".1f"),
         alt.Tooltip("high:Q", title="to", format=".1f"),
     ]
+    names = list(ranges)
     colour = alt.Color(
         "set:N",
-        scale=alt.Scale(range=["#0072B2", "#C27D00"]),
-        legend=alt.Legend(title=None, orient="top"),
+        scale=alt.Scale(domain=names, range=[SETS[i % len(SETS)] for i in range(len(names))]),
+        legend=alt.Legend(title=None, orient="top", columns=1, labelLimit=330),
     )
     base = alt.Chart(rows).encode(
         x=alt.X("range:N", sort=order, title="People really there", axis=alt.Axis(labelAngle=0)),
-        xOffset="set:N",
+        xOffset=alt.XOffset("set:N", sort=names),
         tooltip=tips,
     )
     bars = base.mark_bar(cornerRadiusEnd=2).encode(

@@ -24,17 +24,18 @@ def repeats(table: dict, value: str) -> pd.DataFrame:
     return pd.DataFrame(columns=[*HERE, "first", "again"])
 
 
-def last_steps(table: dict) -> tuple[pd.DataFrame, float] | None:
+def last_steps(table: dict) -> tuple[pd.DataFrame, float, int] | None:
     """The final exit by what the last layers of layer-wise training began from: a row a head, a
-    column a beginning, those of the latest seed; and the plain network's of that seed. None if this
-    was not tried, or is damaged."""
+    column a beginning; the plain network's; and the seed of both, the table's own if it was tried
+    with that, else the first other. None if this was not tried, or is damaged."""
     with suppress(KeyError, TypeError, AttributeError, ValueError):
         tables = [table, *table.get("again", [])]
         if tried := [t for t in tables if t.get("last_steps")]:
-            rows = pd.DataFrame(tried[-1]["last_steps"])
+            rows = pd.DataFrame(tried[0]["last_steps"])
             heads, begins = rows["head"].unique(), rows["begins"].unique()
             found = rows.pivot(index="head", columns="begins", values="final")
-            plain = tried[-1]["plain"]
+            plain = tried[0]["plain"]
             plain = next(iter(plain.values())) if isinstance(plain, dict) else plain
-            return found.reindex(index=heads, columns=begins), float(plain)
+            seed = int(tried[0].get("budget", {}).get("seed", 0))
+            return found.reindex(index=heads, columns=begins), float(plain), seed
     return None

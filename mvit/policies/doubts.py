@@ -114,8 +114,8 @@ def doubts(
             "The last exits do not agree on where the people are: from tile to tile they differ "
             f"by {apart:.0%}, on the {min(SIMILAR, n)} test pictures with the most similar counts "
             f"by at most {most:.0%}. The picture is probably unlike those that the counter learned "
-            f"from, so trust the count less. Of the {n} test pictures, {usual.raised} would be "
-            "doubted so."
+            f"from, so trust the count less. By this measure {usual.raised} of the {n:,} test "
+            "pictures would be doubted."
         )
     height, width = picture.shape[:2]
     if (most := stretch(picture)) > MOST_STRETCH:

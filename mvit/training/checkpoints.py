@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from mvit.bundles.whole import written_whole
 
 # settings that are told apart by a hash of their content
-HASHED = ("pictures and labels", "start weights", "frozen backbone")
+HASHED = ("pictures and labels", "test pictures and labels", "start weights", "frozen backbone")
 
 
 class CheckpointError(ValueError):

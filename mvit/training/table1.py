@@ -20,6 +20,7 @@ from mvit.bundles.whole import read_json
 from mvit.evaluation.paper import TABLE1 as FILE
 from mvit.models.heads import HEADS
 from mvit.models.multi_exit import PlanError
+from mvit.training import identity
 from mvit.training.finetune import Recipe
 from mvit.training.joint import STRATEGIES
 from mvit.training.lab import refuse_another
@@ -73,18 +74,20 @@ def lab_of(table: Table1) -> TableLab:
             f"a counter is measured on squares of {whole} pixels and counts badly when it last "
             f"learned from smaller ones; pass --px {whole}"
         )
-    return (CountsLab if counts else TableLab).of(
+    lab = (CountsLab if counts else TableLab).of(
         study,
         study.task if counts else replace(study.task, input_px=budget.px),
         study.run / (f"table1_seed_{budget.seed}" if budget.seed else "table1"),
         settings=asdict(budget)
-        | {"layer": table.layer}
+        | {"layer": table.layer, "heads": list(table.heads)}
         | ({"solved_tiles": SOLVED_TILES} if counts else {}),
         budget=budget,
         layer=table.layer,
         heads=table.heads,
         keep=table.last_step,
     )
+    lab.settings["test pictures and labels"] = identity.of_data(lab.test)
+    return lab
 
 
 def measure(table: Table1, say: Callable[[str], None] = print) -> dict:
@@ -95,11 +98,11 @@ def measure(table: Table1, say: Callable[[str], None] = print) -> dict:
     "start": {"exits", "final", "rounds", "validation" (losses of each head after each round)},
     "rows": [{"strategy", "head", "accuracy" (at the layer), "final", "change" (of the final exit
     against plain, in points), "seconds"}], "last_steps": see mvit.training.last_step, "missing":
-    trainings not yet done}. Of a counter: see mvit.training.table1_counts. Where the file holds the
-    same table of another seed, this one joins it there, see `beside`. Raises CheckpointError if the
-    run folder was begun with another budget, DataError for a start without exits that it needs,
-    PlanError for a counter's table without classifier-wise training, TrainingError on a loss that
-    is not finite.
+    trainings that were asked for and are not done}. Of a counter: see mvit.training.table1_counts.
+    What the file holds already stays, see `beside`. Raises CheckpointError if the run folder or the
+    file was begun with another budget or other heads, DataError for a start without exits that it
+    needs, PlanError for a counter's table without classifier-wise training, TrainingError on a loss
+    that is not finite.
     """
     study, lab = table.study, lab_of(table)
     file = weights.root() / lab.task.name / (study.name or study.architecture) / FILE
@@ -112,19 +115,18 @@ def measure(table: Table1, say: Callable[[str], None] = print) -> dict:
     def add(name: str, work: Callable[[], dict]) -> None:
         done[name] = lab.once(name, work)
         say(f"{name}: " + lab.told(done[name]))
-        result["missing"] -= 1
 
     for strategy, heads in table.cells:
         name = ALONE if strategy == ALONE else f"{strategy} {heads[0]}"
         add(name, partial(lab.cell, strategy, heads))
         result["rows"] += lab.rows(strategy, done)
-        lab.write(file, beside(read_json(file), result))
+        lab.write(file, beside(read_json(file), result, table))
     for head, begins in table.last_steps:
         add(named(head, begins), partial(from_others, lab, head, begins))
         result["last_steps"] = [row for own in table.heads for row in variants(lab, own, done)]
-        lab.write(file, beside(read_json(file), result))
+        lab.write(file, beside(read_json(file), result, table))
     lab.tidy()
-    return result
+    return result | {"missing": 0}
 
 
 def empty(table: Table1, lab: TableLab, done: dict[str, dict]) -> dict:
@@ -141,24 +143,41 @@ def empty(table: Table1, lab: TableLab, done: dict[str, dict]) -> dict:
         "start": {k: start[k] for k in ("exits", "final", "rounds", "validation")},
         "rows": [],
         "last_steps": [],
-        "missing": len(table.cells) + len(table.last_steps),
     }
 
 
 def another_seed(before: dict | None, now: dict) -> bool:
     """Whether the settings of a table differ from those of now by the seed, and by nothing but what
-    that changes."""
+    that changes; it may have other heads."""
     if not before or before.get("seed") == now["seed"]:
         return False
-    drawn = dict.fromkeys(("seed", "pictures and labels"))
+    drawn = dict.fromkeys(("seed", "heads", "pictures and labels"))
     return before | drawn == json.loads(json.dumps(now)) | drawn
 
 
-def beside(before: dict, result: dict) -> dict:
-    """What table1.json holds once a table is measured: that table, and under "again" those of other
-    seeds, the last one measured at the end."""
+def beside(before: dict, result: dict, table: Table1) -> dict:
+    """What table1.json holds once something of a table is measured. before: what it held. Of the
+    same table it keeps what was not measured now; of another seed's it keeps all, and this one
+    stands under "again"."""
+    again = before.get("again", [])
     if another_seed(before.get("budget"), result["budget"]):
-        seed, again = result["budget"]["seed"], before.get("again", [])
-        return before | {"again": [t for t in again if t["budget"]["seed"] != seed] + [result]}
-    same = before.get("budget") == json.loads(json.dumps(result["budget"]))
-    return result | ({"again": before["again"]} if same and "again" in before else {})
+        seed = result["budget"]["seed"]
+        old = next((t for t in again if t["budget"]["seed"] == seed), {})
+        others = [t for t in again if t["budget"]["seed"] != seed]
+        return before | {"again": [*others, beside(old, result, table)]}
+    if before.get("budget") != json.loads(json.dumps(result["budget"])):
+        before, again = {}, []
+    whole = result | {key: kept(before, result, key) for key in ("rows", "last_steps")}
+    there = {(row["strategy"], row["head"]) for row in whole["rows"]}
+    there |= {(row["head"], row["begins"]) for row in whole["last_steps"]}
+    asked = [(strategy, heads[0]) for strategy, heads in table.cells] + table.last_steps
+    whole["missing"] = len([cell for cell in asked if cell not in there])
+    return whole | ({"again": again} if again else {})
+
+
+def kept(before: dict, result: dict, key: str) -> list[dict]:
+    """The rows of now, and those before them that were not measured again."""
+    names = ("strategy", "head", "begins")
+    now = [[row.get(name) for name in names] for row in result[key]]
+    old = [r for r in before.get(key, []) if [r.get(name) for name in names] not in now]
+    return old + result[key]

@@ -1,14 +1,14 @@
 """What pages share. Write `from pages import parts as ui` and use:
 
     @ui.page("Compare heads")                above a page's `def page()`: draws the heading
+    ui.classes_only()                        before that: for a counting task a kind word, the way
+                                             to the Crowd page, and the page stops
     bundle = ui.current()                    the chosen model, loaded; or a friendly explanation,
                                              and the page stops.
                                              bundle.model / .card / .task / .backbone / .device /
                                              .dtype / .heads / .best_head
                                              bundle.accuracies -> {(layer, head): recorded test
                                              accuracy}; bundle.accuracy(layer, head)
-    ui.classes_only(bundle)                  for a counting task: a kind word, the way to the Crowd
-                                             page, and the page stops
     ui.classes_note(bundle)                  which classes an answer is chosen from
     ui.other_model()                         which model *auto* takes here, if it is not Watch's
     head = ui.pick_head(bundle)              one of the model's heads
@@ -54,7 +54,7 @@ from typing import Any
 _NAMES = {
     "link": "folded hidden linked linked_number linked_seed notice page page_link",
     "baseline": "beside_plain is_timed plain plain_badge",
-    "choice": "classes_note classes_only current other_model pick_head",
+    "choice": "classes_note classes_only counting current other_model pick_head",
     "models": "Bundle inference",
     "pictures": "EXAMPLE Picture examples pick_picture",
     "provenance": "csv_button export live_badge recorded_badge replay_badge run_record",

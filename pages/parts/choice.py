@@ -220,12 +220,19 @@ def other_model() -> str:
     return f" The network here is {here}; Watch opens on another, {there}, so answers can differ."
 
 
-def classes_only(bundle: Bundle) -> None:
-    """Stop the page, kindly, for a task that counts instead of classifying: its answers have no
-    confidence and are never just right."""
-    if bundle.model.task.counts:
+def counting() -> bool:
+    """Whether the sidebar's task counts instead of classifying; known before anything is loaded."""
+    choice = st.session_state.get("_choice")
+    return choice is not None and choice[0] in {task for task, _ in counters()}
+
+
+def classes_only() -> None:
+    """Stop the page, kindly, before anything is loaded, if the sidebar's task counts instead of
+    classifying: its answers have no confidence and are never just right."""
+    if counting():
+        task = st.session_state["_choice"][0]
         st.info(
-            f"{TASK_NAMES.get(bundle.task, bundle.task)} gives counts, and this page is about "
+            f"{TASK_NAMES.get(task, task)} gives counts, and this page is about "
             "classes. Counts have their own page; or choose a task with classes in the sidebar.",
             title="Not for counts",
             icon=":material/groups:",

@@ -135,11 +135,11 @@ def test_the_words_at_the_steps_are_inside_the_chart(visit):
 def test_many_real_runs_are_drawn_and_stop_keeps_those_so_far(chromium, slow_server):
     with visits(chromium, slow_server) as visit:
         seen, _ = latency(visit, "/latency?deadline=200")
-        seen.page.get_by_role("button", name="30 real runs").click()
+        seen.page.get_by_role("button", name="30 more real runs").click()
         seen.page.get_by_role("button", name="to go").click()
         assert seen.settled().page.get_by_role("button", name="to go").count() == 0
         kept = drawn(seen)
         assert 1 < kept < 31
-        seen.page.get_by_role("button", name="30 real runs").click()
+        seen.page.get_by_role("button", name="30 more real runs").click()
         seen.page.get_by_text(f"of {kept + 30} real runs had an answer").wait_for()
         assert drawn(seen) == kept + 30 and seen.complaints == []

@@ -33,7 +33,7 @@ def test_the_findings_are_the_numbers_of_the_frames():
         "off by 6 people, the whole network's by 4"
     )  # 0, 2, 10, 10 and 1, 0, 5, 10
     assert work_finding(frames(truth=np.nan)).endswith("off the whole network's by 2 people")
-    assert "layer 4.0 on average, the fuller half after layer 11.0" in layer_finding(frames())
+    assert "layer 4 on average, the fuller half after layer 11" in layer_finding(frames())
     assert layer_finding(frames().head(1)) == "The frame leaves after layer 3"
     same = frames(layer=5, head="mlp")
     assert layer_finding(same) == "All frames leave after layer 5"

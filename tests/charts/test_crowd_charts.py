@@ -83,6 +83,16 @@ def test_ranges_are_in_the_order_of_the_crowds():
     assert spec["layer"][0]["encoding"]["x"]["sort"] == ["0-50", "50-100", "500 or more"]
 
 
+def test_every_test_set_has_a_colour_of_its_own_and_a_whole_name():
+    names = ["dense crowds (part A)", "streets (part B)", "pictures of a bus stop (Beijing-BRT)"]
+    some = next(iter(RANGES.values()))
+    spec = charts_crowd.error_by_range(dict.fromkeys(names, some), "Off").to_dict()
+    colour = spec["layer"][0]["encoding"]["color"]
+    assert colour["scale"]["domain"] == names
+    assert len(set(colour["scale"]["range"])) == 3
+    assert colour["legend"]["columns"] == 1 and colour["legend"]["labelLimit"] >= 330
+
+
 def test_a_rule_s_errors_are_drawn_with_the_tau_chosen_and_the_fixed_exits():
     curve = pd.DataFrame({"threshold": [0.01, 0.1], "macs": [9e9, 4e9], "mae": [12.0, 15.0]})
     fixed = pd.DataFrame({"exit": ["4", "final"], "macs": [3e9, 9e9], "mae": [20.0, 11.0]})

@@ -3,6 +3,14 @@
 import pytest
 from visit import open_app, well
 
+from pages.parts import models
+
+
+@pytest.mark.parametrize("page", ["watch", "compare", "latency", "rules", "budget", "lesson"])
+def test_a_counter_is_not_loaded_where_counts_are_not_shown(lab, page, monkeypatch):
+    monkeypatch.setattr(models, "load", lambda *_: pytest.fail("loaded"))
+    well(open_app(page, task="crowd"))
+
 
 @pytest.mark.parametrize("page", ["watch", "compare", "latency", "rules", "budget"])
 def test_pages_about_classes_point_to_the_crowd_page(lab, page):

@@ -25,3 +25,9 @@ def test_the_card_follows_a_later_choice_in_the_sidebar_and_the_link_before_it(t
     assert app.selectbox(key="card").value == f"cifar10/{BACKBONE}"
     app = well(app.selectbox(key="card").set_value(f"cifar100/{BACKBONE}").run())
     assert app.selectbox(key="card").value == f"cifar100/{BACKBONE}"
+
+
+def test_bundles_that_are_intact_are_told_in_one_line(two_models):
+    app = well(open_app("models"))
+    app = well(app.button(key="verify").click().run())
+    assert [s.value for s in app.success] == ["All 2 bundles: every file is intact."]

@@ -42,18 +42,18 @@ def test_a_second_seed_is_told_beside_the_first(own_weights):
 
 def test_other_beginnings_are_told_against_their_own_plain_network(own_weights):
     rows = [{"head": "vit", "begins": b, "final": f, "change": 0.0} for b, f in BEGINS.items()]
-    write(own_weights, last_steps=rows)
+    write(own_weights, last_steps=rows, budget={"seed": 1})
     assert (
-        "The final exit is, with `vit` 88.0\u00a0% from the original, 50.0\u00a0% from nothing, "
-        "89.0\u00a0% from end-to-end training; the plain network, after as much training, "
-        "91.0\u00a0%." in text(well(open_app("paper")))
+        "The final exit is (another training, seed 1), with `vit` 88.0\u00a0% from the original, "
+        "50.0\u00a0% from nothing, 89.0\u00a0% from end-to-end training; the plain network, after "
+        "as much training, 91.0\u00a0%." in text(well(open_app("paper")))
     )
 
 
 def test_a_counter_s_are_told_in_people():
     rows = [{"strategy": "end-to-end", "head": "mlp", "mae": 20.0}]
     steps = [{"head": "mlp", "begins": "nothing", "final": 30.0}]
-    table = {"layer": 6, "rows": rows, "plain": 15.0, "last_steps": steps}
+    table = {"layer": 6, "rows": rows, "plain": 15.0, "last_steps": steps, "budget": {}}
     table["again"] = [{"rows": [rows[0] | {"mae": 21.5}]}]
     luck, last = again.lines(table, "mae", lambda off: f"off by {off:.1f}")
     assert "`mlp` off by 20.0 and off by 21.5 end-to-end." in luck

@@ -64,7 +64,7 @@ def test_late_exits_that_disagree_more_than_on_the_test_pictures_are_told():
     said = doubts(PHOTO, wild, 12, "mlp", usual=usual())[0]
     assert "unlike those that the counter learned from" in said
     assert "on the 99 test pictures with the most similar counts by at most 30%" in said
-    assert "Of the 99 test pictures, 1 would be doubted so" in said
+    assert "By this measure 1 of the 99 test pictures would be doubted." in said
     assert doubts(PHOTO, wild, 12, "mlp", usual=None) == []
 
 

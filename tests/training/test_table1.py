@@ -18,7 +18,7 @@ from mvit.training.checkpoints import CheckpointError
 from mvit.training.last_step import END_TO_END, OTHERS, from_others
 from mvit.training.loop import Loop
 from mvit.training.study import Study, own_task
-from mvit.training.table1 import Table1, beside, lab_of, measure
+from mvit.training.table1 import Table1, another_seed, beside, lab_of, measure
 from mvit.training.table1_lab import Budget, TableLab
 
 TINY = "test_vit"  # timm's own toy: six layers of 64 channels
@@ -91,6 +91,10 @@ def test_a_finished_table_trains_nothing_again(done, table, monkeypatch):
         "plain.safetensors",
         "start.safetensors",
     ]
+
+
+def as_json(table: dict) -> dict:
+    return json.loads(json.dumps(table))
 
 
 class Interrupted(Exception):
@@ -173,15 +177,36 @@ def again(done, table, tmp_path_factory):
         yield measure(other, lambda _: None), json.loads(file.read_text()), other
 
 
-def test_a_table_of_another_seed_joins_the_one_that_is_there(done, again):
+def test_a_table_of_another_seed_joins_the_one_that_is_there(done, again, table):
     result, written, _ = again
     assert {k: v for k, v in written.items() if k != "again"} == done[1]
     assert written["again"] == [json.loads(json.dumps(result))]
     assert result["budget"]["seed"] == 1 and result["missing"] == 0
     assert {row["head"] for row in result["rows"]} == {"mlp"}
     # measured again it replaces itself, and the first table stays the first
-    assert [t["budget"]["seed"] for t in beside(written, result)["again"]] == [1]
-    assert beside(written, done[0])["again"] == written["again"]
+    assert as_json(beside(written, result, table=again[2])) == written
+    assert as_json(beside(written, done[0], table=table)) == written
+
+
+def test_what_is_not_measured_now_stays_in_the_table(done, again, table):
+    result, _, other = again
+    less = result | {"last_steps": [], "rows": [r for r in result["rows"] if r["final"] < 0]}
+    assert beside(as_json(result), less, table=other) == result
+    alone = dataclasses.replace(other, strategies=("classifier-wise",), last_step=False)
+    assert beside({}, less, table=alone)["missing"] == 1
+
+
+def test_other_heads_or_test_pictures_are_another_table(done, again, table, tmp_path):
+    _, written, other = again
+    fewer = dataclasses.replace(table, heads=("mlp",))
+    with pytest.raises(CheckpointError, match="holds the table of another run"):
+        measure(fewer)
+    now = lab_of(other).settings
+    assert another_seed(written["budget"], now)
+    assert not another_seed(written["budget"], now | {"test pictures and labels": "others"})
+    fewer.study = dataclasses.replace(table.study, overwrite=True)
+    with pytest.raises(CheckpointError, match="plain.json was begun with heads"):
+        measure(fewer)
 
 
 def test_the_last_step_begins_from_three_weights_and_leaves_the_exit_as_it_is(again, table):

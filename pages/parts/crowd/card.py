@@ -32,7 +32,7 @@ def show_ranges(bundle: ui.Bundle, layer: int, head: str) -> None:
         anchor=False,
         help="Mean absolute error on the official test pictures, from the card.",
     )
-    ui.recorded_badge(bundle, f"{bundle.card['n']} pictures")
+    ui.recorded_badge(bundle, f"{bundle.card['n']:,} pictures")
     said = charts_crowd.range_finding(ranges, f"{head} after layer {layer}")
     figure = charts_crowd.error_by_range(ranges, said)
     ui.chart(figure, alt=f"Error by range of the true count: {said}.")

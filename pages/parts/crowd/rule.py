@@ -167,7 +167,7 @@ def _on_recorded(
         f"of the plain network's work and is off by {people_words(here.mae.iloc[0])} on average, "
         f"over all {len(test.truth)}; the final exit by {errors[-1]:.0f}"
     )
-    ui.recorded_badge(bundle, f"{len(test.truth)} pictures")
+    ui.recorded_badge(bundle, f"{len(test.truth):,} pictures")
     figure = draw.tradeoff(
         curve, fixed, here, final=errors[-1], cost="macs", rule=rule, finding=said, worth="mae"
     )

@@ -80,7 +80,6 @@ def ask_practical(s: Scene) -> Question:
         (s.bundle.task, s.bundle.backbone, head),
         answer=lambda: [str(good)],
         options=[str(k) for k in range(1, of + 1)],
-        near=1,
     )
 
 

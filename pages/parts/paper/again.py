@@ -29,7 +29,7 @@ def _luck(table: dict, value: str, spoken: Callable[[float], str]) -> list[str]:
     ]
     return [
         f"**Would other luck tell otherwise?** After layer {table['layer']}, first as in the chart "
-        "and then with another seed, which draws other pictures, another order and other first "
+        "and then with each other seed, which draws other pictures, another order and other first "
         f"weights of the exits: {'; '.join(heads)}."
     ]
 
@@ -39,13 +39,14 @@ def _last_step(table: dict, spoken: Callable[[float], str]) -> list[str]:
     found = last_steps(table)
     if found is None:
         return []
-    rows, plain = found
+    rows, plain, seed = found
+    other = f" (another training, seed {seed})" if seed != table["budget"].get("seed", 0) else ""
     heads = [
         f"`{head}` " + ", ".join(f"{spoken(v)} from {begins}" for begins, v in own.dropna().items())
         for head, own in rows.iterrows()
     ]
     return [
         "**What should the layers above the exit begin from, layer-wise?** The exit and all below "
-        f"it are fixed by then. The final exit is, with {'; with '.join(heads)}; the plain "
+        f"it are fixed by then. The final exit is{other}, with {'; with '.join(heads)}; the plain "
         f"network, after as much training, {spoken(plain)}."
     ]

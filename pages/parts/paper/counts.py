@@ -14,7 +14,7 @@ from pages.parts.paper import count_table
 
 def show(bundle: ui.Bundle) -> None:
     """Draw the figure for each test set, with the paper's own number below."""
-    ui.recorded_badge(bundle, f"{bundle.card.get('n', 0)} pictures")
+    ui.recorded_badge(bundle, f"{bundle.card.get('n', 0):,} pictures")
     found = []
     for name, split in bundle.card.get("splits", {"test": bundle.card}).items():
         exits, final = pd.DataFrame(split["exits"]), split["final"]
