@@ -162,8 +162,9 @@ def show_verified() -> None:
     bundle."""
     found = st.session_state.get("_verified", [])
     if intact := sum(result["ok"] for result in found):
-        of = "All" if intact == len(found) else f"{intact} of"
-        said = f"{of} {len(found)} bundles: every file is intact."
+        many = f"{'All' if intact == len(found) else f'{intact} of'} {len(found)} bundles"
+        one = name_of(found[0]["task"], found[0]["backbone"])
+        said = f"{many if len(found) > 1 else one}: every file is intact."
         st.success(said, icon=":material/verified:")
     for result in found:
         if not result["ok"]:

@@ -116,7 +116,7 @@ def measured_on(card: dict, name: str) -> str:
     """
     words = card.get("test_part", {}).get("words")
     if words:
-        return f"{words} ({name})"
+        return f"{name}: {words}"
     whose = "the official" if card["task"]["name"] in TASKS else "its own"
     return f"{whose} {name} test split"
 

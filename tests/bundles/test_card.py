@@ -10,7 +10,7 @@ def test_only_the_published_split_of_a_built_in_task_is_called_official():
     assert measured_on(built_in, "CIFAR-10") == "the official CIFAR-10 test split"
     assert measured_on({"task": {"name": "pets"}}, "pets") == "its own pets test split"
     sample = {"task": {"name": "cifar10"}, "test_part": {"words": "a sample"}}
-    assert measured_on(sample, "CIFAR-10") == "a sample (CIFAR-10)"
+    assert measured_on(sample, "CIFAR-10") == "CIFAR-10: a sample"
 
 
 def test_a_card_that_was_read_is_read_anew_when_its_file_changes(tmp_path):

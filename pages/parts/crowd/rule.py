@@ -165,7 +165,7 @@ def _on_recorded(
     said = (
         f"On the test pictures this rule does {percent(here.macs.iloc[0] / fixed.macs.iloc[-1])} "
         f"of the plain network's work and is off by {people_words(here.mae.iloc[0])} on average, "
-        f"over all {len(test.truth)}; the final exit by {errors[-1]:.0f}"
+        f"over all {len(test.truth):,}; the final exit by {errors[-1]:.0f}"
     )
     ui.recorded_badge(bundle, f"{len(test.truth):,} pictures")
     figure = draw.tradeoff(
