@@ -73,6 +73,11 @@ class Policy:
         """The same rule, as new, with another threshold."""
         return replace(self, threshold=threshold)
 
+    @classmethod
+    def told(cls, threshold: float) -> str:
+        """A threshold as people read it, with the digits of the slider."""
+        return cls.format % threshold if math.isfinite(threshold) else "never leaving"
+
     def reset(self) -> None:
         """Forget the picture before."""
 

@@ -61,6 +61,8 @@ def code(task: str, backbone: str, plan: list[tuple[int, str]], rule: Policy) ->
     for kind in dict.fromkeys(_kinds(rule)):
         known = getattr(rules, kind.__name__, None) is kind
         homes.setdefault(rules.__name__ if known else kind.__module__, []).append(kind.__name__)
+    if "=inf" in repr(rule) or "=-inf" in repr(rule):  # a threshold that is never reached
+        homes["math"] = ["inf"]
     lines = "\n".join(f"from {home} import {', '.join(names)}" for home, names in homes.items())
     return f"""import mvit
 {lines}

@@ -65,8 +65,8 @@ def show_tradeoff(
     share = getattr(here, cost) / fixed[cost].iloc[-1]
     what = "MACs" if cost == "macs" else "time"
     finding = (
-        f"{rule.title} {here.threshold:g}: {percent(here.accuracy, 1)} right for {percent(share)} "
-        f"of the final exit's {what}"
+        f"{rule.title} {rule.told(here.threshold)}: {percent(here.accuracy, 1)} right for "
+        f"{percent(share)} of the final exit's {what}"
     )
     figure = tradeoff(
         curve,
