@@ -16,7 +16,7 @@ from mvit.models.multi_exit import FINAL
 
 def people_text(count: float) -> str:
     """A count as people: never below zero; what the network really gave is said then."""
-    return f"{max(count, 0):.0f}" if count > -0.5 else f"0 (the raw output is {count:.0f})"
+    return f"{max(count, 0):.0f}" if count > -0.5 else f"0 (the raw output is {count:z.0f})"
 
 
 def people_words(count: float) -> str:

@@ -18,7 +18,7 @@ from mvit.policies.plans import costs
 from mvit.policies.replay import choose_threshold, exits_for_rule, leaves_at
 from mvit.policies.rules import Stability
 from pages import parts as ui
-from pages.parts.words import OTHER_AIM, WORDS, exit_list, percent
+from pages.parts.words import OTHER_AIM, WORDS, exit_list, percent, saved
 
 TAUS = (0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2, 0.3, 0.5)
 SETTLED = tuple(tau for tau in TAUS if tau <= 0.2)  # what moves by more has not settled
@@ -133,13 +133,13 @@ def _on_this_picture(
         )
         st.metric(
             "Work saved",
-            percent(1 - work),
+            **saved(1 - work),
             help="Against the plain network without exits; the heads on the way are counted. "
             f"{WORDS['macs']}",
         )
         st.metric(
             "Time saved",
-            percent(1 - time),
+            **saved(1 - time),
             help="Against the final exit alone, by the times measured on this picture.",
         )
 

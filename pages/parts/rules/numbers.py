@@ -59,7 +59,7 @@ def _right(here: Operating, final: float) -> None:
     st.metric(
         "Right",
         percent(here.accuracy, 2),
-        f"{100 * (here.accuracy - final):+.2f} points against the final exit",
+        f"{100 * (here.accuracy - final):+z.2f} points against the final exit",
         help="Share of the test pictures that get a right answer under this rule. With so many "
         f"pictures, the true share lies between {interval(here.accuracy, len(here.taken), 2)} "
         "with 95 % certainty (Wilson's interval).",
@@ -70,7 +70,7 @@ def _macs(here: Operating, full: float) -> None:
     st.metric(
         "Average MACs",
         macs_text(here.macs),
-        f"{100 * (here.macs / full - 1):+.0f} % {AGAINST}",
+        f"{100 * (here.macs / full - 1):+z.0f} % {AGAINST}",
         "inverse",
         help=f"{WORDS['macs']} All heads on the way are counted.",
     )
@@ -80,7 +80,7 @@ def _time(here: Operating, plain_ms: float) -> None:
     st.metric(
         "Expected time",
         f"{here.ms:.1f} ms",
-        f"{100 * (here.ms / plain_ms - 1):+.0f} % {AGAINST}",
+        f"{100 * (here.ms / plain_ms - 1):+z.0f} % {AGAINST}",
         "inverse",
         help="Mean over the test pictures, from each exit's time on this machine.",
     )
