@@ -1,10 +1,13 @@
-"""What a rule saves, or does not, in words: no `-0 %`."""
+"""What a rule saves, or does not, in words: no `-0 %`, and the crowd's rule beside a single
+exit."""
 
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from pages.parts.crowd.rule import beside_one_exit
 from pages.parts.words import percent, saved, work_saved
 
 PAGES = Path(__file__).resolve().parents[2] / "pages"
@@ -42,3 +45,31 @@ def test_nothing_saved_is_said_in_words(share, value, more, sentence):
     shown = saved(share)
     assert (shown["value"], shown["delta"]) == (value, more)
     assert work_saved(share) == sentence
+
+
+FIXED = pd.DataFrame(
+    {"exit": ["1", "4", "8", "final"], "macs": [10, 40, 80, 120], "mae": [30.0, 17.24, 16.0, 15.0]}
+)
+
+
+@pytest.mark.parametrize(
+    ("macs", "mae", "told"),
+    [
+        (
+            50,
+            18.06,
+            "Always leaving after layer 4 takes no more work than this rule and is off by 17.2 "
+            "people on average, the rule by 18.1: the rule is worse by 0.9.",
+        ),
+        (
+            80,
+            15.2,
+            "is off by 16.0 people on average, the rule by 15.2: the rule is better by 0.8.",
+        ),
+        (40, 17.2, "is off by 17.2 people on average, the rule by 17.2: no difference."),
+        (130, 15.5, "Always leaving at the final exit takes no more work than this rule"),
+        (5, 40.0, "Every single exit takes more work than this rule."),
+    ],
+)
+def test_the_crowd_s_rule_is_compared_with_the_best_single_exit_of_its_cost(macs, mae, told):
+    assert told in beside_one_exit(pd.Series({"macs": macs, "mae": mae}), FIXED)

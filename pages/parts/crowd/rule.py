@@ -172,3 +172,20 @@ def _on_recorded(
         curve, fixed, here, final=errors[-1], cost="macs", rule=rule, finding=said, worth="mae"
     )
     ui.chart(figure, alt=f"Error against work: {said}.")
+    st.caption(beside_one_exit(here.iloc[0], fixed))
+
+
+def beside_one_exit(here: pd.Series, fixed: pd.DataFrame) -> str:
+    """The rule compared with the best single exit of at most its work. here: macs, mae; fixed:
+    exit, macs, mae."""
+    cheap = fixed[fixed.macs <= here.macs]
+    if cheap.empty:
+        return "Every single exit takes more work than this rule."
+    best = cheap.loc[cheap.mae.idxmin()]
+    where = "at the final exit" if best.exit == FINAL else f"after layer {best.exit}"
+    one, own = round(best.mae, 1), round(here.mae, 1)  # the difference is that of what is shown
+    verdict = f"the rule is {'better' if own < one else 'worse'} by {abs(one - own):.1f}"
+    return (
+        f"Always leaving {where} takes no more work than this rule and is off by {one:.1f} "
+        f"people on average, the rule by {own:.1f}: {verdict if own != one else 'no difference'}."
+    )
