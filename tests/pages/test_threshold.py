@@ -3,6 +3,7 @@
 import math
 import re
 
+import pandas as pd
 import pytest
 from bundles import BACKBONE
 from visit import metric, open_app, well
@@ -13,7 +14,7 @@ from mvit.policies.outcomes import operate
 from mvit.policies.plans import costs
 from mvit.policies.replay import choose_threshold
 from mvit.policies.rules import Confidence
-from pages.parts.rules import program
+from pages.parts.rules import program, views
 from pages.parts.words import percent
 
 
@@ -51,3 +52,33 @@ def test_the_code_of_a_rule_that_never_leaves_runs_too(threshold):
     exec(re.sub(r"(?s)model = .*(rule = .*?)\nfor .*", r"\1", told), names)
     assert names["rule"] == Confidence(threshold) and ("inf" in names) == math.isinf(threshold)
     assert Confidence.told(threshold) == ("never leaving" if "inf" in names else "0.500")
+
+
+def test_a_deadline_is_told_in_milliseconds_everywhere(recorded):
+    app = well(open_app("rules", rule="deadline", exits="all", ms="0.0"))
+    assert app.slider(key="ms").label == "Threshold, ms"
+    said = [m.value for m in app.markdown]
+    assert any(text.startswith("#### deadline 0.0 ms") for text in said)
+    assert re.fullmatch(r"[\d.]+ ms", metric(app, "Validation's choice"))
+    assert "Threshold of deadline, ms" in app.get("vega_lite_chart")[0].proto.spec
+    assert "#### All pictures leave at layer 1" in said  # nothing is in time
+    assert well(open_app("rules")).slider(key="threshold").label == "Threshold"
+
+
+@pytest.mark.parametrize(
+    ("shares", "told"),
+    [
+        ([0, 1, 0], "All pictures leave at layer 6"),
+        ([0, 0, 1], "All pictures leave at the final exit"),
+        ([0.001, 0.999, 0], "Nearly all pictures leave at layer 6"),
+        ([0.1, 0.7, 0.2], "80\u00a0% leave before the end; most leave at layer 6: 70\u00a0%"),
+        (
+            [0.4, 0.3, 0.3],
+            "70\u00a0% leave before the end. Half of all pictures have left after layer 6; most "
+            "leave at layer 3: 40\u00a0%",
+        ),
+    ],
+)
+def test_where_pictures_leave_is_said_once(shares, told):
+    rows = pd.DataFrame({"layer": [3, 6, 12], "head": ["mlp", "mlp", "final"], "share": shares})
+    assert views.leaving_finding(rows, 1 - shares[-1]) == told

@@ -131,7 +131,7 @@ def pick_threshold(replay: Replay, classes: int, layers: int) -> float:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         threshold = ui.linked(
             st.slider,
-            "Threshold",
+            rule.in_unit("Threshold"),
             key=rule.key,
             min_value=low,
             max_value=high,
