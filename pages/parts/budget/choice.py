@@ -20,8 +20,9 @@ PLANS = [PLANNED, HINDSIGHT, "practical", "all"]
 PLANS_HELP = (
     "- **planned**: the exits of highest expected accuracy for budgets of this kind, chosen before "
     "these ones are seen (with your own trace: from its first fifth)\n- **hindsight**: the same, "
-    "but chosen for exactly these budgets, which nobody can know beforehand. On the pictures drawn "
-    "here, chance may still make others right more often\n"
+    "but chosen for exactly these budgets, which nobody can know beforehand. It rests on the "
+    "run of middle length and on expected answers: with the runs and pictures drawn here, others "
+    "may still be right more often\n"
     f"- **practical**: all practical exits. {WORDS['practical']}\n- **all**: every layer"
 )
 WHY = {
