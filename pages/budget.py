@@ -31,7 +31,7 @@ def page() -> None:
     asked = {choice.PLANNED: known, choice.HINDSIGHT: budgets}
     plans = choice.plans(bundle, head, made, trace=trace, budgets=asked)
     plan, best = plans[made], plans.get(choice.HINDSIGHT)
-    exits = {*plan, *(best or ()), cut, final}
+    exits = {*plan, cut, final}
     answered = recorded is not None and exits <= set(recorded["test"].exits)
     stream = Stream(
         budgets=budgets,
@@ -45,7 +45,7 @@ def page() -> None:
         seed=settings.get("seed", 0),
     )
     views.show_sources(bundle, stream, times)
-    hindsight = views.in_hindsight(stream, best, made == choice.HINDSIGHT)
+    hindsight = views.in_hindsight(stream, plan, best, chosen=made == choice.HINDSIGHT)
     st.caption(f"Anytime exits run: {exit_list(plan)}.{choice.WHY.get(made, '')}{hindsight}")
     table = views.show_stream(stream, plan)
     if answered:

@@ -53,13 +53,13 @@ def show_exit(bundle: ui.Bundle, exits: pd.DataFrame, layer: int, head: str) -> 
         st.metric(
             "Accuracy",
             words.percent(here.accuracy, 2),
-            f"{-here.behind:+.2f} points against the final exit",
+            f"{-here.behind:+z.2f} points against the final exit",
             help="Share of the test pictures that this exit gets right.",
         )
         st.metric(
             "Total MACs",
             macs_text(here.macs),
-            f"{100 * (here.share - 1):+.0f} % against the final exit",
+            f"{100 * (here.share - 1):+z.0f} % against the final exit",
             "inverse",
             help=WORDS["macs"],
         )

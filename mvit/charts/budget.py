@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import altair as alt
 import pandas as pd
 
@@ -144,7 +146,7 @@ def split(
         "ms:Q",
         title=f"Mean time of an answer, ms{' (logarithmic)' if wide else ''}",
         scale=alt.Scale(type="log", domain=ends, nice=False) if wide else alt.Scale(zero=True),
-        axis=alt.Axis(tickCount=5),
+        axis=alt.Axis(values=_labelled(*ends), format=",") if wide else alt.Axis(tickCount=5),
     )
     ring = alt.Chart(rows[rows.layer == picked]).mark_point(size=260, strokeWidth=2, color=ORANGE)
     across = [
@@ -158,6 +160,12 @@ def split(
     )
     marks = [mark.encode(x=x, y=y) for mark in (_sent(rows), ring)]
     return alt.layer(*across, *marks, title=title(finding, how), height=280)
+
+
+def _labelled(low: float, high: float) -> list[float]:
+    """What to label on a logarithmic axis: 1, 2 and 5 times the powers of ten between its ends."""
+    powers = range(math.floor(math.log10(low)), math.floor(math.log10(high)) + 1)
+    return [v for p in powers for v in (10.0**p, 2 * 10.0**p, 5 * 10.0**p) if low <= v <= high]
 
 
 def _sent(rows: pd.DataFrame) -> alt.Chart:

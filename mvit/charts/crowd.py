@@ -18,7 +18,7 @@ SETS = ("#0072B2", "#C27D00", "#117733", "#882255")  # test sets, in their order
 
 def people_text(count: float) -> str:
     """A count as people: never below zero; what the network really gave is said then."""
-    return f"{max(count, 0):.0f}" if count > -0.5 else f"0 (the raw output is {count:.0f})"
+    return f"{max(count, 0):.0f}" if count > -0.5 else f"0 (the raw output is {count:z.0f})"
 
 
 def people_words(count: float) -> str:

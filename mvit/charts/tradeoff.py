@@ -35,7 +35,7 @@ def tradeoff(
 
     curve: threshold, worth, macs, ms. fixed: exit, worth, macs, ms. points: what (YOURS or CHOSEN),
     threshold, worth, macs, ms. worth: accuracy, or mae for counts; final: that of the final exit.
-    cost: macs or ms. rule: its class or object, with title and format.
+    cost: macs or ms. rule: its class or object.
     """
     large = cost == "macs" and float(fixed.macs.max()) >= 1e10
     scale = {"macs": 1e9 if large else 1e6, "ms": 1.0}[cost]
@@ -44,9 +44,8 @@ def tradeoff(
     name = f"Mean MACs of a picture, {unit}" if cost == "macs" else "Mean time of a picture, ms"
     x = alt.X("cost:Q", title=name, scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=5))
     y = _worth_axis(pd.concat([curve[worth], fixed[worth], pd.Series([final])]), worth)
-    threshold = alt.Tooltip(
-        "threshold:Q", title=f"Threshold of {rule.title}", format=rule.format.lstrip("%")
-    )
+    named = rule.in_unit(f"Threshold of {rule.title}")
+    threshold = alt.Tooltip("threshold:Q", title=named, format=rule.format.lstrip("%"))
     shown = WORTH[worth]
     numbers = [
         alt.Tooltip(f"{worth}:Q", title=shown["title"], format=shown["format"]),

@@ -28,7 +28,7 @@ class Deadline(Policy):
     title = "deadline"
     meaning = "leave when the next exit would come too late for a clock of this many milliseconds"
     key = "ms"
-    step, format = 0.1, "%.1f"
+    step, format, unit = 0.1, "%.1f", "ms"
 
     @classmethod
     def along(

@@ -32,9 +32,10 @@ class Policy:
     title: its name on pages, in links and for `make`; meaning: one clause, "leave when ...", about
     the threshold. key: the query parameter that holds its threshold. measure: the field of an exit
     that the threshold is compared with; sign: a higher threshold leaves later (+1) or earlier (-1).
-    counts: whether it reads counts instead of classes. step, format: of its slider. note: what a
-    replay of it cannot know. holdout: whether what it promises needs validation pictures that have
-    chosen nothing else, neither exits nor temperatures.
+    counts: whether it reads counts instead of classes. step, format: of its slider. unit: of the
+    threshold, if it has one. note: what a replay of it cannot know. holdout: whether what it
+    promises needs validation pictures that have chosen nothing else, neither exits nor
+    temperatures.
     """
 
     title: ClassVar[str] = ""
@@ -45,6 +46,7 @@ class Policy:
     counts: ClassVar[bool] = False
     step: ClassVar[float] = 0.001
     format: ClassVar[str] = "%.3f"
+    unit: ClassVar[str] = ""
     note: ClassVar[str] = ""
     holdout: ClassVar[bool] = False
 
@@ -72,6 +74,18 @@ class Policy:
     def at(self, threshold: Any) -> Policy:
         """The same rule, as new, with another threshold."""
         return replace(self, threshold=threshold)
+
+    @classmethod
+    def told(cls, threshold: float) -> str:
+        """A threshold as people read it, with the digits of the slider and the unit."""
+        if not math.isfinite(threshold):
+            return "never leaving"
+        return f"{cls.format % threshold} {cls.unit}".strip()
+
+    @classmethod
+    def in_unit(cls, words: str) -> str:
+        """Words for the threshold, with its unit: `Threshold, ms`."""
+        return f"{words}, {cls.unit}" if cls.unit else words
 
     def reset(self) -> None:
         """Forget the picture before."""

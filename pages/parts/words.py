@@ -72,8 +72,27 @@ def head_help(heads: list[str]) -> str:
 
 
 def percent(share: float, digits: int = 0) -> str:
-    """A share of 0..1 as percent, never broken over two lines."""
-    return f"{100 * share:.{digits}f}\u00a0%"
+    """A share of 0..1 as percent, never broken over two lines, and never `-0 %`."""
+    return f"{100 * share:z.{digits}f}\u00a0%"
+
+
+def saved(share: float) -> dict[str, str | None]:
+    """What is saved of some work or time, as `st.metric` shows it: `12 %`, or nothing, and how much
+    more it takes."""
+    told = percent(share)
+    nothing = told == percent(0) or share < 0
+    more = f"{percent(-share)} more" if nothing and told != percent(0) else None
+    value = "nothing" if nothing else told
+    return {"value": value, "delta": more, "delta_color": "off", "delta_arrow": "off"}
+
+
+def work_saved(share: float) -> str:
+    """What is saved of the plain network's work, or added to it: `saves 12 % of the work`."""
+    if percent(share) == percent(0):
+        return "saves none of the work"
+    if share < 0:
+        return f"takes {percent(-share)} more work than the plain network"
+    return f"saves {percent(share)} of the work"
 
 
 def exit_list(plan: list[tuple[int, str]]) -> str:

@@ -22,3 +22,5 @@ def test_times_that_differ_many_times_over_are_told_apart(slowest, logarithmic):
     y = chart["layer"][-1]["encoding"]["y"]
     assert (y["scale"].get("type") == "log") == logarithmic
     assert ("logarithmic" in y["title"]) == logarithmic
+    # from 0.8 * 20 to 1.2 * 600 ms
+    assert y["axis"].get("values") == ([20, 50, 100, 200, 500] if logarithmic else None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -57,6 +57,12 @@ class Stream:
             stop=stop,
             seed=self.seed,
         )
+
+    def expected(self, plan: Plan) -> float:
+        """The share of right answers to expect from a plan at these budgets, whichever the
+        pictures, in the run of middle length and with no early stop."""
+        typical = replace(self, runs=[self.trace], test=None, stops_when_sure=False)
+        return float(typical.outcomes(plan)[0].right.mean())
 
     def first_answers(self, plan: Plan) -> pd.DataFrame:
         """When each way has its first answer, by the medians of the runs: way, ms."""

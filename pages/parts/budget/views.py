@@ -66,17 +66,20 @@ def show_sources(bundle: ui.Bundle, stream: Stream, times: dict) -> None:
     )
 
 
-def in_hindsight(stream: Stream, best: Plan | None, chosen: bool) -> str:
-    """What the best plan for these very budgets would have reached; chosen: it is the one that
-    runs. Empty if none is known."""
+def in_hindsight(stream: Stream, plan: Plan, best: Plan | None, *, chosen: bool) -> str:
+    """What is expected of the best plan for these very budgets, beside the one that runs; chosen:
+    it is that one. Empty if none is known."""
     if chosen and best is not None:
         return " This plan was made with hindsight: nobody knows these budgets beforehand."
-    if best is None:
+    if best is None or not stream.accuracies.keys() >= set(plan):
         return ""
-    right = percent(stream.outcomes(best)[0].right.mean(), 1)
+    own, most = stream.expected(plan), stream.expected(best)
+    if most - own < 0.0005:  # what one decimal of a per cent cannot show
+        return " Knowing these very budgets beforehand would hardly have helped."
     return (
-        f" In hindsight, knowing these very budgets, the best plan was {exit_list(best)}: {right} "
-        "right."
+        " Had these very budgets been known beforehand, the choice would have been "
+        f"{exit_list(best)}: expected to be right in {percent(most, 1)} of the cases, these exits "
+        f"in {percent(own, 1)}."
     )
 
 

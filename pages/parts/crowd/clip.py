@@ -23,7 +23,7 @@ from pages import parts as ui
 from pages.parts.crowd import clip_frames
 from pages.parts.crowd import rule as crowd_rule
 from pages.parts.crowd.clip_frames import Seen
-from pages.parts.words import percent
+from pages.parts.words import percent, saved
 
 DRAWN, OWN = "Drawn clip", "Your clip"
 NO_LIMIT = float("inf")
@@ -138,7 +138,7 @@ def _show(bundle: ui.Bundle, rows: pd.DataFrame, seen: list[Seen]) -> None:
         st.metric("Leave early", f"{early} of {len(rows)}")
         st.metric(
             "Work saved",
-            percent(1 - rows.work.mean()),
+            **saved(1 - rows.work.mean()),
             help="Against the plain network without exits; the heads on the way are counted.",
         )
     left, right = st.columns([3, 2], gap="medium")

@@ -18,7 +18,7 @@ from mvit.policies.plans import costs
 from mvit.policies.replay import choose_threshold, exits_for_rule, leaves_at
 from mvit.policies.rules import Stability
 from pages import parts as ui
-from pages.parts.words import OTHER_AIM, WORDS, exit_list, percent
+from pages.parts.words import OTHER_AIM, WORDS, exit_list, percent, saved
 
 TAUS = (0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2, 0.3, 0.5)
 SETTLED = tuple(tau for tau in TAUS if tau <= 0.2)  # what moves by more has not settled
@@ -133,13 +133,13 @@ def _on_this_picture(
         )
         st.metric(
             "Work saved",
-            percent(1 - work),
+            **saved(1 - work),
             help="Against the plain network without exits; the heads on the way are counted. "
             f"{WORDS['macs']}",
         )
         st.metric(
             "Time saved",
-            percent(1 - time),
+            **saved(1 - time),
             help="Against the final exit alone, by the times measured on this picture.",
         )
 
@@ -172,3 +172,20 @@ def _on_recorded(
         curve, fixed, here, final=errors[-1], cost="macs", rule=rule, finding=said, worth="mae"
     )
     ui.chart(figure, alt=f"Error against work: {said}.")
+    st.caption(beside_one_exit(here.iloc[0], fixed))
+
+
+def beside_one_exit(here: pd.Series, fixed: pd.DataFrame) -> str:
+    """The rule compared with the best single exit of at most its work. here: macs, mae; fixed:
+    exit, macs, mae."""
+    cheap = fixed[fixed.macs <= here.macs]
+    if cheap.empty:
+        return "Every single exit takes more work than this rule."
+    best = cheap.loc[cheap.mae.idxmin()]
+    where = "at the final exit" if best.exit == FINAL else f"after layer {best.exit}"
+    one, own = round(best.mae, 1), round(here.mae, 1)  # the difference is that of what is shown
+    verdict = f"the rule is {'better' if own < one else 'worse'} by {abs(one - own):.1f}"
+    return (
+        f"Always leaving {where} takes no more work than this rule and is off by {one:.1f} "
+        f"people on average, the rule by {own:.1f}: {verdict if own != one else 'no difference'}."
+    )

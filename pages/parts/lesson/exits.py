@@ -146,7 +146,7 @@ def tell_choose(s: Scene, answers: list) -> str:
         return "No cheaper exit comes so close to the final exit, so nothing can be saved"
     return (
         f"{best['head']} after layer {best.layer} saves {percent(1 - best.share)} of the work and "
-        f"is right on {percent(best.accuracy, 1)}, {best.behind:.1f} points behind the final exit"
+        f"is right on {percent(best.accuracy, 1)}, {best.behind:z.1f} points behind the final exit"
     )
 
 

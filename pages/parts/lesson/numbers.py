@@ -83,10 +83,9 @@ def ask_rule(s: Scene) -> Question:
 
 def tell_rule(s: Scene, answers: list) -> str:
     here, test, share = operate(s, SURE)
-    did = f"saves {percent(1 - share)}" if share <= 1 else f"costs {percent(share - 1)} more"
     return (
-        f"This rule {did} of the work; {percent(here.accuracy, 1)} of its answers are right, "
-        f"against {percent(test.accuracy[-1], 1)} of the final exit's"
+        f"This rule {words.work_saved(1 - share)}; {percent(here.accuracy, 1)} of its answers are "
+        f"right, against {percent(test.accuracy[-1], 1)} of the final exit's"
     )
 
 
@@ -108,14 +107,14 @@ def show_rule(s: Scene, answers: list) -> None:
         st.metric(
             "Right",
             percent(here.accuracy, 1),
-            f"{100 * (here.accuracy - test.accuracy[-1]):+.1f} points",
+            f"{100 * (here.accuracy - test.accuracy[-1]):+z.1f} points",
             help="Share of the test pictures with a right answer, and the difference to the final "
             "exit.",
         )
         st.metric(
             "Work",
             percent(share),
-            f"{100 * (share - 1):+.0f} %",
+            f"{100 * (share - 1):+z.0f} %",
             "inverse",
             help=f"As a share of the plain network's. {words.WORDS['macs']}",
         )

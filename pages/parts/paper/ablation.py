@@ -67,8 +67,8 @@ def finding(means: pd.DataFrame, rows: pd.DataFrame) -> str:
         )
     final = rows[(rows.way == best.way) & (rows.exit == "final")].iloc[0]
     return (
-        f"{best.way[0].upper()}{best.way[1:]} helps the early exits most: {best.gain:+.1f} points "
-        f"on average, {final.gain:+.1f} at the final exit{doubt(final)}"
+        f"{best.way[0].upper()}{best.way[1:]} helps the early exits most: {best.gain:+z.1f} points "
+        f"on average, {final.gain:+z.1f} at the final exit{doubt(final)}"
     )
 
 
@@ -89,12 +89,12 @@ def lines(rows: pd.DataFrame) -> list[str]:
             right = f"{levels}; {100 * final.accuracy:.1f} % at the final exit"
             found.append(f"**{way}**, which the others are compared with: {right}.")
         elif way not in means.index:
-            found.append(f"**{way}**: the final exit {final.gain:+.1f} points{doubt(final)}.")
+            found.append(f"**{way}**: the final exit {final.gain:+z.1f} points{doubt(final)}.")
         else:
             mean = means.loc[way]
             found.append(
-                f"**{way}**: early exits {mean.gain:+.1f} points on average{doubt(mean)}"
-                f"{places(early)}; the final exit {final.gain:+.1f}{doubt(final)}."
+                f"**{way}**: early exits {mean.gain:+z.1f} points on average{doubt(mean)}"
+                f"{places(early)}; the final exit {final.gain:+z.1f}{doubt(final)}."
             )
     return found
 

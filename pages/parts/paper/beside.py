@@ -40,7 +40,7 @@ def show(task: str, card: dict) -> None:
         "what": rows.what,
         "the paper reports": rows.paper.map(two_digits),
         "we measured": rows.ours.map(two_digits),
-        "points": rows.difference.map("{:+.2f}".format, na_action="ignore").fillna(UNLIKE),
+        "points": rows.difference.map("{:+z.2f}".format, na_action="ignore").fillna(UNLIKE),
     }
     st.table(
         pd.DataFrame(told),

@@ -95,7 +95,7 @@ def spoken(rows: pd.DataFrame, value: str, closer: pd.Series) -> str:
     """Each head with how many people closer it counts and what chance could do."""
     noise = rows[f"{value}_noise"]
     return ", ".join(
-        f"`{head}` {by:+.1f} (chance ±{n:.1f})"
+        f"`{head}` {by:+z.1f} (chance ±{n:.1f})"
         for head, by, n in zip(rows["head"], closer, noise, strict=True)
     )
 

@@ -84,7 +84,7 @@ def _final_exits(rows: pd.DataFrame, plain: float, found: dict) -> None:
     """What the strategies in which the backbone learns too do to the final exit."""
     if rows.empty:
         return
-    changes = ", ".join(f"{f['change']:+.2f} points {s}" for s, f in found.items())
+    changes = ", ".join(f"{f['change']:+z.2f} points {s}" for s, f in found.items())
     said = f"The final exit changes by {changes} on average"
     how = f"Against the plain network ({percent(plain, 1)}, dashed) after as much training."
     axis = "Change of the final exit, points"
@@ -227,17 +227,17 @@ def answers(found: dict, noise: float, layer: int) -> list[str]:
             else "No"
         )
         lines.append(
-            f"**{question}** {verdict}: the final exit changes by {f['change']:+.2f} points on "
-            f"average, from {f['worst']:+.2f} to {f['best']:+.2f}; for one head, up to {noise:.2f} "
-            f"could be chance. The exit after layer {layer} differs by {signed(f['gain'])} points "
-            "on average from classifier-wise training."
+            f"**{question}** {verdict}: the final exit changes by {f['change']:+z.2f} points on "
+            f"average, from {f['worst']:+z.2f} to {f['best']:+z.2f}; for one head, up to "
+            f"{noise:.2f} could be chance. The exit after layer {layer} differs by "
+            f"{signed(f['gain'])} points on average from classifier-wise training."
         )
     return lines
 
 
 def signed(points: float) -> str:
     """Points with their sign: `+0.3`, and never `-0.0`."""
-    return f"{round(points, 1) + 0.0:+.1f}"
+    return f"{points:+z.1f}"
 
 
 def show_future_work(bundle: ui.Bundle) -> None:

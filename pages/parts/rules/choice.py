@@ -111,17 +111,17 @@ def _pick_scaling(kind: type[Policy]) -> bool:
 
 
 def on_slider(value: float, rule: Policy, low: float, high: float) -> float:
-    """The slider's nearest position on the safe side of a threshold, where fewer leave."""
+    """The slider's nearest position to a threshold."""
     if not math.isfinite(value):
         return high if value > 0 else low
-    towards = math.ceil if rule.sign > 0 else math.floor
-    steps = towards(round(value / rule.step, 6))
+    steps = round(value / rule.step)
     # of whole numbers for whole steps, else without the dust of floating point
     return min(max(type(rule.step)(round(steps * rule.step, 6)), low), high)
 
 
 def pick_threshold(replay: Replay, classes: int, layers: int) -> float:
-    """The slider's threshold; it starts at validation's choice."""
+    """The slider's threshold. It starts at validation's choice, and where it stands there, that
+    choice is in force as it is, not rounded to the slider's step."""
     rule, best = replay.rule, replay.best
     low, high = rule.limits(layers + 1, classes)
     start = on_slider(math.inf * rule.sign if best is None else best, rule, low, high=high)
@@ -131,13 +131,14 @@ def pick_threshold(replay: Replay, classes: int, layers: int) -> float:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         threshold = ui.linked(
             st.slider,
-            "Threshold",
+            rule.in_unit("Threshold"),
             key=rule.key,
             min_value=low,
             max_value=high,
             step=rule.step,
             format=rule.format,
-            help=f"{rule.title.capitalize()}: {rule.meaning}.",
+            help=f"{rule.title.capitalize()}: {rule.meaning}. The slider starts at validation's "
+            "choice, which is shown rounded; the exact one is used.",
             width=520,
             **follow,
         )
@@ -150,7 +151,7 @@ def pick_threshold(replay: Replay, classes: int, layers: int) -> float:
                 key="take",
                 help="Move the threshold to the one that the validation pictures chose.",
             )
-    return threshold
+    return best if threshold == start and best is not None else threshold
 
 
 def _take(key: str, value: float) -> None:

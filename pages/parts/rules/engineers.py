@@ -15,7 +15,7 @@ from pages import parts as ui
 from pages.parts import columns
 from pages.parts.columns import interval
 from pages.parts.rules.prepared import Replay
-from pages.parts.words import WORDS, percent
+from pages.parts.words import WORDS, percent, work_saved
 
 EXITS = {
     "pictures": NumberColumn(format="localized", help="How many leave here."),
@@ -122,18 +122,11 @@ def _slow(rows: pd.DataFrame, runs: int) -> None:
     )
 
 
-def _saved(share: float) -> str:
-    """What is saved of the plain network's work, or added to it."""
-    if share < 0:
-        return f"takes {percent(-share)} more work than the plain network"
-    return f"saves {percent(share)} of the work"
-
-
 def _batches(rows: pd.DataFrame) -> None:
     most = rows.iloc[-1]
     st.markdown(
-        f"**On average a picture alone {_saved(most.taken_out)}; a batch of {int(most.pictures)} "
-        f"that waits for its last picture {_saved(most.waiting)}.**"
+        f"**On average a picture alone {work_saved(most.taken_out)}; a batch of "
+        f"{int(most.pictures)} that waits for its last picture {work_saved(most.waiting)}.**"
     )
     _frame(rows, "What is saved in batches", BATCHES)
     st.caption(

@@ -23,29 +23,31 @@ def show(bundle: ui.Bundle, replay: Replay, here: Operating, plain_ms: float) ->
         _right(here, float(replay.test.accuracy[-1]))
         _macs(here, full_macs)
         _time(here, plain_ms)
-        _choice(replay, here)
+        _choice(replay)
     gained = 100 * (here.accuracy - float(replay.test.accuracy[-1]))
     st.markdown(
         f"**{AGAINST.capitalize()} this rule takes {_times(full_macs, here.macs)} computing (MACs) "
         f"and {_times(plain_ms, here.ms)} time, and {_change(gained)} points on the test "
         "pictures.**"
     )
-    if more := _more_than_allowed(replay, here):
+    if more := _more_than_allowed(replay):
         st.caption(more)
     st.caption(_exits(replay))
 
 
 def record(replay: Replay, here: Operating) -> dict:
     """The same for the run record."""
-    best = replay.best
+    chosen, used = (
+        t if t is not None and np.isfinite(t) else None for t in (replay.best, here.threshold)
+    )
     return {
         "exits": replay.plan,
         "rule": replay.rule.title,
-        "threshold": here.threshold,
+        "threshold": used,
         "accuracy": here.accuracy,
         "mean_macs": here.macs,
         "mean_ms": here.ms,
-        "chosen_on_validation": best if best is not None and np.isfinite(best) else None,
+        "chosen_on_validation": chosen,
         "validation_may_lose_points": replay.drop,
         "temperatures": [[*e, t] for e, t in replay.temperatures.items()],
         "ms_per_exit": replay.ms.round(3).tolist(),
@@ -57,7 +59,7 @@ def _right(here: Operating, final: float) -> None:
     st.metric(
         "Right",
         percent(here.accuracy, 2),
-        f"{100 * (here.accuracy - final):+.2f} points against the final exit",
+        f"{100 * (here.accuracy - final):+z.2f} points against the final exit",
         help="Share of the test pictures that get a right answer under this rule. With so many "
         f"pictures, the true share lies between {interval(here.accuracy, len(here.taken), 2)} "
         "with 95 % certainty (Wilson's interval).",
@@ -68,7 +70,7 @@ def _macs(here: Operating, full: float) -> None:
     st.metric(
         "Average MACs",
         macs_text(here.macs),
-        f"{100 * (here.macs / full - 1):+.0f} % {AGAINST}",
+        f"{100 * (here.macs / full - 1):+z.0f} % {AGAINST}",
         "inverse",
         help=f"{WORDS['macs']} All heads on the way are counted.",
     )
@@ -78,21 +80,20 @@ def _time(here: Operating, plain_ms: float) -> None:
     st.metric(
         "Expected time",
         f"{here.ms:.1f} ms",
-        f"{100 * (here.ms / plain_ms - 1):+.0f} % {AGAINST}",
+        f"{100 * (here.ms / plain_ms - 1):+z.0f} % {AGAINST}",
         "inverse",
         help="Mean over the test pictures, from each exit's time on this machine.",
     )
 
 
-def _choice(replay: Replay, here: Operating) -> None:
+def _choice(replay: Replay) -> None:
     """The threshold that validation chose, and what it loses on test."""
     chosen, allowed = replay.chosen, f"{replay.drop:g}"
     if chosen is None:
         value, said = "none", f"no threshold keeps within {allowed} points"
     else:
-        finite = np.isfinite(chosen.threshold)
-        value = replay.rule.format % chosen.threshold if finite else "never leave"
-        gained = 100 * (_told(replay, here).accuracy - float(replay.test.accuracy[-1]))
+        value = replay.rule.told(chosen.threshold)
+        gained = 100 * (chosen.accuracy - float(replay.test.accuracy[-1]))
         said = f"allowed {allowed}, {_change(gained, 'lost', 'gained')} on test"
     st.metric(
         "Validation's choice",
@@ -106,23 +107,15 @@ def _choice(replay: Replay, here: Operating) -> None:
     )
 
 
-def _told(replay: Replay, here: Operating) -> Operating | None:
-    """Validation's choice as the slider can stand at it, at a rounded threshold; None if there is
-    no choice."""
-    chosen, form = replay.chosen, replay.rule.format
-    same = chosen and form % here.threshold == form % chosen.threshold
-    return here if same else chosen
-
-
-def _more_than_allowed(replay: Replay, here: Operating) -> str:
+def _more_than_allowed(replay: Replay) -> str:
     """Why validation's choice loses more on the test pictures than it was allowed to; nothing if it
     does not."""
-    told = _told(replay, here)
-    lost, by_test = (100 * share for share in loss(told, replay.test)) if told else (0, 0)
+    chosen = replay.chosen
+    lost, by_test = (100 * share for share in loss(chosen, replay.test)) if chosen else (0, 0)
     if round(lost, 2) <= replay.drop:
         return ""
     val = replay.val
-    on_val = operate(replay.rule.at(told.threshold), val, replay.macs, ms=replay.ms)
+    on_val = operate(replay.rule.at(chosen.threshold), val, replay.macs, ms=replay.ms)
     by_val = 100 * loss(on_val, val)[1]
     return (
         f"Validation's choice loses {lost:.2f} points on the test pictures, more than the "

@@ -15,7 +15,7 @@ from mvit.policies.replay import leaves_at
 from pages import parts as ui
 from pages.parts import pictures
 from pages.parts.rules.prepared import Replay
-from pages.parts.words import percent
+from pages.parts.words import work_saved
 
 
 def show_photos(bundle: ui.Bundle, replay: Replay, here: Operating, head: str) -> None:
@@ -43,8 +43,8 @@ def show_photos(bundle: ui.Bundle, replay: Replay, here: Operating, head: str) -
     saved, usual = 1 - np.mean(spent) / full, 1 - here.macs / full
     harder = " These photos are sharper than the test pictures, and leave later."
     st.markdown(
-        f"**On the lab's {len(photos)} example photos, run on this machine, the same rule saves "
-        f"{percent(saved)} of the work; on the test pictures {percent(usual)}.**"
+        f"**On the lab's {len(photos)} example photos, run on this machine, the same rule "
+        f"{work_saved(saved)}; on the test pictures it {work_saved(usual)}.**"
         f"{harder if saved < usual else ''}"
     )
 
@@ -61,6 +61,8 @@ def code(task: str, backbone: str, plan: list[tuple[int, str]], rule: Policy) ->
     for kind in dict.fromkeys(_kinds(rule)):
         known = getattr(rules, kind.__name__, None) is kind
         homes.setdefault(rules.__name__ if known else kind.__module__, []).append(kind.__name__)
+    if "=inf" in repr(rule) or "=-inf" in repr(rule):  # a threshold that is never reached
+        homes["math"] = ["inf"]
     lines = "\n".join(f"from {home} import {', '.join(names)}" for home, names in homes.items())
     return f"""import mvit
 {lines}

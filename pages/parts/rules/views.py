@@ -65,8 +65,8 @@ def show_tradeoff(
     share = getattr(here, cost) / fixed[cost].iloc[-1]
     what = "MACs" if cost == "macs" else "time"
     finding = (
-        f"{rule.title} {here.threshold:g}: {percent(here.accuracy, 1)} right for {percent(share)} "
-        f"of the final exit's {what}"
+        f"{rule.title} {rule.told(here.threshold)}: {percent(here.accuracy, 1)} right for "
+        f"{percent(share)} of the final exit's {what}"
     )
     figure = tradeoff(
         curve,
@@ -78,7 +78,8 @@ def show_tradeoff(
         finding=finding,
     )
     ui.chart(figure, alt=f"Accuracy against cost. {finding}.")
-    own = {"threshold": NumberColumn(format="%.4f", help=rule.meaning)}
+    name = rule.in_unit("threshold")
+    own = {"threshold": NumberColumn(name, format="%.4f", help=rule.meaning)}
     rows = columns.with_intervals(curve, len(here.taken))
     ui.table(rows, column_config=COLUMNS | own)
 
@@ -86,12 +87,19 @@ def show_tradeoff(
 def show_leaving(here: Operating) -> None:
     """Who leaves where."""
     rows = outcomes.leaving(here.taken, here.seen)
+    finding = leaving_finding(rows, here.early)
+    ui.chart(draw.leaving(rows, finding), alt=f"Share of pictures by exit. {finding}.")
+    ui.table(rows)
+
+
+def leaving_finding(rows: pd.DataFrame, early: float) -> str:
+    """Where pictures leave, in a sentence. rows: layer, head, share; early: the share before the
+    end."""
     top = rows.iloc[rows.share.idxmax()]
     half = rows.iloc[int(np.searchsorted(rows.share.cumsum(), 0.5 - 1e-9))]
     by, at = (place_name(row.layer, row["head"]) for row in (half, top))
-    finding = (
-        f"{percent(here.early)} leave before the end. Half of all pictures have left after {by}; "
-        f"most leave at {at}: {percent(top.share)}"
-    )
-    ui.chart(draw.leaving(rows, finding), alt=f"Share of pictures by exit. {finding}.")
-    ui.table(rows)
+    if percent(top.share) == percent(1):
+        return f"{'All' if top.share == 1 else 'Nearly all'} pictures leave at {at}"
+    # where most of all pictures leave, half have left too
+    left = "" if top.share > 0.5 else f". Half of all pictures have left after {by}"
+    return f"{percent(early)} leave before the end{left}; most leave at {at}: {percent(top.share)}"
