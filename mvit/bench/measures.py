@@ -17,6 +17,7 @@ from mvit.policies.rules import Confidence
 
 # accuracy that a stop rule may cost, by validation alone, and thresholds tried
 MAX_DROP, TRIED = 0.005, 200
+UNCHOSEN = 0.9  # threshold where there are no records to choose one by
 
 
 def backbone_name(model: MultiExitViT) -> str:
@@ -132,7 +133,7 @@ def threshold(
     and judged on `test`. Expected time weights what each exit takes in a lazy run, earlier heads
     included, by the share of pictures that leave there.
     """
-    plan, limit = model.practical(head), 0.9
+    plan, limit = model.practical(head), UNCHOSEN
     if len(plan) == 1:
         plan = model.plan(head)
     found: dict = {"plan": plan}

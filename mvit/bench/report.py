@@ -22,7 +22,7 @@ from mvit.bench.peers import peers
 from mvit.bundles import weights
 from mvit.bundles.whole import check_file
 from mvit.clock import environment
-from mvit.evaluation.predictions import Predictions, PredictionsError, load_predictions
+from mvit.evaluation.predictions import FILE, Predictions, load_predictions
 from mvit.images.reader import read_image
 from mvit.inference.precision import probe_pictures
 from mvit.models.multi_exit import MultiExitViT, PlanError
@@ -163,6 +163,11 @@ def _threshold(r: dict):
         for whose, name in (("the rule", ""), ("the plain pass", "plain_")):
             slow = (f"{kept[f'{name}{p}_ms']:.1f}" for p in ("p50", "p95", "p99"))
             yield f"... p50, p95, p99 of {whose}", f"{', '.join(slow)} ms"
+    else:
+        yield (
+            f"confidence >= {r['live']['threshold']:g}",
+            "not chosen for its accuracy: the bundle has no recorded predictions",
+        )
     yield (
         f"measured wall time over {r['live']['n']} pictures",
         f"{r['live']['speedup']:.2f}x faster",
@@ -215,7 +220,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, model: MultiExitViT) -> dict:
     """Do what the command line asks, with the example pictures and the bundle's recorded
-    predictions where there are any.
+    predictions where there are any. Raises PredictionsError if these are damaged.
 
     args: --rounds, --runs, --only, --write, and the common --task, --backbone and --head (default
     as `bench`). Progress goes to standard error.
@@ -229,15 +234,12 @@ def run(args: argparse.Namespace, model: MultiExitViT) -> dict:
         check_file(args.write.with_suffix(".json"))
         check_file(args.write.with_suffix(".md"))
     pictures = [read_image(file.read_bytes()) for file in sorted(EXAMPLES.glob("*.jpg"))]
-    try:
-        recorded = load_predictions(weights.folder(args.task, args.backbone))
-    except (PredictionsError, weights.WeightsError):
-        recorded = None  # a bundle may come without
+    rule = "threshold" in args.only and not model.task.counts
     result = bench(
         model,
         args.head,
         pictures,
-        recorded=recorded,
+        recorded=_recorded(args) if rule else None,
         n=args.rounds,
         runs=args.runs,
         only=tuple(args.only),
@@ -247,6 +249,12 @@ def run(args: argparse.Namespace, model: MultiExitViT) -> dict:
         args.write.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
         args.write.with_suffix(".md").write_text(markdown(result))
     return result
+
+
+def _recorded(args: argparse.Namespace) -> dict[str, Predictions] | None:
+    """The recorded answers of the bundle; None if it comes without. Raises PredictionsError."""
+    folder = weights.folder(args.task, args.backbone)
+    return load_predictions(folder) if (folder / FILE).exists() else None
 
 
 def describe(result: dict) -> str:

@@ -22,7 +22,7 @@ from torch import nn
 
 from mvit.bundles.whole import check_file, written_whole
 from mvit.clock import NoClock, measure
-from mvit.models.multi_exit import FINAL, MultiExitViT
+from mvit.models.multi_exit import MultiExitViT
 from mvit.models.truncated import Truncated
 from mvit.tasks import Task
 
@@ -163,7 +163,12 @@ def _write_pt2(cut: Answering, image: torch.Tensor, path: Path, about: str) -> t
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `python -m mvit export`, besides the common ones."""
     parser.add_argument(
-        "--exit", type=int, required=True, metavar="LAYER", help="the layer to cut after"
+        "--exit",
+        type=int,
+        required=True,
+        metavar="LAYER",
+        help="the layer to cut after; "
+        "without --head at the best head's exit, after the last layer at the final one",
     )
     parser.add_argument(
         "--format", choices=FORMATS, default="onnx", help="onnx (default) or pt2, PyTorch's own"
@@ -173,10 +178,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace, model: MultiExitViT) -> dict:
-    """Do what the command line asks. args: --exit, --head, --format, --out, and the common --task
-    and --backbone."""
-    head = args.head or FINAL
+def run(args: argparse.Namespace, model: MultiExitViT, head: str) -> dict:
+    """Do what the command line asks, for an exit of this head. args: --exit, --format, --out, and
+    the common --task and --backbone."""
     path = args.out or Path(f"{args.task}-{args.backbone}-{head}-{args.exit}.{args.format}")
     return export(model, args.exit, head, path=path, format=args.format)
 

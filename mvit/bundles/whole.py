@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from safetensors import SafetensorError
 
@@ -49,8 +50,11 @@ def check_folder(folder: Path) -> None:
     there = next(place for place in (folder, *folder.parents) if place.exists())
     if not there.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(there))
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise PermissionError(errno.EACCES, "Nothing can be written there", str(there))
+    try:  # what the system says of its permissions is not true of every folder, as of /proc
+        with TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise OSError(error.errno, "Nothing can be written there", str(there)) from error
 
 
 def check_room(folder: Path, size: int) -> None:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import argparse
 
-from mvit.bundles import export
+from mvit.bundles import export, weights
 from mvit.cli.answer import load
+from mvit.models.exit import FINAL
+from mvit.policies.plans import best_head
 
 add_arguments, describe = export.add_arguments, export.describe
 
 
 def run(args: argparse.Namespace) -> dict:
-    """Do it with the model that the common options name."""
-    return export.run(args, load(args))
+    """Do it with the model that the common options name, and without --head with its best head, or
+    after the last layer with the final exit."""
+    model = load(args)
+    best = best_head(weights.card_of(args.task, args.backbone), list(model.heads))
+    own = FINAL if args.exit == model.depth else best
+    return export.run(args, model, args.head or own)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mvit.bundles import weights
+from mvit.bundles import opening, weights
 from mvit.bundles.first_view import FirstView, fingerprint, sha256, write
 from mvit.cli.answer import I_DO_NOT_KNOW, READ, load, picture_of, speaker, unknown
 from mvit.cli.tables import answers
@@ -29,19 +29,20 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
         "--record",
         action="store_true",
         help="also keep a run of the few exits that the app shows in the bundle: what the app "
-        "opens with, until it has started, if IMAGE is its first example",
+        "opens with, until it has started; IMAGE must be its first example",
     )
 
 
 def record(args: argparse.Namespace, model: MultiExitViT, picture: np.ndarray) -> None:
     """Keep a measured run on the picture in the bundle's folder. Raises ValueError for a network
-    that counts or has no bundle of its own."""
+    that counts or has no bundle of its own, and for a run that the app does not open with."""
     folder, card = (
         weights.folder(args.task, args.backbone),
         weights.card_of(args.task, args.backbone),
     )
     if model.task.counts or model.grown_from:
         raise ValueError("--record keeps runs of a bundle that names what it sees")
+    check_shown(folder, Path(args.image))
     head = args.head or best_head(card, list(model.heads))
     plan = exits_for_deadlines(model, accuracies(card, model.final_exit), head)
     plain_ms = plain_time(model).median
@@ -63,6 +64,20 @@ def record(args: argparse.Namespace, model: MultiExitViT, picture: np.ndarray) -
         weights=fingerprint(folder, names),
     )
     print(f"kept in {write(folder, view)}", file=sys.stderr)
+
+
+def check_shown(folder: Path, picture: Path) -> None:
+    """Raise ValueError unless the app opens with this bundle and this picture: it would never show
+    the run."""
+    if (opens := opening.opens_with()) is None:
+        raise ValueError("--record is of no use: the app has no example picture to open with")
+    bundle, example = opens
+    shown = opening.EXAMPLES / example["file"]
+    if folder != bundle or sha256(picture) != sha256(shown):
+        raise ValueError(
+            "--record keeps what the app opens with, and it would never show this run: record "
+            f"{shown.name} with --task {bundle.parent.name} --backbone {bundle.name}"
+        )
 
 
 def run(args: argparse.Namespace) -> dict:

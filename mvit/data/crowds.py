@@ -32,6 +32,7 @@ __all__ = [
     "splits_in",
 ]
 
+UNSPLIT = "; without one, only the counter that was trained on this folder can be measured on it"
 MARGIN = 2  # pixels that a point may lie outside its picture
 
 
@@ -57,9 +58,10 @@ def load_crowds(task: CrowdTask, root: Path, split: str) -> dict[str, Crowds]:
     found = samples(root)
     splits = Counter(s.split for s in found if s.split)
     if split not in splits and (splits or split == "test"):
+        own = "" if splits or split != "test" else UNSPLIT
         raise DataError(
             f"no {split} split under {root}: put its pictures and points below a folder "
-            f"named {split}"
+            f"named {split}{own}"
         )
     if splits:
         lost = "it lies in no folder named train, val or test"

@@ -16,8 +16,8 @@ class Answer:
     that had, in order. late: exits that finished after the deadline, before the answer was given;
     never the answer. in_flight: the (layer, head) that was being computed when the answer was
     given, None if the plan was over. wasted_blocks: blocks begun beyond the answer's layer.
-    first_ms: about when the plan's first exit is ready. note: what the user must be told, such as a
-    change of device.
+    first_ms: about when the plan's first exit is ready, by a trial run. note: what the user must be
+    told, such as a change of device.
     """
 
     deadline_ms: float
@@ -44,7 +44,13 @@ class Answer:
     def message(self) -> str:
         """One sentence for the user."""
         if self.exit is None:
-            return f"no exit had finished; the first is ready at about {self.first_ms:.3g} ms"
+            first = f"the first is ready at about {self.first_ms:.3g} ms"
+            if self.first_ms <= self.deadline_ms:
+                first = (
+                    f"the first took {self.first_ms:.3g} ms in a trial before, "
+                    "so the machine seems busy with other things"
+                )
+            return f"no exit had finished; {first}"
         return (
             f"answered by '{self.exit.head}' after layer {self.exit.layer}, finished at "
             f"{self.exit.elapsed_ms:.3g} ms"

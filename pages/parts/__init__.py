@@ -57,10 +57,9 @@ _NAMES = {
     "choice": "classes_note classes_only counting current other_model pick_head",
     "models": "Bundle inference",
     "pictures": "EXAMPLE Picture examples pick_picture",
-    "provenance": "csv_button export live_badge recorded_badge replay_badge run_record",
+    "provenance": "TASK_NAMES csv_button export live_badge recorded_badge replay_badge run_record",
     "queue": "BusyError turn",
     "shared": "chart measured once table",
-    "usual": "TASK_NAMES",
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
 __all__ = list(_HOME)

@@ -8,13 +8,13 @@ from typing import Any
 
 import streamlit as st
 
-from mvit.bundles import weights
+from mvit.bundles import opening, weights
+from mvit.bundles.opening import AUTO, JOINT, TASK_NAMES
 from mvit.bundles.weights import WeightsError
 from mvit.charts.text import plain_label
 from mvit.inference import engine, precision
-from pages.parts import link, models, pictures, usual, words
+from pages.parts import link, models, pictures, words
 from pages.parts.models import GROWN_HELP, TASK_CHOSEN, Bundle
-from pages.parts.usual import AUTO, JOINT, TASK_NAMES
 
 AUTO_HELP = """*auto* takes the model that was trained as a whole, its exits together with its
 layers (end to end). Where all heads are needed (Lesson, Compare heads, The paper), it takes the one
@@ -49,7 +49,7 @@ def controls() -> None:
         if "task" in st.query_params:
             _remember_task()
         named = {"format_func": lambda t: TASK_NAMES.get(t, t), "on_change": _picked_task}
-        task = _pick("Task", usual.tasks(found), "task", help=meaning, **named)
+        task = _pick("Task", opening.tasks(found), "task", help=meaning, **named)
         bodies = sorted((b for t, b in found if t == task), key=lambda b: ("tiny" not in b, b))
         about = "The vision transformer (ViT) whose encoder layers carry the exits."
         if grown := [b for b in bodies if weights.source(task, b)]:
@@ -105,8 +105,8 @@ def openings() -> list[tuple[str, ...]]:
     found = weights.offers()
     if not found:
         return []
-    task = usual.tasks(found)[0]
-    bodies = [(task, usual.backbone(found, task, joint)) for joint in (True, False)]
+    task = opening.tasks(found)[0]
+    bodies = [(task, opening.backbone(found, task, joint)) for joint in (True, False)]
     return [(*body, devices()[0], AUTO, AUTO) for body in dict.fromkeys([*bodies, *counters()[:1]])]
 
 
@@ -136,7 +136,7 @@ def _resolved(choice: tuple[str, ...], joint: bool) -> tuple[str, ...]:
     """The sidebar's choice with the backbone that *auto* means on this page, which is said."""
     if choice[1] != AUTO:
         return choice
-    body = usual.backbone(st.session_state["_offers"], choice[0], joint)
+    body = opening.backbone(st.session_state["_offers"], choice[0], joint)
     if not link.hidden("sidebar"):
         st.sidebar.caption(f"On this page *auto* is **{body}**: {WHY[joint]}.")
     return choice[0], body, *choice[2:]
@@ -216,7 +216,7 @@ def other_model() -> str:
     if body != AUTO or task in {t for t, _ in counters()}:  # Watch shows no counts
         return ""
     found = st.session_state["_offers"]
-    here, there = (usual.backbone(found, task, joint) for joint in (False, True))
+    here, there = (opening.backbone(found, task, joint) for joint in (False, True))
     return f" The network here is {here}; Watch opens on another, {there}, so answers can differ."
 
 

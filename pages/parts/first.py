@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from mvit.bundles import first_view, places
+from mvit.bundles import first_view, opening
 from mvit.bundles.first_view import FirstView
-from pages.parts import lamps, shelf, usual
+from pages.parts import lamps
 from pages.parts.timeline import Measured, timeline
 from pages.parts.timeline.runs import found, told_exit
 from pages.parts.words import WORDS
@@ -65,13 +65,10 @@ def show() -> bool:
 
 def record() -> tuple[FirstView, dict] | None:
     """The recorded run of the model and the example that the page opens with, and that example."""
-    bundles = places.bundles()
-    if not bundles:
+    if (opens := opening.opens_with()) is None:
         return None
-    task = usual.tasks(bundles)[0]
-    view = first_view.read(places.root() / task / usual.backbone(bundles, task, joint=True))
-    example = next(iter(shelf.entries(shelf.FOLDER, task)), None)
-    if view is None or example is None:
+    folder, example = opens
+    if (view := first_view.read(folder)) is None:
         return None
-    same = first_view.sha256(shelf.FOLDER / example["file"]) == view.picture_sha256
+    same = first_view.sha256(opening.EXAMPLES / example["file"]) == view.picture_sha256
     return (view, example) if same else None

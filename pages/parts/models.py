@@ -12,6 +12,7 @@ import numpy as np
 import streamlit as st
 
 from mvit.bundles import weights
+from mvit.bundles.opening import AUTO
 from mvit.bundles.weights import WeightsError
 from mvit.inference import precision
 from mvit.inference.engine import EngineChoice
@@ -19,7 +20,6 @@ from mvit.inference.fallback import cpu_copy, is_device_failure
 from mvit.models.multi_exit import FINAL, MultiExitViT
 from mvit.policies.plans import accuracies, best_head
 from pages.parts import queue
-from pages.parts.usual import AUTO
 
 T = TypeVar("T")
 # bytes on disk; of models above that one is kept, and a grown one is always above

@@ -15,13 +15,13 @@ import streamlit as st
 from PIL import Image, ImageOps
 from streamlit.delta_generator import DeltaGenerator
 
-from mvit.bundles import weights
+from mvit.bundles import opening, weights
+from mvit.bundles.opening import EXAMPLES as FOLDER
+from mvit.bundles.opening import TASK_NAMES
 from mvit.images.reader import ImageError, read_image
 from mvit.tasks import TASKS
-from pages.parts import link, shelf
+from pages.parts import link
 from pages.parts.models import TASK_CHOSEN
-from pages.parts.shelf import FOLDER
-from pages.parts.usual import TASK_NAMES
 
 KEPT_PIXELS = 4_000_000  # of a visitor's picture; the models look at less than one million
 EXAMPLE, UPLOAD, CAMERA = "Example", "Upload", "Camera"
@@ -89,7 +89,7 @@ def examples(task: str | None = None) -> dict[str, dict]:
         Path(e["file"]).stem: e
         if known and (known.counts or e.get("truth") in known.labels)
         else {**e, "truth": None}
-        for e in shelf.entries(FOLDER, task)
+        for e in opening.examples(FOLDER, task)
     }
 
 

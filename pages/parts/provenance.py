@@ -13,10 +13,10 @@ import pandas as pd
 import streamlit as st
 
 from mvit.bundles.card import measured_on
+from mvit.bundles.opening import TASK_NAMES
 from pages.parts import link
 from pages.parts.models import GROWN_HELP, Bundle
 from pages.parts.svg import svg_button
-from pages.parts.usual import TASK_NAMES
 
 
 def live_badge(

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bundles import BACKBONE
 from thin import picture, records, thin_model
 
 from mvit.bench import measures as bench_parts
 from mvit.bench import peers as peers_module
 from mvit.bench.report import PARTS, add_arguments, bench, describe, markdown, run
+from mvit.evaluation.predictions import FILE, PredictionsError
 from mvit.models.multi_exit import FINAL, PlanError
 from mvit.policies.plans import costs
 
@@ -187,6 +189,29 @@ def test_what_cannot_be_measured_is_refused(model):
     )
     with pytest.raises(ValueError, match="no folder nowhere"):
         run(args, model)
+
+
+def asked(*options: str) -> argparse.Namespace:
+    """The arguments of a short bench of the small bundle's confidence rule."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    args = parser.parse_args(["--rounds", "1", "--only", *options])
+    args.head, args.task, args.backbone = "mlp", "cifar10", BACKBONE
+    return args
+
+
+def test_a_threshold_is_not_chosen_by_damaged_records(model, own_weights):
+    file = own_weights / "cifar10" / BACKBONE / FILE
+    file.write_bytes(b"damaged")
+    with pytest.raises(PredictionsError, match="recorded predictions in .* damaged"):
+        run(asked("threshold"), model)
+    assert run(asked("overhead"), model)["overhead"]  # which reads none
+
+
+def test_a_threshold_without_records_is_told_as_not_chosen(model, tiny_weights):
+    found = run(asked("threshold"), model)
+    assert "recorded" not in found["threshold"] and found["threshold"]["live"]["threshold"] == 0.9
+    assert "confidence >= 0.9 | not chosen for its accuracy: the bundle has no" in markdown(found)
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import pytest
 from bundles import BACKBONE
 from visit import png
 
-from mvit.bundles import first_view, weights
+from mvit.bundles import first_view, opening, weights
 from mvit.cli.main import main
 from mvit.images import read_image
 from mvit.policies.plans import costs
@@ -22,6 +22,9 @@ def recorded(tiny_bundle, tmp_path_factory):
     picture.write_bytes(png(0))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MVIT_WEIGHTS", str(folder))
+        patch.setattr(opening, "EXAMPLES", picture.parent)
+        listed = [{"file": picture.name, "title": "Cat", "truth": "cat"}]
+        (picture.parent / "examples.json").write_text(json.dumps(listed))
         assert main(["trace", str(picture), "--head", "mlp", "--record", "--json"]) == 0
     return folder, picture
 
@@ -134,3 +137,22 @@ def test_layers_that_the_bundle_has_not_in_this_order_are_named_by_verify(kept, 
 def test_a_damaged_record_is_none(kept, text):
     (kept[0] / first_view.FILE).write_text(text)
     assert first_view.read(kept[0]) is None
+
+
+def test_a_run_that_the_app_would_never_show_is_refused_and_the_record_stays(
+    kept, tmp_path, monkeypatch, capsys
+):
+    folder, picture = kept
+    before, other = (folder / first_view.FILE).read_bytes(), tmp_path / "dog.png"
+    other.write_bytes(png(1))
+    monkeypatch.setattr(opening, "EXAMPLES", picture.parent)
+    asked = ["trace", str(other), "--head", "mlp", "--record"]
+    assert main(asked) == 2
+    told = f"record cat.png with --task cifar10 --backbone {BACKBONE}\n"
+    assert capsys.readouterr().err.endswith(told)
+    joint = shutil.copytree(folder, folder.with_name(f"{BACKBONE}_end_to_end"))
+    assert main(["trace", str(picture), "--head", "mlp", "--record"]) == 2
+    assert capsys.readouterr().err.endswith(f"--backbone {joint.name}\n")
+    monkeypatch.setattr(opening, "EXAMPLES", tmp_path)
+    assert main(asked) == 2 and "no example picture" in capsys.readouterr().err
+    assert (folder / first_view.FILE).read_bytes() == before

@@ -10,7 +10,7 @@ from toys import same, snapshot
 from visit import png
 
 import mvit
-from mvit.bundles import first_view, weights
+from mvit.bundles import first_view, opening, weights
 from mvit.bundles.weights import WeightsError
 from mvit.cli.main import main
 from pages.parts import models
@@ -98,9 +98,11 @@ def test_without_the_other_bundle_s_file_it_is_refused_by_name_in_one_sentence(
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_a_recorded_run_holds_while_the_shared_file_does(beside, tmp_path):
+def test_a_recorded_run_holds_while_the_shared_file_does(beside, tmp_path, monkeypatch):
     picture = tmp_path / "cat.png"
     picture.write_bytes(png(0))
+    monkeypatch.setattr(opening, "EXAMPLES", tmp_path)
+    monkeypatch.setattr(opening, "opens_with", lambda: (beside, {"file": picture.name}))
     assert main(["trace", str(picture), "--backbone", "beside", "--record", "--json"]) == 0
     assert first_view.read(beside).weights.keys() == {FILE, "heads/mlp.safetensors"}
     (beside.parent / BACKBONE / FILE).write_bytes(b"other")

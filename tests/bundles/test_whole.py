@@ -2,6 +2,7 @@
 
 import os
 import stat
+from pathlib import Path
 
 import pytest
 import torch
@@ -47,14 +48,18 @@ def test_a_device_and_a_folder_are_no_files_to_replace(tmp_path):
     assert (tmp_path / "pipe").is_fifo()
 
 
-def test_a_folder_that_takes_no_files_is_known_before_it_is_made(tmp_path, monkeypatch):
+def test_a_folder_that_takes_no_files_is_known_before_it_is_made(tmp_path):
     check_folder(tmp_path / "new" / "newer")
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError):
         check_folder(tmp_path / "file" / "below")
-    monkeypatch.setattr(os, "access", lambda *_: False)
-    with pytest.raises(PermissionError, match="Nothing can be written there"):
-        check_folder(tmp_path / "new")
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="there is no /proc")
+def test_a_folder_that_says_it_takes_files_and_takes_none_is_known_too():
+    with pytest.raises(OSError, match="Nothing can be written there: '/proc'"):
+        check_folder(Path("/proc") / "x")
 
 
 @pytest.mark.parametrize("data", [None, b"", b'{"a": 1', b"[1]", b"\xff\xfe", b"[" * 10**5])

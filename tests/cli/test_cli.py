@@ -229,6 +229,15 @@ def test_export(tiny_weights, tmp_path, command):
     )
 
 
+@pytest.mark.parametrize(("layer", "head"), [(6, "mlp"), (12, "final")])
+def test_export_without_a_head_takes_the_best_one_or_the_final_exit(
+    tiny_weights, tmp_path, command, layer, head
+):
+    file = tmp_path / "cut.pt2"
+    result = command("export", "--exit", layer, "--format", "pt2", "--out", file)
+    assert (result["layer"], result["head"]) == (layer, head)
+
+
 @pytest.mark.slow  # .ci/fresh.py runs every command as well
 def test_a_real_process_keeps_standard_output_clean_and_its_exit_status(tiny_weights, test_split):
     start = [sys.executable, "-m", "mvit", "evaluate", "--head", "mlp", "--device", "cpu", "--json"]

@@ -5,6 +5,7 @@ import math
 import sys
 import threading
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -110,6 +111,15 @@ def test_a_deadline_before_the_first_exit_says_when_that_one_is_ready(slow):
     assert (
         answer.message
         == f"no exit had finished; the first is ready at about {answer.first_ms:.3g} ms"
+    )
+
+
+def test_a_deadline_after_the_first_exit_s_usual_time_says_that_the_machine_seems_busy(slow):
+    late = answer_by(slow.model, picture(), 4, [(6, "mlp"), (12, FINAL)])
+    busy = replace(late, deadline_ms=12.0, first_ms=4.55)
+    assert busy.message == (
+        "no exit had finished; the first took 4.55 ms in a trial before, "
+        "so the machine seems busy with other things"
     )
 
 

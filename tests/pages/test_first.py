@@ -7,15 +7,15 @@ import streamlit as st
 from bundles import BACKBONE
 from visit import open_app, timeline, well
 
-from mvit.bundles import first_view, weights
+from mvit.bundles import first_view, opening, weights
 from mvit.cli.main import main
-from pages.parts import first, shelf, start
+from pages.parts import first, start
 
 
 @pytest.fixture
 def starting(own_weights, examples, monkeypatch):
     """A server that still imports its libraries, with a recorded run of its first example."""
-    monkeypatch.setattr(shelf, "FOLDER", examples)
+    monkeypatch.setattr(opening, "EXAMPLES", examples)
     main(["trace", str(examples / "cat.png"), "--record", "--json"])
     monkeypatch.setattr(start, "begin", lambda: None)
     monkeypatch.setattr(start, "over", lambda: False)
