@@ -132,7 +132,7 @@ def head_colour(heads: Sequence[str], legend: bool = True) -> alt.Color:
     return alt.Color(
         "head:N",
         scale=scale,
-        legend=alt.Legend(title="Head", orient="bottom", columns=4) if legend else None,
+        legend=alt.Legend(title="Head", orient="bottom", columns=3) if legend else None,
     )
 
 
