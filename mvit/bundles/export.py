@@ -178,11 +178,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace, model: MultiExitViT, head: str) -> dict:
-    """Do what the command line asks, for an exit of this head. args: --exit, --format, --out, and
-    the common --task and --backbone."""
-    path = args.out or Path(f"{args.task}-{args.backbone}-{head}-{args.exit}.{args.format}")
-    return export(model, args.exit, head, path=path, format=args.format)
+def run(args: argparse.Namespace, model: MultiExitViT) -> dict:
+    """Do what the command line asks. args: --exit, --format, --out, and the common --task,
+    --backbone and --head, which must name one."""
+    path = args.out or Path(f"{args.task}-{args.backbone}-{args.head}-{args.exit}.{args.format}")
+    return export(model, args.exit, args.head, path=path, format=args.format)
 
 
 def describe(result: dict) -> str:

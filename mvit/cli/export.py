@@ -17,5 +17,5 @@ def run(args: argparse.Namespace) -> dict:
     after the last layer with the final exit."""
     model = load(args)
     best = best_head(weights.card_of(args.task, args.backbone), list(model.heads))
-    own = FINAL if args.exit == model.depth else best
-    return export.run(args, model, args.head or own)
+    args.head = args.head or (FINAL if args.exit == model.depth else best)
+    return export.run(args, model)
