@@ -55,6 +55,12 @@ def test_the_map_adds_up_to_the_count_and_a_part_of_it_can_be_read(mapped):
     assert handed(app)["box"] == [0, 0, 0.5, 1]
 
 
+def test_a_model_without_maps_says_so(lab):
+    app = well(lab(example="wide"))
+    said = "This model has not learned where people are, so it has no map."
+    assert said in [c.value for c in app.caption]
+
+
 def test_hide_all_leaves_no_control_of_the_map(mapped):
     app = well(mapped[0](hide="all"))
     assert not app.slider and handed(app)["bare"] is True

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import streamlit as st
 
+from mvit.bundles import weights
 from mvit.bundles.card import WeightsError
 from mvit.bundles.maps import load_maps
 from mvit.charts.crowd import people_text, people_words
@@ -66,10 +67,12 @@ def maps_of(folder: str, stamp: str) -> Any:
 
 def found(bundle: ui.Bundle, maps: Any, picture: ui.Picture) -> Found:
     """People in each patch after every layer, from one run of the backbone on this picture; nothing
-    without maps. maps: see `maps_of`."""
+    without maps, which is said. maps: see `maps_of`."""
     if isinstance(maps, str):
         st.warning(maps, title="No map of the people", icon=":material/gpp_bad:")
-    if maps is None or isinstance(maps, str):
+        return {}
+    if maps is None:
+        st.caption(without(bundle))
         return {}
 
     def work(model) -> dict:
@@ -77,6 +80,14 @@ def found(bundle: ui.Bundle, maps: Any, picture: ui.Picture) -> Found:
 
     with st.spinner("Looking where they are …", show_time=True):
         return ui.measured("crowd_where", bundle, (), work=work, picture=picture)["people"]
+
+
+def without(bundle: ui.Bundle) -> str:
+    """That a counter has no maps, and which one of its task has."""
+    of_task = [b for task, b in weights.bundles() if task == bundle.task]
+    told = [b for b in of_task if "maps" in weights.card_of(bundle.task, b)]
+    others = f"; **{told[0]}** has, choose it in the sidebar" if told else ""
+    return f"This model has not learned where people are, so it has no map{others}."
 
 
 def full_scale(people: np.ndarray) -> float:
