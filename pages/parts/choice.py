@@ -3,7 +3,7 @@ refused, or a task that the page is not about."""
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import streamlit as st
@@ -222,8 +222,11 @@ def other_model() -> str:
 
 def counting() -> bool:
     """Whether the sidebar's task counts instead of classifying; known before anything is loaded."""
-    choice = st.session_state.get("_choice")
-    return choice is not None and choice[0] in {task for task, _ in counters()}
+    task, root = (st.session_state.get("_choice") or ("",))[0], weights.root()
+    for _, backbone in [own for own in weights.bundles() if own[0] == task]:
+        with suppress(WeightsError):  # a damaged card is told of when it is loaded
+            return weights.task_in(root / task / backbone).counts
+    return False
 
 
 def classes_only() -> None:
