@@ -54,6 +54,7 @@ class Lab:
             "start weights": identity.of_start(study.init, start.vit),
         }
         settings.pop("before", None)
+        settings = json.loads(json.dumps(settings))  # as it is written
         own = {"train": train, "val": val, "test": test, "accelerator": study.accelerator()}
         return cls(study=study, task=task, run=run, settings=settings, **own, **more)
 
@@ -110,7 +111,7 @@ def refuse_another(file: Path, settings: dict, overwrite: bool) -> None:
     overwritten."""
     if overwrite or not file.exists():
         return
-    if read_json(file).get("budget") != json.loads(json.dumps(settings)):
+    if read_json(file).get("budget") != settings:
         raise CheckpointError(
             f"{file} holds the table of another run; name another bundle with --name, "
             "or pass --overwrite to replace it"

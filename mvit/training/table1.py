@@ -10,7 +10,6 @@ more training's.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -152,7 +151,7 @@ def another_seed(before: dict | None, now: dict) -> bool:
     if not before or before.get("seed") == now["seed"]:
         return False
     drawn = dict.fromkeys(("seed", "heads", "pictures and labels"))
-    return before | drawn == json.loads(json.dumps(now)) | drawn
+    return before | drawn == now | drawn
 
 
 def beside(before: dict, result: dict, table: Table1) -> dict:
@@ -165,7 +164,7 @@ def beside(before: dict, result: dict, table: Table1) -> dict:
         old = next((t for t in again if t["budget"]["seed"] == seed), {})
         others = [t for t in again if t["budget"]["seed"] != seed]
         return before | {"again": [*others, beside(old, result, table)]}
-    if before.get("budget") != json.loads(json.dumps(result["budget"])):
+    if before.get("budget") != result["budget"]:
         before, again = {}, []
     whole = result | {key: kept(before, result, key) for key in ("rows", "last_steps")}
     there = {(row["strategy"], row["head"]) for row in whole["rows"]}

@@ -106,7 +106,7 @@ class TableLab(Lab):
     def finished(self, model: MultiExitViT) -> MultiExitViT:
         """A trained model after the last touch that exits of its kind of task get."""
         given = {"accelerator": self.accelerator, "recipe": self.kind.recipe(**self.fields)}
-        self.kind.finish(model, self.lessons["train"], **given)
+        self.kind.finish(model, self.kind.lessons(self.train), **given)
         return model
 
     def untrained(self) -> MultiExitViT:
