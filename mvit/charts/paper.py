@@ -177,7 +177,7 @@ def strategies(
     rows: pd.DataFrame, value: str, axis: str, finding: str, how: str, line: float | None = None
 ) -> alt.LayerChart:
     """Table I as points: one row a head, one point a training strategy. rows: strategy, head and
-    `value`, which `axis` names; the accuracy has a line from its `low` to its `high`."""
+    `value`, which `axis` names, and a line from its `low` to its `high`."""
     heads = list(dict.fromkeys(rows["head"]))
     form = ".1%" if value != "change" else "+.1f"
     x = alt.X(
@@ -194,18 +194,13 @@ def strategies(
         alt.Tooltip("final:Q", title="Final exit", format=".2%"),
         alt.Tooltip("change:Q", title="Final exit against plain, points", format="+.2f"),
     ]
-    figure = (
-        alt.Chart(rows)
-        .mark_point(filled=True, size=110, opacity=0.95)
-        .encode(x=x, y=y, tooltip=tips, **_strategy(rows))
-    )
-    if value == "accuracy":
-        low = alt.X("low:Q", title=axis, scale=alt.Scale(zero=False, padding=12))
-        spread = alt.Chart(rows).mark_rule(size=2, opacity=0.6)
-        figure = (
-            spread.encode(x=low, x2="high:Q", y=y, color=_strategy(rows)["color"], tooltip=tips)
-            + figure
-        )
+    points = alt.Chart(rows).mark_point(filled=True, size=110, opacity=0.95)
+    low = alt.X("low:Q", title=axis, scale=alt.Scale(zero=False, padding=12))
+    spread = alt.Chart(rows).mark_rule(size=2, opacity=0.6)
+    both = _strategy(rows)
+    figure = spread.encode(
+        x=low, x2="high:Q", y=y, color=both["color"], tooltip=tips
+    ) + points.encode(x=x, y=y, tooltip=tips, **both)
     if line is not None:
         figure = (
             alt.Chart(pd.DataFrame({value: [line]}))

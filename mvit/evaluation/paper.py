@@ -11,6 +11,7 @@ import math
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass
 
+import numpy as np
 import pandas as pd
 
 from mvit.bundles import weights
@@ -161,8 +162,9 @@ def table1(task: str, card: dict) -> dict | None:
 
     Its "rows" become a table: strategy, head, accuracy (at the layer), final, change (of the final
     exit against the plain backbone, in points), gain (at the layer, against the same head trained
-    classifier-wise, in points; NaN where that is not known), low and high (the accuracy's 95 %
-    interval).
+    classifier-wise, in points; NaN where that is not known), change_noise and gain_noise (what
+    chance could do to them, 95 %; of a table that was not compared picture by picture as for
+    pictures of each its own), low and high (the accuracy's 95 % interval).
     """
     try:
         found = json.loads(
@@ -170,24 +172,29 @@ def table1(task: str, card: dict) -> dict | None:
                 weights.root() / task / (card.get("grown_from") or card["architecture"]) / TABLE1
             ).read_text()
         )
-        rows = pd.DataFrame(found["rows"])[["strategy", "head", "accuracy", "final", "change"]]
+        read, plain = pd.DataFrame(found["rows"]), float(found["plain"]["accuracy"])
+        rows = read[["strategy", "head", "accuracy", "final", "change"]].copy()
         alone = rows[rows.strategy == "classifier-wise"].set_index("head").accuracy
         rows["gain"] = 100 * (rows.accuracy - rows["head"].map(alone))
+        for of, share in (("gain", rows["head"].map(alone)), ("change", plain)):
+            rows[f"{of}_noise"] = read.get(f"{of}_noise", chance(share, found["n"]))
         rows["low"], rows["high"] = wilson(rows.accuracy * found["n"], found["n"])
-        return found | {"rows": rows, "plain": float(found["plain"]["accuracy"])}
+        return found | {"rows": rows, "plain": plain}
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def chance(share: float, n: int) -> float:
+def chance(share, n: int):
     """By how many points two measured accuracies near `share`, of n pictures each, may differ by
-    chance (95 %)."""
-    return 100 * 1.96 * math.sqrt(2 * share * (1 - share) / n)
+    chance (95 %). share: a number or a column."""
+    return 100 * 1.96 * np.sqrt(2 * share * (1 - share) / n)
 
 
 def strategy_findings(table: dict) -> dict[str, dict[str, float]]:
-    """{strategy: {"change": mean change of the final exit, "worst", "best", "gain": mean gain at
-    the layer}} of the joint strategies."""
+    """{strategy: {"change": mean change of the final exit, "worst", "best", "noise" (the most that
+    chance could do to one), "costs" (how many heads' it costs more than that), "heads", "gain":
+    mean gain at the layer, "better" and "worse" (than chance, how many heads are)}} of the joint
+    strategies."""
     found = {}
     for strategy in JOINT:
         own = table["rows"][table["rows"].strategy == strategy]
@@ -196,7 +203,12 @@ def strategy_findings(table: dict) -> dict[str, dict[str, float]]:
                 "change": float(own.change.mean()),
                 "worst": float(own.change.min()),
                 "best": float(own.change.max()),
+                "noise": float(own.change_noise.max()),
+                "costs": int((own.change < -own.change_noise).sum()),
+                "heads": len(own),
                 "gain": float(own.gain.mean()),
+                "better": int((own.gain > own.gain_noise).sum()),
+                "worse": int((own.gain < -own.gain_noise).sum()),
             }
     return found
 

@@ -25,8 +25,8 @@ from mvit.training.joint import STRATEGIES
 from mvit.training.lab import refuse_another
 from mvit.training.last_step import OTHERS, from_others, named, variants
 from mvit.training.study import Study, check_sizes
-from mvit.training.table1_counts import ALONE, CountsLab
-from mvit.training.table1_lab import SOLVED_TILES, Budget, TableLab
+from mvit.training.table1_counts import CountsLab
+from mvit.training.table1_lab import ALONE, SOLVED_TILES, Budget, TableLab
 
 
 @dataclass(kw_only=True)
@@ -95,9 +95,8 @@ def measure(table: Table1, say: Callable[[str], None] = print) -> dict:
 
     {"task", "architecture", "init", "layer", "n" (test pictures), "budget", "plain": {"accuracy"},
     "start": {"exits", "final", "rounds", "validation" (losses of each head after each round)},
-    "rows": [{"strategy", "head", "accuracy" (at the layer), "final", "change" (of the final exit
-    against plain, in points), "seconds"}], "last_steps": see mvit.training.last_step, "missing":
-    trainings that were asked for and are not done}. Of a counter: see mvit.training.table1_counts.
+    "rows": see TableLab.rows, of a counter CountsLab.rows, "last_steps": see
+    mvit.training.last_step, "missing": trainings that were asked for and are not done}.
     What the file holds already stays, see `beside`. Raises CheckpointError if the run folder or the
     file was begun with another budget or other heads, DataError for a start without exits that it
     needs, PlanError for a counter's table without classifier-wise training, TrainingError on a loss

@@ -15,9 +15,7 @@ from mvit.data.labelled import DataError
 from mvit.evaluation.counts import count
 from mvit.models.multi_exit import FINAL, MultiExitViT
 from mvit.training.initial import take_over_exits
-from mvit.training.table1_lab import TableLab
-
-ALONE = "classifier-wise"
+from mvit.training.table1_lab import ALONE, TableLab, compared
 
 
 @dataclass(kw_only=True)
@@ -88,11 +86,3 @@ class CountsLab(TableLab):
     def told(self, cell: dict) -> str:
         exits = ", ".join(f"{head} off by {mae:.1f}" for head, mae in cell["exits"].items())
         return f"layer {self.layer} {exits}; final exit off by {cell['final']:.1f}"
-
-
-def compared(one: dict, other: dict, exit_: str) -> tuple[float, float]:
-    """By how many people an exit of one training is further off than that of another, on the same
-    pictures, and how much of that could be chance (95 %)."""
-    apart = np.array(one["errors"][exit_]) - np.array(other["errors"][exit_])
-    noise = 1.96 * apart.std(ddof=1) / np.sqrt(len(apart)) if len(apart) > 1 else np.inf
-    return float(apart.mean()), float(noise)

@@ -6,6 +6,9 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from mvit.evaluation.predictions import predict
 from mvit.models.backbone import Backbone
 from mvit.models.multi_exit import FINAL, MultiExitViT
 from mvit.training.exits import ExitRecipe, classifier_wise, name_of, warm_start
@@ -13,6 +16,7 @@ from mvit.training.joint import learn_together, phases_of
 from mvit.training.joint_loss import Phase
 from mvit.training.lab import Lab
 
+ALONE = "classifier-wise"
 SOLVED_TILES = 1_000  # of a counter, on which the last layers are solved after each training
 
 
@@ -146,9 +150,9 @@ class TableLab(Lab):
         """The network of a cell; from its checkpoint if that is done."""
         started, _ = self.started()
         exits = {head: {self.layer: started.head_at(self.layer, head)} for head in heads}
-        plain = self.trained_plain() if strategy == "classifier-wise" else None
+        plain = self.trained_plain() if strategy == ALONE else None
         model = MultiExitViT(plain or started.backbone, self.task, exits)
-        if strategy == "classifier-wise":
+        if strategy == ALONE:
             given = {"checkpoint": self.place(strategy, heads)} | self.lessons
             val = self.kind.lessons(self.val)
             classifier_wise(model, val=val, recipe=self.budget.exits(), **given)
@@ -170,26 +174,44 @@ class TableLab(Lab):
                 file.unlink()
 
     def quality(self, model: MultiExitViT) -> dict:
-        """{"final": accuracy, "exits": {head: accuracy at the layer}}."""
-        known = {head: accuracy for (_, head), accuracy in self.measured(model).items()}
-        return {"final": known.pop(FINAL), "exits": known}
+        """{"final": accuracy, "exits": {head: accuracy at the layer}, "errors": {head or "final": 1
+        for each test picture that it names wrongly, else 0}}."""
+        found = predict(model, self.test, self.accelerator, batch=128)
+        named = [head for _, head in found.exits]
+        known = dict(zip(named, found.accuracy.tolist(), strict=True))
+        wrong = dict(zip(named, (~found.correct).astype(int).tolist(), strict=True))
+        return {"final": known.pop(FINAL), "exits": known, "errors": wrong}
 
     def rows(self, strategy: str, done: dict[str, dict]) -> list[dict]:
-        """The rows of the training that was done last, one a head. done: by name, with `plain`,
-        whose final exit it is compared with."""
-        cell, plain = done[next(reversed(done))], done["plain"]
-        about = self.against(cell, plain) | {"seconds": cell["seconds"]}
-        return [
-            {"strategy": strategy, "head": head, "accuracy": accuracy} | about
-            for head, accuracy in cell["exits"].items()
-        ]
+        """The rows of the training that was done last, one a head: {"strategy", "head", "accuracy"
+        (at the layer), "final", "change" (of the final exit against plain, in points), "seconds"}
+        and by how much that could differ by chance: "change_noise"; beside classifier-wise
+        training "gain" and "gain_noise" too, of the same head at the layer. done: by name."""
+        cell, rows = done[next(reversed(done))], []
+        for head, accuracy in cell["exits"].items():
+            row = {"strategy": strategy, "head": head, "accuracy": accuracy}
+            if ALONE in done:
+                worse, noise = compared(cell, done[ALONE], head)
+                row |= {"gain": round(-100 * worse, 3), "gain_noise": round(100 * noise, 3)}
+            rows.append(row | self.against(cell, done["plain"]) | {"seconds": cell["seconds"]})
+        return rows
 
     def against(self, cell: dict, plain: dict) -> dict:
-        """The final exit of a training, and its change against the plain backbone's, in points."""
-        change = round(100 * (cell["final"] - plain["final"]), 3)
-        return {"final": cell["final"], "change": change}
+        """The final exit of a training, and its change against the plain backbone's, in points,
+        with what of that chance could do (95 %)."""
+        worse, noise = (100 * figure for figure in compared(cell, plain, FINAL))
+        return {"final": cell["final"], "change": round(-worse, 3), "change_noise": round(noise, 3)}
 
     def told(self, cell: dict) -> str:
         """What a training reached, in words."""
         exits = ", ".join(f"{head} {right:.2%}" for head, right in cell["exits"].items())
         return f"layer {self.layer} {exits}; final exit {cell['final']:.2%}"
+
+
+def compared(one: dict, other: dict, exit_: str) -> tuple[float, float]:
+    """By how much the mean error of an exit of one training is larger than that of another, and how
+    much of that could be chance (95 %): judged picture by picture, so by how much the two trainings
+    differ and not by how much the pictures do."""
+    apart = np.array(one["errors"][exit_]) - np.array(other["errors"][exit_])
+    noise = 1.96 * apart.std(ddof=1) / np.sqrt(len(apart)) if len(apart) > 1 else np.inf
+    return float(apart.mean()), float(noise)

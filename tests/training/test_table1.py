@@ -19,7 +19,7 @@ from mvit.training.last_step import END_TO_END, OTHERS, from_others
 from mvit.training.loop import Loop
 from mvit.training.study import Study, own_task
 from mvit.training.table1 import Table1, another_seed, beside, lab_of, measure
-from mvit.training.table1_lab import Budget, TableLab
+from mvit.training.table1_lab import Budget, TableLab, compared
 
 TINY = "test_vit"  # timm's own toy: six layers of 64 channels
 BUDGET = Budget(px=32, images=16, batch=8, val_images=3, round_images=16, max_rounds=3)
@@ -81,6 +81,32 @@ def test_the_final_exit_is_compared_with_the_plain_backbone(done):
         )
         # its backbone is the plain one
         assert row["strategy"] != "classifier-wise" or row["change"] == 0
+
+
+def test_two_trainings_are_compared_picture_by_picture(done, table):
+    run = table.study.run / "table1"
+    cells = {name: json.loads((run / f"{name}.json").read_text()) for name in ("plain", "start")}
+    ours = json.loads((run / "end-to-end_mlp.json").read_text())
+    assert [len(e) for e in ours["errors"].values()] == [9, 9]
+    assert sum(ours["errors"]["final"]) == round(9 * (1 - ours["final"]))
+    assert compared(ours, ours, "final") == (0.0, 0.0)
+    [row] = [r for r in done[0]["rows"] if (r["strategy"], r["head"]) == ("end-to-end", "mlp")]
+    worse, noise = compared(ours, cells["plain"], "final")
+    assert (row["change"], row["change_noise"]) == (
+        pytest.approx(-100 * worse, abs=1e-3),
+        pytest.approx(100 * noise, abs=1e-3),
+    )
+    alone = json.loads((run / "classifier-wise.json").read_text())
+    assert row["gain"] == pytest.approx(
+        100 * (ours["exits"]["mlp"] - alone["exits"]["mlp"]), abs=1e-3
+    )
+
+
+def test_chance_is_judged_by_the_pictures_that_two_trainings_differ_in():
+    one = {"errors": {"mlp": [1, 0, 1, 0] * 100}}
+    other = {"errors": {"mlp": [1, 0, 1, 1] * 100}}
+    worse, noise = compared(one, other, "mlp")
+    assert worse == -0.25 and noise == pytest.approx(1.96 * (0.25 * 0.75 / 399) ** 0.5)
 
 
 def test_a_finished_table_trains_nothing_again(done, table, monkeypatch):
