@@ -28,7 +28,8 @@ def at(step: str, **params):
 
 def widget(app):
     """The present step's guess: pills or a slider; None once the answer is shown."""
-    return next((w for w in [*app.pills, *app.slider] if (w.key or "").startswith("guess_")), None)
+    asked = [*app.pills, *app.select_slider]
+    return next((w for w in asked if (w.key or "").startswith("guess_")), None)
 
 
 def said(app) -> list[str]:
@@ -39,7 +40,7 @@ def guess(app, value=None):
     """Guess (the first option or about the middle, if nothing is named) and look at the answer."""
     asked = widget(app)
     if value is None:
-        value = asked.options[0] if asked.type != "slider" else asked.value + 1
+        value = asked.options[0] if asked.type != "select_slider" else 51
     asked.set_value(value)
     app.run()
     return well(app.button(key="reveal").click().run())
@@ -111,7 +112,7 @@ def test_the_clock_really_interrupts_two_runs_and_again(tiny_weights):
 def test_a_slider_that_nobody_moved_is_no_guess(tiny_weights):
     app = at("sure")
     assert app.button(key="reveal").disabled
-    well(app.slider(key="guess_sure").set_value(51).run())
+    well(app.select_slider(key="guess_sure").set_value(50).run())
     assert not app.button(key="reveal").disabled
     well(app.pills(key="example").set_value("ship").run())
     assert app.button(key="reveal").disabled, "another picture is another question"

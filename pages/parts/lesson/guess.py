@@ -14,6 +14,7 @@ from pages.parts.lesson.scene import Question, Scene, Step
 # in the session: {step's name: {"key", "guess", and once revealed "asked", "answer", "right",
 # "finding"}}
 HERE = "_lesson_guesses"
+OPEN = "?"  # where a slider stands that says nothing yet
 
 
 def guesses() -> dict[str, dict]:
@@ -36,30 +37,24 @@ def made(step: Step, question: Question) -> dict | None:
 def commit(step: Step, question: Question, widget: str) -> None:
     """The button's callback: what the widget says is the guess."""
     value = st.session_state.get(widget)
-    if value is not None:
+    if value not in (None, OPEN):
         guesses()[step.name] = {"key": question.key, "guess": value}
-
-
-def touch(widget: str, question: Question) -> None:
-    """The slider's callback: it was moved for this question, so its value is a guess."""
-    st.session_state[f"_{widget}_for"] = question.key
 
 
 def ask(step: Step, question: Question) -> None:
     """Draw the guess's widget and the button that commits it."""
     widget = f"guess_{step.name}"
     if question.options is None:
-        st.slider(
+        numbers = range(question.low, question.high + 1)
+        if st.session_state.get(f"_{widget}_for") != question.key:
+            st.session_state.update({widget: OPEN, f"_{widget}_for": question.key})
+        value = st.select_slider(
             f"Your guess, {question.unit}",
-            question.low,
-            question.high,
-            (question.low + question.high) // 2,
+            [OPEN, *numbers],
             key=widget,
-            on_change=touch,
-            args=(widget, question),
-            help="Move it first: where it starts is no guess.",
+            help=f"It starts at {OPEN}, which is no guess.",
         )
-        ready = st.session_state.get(f"_{widget}_for") == question.key
+        ready = value != OPEN
     else:
         if st.session_state.get(widget) not in question.options:
             st.session_state.pop(widget, None)
