@@ -5,7 +5,10 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+import numpy as np
 import pandas as pd
+
+from mvit.evaluation.paper import JOINT
 
 HERE = ["strategy", "head"]
 
@@ -22,6 +25,20 @@ def repeats(table: dict, value: str) -> pd.DataFrame:
         rows = rows.to_frame().join(first.rename("first"), how="inner").reset_index()
         return rows[[*HERE, "first", "again"]]
     return pd.DataFrame(columns=[*HERE, "first", "again"])
+
+
+def same_side(rows: pd.DataFrame) -> tuple[int, int]:
+    """Of the trainings of `repeats` in which the backbone learns too, how many came out on one side
+    of classifier-wise training of the same head with every seed, and how many there are."""
+    figures = {
+        (r.head, r.strategy): np.array([r.first, *r.again]) for r in rows.itertuples(index=False)
+    }
+    apart = [
+        np.sign(own - figures[head, "classifier-wise"])
+        for (head, strategy), own in figures.items()
+        if strategy in JOINT and len(figures.get((head, "classifier-wise"), ())) == len(own)
+    ]
+    return sum(len(set(signs)) == 1 for signs in apart), len(apart)
 
 
 def last_steps(table: dict) -> tuple[pd.DataFrame, float, int] | None:

@@ -3,13 +3,14 @@ training's last step."""
 
 import json
 
+import pandas as pd
 import pytest
 from bundles import BACKBONE
 from tables import write_table1
 from visit import open_app, well
 
 from mvit.evaluation import paper
-from mvit.evaluation.table_again import last_steps, repeats
+from mvit.evaluation.table_again import last_steps, repeats, same_side
 from pages.parts.paper import again
 
 BEGINS = {"the original": 0.88, "nothing": 0.5, "end-to-end training": 0.89}
@@ -33,11 +34,25 @@ def write(weights, **more) -> dict:
 def test_a_second_seed_is_told_beside_the_first(own_weights):
     write(own_weights)
     words = text(well(open_app("paper")))
+    assert "otherwise?** With 2 of 2 trainings: end-to-end and layer-wise, 0 of 2 came" in words
     assert (
         "first weights of the exits: `vit` 80.0\u00a0% and 70.0\u00a0% classifier-wise, "
         "85.0\u00a0% and 70.0\u00a0% layer-wise, 85.0\u00a0% and 70.0\u00a0% end-to-end." in words
     )
     assert "begin from, layer-wise" not in words
+
+
+def test_seeds_that_agree_are_counted():
+    rows = pd.DataFrame(
+        [
+            ("classifier-wise", "vit", 0.90, [0.91]),
+            ("end-to-end", "vit", 0.92, [0.92]),
+            ("layer-wise", "vit", 0.91, [0.90]),
+            ("end-to-end", "mlp", 0.80, [0.70]),
+        ],
+        columns=["strategy", "head", "first", "again"],
+    )
+    assert same_side(rows) == (1, 2)
 
 
 def test_other_beginnings_are_told_against_their_own_plain_network(own_weights):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mvit.evaluation.table_again import last_steps, repeats
+from mvit.evaluation.table_again import last_steps, repeats, same_side
 
 
 def lines(table: dict, value: str, spoken: Callable[[float], str]) -> list[str]:
@@ -27,10 +27,18 @@ def _luck(table: dict, value: str, spoken: Callable[[float], str]) -> list[str]:
         )
         for head, own in rows.groupby("head", sort=False)
     ]
+    same, of = same_side(rows)
+    verdict = ""
+    if of:
+        verdict = (
+            f"{'No' if same == of else f'With {of - same} of {of} trainings'}: end-to-end and "
+            f"layer-wise, {same} of {of} came out on the same side of classifier-wise training "
+            "every time. "
+        )
     return [
-        f"**Would other luck tell otherwise?** After layer {table['layer']}, first as in the chart "
-        "and then with each other seed, which draws other pictures, another order and other first "
-        f"weights of the exits: {'; '.join(heads)}."
+        f"**Would other luck tell otherwise?** {verdict}After layer {table['layer']}, "
+        "first as in the chart and then with each other seed, which draws other pictures, another "
+        f"order and other first weights of the exits: {'; '.join(heads)}."
     ]
 
 
