@@ -195,27 +195,44 @@ def finding(near: pd.Series | None, final: dict) -> str:
     )
 
 
+def most(summary: pd.DataFrame) -> str:
+    """Which head has the most practical exits, or which share that place. summary: as
+    `paper.by_head` gives it."""
+    first = summary[summary.practical == summary.practical.max()]
+    heads, count = list(first["head"]), f"{first.practical.iloc[0]} of {first['of'].iloc[0]}"
+    if len(heads) == len(summary) > 1:
+        return f"every head has {count}"
+    if len(heads) > 3:
+        return f"{len(heads)} heads have the most, {count} each"
+    if len(heads) > 1:
+        return f"{', '.join(heads[:-1])} and {heads[-1]} have the most, {count} each"
+    return f"{heads[0]} has the most, {count}"
+
+
 def show_heads(exits: pd.DataFrame) -> None:
     """How many exits of each head are practical."""
     summary = paper.by_head(exits)
-    most = summary.loc[summary.practical.idxmax()]
-    told = (
-        f"{int(exits.practical.sum())} of {len(exits)} exits are practical; {most['head']} has the "
-        f"most, {most.practical} of {most['of']}"
-    )
+    told = f"{int(exits.practical.sum())} of {len(exits)} exits are practical; {most(summary)}"
     ui.chart(draw.practical_by_head(summary, told), alt=f"Practical exits by head. {told}.")
     ui.table(summary, "Heads as a table")
 
 
-@ui.page("The paper, reproduced")
-def page() -> None:
+def introduce(counts: bool) -> None:
+    """What the page shows. counts: whether of a counter, whose points cannot be clicked."""
+    what = "how far off counts are" if counts else "accuracy"
+    click = "" if counts else "; click a point to see its numbers"
     st.markdown(
-        "The paper plots accuracy against compute for seven kinds of exit at every layer (its "
-        "figures 6 to 8). Here is the same figure from our own measurements; click a point to see "
-        f"its numbers.{ui.other_model()} *{beside.PAPER}*",
+        f"The paper plots {what} against compute for seven kinds of exit at every layer (its "
+        f"figures 6 to 8). Here is the same figure from our own measurements{click}."
+        f"{ui.other_model()} *{beside.PAPER}*",
         help=f"{WORDS['exit']} {WORDS['head']}",
     )
+
+
+@ui.page("The paper, reproduced")
+def page() -> None:
     bundle = ui.current()
+    introduce(counts=bundle.model.task.counts)
     if bundle.model.task.counts:
         counted.show(bundle)
         return

@@ -222,7 +222,7 @@ def error_by_macs(exits: pd.DataFrame, final: dict, finding: str) -> alt.LayerCh
     ]
     base = alt.Chart(rows).encode(
         x=alt.X("giga:Q", title="G MACs of six tiles"),
-        y=alt.Y("mae:Q", title="Off by (people)"),
+        y=alt.Y("mae:Q", title="Off by (people)", scale=alt.Scale(type="log")),
         color=head_colour(list(dict.fromkeys(rows["head"]))),
         tooltip=tips,
     )
@@ -233,14 +233,14 @@ def error_by_macs(exits: pd.DataFrame, final: dict, finding: str) -> alt.LayerCh
             {
                 "mae": [final["mae"]],
                 "text": [f"final exit: {final['mae']:.1f}"],
-                "giga": [rows.giga.max()],
+                "giga": [rows.giga.min()],  # where the exits are far above
             }
         )
     )
     rule = level.mark_rule(strokeDash=[6, 4], strokeWidth=1.8, color=HEAD_COLOURS[FINAL]).encode(
         y="mae:Q"
     )
-    words = level.mark_text(align="right", baseline="top", dy=5, fontSize=12).encode(
+    words = level.mark_text(align="left", baseline="top", dy=5, fontSize=12).encode(
         x="giga:Q", y="mae:Q", text="text:N"
     )
     line = base.mark_line(strokeWidth=1.5, opacity=0.5)

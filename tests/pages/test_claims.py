@@ -6,6 +6,7 @@ import pytest
 from mvit.bundles import weights
 from mvit.charts import crowd
 from mvit.evaluation import paper
+from mvit.evaluation.paper import strategy_findings
 from pages.parts.cards.origin import as_text, provenance
 from pages.parts.crowd.numbers import off_by
 from pages.parts.paper.table import answers
@@ -70,15 +71,19 @@ def test_a_card_is_told_in_words(card):
 
 
 @pytest.mark.parametrize(
-    ("change", "worst", "best", "verdict"),
+    ("changes", "verdict"),
     [
-        (-3.0, -3.1, -2.9, "Yes"),
-        (-0.3, -0.42, -0.26, "A little, with every head"),
-        (0.0, -0.1, 0.1, "No"),
-        (-0.2, -2.0, 0.4, "With some heads"),
+        ((-3.0, -3.1, -2.9), "Yes, with every head"),
+        ((-0.3, -0.42, -0.26), "Not decided by these runs"),
+        ((0.0, -0.1, 0.1), "Not decided by these runs"),
+        ((0.3, 0.9, -0.2), "No"),
+        ((-0.2, -2.0, 0.4), "With 1 of 3 heads"),
     ],
 )
-def test_a_loss_with_every_head_is_not_called_none(change, worst, best, verdict):
-    found = {"change": change, "worst": worst, "best": best, "gain": 1.0}
-    (line,) = answers({"end-to-end": found}, 0.83, 6)
+def test_what_could_be_chance_is_not_called_a_loss(changes, verdict):
+    rows = pd.DataFrame({"change": changes, "gain": 1.0, "change_noise": 0.83, "gain_noise": 0.5})
+    found = strategy_findings({"rows": rows.assign(strategy="end-to-end")})
+    (line,) = answers(found, 6)
+    change = sum(changes) / 3
+    assert "better by more than chance with 3 of 3 heads, and worse with 0." in line
     assert f"final exit?** {verdict}: " in line and f"{change:+.2f} points" in line

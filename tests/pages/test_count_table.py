@@ -70,8 +70,11 @@ def test_both_claims_are_answered_from_the_differences(table):
         "**End-to-end**: after layer 6 against classifier-wise, in people closer: `mlp` +4.0"
         in said
     )
-    assert "backbone learns with them?** Yes, with every head tried. The paper says yes." in said
-    assert "final exit gain by that?** Not decided by these runs" in said
+    assert (
+        "count better when trained end-to-end?** Yes, with every head tried. The paper says yes."
+        in said
+    )
+    assert "final exit gain by end-to-end training?** Not decided by these runs" in said
     assert "`mlp` -2.5 (chance ±1.0)" in said and "2 of these trainings are still missing" in said
     assert "4,800 squares of 192 × 192 pixels" in said
     [own] = [d.value for d in app.dataframe if "strategy" in d.value]

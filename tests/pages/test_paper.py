@@ -13,7 +13,10 @@ from visit import charts, metric, open_app, well
 
 from mvit.evaluation import paper
 from mvit.tasks import CIFAR100_LABELS, Task
-from pages.parts.paper.table import how_the_start_ended, ordered
+from mvit.training.identity import of_start
+from pages.paper import most
+from pages.parts.paper.begun import began_from, how_the_start_ended
+from pages.parts.paper.table import ordered
 
 
 def card_of(weights: Path) -> dict:
@@ -149,8 +152,8 @@ def test_table_one_is_drawn_and_the_paper_s_questions_answered(own_weights):
         "points on average, from -3.10 to -2.90" in words
     )
     assert (
-        "end-to-end training cost the final exit?** No: the final exit changes by +0.00 points"
-        in words
+        "end-to-end training cost the final exit?** Not decided by these runs: the final exit "
+        "changes by +0.00 points" in words
     )
     assert words.count("differs by +5.0 points") == 2
     assert (
@@ -211,6 +214,29 @@ def test_a_fair_start_is_told_and_its_learning_shown(own_weights):
     assert "when some still got a little better" in how_the_start_ended(table)
     assert "hardly begun" not in words and "2 of these trainings are still missing" in words
     assert charts(app) == 5
+
+
+def test_a_bundle_that_changed_since_is_not_called_what_the_table_began_from(own_weights):
+    folder = own_weights / "cifar10" / BACKBONE
+    table = {"init": f"the bundle cifar10/{BACKBONE}", "budget": {"start weights": "0123"}}
+    assert began_from(table) == table["init"] + " as it was then; it has changed since"
+    table["budget"]["start weights"] = of_start(folder, None)
+    assert began_from(table) == table["init"]
+    assert began_from({"init": "another.safetensors", "budget": {}}) == "another.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("practical", "told"),
+    [
+        ((3, 2, 1, 0), "a has the most, 3 of 3"),
+        ((3, 3, 1, 0), "a and b have the most, 3 of 3 each"),
+        ((2, 2, 2, 2), "every head has 2 of 3"),
+        ((2, 2, 2, 2, 1), "4 heads have the most, 2 of 3 each"),
+    ],
+)
+def test_heads_that_share_the_first_place_are_said_to(practical, told):
+    rows = pd.DataFrame({"head": list("abcde")[: len(practical)], "practical": practical, "of": 3})
+    assert most(rows) == told
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"rows": []}', '{"rows": 3, "plain": {}}'])

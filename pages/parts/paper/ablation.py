@@ -120,11 +120,12 @@ def layers(which: pd.Series) -> str:
 
 def doubts(rows: pd.DataFrame, n: int) -> str:
     """What n test pictures and one training a way leave open."""
-    most = rows[rows.gain.notna() & (rows.way != BASE)].chance.max()
+    could = rows[rows.gain.notna() & (rows.way != BASE)].chance
     return (
-        f"With {n:,} test pictures, a difference of up to {most:.1f} points at one exit could be "
-        "chance; of twenty such differences, about one is larger by chance alone. Every way was "
-        "trained only once: how far two trainings of the same way differ was not measured."
+        f"With {n:,} test pictures, a difference of {could.min():.1f} to {could.max():.1f} points "
+        "at one exit, more after later layers (the grey band), could be chance; of twenty such "
+        "differences, about one is larger by chance alone. Every way was trained only once: how "
+        "far two trainings of the same way differ was not measured."
     )
 
 

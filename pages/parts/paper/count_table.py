@@ -12,8 +12,8 @@ from mvit.evaluation.count_table import count_table, decided, joint
 from mvit.evaluation.paper import JOINT
 from pages import parts as ui
 from pages.parts import words
-from pages.parts.paper import again
-from pages.parts.paper.table import MEANING, still_missing
+from pages.parts.paper import again, begun
+from pages.parts.paper.table import MEANING
 
 HOW = "Each point is one training; its line is what chance could change, with 95 % certainty."
 COLUMNS = {
@@ -84,10 +84,10 @@ def claims(rows: pd.DataFrame, layer: int) -> list[str]:
     last = {decided(*pair) for pair in zip(-both.change, both.change_noise, strict=True)}
     return [
         *lines,
-        f"**Do early exits count better when the backbone learns with them?** {verdict(early)} "
+        f"**Do early exits count better when trained end-to-end?** {verdict(early)} "
         "The paper says yes.",
-        f"**Does the final exit gain by that?** {verdict(last)} The paper says yes for "
-        "`mlp`, `vit` and `mixer`.",
+        f"**Does the final exit gain by end-to-end training?** {verdict(last)} The paper says "
+        "yes for `mlp`, `vit` and `mixer`.",
     ]
 
 
@@ -111,13 +111,21 @@ def verdict(found: set[int]) -> str:
     return "Not with every head." if 1 in found else "Not decided, and worse with some heads."
 
 
+def measured_sets(table: dict) -> str:
+    """The sets that the test pictures are of, in words."""
+    return " and ".join(words.split_name(name) for name in table["splits"].set.unique())
+
+
 def told(table: dict) -> list[str]:
     """What the trainings began from and saw."""
     budget, layer = table["budget"], table["layer"]
     return [
-        f"Every training began from {table['init']} and its exits after layer {layer}, which had "
-        f"learned on it to the end, and saw {budget['images']:,} squares of {budget['px']} × "
-        f"{budget['px']} pixels (layer-wise: in each part). Errors are compared picture by "
-        "picture; one training each, so the luck of a training is not in the lines.",
-        *still_missing(table),
+        f"Every training began from {begun.began_from(table)} and its exits after layer {layer}, "
+        f"which had learned on it to the end, and saw {budget['images']:,} squares "
+        f"of {budget['px']} × {budget['px']} pixels (layer-wise: in each part). "
+        "Errors are compared picture by picture; one training each, so the luck of a "
+        "training is not in the lines.",
+        f"The {table['n']:,} test pictures are those of {measured_sets(table)}; of a set with more "
+        "than were asked for, a seeded choice.",
+        *begun.still_missing(table),
     ]

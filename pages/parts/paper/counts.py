@@ -27,7 +27,10 @@ def show(bundle: ui.Bundle) -> None:
         ui.chart(charts_crowd.error_by_macs(exits, final, said), alt=f"Error against work. {said}.")
         found.append(exits.drop(columns="ranges", errors="ignore").assign(set=name))
     for r in paper.REPORTED.get(bundle.task, ()):
-        st.markdown(f"The paper reports {r.unit} {r.value:g} for its {r.what}.")
+        st.markdown(
+            f"In the paper the {r.what} is off by {r.value:g} people on average (MAE) on DISCO, a "
+            "crowd set that is not among ours: the two cannot be compared."
+        )
     count_table.show(bundle)
     st.caption(
         f"Ours counts with {bundle.card['architecture']}, the paper with a ViT-B/16; the Models "

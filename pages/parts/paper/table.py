@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pandas as pd
 import streamlit as st
 from streamlit.column_config import NumberColumn
@@ -13,10 +11,9 @@ from mvit.evaluation import paper
 from mvit.models.heads import HEADS
 from pages import parts as ui
 from pages.parts import columns
-from pages.parts.paper import again
+from pages.parts.paper import again, begun
 from pages.parts.words import percent
 
-FEW_STEPS = 500  # of a training, below which its new exits are far from done
 MEANING = """- **classifier-wise**: the backbone is trained first and then stays fixed; each exit
   learns by itself
 - **layer-wise**: the layers up to the exit learn together with it and are frozen, then the rest
@@ -31,7 +28,13 @@ COLUMNS = {
     "gain": NumberColumn(
         "gain, points", format="%+.2f", help="At the layer, against classifier-wise training."
     ),
-}
+    "change_noise": NumberColumn(
+        "change by chance", format="±%.2f", help="What chance could do to the change (95 %)."
+    ),
+    "gain_noise": NumberColumn(
+        "gain by chance", format="±%.2f", help="What chance could do to the gain (95 %)."
+    ),
+} | columns.INTERVAL
 
 
 def show(bundle: ui.Bundle) -> None:
@@ -58,10 +61,10 @@ def show(bundle: ui.Bundle) -> None:
     lines = [best_exit(bundle, table), *answers(found, layer)]
     lines += again.lines(table, "accuracy", lambda share: percent(share, 1))
     st.markdown("\n".join(f"- {line}" for line in lines if line))
-    for line in told(table):
+    for line in begun.told(table):
         st.caption(line)
     if curves := table.get("start", {}).get("validation"):
-        show_start(curves)
+        begun.show_start(curves)
     after = columns.share(f"after layer {layer}", help="The exit's accuracy on test.")
     ui.table(rows, "Table I as a table", column_config=COLUMNS | {"accuracy": after})
 
@@ -94,61 +97,6 @@ def _final_exits(rows: pd.DataFrame, plain: float, found: dict) -> None:
     axis = "Change of the final exit, points"
     figure = draw.strategies(rows, "change", axis, finding=said, how=how, line=0.0)
     ui.chart(figure, alt=f"{said}.", key="table1_final")
-
-
-def told(table: dict) -> list[str]:
-    """What the trainings began from, saw, and may be compared with."""
-    budget = table["budget"]
-    seen = f"{budget['images']:,} pictures of {budget['px']} × {budget['px']} pixels"
-    steps = budget["images"] // budget.get("batch", 64)
-    lines = []
-    if start := table.get("start"):
-        lines.append(
-            f"Every training began from the same backbone ({table['init']}) and from exits that "
-            f"had been trained on it for {start['rounds']} rounds, {how_the_start_ended(table)}. "
-            f"Then each saw {seen} (layer-wise: in each part). The pictures are smaller than "
-            "elsewhere on this page, so compare these figures with each other only."
-        )
-    else:
-        if steps < FEW_STEPS:
-            lines.append(
-                f"After only {steps} steps a new exit has hardly begun to learn. The change of the "
-                "final exit already says something; the accuracy of the new exits does not yet."
-            )
-        lines.append(
-            f"These trainings were short: each saw {seen} (layer-wise: in each part), starting "
-            f"from {table['init']}. Compare them with each other, not with the figures above or "
-            "with the paper, which trained to the end."
-        )
-    return lines + still_missing(table)
-
-
-def still_missing(table: dict) -> list[str]:
-    """How many trainings a table lacks, as a line; none if it is whole."""
-    missing = table.get("missing")
-    return [f"{missing} of these trainings are still missing."] if missing else []
-
-
-def how_the_start_ended(table: dict) -> str:
-    """Whether the start's exits had stopped learning, or only run out of rounds."""
-    rounds, most = table["start"]["rounds"], table["budget"].get("max_rounds", math.inf)
-    if rounds < most:
-        return "until they no longer got better"
-    return "the most that was allowed, when some still got a little better"
-
-
-def show_start(curves: dict[str, list[float]]) -> None:
-    """How the exits that every training began from had learned: their validation loss a round."""
-    rows = pd.DataFrame(
-        [
-            {"head": head, "round": number, "loss": loss}
-            for head, losses in curves.items()
-            for number, loss in enumerate(losses, 1)
-        ]
-    )
-    with st.expander("Had the exits learned all they could? Their loss before the comparison"):
-        told = "Loss on validation pictures, round by round; flat means that an exit is done"
-        ui.chart(draw.learning(rows, told), alt=f"{told}.", key="table1_start")
 
 
 def best_exit(bundle: ui.Bundle, table: dict) -> str:
@@ -228,14 +176,15 @@ def answers(found: dict, layer: int) -> list[str]:
             if f["costs"] == f["heads"]
             else f"With {f['costs']} of {f['heads']} heads"
             if f["costs"]
-            else "A little, with every head"
-            if f["best"] < 0
             else "No"
+            if f["best"] > f["noise"]
+            else "Not decided by these runs"
         )
         lines.append(
             f"**{question}** {verdict}: the final exit changes by {f['change']:+z.2f} points on "
             f"average, from {f['worst']:+z.2f} to {f['best']:+z.2f}; for one head, up to "
-            f"{f['noise']:.2f} could be chance. The exit after layer {layer} differs by "
+            f"{f['noise']:.2f} could be chance, and the luck of the one plain training is in all. "
+            f"The exit after layer {layer} differs by "
             f"{signed(f['gain'])} points on average from classifier-wise training: it is better "
             f"by more than chance with {f['better']} of {f['heads']} heads, and worse with "
             f"{f['worse']}."
