@@ -222,7 +222,12 @@ def error_by_macs(exits: pd.DataFrame, final: dict, finding: str) -> alt.LayerCh
     ]
     base = alt.Chart(rows).encode(
         x=alt.X("giga:Q", title="G MACs of six tiles"),
-        y=alt.Y("mae:Q", title="Off by (people)", scale=alt.Scale(type="log")),
+        y=alt.Y(
+            "mae:Q",
+            title="Off by (people)",
+            scale=alt.Scale(type="log", nice=False, padding=16),
+            axis=alt.Axis(tickCount=5),
+        ),
         color=head_colour(list(dict.fromkeys(rows["head"]))),
         tooltip=tips,
     )

@@ -269,7 +269,11 @@ def learning(rows: pd.DataFrame, finding: str) -> alt.Chart:
         .encode(
             x=alt.X("round:Q", title="Round", axis=alt.Axis(tickMinStep=1)),
             y=alt.Y("loss:Q", title="Loss", scale=alt.Scale(zero=False)),
-            color=head_colour(list(dict.fromkeys(rows["head"]))),
+            color=head_colour(list(dict.fromkeys(rows["head"]))).legend(
+                title="Head",
+                orient="bottom",
+                columns=2,  # within a border, on a phone
+            ),
             tooltip=["head:N", "round:Q", alt.Tooltip("loss:Q", format=".3f")],
         )
         .properties(title=title(finding), height=240)
