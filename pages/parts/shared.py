@@ -139,4 +139,4 @@ def chart(
 def table(frame: pd.DataFrame, label: str = "The same as a table", **options: Any) -> None:
     """The chart's numbers as a table, folded away."""
     with st.expander(label, icon=":material/table_rows:"):
-        st.dataframe(frame, width="stretch", hide_index=True, alt=label, **options)
+        st.dataframe(frame, width="stretch", hide_index=True, alt=label, placeholder="–", **options)
