@@ -192,7 +192,7 @@ class TableLab(Lab):
             row = {"strategy": strategy, "head": head, "accuracy": accuracy}
             if ALONE in done:
                 worse, noise = compared(cell, done[ALONE], head)
-                row |= {"gain": round(-100 * worse, 3), "gain_noise": round(100 * noise, 3)}
+                row |= {"gain": round(0.0 - 100 * worse, 3), "gain_noise": round(100 * noise, 3)}
             rows.append(row | self.against(cell, done["plain"]) | {"seconds": cell["seconds"]})
         return rows
 

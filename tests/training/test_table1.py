@@ -90,6 +90,7 @@ def test_two_trainings_are_compared_picture_by_picture(done, table):
     assert [len(e) for e in ours["errors"].values()] == [9, 9]
     assert sum(ours["errors"]["final"]) == round(9 * (1 - ours["final"]))
     assert compared(ours, ours, "final") == (0.0, 0.0)
+    assert "-0.0" not in json.dumps(done[1]["rows"])
     [row] = [r for r in done[0]["rows"] if (r["strategy"], r["head"]) == ("end-to-end", "mlp")]
     worse, noise = compared(ours, cells["plain"], "final")
     assert (row["change"], row["change_noise"]) == (
