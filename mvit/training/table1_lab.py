@@ -200,7 +200,11 @@ class TableLab(Lab):
         """The final exit of a training, and its change against the plain backbone's, in points,
         with what of that chance could do (95 %)."""
         worse, noise = (100 * figure for figure in compared(cell, plain, FINAL))
-        return {"final": cell["final"], "change": round(-worse, 3), "change_noise": round(noise, 3)}
+        return {
+            "final": cell["final"],
+            "change": round(0.0 - worse, 3),
+            "change_noise": round(noise, 3),
+        }
 
     def told(self, cell: dict) -> str:
         """What a training reached, in words."""
