@@ -19,6 +19,7 @@ from pages.parts import columns
 from pages.parts.rules.prepared import Replay
 from pages.parts.words import WORDS, percent
 
+LEAST = 20  # test pictures that a class needs for a claim about it
 ABOUT_GROUPS = (
     "Easy: right for good from the first third of the layers on; middling: from the second; hard: "
     "only from the last. Where the final exit is wrong, the rule is right if it left earlier, with "
@@ -67,6 +68,21 @@ def show(bundle: ui.Bundle, replay: Replay, here: Operating) -> None:
 
 def _classes(rows: pd.DataFrame, depth: int) -> None:
     """Every class: from where on it is right, where it leaves, and what the rule costs it."""
+    enough = rows[rows.pictures >= LEAST].reset_index(drop=True)
+    if len(enough) < 2:
+        st.markdown(
+            f"**{rows.pictures.sum():,} test pictures of {len(rows)} classes are too few to "
+            f"compare classes; {LEAST} of each are needed.**"
+        )
+    else:
+        _compared(enough, depth)
+        if few := len(rows) - len(enough):
+            st.caption(f"{few} classes with fewer than {LEAST} pictures are only in the table.")
+    ui.table(rows, "Every class", column_config=CLASSES)
+
+
+def _compared(rows: pd.DataFrame, depth: int) -> None:
+    """The classes that have enough pictures, side by side."""
     easy, hard = rows.iloc[0], rows.iloc[-1]
     finding = (
         f"{easy.label} is easiest (right for good from layer {easy.settled:.1f} on "
@@ -84,9 +100,8 @@ def _classes(rows: pd.DataFrame, depth: int) -> None:
     if worst.lost > 0:
         st.caption(
             f"The rule costs {worst.label} most: {100 * worst.lost:.1f} points "
-            f"against the final exit, {100 * rows.lost.mean():.2f} for a class on average."
+            "against the final exit."
         )
-    ui.table(rows, column_config=CLASSES)
 
 
 def _groups(groups: pd.DataFrame, here: Operating) -> None:

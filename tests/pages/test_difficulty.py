@@ -1,0 +1,17 @@
+"""Easy and hard classes and pictures on the page on stop rules: what is said, and of how many."""
+
+from recorded import record
+from visit import open_app, well
+
+
+def table(app, *columns: str):
+    return next(d.value for d in app.dataframe if {*columns} <= {*d.value.columns})
+
+
+def test_no_class_is_named_for_too_few_pictures(own_weights):
+    record(own_weights, pictures=60)  # about six of each class
+    app = well(open_app("rules"))
+    told = " ".join(e.value for e in [*app.markdown, *app.caption])
+    assert "60 test pictures of 10 classes are too few to compare classes" in told
+    assert "easiest" not in told and "The rule costs" not in told
+    assert table(app, "lost").pictures.sum() == 60  # the table has them all
