@@ -3,6 +3,9 @@
 from recorded import record
 from visit import open_app, well
 
+from mvit.tasks import TASKS
+from pages.parts.rules.program import sharper
+
 
 def table(app, *columns: str):
     return next(d.value for d in app.dataframe if {*columns} <= {*d.value.columns})
@@ -15,3 +18,9 @@ def test_no_class_is_named_for_too_few_pictures(own_weights):
     assert "60 test pictures of 10 classes are too few to compare classes" in told
     assert "easiest" not in told and "The rule costs" not in told
     assert table(app, "lost").pictures.sum() == 60  # the table has them all
+
+
+def test_photos_are_called_sharper_only_than_small_test_pictures():
+    assert "32 × 32 pixels" in sharper(TASKS["cifar10"])
+    assert "may be why" in sharper(TASKS["cifar10"])  # no sure cause
+    assert sharper(TASKS["imagenet1k"]) == ""
