@@ -87,6 +87,11 @@ class Policy:
         """Words for the threshold, with its unit: `Threshold, ms`."""
         return f"{words}, {cls.unit}" if cls.unit else words
 
+    @property
+    def overrun(self) -> str:
+        """That the rule cannot keep to its threshold, if so."""
+        return ""
+
     def reset(self) -> None:
         """Forget the picture before."""
 

@@ -62,6 +62,11 @@ def test_a_deadline_is_told_in_milliseconds_everywhere(recorded):
     assert re.fullmatch(r"[\d.]+ ms", metric(app, "Validation's choice"))
     assert "Threshold of deadline, ms" in app.get("vega_lite_chart")[0].proto.spec
     assert "#### All pictures leave at layer 1" in said  # nothing is in time
+    late = next(w.value for w in app.warning if "No exit is ready after 0.0 ms" in w.value)
+    first = re.search(r"are ready after ([\d.]+), ", " ".join(c.value for c in app.caption))[1]
+    assert f"after layer 1, answers after {first} ms, which is {first} ms too late" in late
+    well(app.button(key="take").click().run())
+    assert not app.warning
     assert well(open_app("rules")).slider(key="threshold").label == "Threshold"
 
 
