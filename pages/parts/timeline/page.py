@@ -43,7 +43,7 @@ WHY = {
     "at any moment",
     PRACTICAL: "These are the practical exits, each more accurate on the test set than all earlier "
     "ones of its head",
-    ALL: "These are all exits of the head; each one delays the later ones",
+    ALL: "No exit is left out; each one delays the later ones",
 }
 
 
