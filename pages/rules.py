@@ -41,7 +41,7 @@ def swept(key: tuple, _rule: Policy, _test, _macs: np.ndarray, _ms: np.ndarray) 
 def page() -> None:
     """Choose a rule; see what it saves and costs."""
     st.markdown(
-        "Most pictures are easy. A **stop rule** lets a picture leave at the first exit that is "
+        "Some pictures are easy. A **stop rule** lets a picture leave at the first exit that is "
         "sure enough: choose a rule and a threshold, and see what it costs and saves over the "
         "whole test set.",
         help=f"{WORDS['exit']} {WORDS['final']}",

@@ -79,8 +79,8 @@ def test_a_deadline_is_told_in_milliseconds_everywhere(recorded):
         ([0.1, 0.7, 0.2], "80\u00a0% leave before the end; most leave at layer 6: 70\u00a0%"),
         (
             [0.4, 0.3, 0.3],
-            "70\u00a0% leave before the end. Half of all pictures have left after layer 6; most "
-            "leave at layer 3: 40\u00a0%",
+            "70\u00a0% leave before the end. Half of all pictures have left after layer 6; the "
+            "largest share, 40\u00a0%, leaves at layer 3",
         ),
     ],
 )

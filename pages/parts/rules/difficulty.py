@@ -137,7 +137,7 @@ def _depth(replay: Replay, here: Operating, labels: Sequence[str]) -> None:
         rows = dispatch.depths(replay.whole)
         half = int(rows.layer[np.searchsorted(rows.share.cumsum(), 0.5 - 1e-9)])
         early, late = rows[rows.layer <= half], rows[rows.layer > half]
-        finding = f"Half of the pictures are settled by layer {half}"
+        finding = f"{percent(early.share.sum())} of the pictures are settled by layer {half}"
         if late.share.sum():
             wrong = [percent(part.wrong.sum() / part.share.sum(), 1) for part in (early, late)]
             finding += f": {wrong[0]} of these end wrong, and {wrong[1]} of those settled later"

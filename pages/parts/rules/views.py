@@ -102,4 +102,7 @@ def leaving_finding(rows: pd.DataFrame, early: float) -> str:
         return f"{'All' if top.share == 1 else 'Nearly all'} pictures leave at {at}"
     # where most of all pictures leave, half have left too
     left = "" if top.share > 0.5 else f". Half of all pictures have left after {by}"
-    return f"{percent(early)} leave before the end{left}; most leave at {at}: {percent(top.share)}"
+    most = f"most leave at {at}: {percent(top.share)}"
+    if top.share <= 0.5:
+        most = f"the largest share, {percent(top.share)}, leaves at {at}"
+    return f"{percent(early)} leave before the end{left}; {most}"
