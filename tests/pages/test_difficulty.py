@@ -1,8 +1,12 @@
 """Easy and hard classes and pictures on the page on stop rules: what is said, and of how many."""
 
+import json
+
+import pyarrow as pa
 from recorded import record
 from visit import open_app, well
 
+from mvit.charts.text import macs_text
 from mvit.tasks import TASKS
 from pages.parts.rules.program import sharper
 
@@ -24,3 +28,17 @@ def test_photos_are_called_sharper_only_than_small_test_pictures():
     assert "32 × 32 pixels" in sharper(TASKS["cifar10"])
     assert "may be why" in sharper(TASKS["cifar10"])  # no sure cause
     assert sharper(TASKS["imagenet1k"]) == ""
+
+
+def test_tables_write_macs_and_shares_as_the_sentences_do(recorded):
+    app, written = well(open_app("rules", head="mlp")), []
+    for shown in app.dataframe:
+        config = json.loads(shown.proto.columns or "{}")
+        if "macs" in shown.value.columns:
+            assert "format" not in config["macs"].get("type_config", {})  # it would win
+            words = pa.ipc.open_stream(shown.proto.arrow_data.styler.display_values).read_pandas()
+            assert words.macs.tolist() == ["" if n != n else macs_text(n) for n in shown.value.macs]
+            written += words.macs.tolist()
+        for share in {"share", "right", "wrong"} & {*shown.value.columns}:
+            assert config[share]["type_config"]["format"] == "percent"
+    assert len(written) > 20

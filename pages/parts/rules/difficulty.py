@@ -17,6 +17,7 @@ from mvit.policies.outcomes import Operating
 from pages import parts as ui
 from pages.parts import columns
 from pages.parts.rules.prepared import Replay
+from pages.parts.rules.views import SHARES
 from pages.parts.words import WORDS, percent
 
 LEAST = 20  # test pictures that a class needs for a claim about it
@@ -142,7 +143,7 @@ def _depth(replay: Replay, here: Operating, labels: Sequence[str]) -> None:
             wrong = [percent(part.wrong.sum() / part.share.sum(), 1) for part in (early, late)]
             finding += f": {wrong[0]} of these end wrong, and {wrong[1]} of those settled later"
         ui.chart(draw.depth(rows, finding), alt=f"Pictures by prediction depth. {finding}.")
-        ui.table(rows)
+        ui.table(rows, column_config=SHARES)
         if not ui.hidden("export"):
 
             def every() -> str:

@@ -26,6 +26,8 @@ COLUMNS = {
     "early": columns.share("leave early", help="Share that leaves before the final exit."),
 }
 
+SHARES = {name: columns.share(help="Of all test pictures.") for name in ("share", "right", "wrong")}
+
 
 def without_predictions(bundle: ui.Bundle, head: str, rule: type[Policy], measured: dict) -> None:
     """What the card and this machine's clock can tell: the price and accuracy of always leaving at
@@ -50,7 +52,7 @@ def without_predictions(bundle: ui.Bundle, head: str, rule: type[Policy], measur
     )
     ui.chart(figure, alt=finding)
     n = bundle.card.get("n")
-    ui.table(columns.with_intervals(fixed, n) if n else fixed)
+    ui.table(columns.with_intervals(fixed, n) if n else fixed, column_config=COLUMNS)
     ui.export("rules", fixed, bundle, settings={"head": head, "predictions": "none recorded"})
 
 
@@ -89,7 +91,7 @@ def show_leaving(here: Operating) -> None:
     rows = outcomes.leaving(here.taken, here.seen)
     finding = leaving_finding(rows, here.early)
     ui.chart(draw.leaving(rows, finding), alt=f"Share of pictures by exit. {finding}.")
-    ui.table(rows)
+    ui.table(rows, column_config=SHARES)
 
 
 def leaving_finding(rows: pd.DataFrame, early: float) -> str:
