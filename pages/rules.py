@@ -56,7 +56,7 @@ def page() -> None:
         views.without_predictions(bundle, asked.head, asked.kind, measured=measured)
         return
     replay = prepared.prepare(bundle, recorded, measured["trace"], asked=asked)
-    threshold = choice.pick_threshold(replay, len(bundle.model.task.labels), bundle.model.depth)
+    threshold = choice.pick_threshold(replay, len(bundle.model.task.labels))
     here, plain = replay.here(threshold), ui.plain(bundle, measured["plain"])
     with st.container(horizontal=True):
         ui.recorded_badge(bundle, f"{len(replay.test.truth):,} pictures")

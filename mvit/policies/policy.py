@@ -108,7 +108,7 @@ class Policy:
         return self, predictions
 
     def limits(self, exits: int, classes: int) -> tuple[float, float]:
-        """The least and the greatest threshold that make sense."""
+        """The least and the greatest threshold that make sense, where so many exits run."""
         return 0.0, 1.0
 
     def keeps(self, given: np.ndarray, final: np.ndarray, max_drop: float) -> np.ndarray:

@@ -13,7 +13,7 @@ from mvit.charts.style import macs_text
 from mvit.policies.outcomes import operate
 from mvit.policies.plans import costs
 from mvit.policies.replay import choose_threshold
-from mvit.policies.rules import Confidence
+from mvit.policies.rules import Confidence, Patience
 from pages.parts.rules import program, views
 from pages.parts.words import percent
 
@@ -87,3 +87,14 @@ def test_a_deadline_is_told_in_milliseconds_everywhere(recorded):
 def test_where_pictures_leave_is_said_once(shares, told):
     rows = pd.DataFrame({"layer": [3, 6, 12], "head": ["mlp", "mlp", "final"], "share": shares})
     assert views.leaving_finding(rows, 1 - shares[-1]) == told
+
+
+def test_patience_asks_for_no_more_exits_than_run(recorded):
+    app = well(open_app("rules", rule="patience", exits="all", patience="9"))
+    assert (app.slider(key="patience").max, app.slider(key="patience").value) == (13, 9)
+    app = well(app.segmented_control(key="exits").set_value("few").run())
+    said = next(c.value for c in app.caption if c.value.startswith("Exits that run: "))
+    run = said.split(".")[0].count(",") + 1
+    slider = app.slider(key="patience")
+    assert slider.max == max(run, 3) and slider.value <= slider.max and not app.warning
+    assert Patience().limits(1, 10) == (2, 3)  # a slider needs two places
