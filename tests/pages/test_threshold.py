@@ -58,7 +58,7 @@ def test_a_deadline_is_told_in_milliseconds_everywhere(recorded):
     app = well(open_app("rules", rule="deadline", exits="all", ms="0.0"))
     assert app.slider(key="ms").label == "Threshold, ms"
     said = [m.value for m in app.markdown]
-    assert any(text.startswith("#### deadline 0.0 ms") for text in said)
+    assert any(text.startswith("#### deadline 0.0 ms, which it overruns") for text in said)
     assert re.fullmatch(r"[\d.]+ ms", metric(app, "Validation's choice"))
     assert "Threshold of deadline, ms" in app.get("vega_lite_chart")[0].proto.spec
     assert "#### All pictures leave at layer 1" in said  # nothing is in time

@@ -66,8 +66,9 @@ def show_tradeoff(
     points = pd.DataFrame([{"what": w} | {n: getattr(o, n) for n in names} for w, o in marks])
     share = getattr(here, cost) / fixed[cost].iloc[-1]
     what = "MACs" if cost == "macs" else "time"
+    overrun = ", which it overruns" if rule.at(here.threshold).overrun else ""
     finding = (
-        f"{rule.title} {rule.told(here.threshold)}: {percent(here.accuracy, 1)} right for "
+        f"{rule.title} {rule.told(here.threshold)}{overrun}: {percent(here.accuracy, 1)} right for "
         f"{percent(share)} of the final exit's {what}"
     )
     figure = tradeoff(
