@@ -21,6 +21,7 @@ from pages.parts.rules.views import SHARES
 from pages.parts.words import WORDS, percent
 
 LEAST = 20  # test pictures that a class needs for a claim about it
+LOST = 5  # pictures that the rule must cost a class for the same
 ABOUT_GROUPS = (
     "Easy: right for good from the first third of the layers on; middling: from the second; hard: "
     "only from the last. Where the final exit is wrong, the rule is right if it left earlier, with "
@@ -76,17 +77,20 @@ def _classes(rows: pd.DataFrame, depth: int) -> None:
             f"compare classes; {LEAST} of each are needed.**"
         )
     else:
-        _compared(enough, depth)
-        if few := len(rows) - len(enough):
-            st.caption(f"{few} classes with fewer than {LEAST} pictures are only in the table.")
+        few = len(rows) - len(enough)
+        among = f"Of {len(enough)} classes with {LEAST} test pictures or more, " if few else ""
+        _compared(enough, depth, among)
+        if few:
+            others = "The other class" if few == 1 else f"The other {few} classes"
+            st.caption(f"{others}, with fewer pictures: only in the table.")
     ui.table(rows, "Every class", column_config=CLASSES)
 
 
-def _compared(rows: pd.DataFrame, depth: int) -> None:
-    """The classes that have enough pictures, side by side."""
+def _compared(rows: pd.DataFrame, depth: int, among: str) -> None:
+    """The classes that have enough pictures, side by side. among: which these are, if not all."""
     easy, hard = rows.iloc[0], rows.iloc[-1]
     finding = (
-        f"{easy.label} is easiest (right for good from layer {easy.settled:.1f} on "
+        f"{among}{easy.label} is easiest (right for good from layer {easy.settled:.1f} on "
         f"average), {hard.label} hardest ({hard.settled:.1f})"
     )
     shown = rows if len(rows) <= 20 else pd.concat([rows.head(8), rows.tail(8)])
@@ -98,7 +102,7 @@ def _compared(rows: pd.DataFrame, depth: int) -> None:
         )
     st.caption(f"A picture that ends wrong counts as layer {depth + 1}, one after the last.")
     worst = rows.iloc[rows.lost.idxmax()]
-    if worst.lost > 0:
+    if worst.lost * worst.pictures > LOST - 0.5:
         st.caption(
             f"The rule costs {worst.label} most: {100 * worst.lost:.1f} points "
             "against the final exit."
