@@ -10,7 +10,7 @@ from mvit.charts import style as charts
 from mvit.evaluation.unlike import Check
 from mvit.inference import explain
 from pages import parts as ui
-from pages.parts import coarse, unlike, words
+from pages.parts import coarse, columns, unlike, words
 from pages.parts.compare.pane import View, clickable, pane
 
 HEADS, PICTURES = "heads", "pictures"
@@ -32,10 +32,8 @@ COLUMNS = {
     "head_ms": st.column_config.NumberColumn(
         "head ms", format="%.2f", help="The exit's own head, without the layers before it."
     ),
-    "macs": st.column_config.NumberColumn("MACs", format="compact", help=WORDS["macs"]),
-    "own_macs": st.column_config.NumberColumn(
-        "head MACs", format="compact", help="The head's own, without the layers before it."
-    ),
+    "macs": columns.macs("MACs"),
+    "own_macs": columns.macs("head MACs", help="The head's own, without the layers before it."),
     "practical": st.column_config.CheckboxColumn(help=WORDS["practical"]),
 }
 

@@ -8,7 +8,7 @@ from mvit.charts import paper as draw
 from mvit.charts.style import macs_text
 from mvit.evaluation import paper
 from pages import parts as ui
-from pages.parts import words
+from pages.parts import columns, words
 from pages.parts.paper import ablation as since
 from pages.parts.paper import beside
 from pages.parts.paper import counts as counted
@@ -18,7 +18,7 @@ WORDS = words.WORDS
 CHART = "paper_chart"
 COLUMNS = {
     "accuracy": st.column_config.NumberColumn(format="percent", help="On the test pictures."),
-    "macs": st.column_config.NumberColumn("MACs", format="compact", help=WORDS["macs"]),
+    "macs": columns.macs("MACs"),
     "practical": st.column_config.CheckboxColumn(help=WORDS["practical"]),
     "behind": st.column_config.NumberColumn(
         "points behind", format="%.2f", help="Below the final exit."

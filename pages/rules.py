@@ -41,7 +41,7 @@ def swept(key: tuple, _rule: Policy, _test, _macs: np.ndarray, _ms: np.ndarray) 
 def page() -> None:
     """Choose a rule; see what it saves and costs."""
     st.markdown(
-        "Most pictures are easy. A **stop rule** lets a picture leave at the first exit that is "
+        "Some pictures are easy. A **stop rule** lets a picture leave at the first exit that is "
         "sure enough: choose a rule and a threshold, and see what it costs and saves over the "
         "whole test set.",
         help=f"{WORDS['exit']} {WORDS['final']}",
@@ -56,7 +56,7 @@ def page() -> None:
         views.without_predictions(bundle, asked.head, asked.kind, measured=measured)
         return
     replay = prepared.prepare(bundle, recorded, measured["trace"], asked=asked)
-    threshold = choice.pick_threshold(replay, len(bundle.model.task.labels), bundle.model.depth)
+    threshold = choice.pick_threshold(replay, len(bundle.model.task.labels))
     here, plain = replay.here(threshold), ui.plain(bundle, measured["plain"])
     with st.container(horizontal=True):
         ui.recorded_badge(bundle, f"{len(replay.test.truth):,} pictures")

@@ -138,15 +138,20 @@ def page() -> None:
     ui.export("watch", rows, bundle, settings=settings, run=run)
 
 
-def work_told(known: Exit, final: Exit) -> str:
-    """What it takes to run the network only as far as the exit where its answer is settled."""
+def work_told(known: Exit, final: Exit, whose: str = "", *, cautious: bool = False) -> str:
+    """What it takes to run the network only as far as the exit where its answer is settled. whose:
+    the exit's head, where there are several. cautious: whether exits say no more than they are sure
+    of."""
     whole = f"the plain network's {charts.macs_text(final.macs)} MACs"
+    answer = "answer (no more than an exit is sure of)" if cautious else "answer"
     if known is final:
-        return f"The answer is settled only at the final exit, which takes {whole}"
+        own = f"{whose}'s" if whose else "The"
+        return f"{own} {answer} is settled only at the final exit, which takes {whole}"
+    own, its = (f"{whose}'s", "its") if whose else ("the", "the")
     return (
-        f"With only the exit after layer {known.layer}, where the answer settles, the network "
-        f"takes {charts.macs_text(known.macs)} MACs: {100 * known.macs / final.macs:.0f}\u00a0% "
-        f"of {whole}"
+        f"With only {own} exit after layer {known.layer}, where {its} {answer} settles, the "
+        f"network takes {charts.macs_text(known.macs)} MACs: "
+        f"{100 * known.macs / final.macs:.0f}\u00a0% of {whole}"
     )
 
 
@@ -163,7 +168,8 @@ def details(rows, measured: Measured, heads: Sequence[str]) -> None:
         shown = charts.confidence_by_layer(rows, sure).properties(height=HIGH)
         ui.chart(shown, alt=f"Confidence by layer: {sure}.")
     with right:
-        cost = work_told(known, measured.exits[-1])
+        whose, cautious = heads[0] if len(heads) > 1 else "", "says" in rows
+        cost = work_told(known, measured.exits[-1], whose, cautious=cautious)
         shown = charts.macs_by_layer(rows, cost).properties(height=HIGH)
         ui.chart(shown, alt=f"Multiply-accumulates by layer: {cost}.")
     ui.table(

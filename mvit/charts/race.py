@@ -116,10 +116,11 @@ def accuracy(
         ends.encode(x=x, y=y, **look),
         _stop(stop_ms),
     ]
-    if crossing_ms is not None:
-        layers.append(_crossing(crossing_ms))
     how = (
         "Each step is an exit that answers. Diamonds: the same networks without exits, which have "
         "nothing before their end. Dotted: where both clocks stop."
     )
+    if crossing_ms is not None:
+        layers.append(_crossing(crossing_ms))
+        how += f" Green line: the lead changes for the last time, at {crossing_ms:.1f} ms."
     return alt.layer(*layers, title=title(finding, how), height=260)

@@ -37,7 +37,7 @@ class Patience(Policy):
         return self.streak >= self.threshold
 
     def limits(self, exits: int, classes: int) -> tuple[float, float]:
-        return 2, exits
+        return 2, max(exits, 3)  # a slider needs two places
 
     def candidates(self, predictions: Predictions, n: int = 50) -> np.ndarray:
         """From two exits in a row, the fewest that can agree, to all of them."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mvit.evaluation.predictions import Predictions
-from mvit.models.multi_exit import Exit
+from mvit.models.exit import FINAL, Exit
 from mvit.policies.policy import Policy
 
 
@@ -36,6 +36,25 @@ class Deadline(Policy):
     ) -> Policy:
         times = [round(float(ms), 3) for ms in finish]
         return cls(expected=dict(zip(map(tuple, plan), times, strict=True)))
+
+    @property
+    def note(self) -> str:
+        ready = ", ".join(f"{ms:.1f}" for ms in self.expected.values())
+        return (
+            f"These exits are ready after {ready} ms; between two of these times the threshold "
+            "changes nothing."
+        )
+
+    @property
+    def overrun(self) -> str:
+        (layer, head), first = next(iter(self.expected.items()))
+        if first - self.threshold < self.step / 2:  # less is not seen on the slider
+            return ""
+        name = "the final exit" if head == FINAL else f"the one after layer {layer}"
+        return (
+            f"No exit is ready after {self.told(self.threshold)}. The first, {name}, answers after "
+            f"{first:.1f} ms, which is {first - self.threshold:.1f} ms too late."
+        )
 
     def stop(self, exit: Exit) -> bool:
         order = list(self.expected)

@@ -87,6 +87,11 @@ class Policy:
         """Words for the threshold, with its unit: `Threshold, ms`."""
         return f"{words}, {cls.unit}" if cls.unit else words
 
+    @property
+    def overrun(self) -> str:
+        """That the rule cannot keep to its threshold, if so."""
+        return ""
+
     def reset(self) -> None:
         """Forget the picture before."""
 
@@ -103,7 +108,7 @@ class Policy:
         return self, predictions
 
     def limits(self, exits: int, classes: int) -> tuple[float, float]:
-        """The least and the greatest threshold that make sense."""
+        """The least and the greatest threshold that make sense, where so many exits run."""
         return 0.0, 1.0
 
     def keeps(self, given: np.ndarray, final: np.ndarray, max_drop: float) -> np.ndarray:

@@ -42,7 +42,8 @@ def show(bundle: ui.Bundle, scores: dict[tuple[int, str], list[float]], head: st
     st.caption(
         f"Each bar is the most specific thing that the exit is at least {SURE:.0%} sure of: the "
         "probabilities of all classes below it in WordNet's tree, added up. Early layers often "
-        "know the kind before they know the name, and are sometimes sure of a wrong one."
+        "know the kind before they know the name, and are sometimes sure of a wrong one. For this "
+        f"chart the exit of {head} after every layer was asked, also where the run above has none."
     )
     lines = "; ".join(f"{r.exit}: {r.says}{r.sure and f', {r.sure}'}" for r in rows.itertuples())
     ui.chart(coarse_chart(rows), f"What each exit is sure of. {lines}.")

@@ -1,15 +1,19 @@
-"""Columns of tables that several pages show: shares, and the interval of an accuracy."""
+"""Columns of tables that several pages show: shares, the interval of an accuracy, and MACs."""
 
 from functools import partial
 
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
+from pandas.io.formats.style import Styler
 from streamlit.column_config import NumberColumn
 
+from mvit.charts.text import macs_text
 from mvit.evaluation.predictions import wilson
 from pages.parts.words import WORDS, percent
 
+NOTHING = "–"  # where a table has no number
 share = partial(NumberColumn, format="percent")
-macs = partial(NumberColumn, format="compact", help=WORDS["macs"])
+macs = partial(NumberColumn, help=WORDS["macs"])  # without a format, so that `readable` has its way
 INTERVAL = {
     name: share(
         help=f"The {name}er end of the 95 % interval (Wilson): how far chance alone may have moved "
@@ -17,6 +21,20 @@ INTERVAL = {
     )
     for name in ("low", "high")
 }
+
+
+def readable(rows: pd.DataFrame) -> pd.DataFrame | Styler:
+    """A table whose MACs are written as everywhere else, `1.25 G`, and still sorted as numbers."""
+    words = {
+        name: macs_text
+        for name, kind in rows.dtypes.items()
+        if "macs" in str(name).lower() and is_numeric_dtype(kind)
+    }
+    if not words:
+        return rows
+    styled = rows.reset_index(drop=True).style
+    # the same name in every run of the page, so that nothing is drawn anew
+    return styled.format(words, precision=4, na_rep=NOTHING).set_uuid("macs")
 
 
 def interval(share: float, n: int, digits: int = 1) -> str:

@@ -17,6 +17,7 @@ from altair.utils import schemapi
 from mvit.charts import style as charts
 from mvit.charts.kept import MOST
 from mvit.models.multi_exit import MultiExitViT
+from pages.parts.columns import NOTHING, readable
 from pages.parts.models import Bundle, inference
 from pages.parts.pictures import EXAMPLE, Picture
 
@@ -139,4 +140,7 @@ def chart(
 def table(frame: pd.DataFrame, label: str = "The same as a table", **options: Any) -> None:
     """The chart's numbers as a table, folded away."""
     with st.expander(label, icon=":material/table_rows:"):
-        st.dataframe(frame, width="stretch", hide_index=True, alt=label, placeholder="–", **options)
+        rows = readable(frame)
+        st.dataframe(
+            rows, width="stretch", hide_index=True, alt=label, placeholder=NOTHING, **options
+        )

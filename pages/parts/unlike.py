@@ -60,11 +60,17 @@ def figures(card: dict) -> None:
         low, high = percent(min(shares)), percent(max(shares))
         finding += f", and rightly of {low if low == high else f'{low} to {high}'} of other things"
     st.markdown(f"#### {finding}", anchors=False)
-    st.caption(
+    how = (
         "It is said of a picture to which the late exits respond more weakly than to "
-        f"{percent(1 - told['wrongly'])} of {told['chosen_on']:,} validation pictures. What "
-        "resembles something known is often missed. *Told apart*: how often a known test picture "
-        f"gets a stronger response than one of these (AUROC); {percent(0.5)} is guessing."
+        f"{percent(1 - told['wrongly'])} of {told['chosen_on']:,} validation pictures. "
+    )
+    if not others:
+        st.caption(f"{how}How often it is said of unknown things was not measured for this model.")
+        return
+    st.caption(
+        f"{how}What resembles something known is often missed. *Told apart*: how often a known "
+        "test picture gets a stronger response than one of these (AUROC); "
+        f"{percent(0.5)} is guessing."
     )
     rows = [
         {

@@ -62,6 +62,8 @@ def test_choosing_heads_runs_exactly_these(tiny_weights):
     app = well(open_app(exits="all layers"))
     well(app.pills(key="head").set_value(["mlp", "resmlp"]).run())
     assert {e.head for e in rows(app)} == {"mlp", "resmlp", "final"} and len(rows(app)) == 25
+    work = next(m.value for m in app.markdown if "the plain network's" in m.value)
+    assert work.startswith(("#### mlp's answer is settled only", "#### With only mlp's exit after"))
     well(app.pills(key="head").set_value([]).run())
     assert len({e.head for e in rows(app)}) == 2  # none chosen: the best one
 

@@ -165,12 +165,20 @@ def test_an_upload_to_a_page_that_counts_changes_no_task(with_counter, tmp_path)
 def test_watch_shows_the_panel_for_any_photo_and_for_no_other_task(two_tasks):
     app = well(open_app(task="imagenet1k"))
     assert any("WordNet" in c.value for c in app.caption)
+    assert any("mlp after every layer was asked" in c.value for c in app.caption)
+    assert any("answer (no more than an exit is sure of)" in m.value for m in work_of(app))
     run = app.session_state["_once_watch"][1]  # the page's one run tells all that the panel shows
     assert [layer for layer, _ in run["scores"]] == [*range(1, 13), 12]
     assert run["scores"][12, "final"] == pytest.approx(run["exits"][-1].scores, abs=1e-4)
     assert "_once_coarse" not in app.session_state
     app = well(open_app(task="cifar10"))
     assert not any("WordNet" in c.value for c in app.caption)
+    assert work_of(app) and not any("sure of" in m.value for m in work_of(app))
+
+
+def work_of(app) -> list:
+    """The heading on the work until the answer is settled."""
+    return [m for m in app.markdown if "the plain network's" in m.value]
 
 
 def test_lamps_headline_and_panel_say_the_same_at_the_same_exit(two_tasks):

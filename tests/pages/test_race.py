@@ -5,6 +5,7 @@ import dataclasses
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 from bundles import BACKBONE
 from recorded import record
@@ -13,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from thin import thin_base, thin_model
 from visit import metric, open_app, well
 
+from mvit.charts import race as charts
 from mvit.inference.baseline import run_in_turn
 from pages.parts.race import NOBODY
 
@@ -125,3 +127,14 @@ def test_both_are_timed_in_turn():
     assert all(t.done.q1 <= t.exits[-1].elapsed_ms <= t.done.q3 for t in found)
     rounds = "".join(calls)[4:]  # after one of each to warm up
     assert rounds == "AABB" * (len(rounds) // 4) and len(rounds) >= 12
+
+
+@pytest.mark.parametrize("crossing_ms", [None, 41.24])
+def test_the_line_where_the_lead_changes_is_explained_where_it_is_drawn(crossing_ms):
+    rows = pd.DataFrame({"model": ["A", "B"], "ms": [10.0, 50.0], "right": [0.5, 0.6]})
+    figure = charts.accuracy(
+        rows, rows, ["A", "B"], stop_ms=41.24, crossing_ms=crossing_ms, finding="A is ahead"
+    )
+    told = "Green line: the lead changes for the last time, at 41.2 ms."
+    assert (told in " ".join(figure.title.subtitle)) == (crossing_ms is not None)
+    assert len(figure.layer) == (3 if crossing_ms is None else 4)

@@ -38,13 +38,18 @@ def rules(app):
     early = int(sentence(app, r"#### (\d+) % leave before the end")[1])
     rows = table(app, "share", "right", "wrong", "exit")
     assert early == round(100 * rows[rows.exit != "final"].share.sum())
-    by, at, most = sentence(
+    by, most, at = sentence(
         app,
-        r"have left after (?:layer |the )(\w+).*; most leave at (?:layer |the )(\w+).*: (\d+) %",
+        r"have left after (?:layer |the )(\w+).*; the largest share, (\d+) %, leaves at "
+        r"(?:layer |the )(\w+)",
     ).groups()
     assert rows[: rows.exit.tolist().index(by) + 1].share.sum() >= 0.5 - 1e-9
     top = rows.loc[rows.share.idxmax()]
     assert (at, int(most)) == (top.exit, round(100 * top.share))
+    depths = next(d.value for d in app.dataframe if [*d.value.columns][:1] == ["layer"])
+    settled, layer = sentence(app, r"(\d+) % of the pictures are settled by layer (\d+)").groups()
+    assert int(settled) == round(100 * depths.share[depths.layer <= int(layer)].sum()) >= 50
+    assert sentence(app, r"Some pictures are easy\.")
 
 
 def budget(app):

@@ -1,6 +1,7 @@
 """The answers beside the steps of the time axis: inside the chart, and none upon another."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -66,3 +67,19 @@ def test_many_steps_make_the_chart_taller():
         for r in (run(*"abcde"), run(*"abcdefghijklm"))
     )
     assert few == 186 < many
+
+
+def test_no_disc_stands_on_the_number_of_another():
+    alone = run(*"abcdefghijklm")
+    pairs = [
+        replace(e, head=head, elapsed_ms=e.elapsed_ms + late)
+        for e in alone.exits[:-1]
+        for head, late in (("mlp", 0.0), ("vit", 0.1))
+    ]
+    end = replace(alone.exits[-1], elapsed_ms=pairs[-1].elapsed_ms + 0.1)
+    svg = chart(replace(alone, exits=[*pairs, end], macs=[7] * 25), [])
+    assert svg.count("<circle") == 25
+    numbers = re.findall(r'font-size="11" fill="#\w+">(\w+)</text>', svg)
+    assert numbers == [*map(str, range(1, 12)), "end"]  # the final exit's disc covers the 12
+    numbers = re.findall(r'font-size="11" fill="#\w+">(\w+)</text>', chart(alone, []))
+    assert len(numbers) == 13  # far enough apart

@@ -13,7 +13,7 @@ from mvit.charts.style import macs_text
 from mvit.policies.outcomes import operate
 from mvit.policies.plans import costs
 from mvit.policies.replay import choose_threshold
-from mvit.policies.rules import Confidence
+from mvit.policies.rules import Confidence, Patience
 from pages.parts.rules import program, views
 from pages.parts.words import percent
 
@@ -58,10 +58,15 @@ def test_a_deadline_is_told_in_milliseconds_everywhere(recorded):
     app = well(open_app("rules", rule="deadline", exits="all", ms="0.0"))
     assert app.slider(key="ms").label == "Threshold, ms"
     said = [m.value for m in app.markdown]
-    assert any(text.startswith("#### deadline 0.0 ms") for text in said)
+    assert any(text.startswith("#### deadline 0.0 ms, which it overruns") for text in said)
     assert re.fullmatch(r"[\d.]+ ms", metric(app, "Validation's choice"))
     assert "Threshold of deadline, ms" in app.get("vega_lite_chart")[0].proto.spec
     assert "#### All pictures leave at layer 1" in said  # nothing is in time
+    late = next(w.value for w in app.warning if "No exit is ready after 0.0 ms" in w.value)
+    first = re.search(r"are ready after ([\d.]+), ", " ".join(c.value for c in app.caption))[1]
+    assert f"after layer 1, answers after {first} ms, which is {first} ms too late" in late
+    well(app.button(key="take").click().run())
+    assert not app.warning
     assert well(open_app("rules")).slider(key="threshold").label == "Threshold"
 
 
@@ -74,11 +79,22 @@ def test_a_deadline_is_told_in_milliseconds_everywhere(recorded):
         ([0.1, 0.7, 0.2], "80\u00a0% leave before the end; most leave at layer 6: 70\u00a0%"),
         (
             [0.4, 0.3, 0.3],
-            "70\u00a0% leave before the end. Half of all pictures have left after layer 6; most "
-            "leave at layer 3: 40\u00a0%",
+            "70\u00a0% leave before the end. Half of all pictures have left after layer 6; the "
+            "largest share, 40\u00a0%, leaves at layer 3",
         ),
     ],
 )
 def test_where_pictures_leave_is_said_once(shares, told):
     rows = pd.DataFrame({"layer": [3, 6, 12], "head": ["mlp", "mlp", "final"], "share": shares})
     assert views.leaving_finding(rows, 1 - shares[-1]) == told
+
+
+def test_patience_asks_for_no_more_exits_than_run(recorded):
+    app = well(open_app("rules", rule="patience", exits="all", patience="9"))
+    assert (app.slider(key="patience").max, app.slider(key="patience").value) == (13, 9)
+    app = well(app.segmented_control(key="exits").set_value("few").run())
+    said = next(c.value for c in app.caption if c.value.startswith("Exits that run: "))
+    run = said.split(".")[0].count(",") + 1
+    slider = app.slider(key="patience")
+    assert slider.max == max(run, 3) and slider.value <= slider.max and not app.warning
+    assert Patience().limits(1, 10) == (2, 3)  # a slider needs two places

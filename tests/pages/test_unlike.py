@@ -69,6 +69,16 @@ def test_a_link_that_hides_the_tasks_leaves_no_way_to_another(says):
     assert not any(b.key == "know_more" for b in app.button)
 
 
+def test_a_model_that_was_shown_no_unknown_things_has_no_empty_table(says, monkeypatch):
+    monkeypatch.setitem(TOLD, "others", [])
+    says(False, "cifar10")
+    app = well(open_app("models"))
+    told = " ".join(e.value for e in [*app.markdown, *app.caption])
+    assert "wrongly of 4.8\u00a0% of the 900 test pictures" in told
+    assert "unknown things was not measured for this model" in told and "AUROC" not in told
+    assert not any("of things" in t.value.columns for t in app.table)
+
+
 def test_the_error_rates_are_on_the_models_page(says):
     says(False, "cifar10")
     app = well(open_app("models"))

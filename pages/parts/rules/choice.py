@@ -119,11 +119,11 @@ def on_slider(value: float, rule: Policy, low: float, high: float) -> float:
     return min(max(type(rule.step)(round(steps * rule.step, 6)), low), high)
 
 
-def pick_threshold(replay: Replay, classes: int, layers: int) -> float:
+def pick_threshold(replay: Replay, classes: int) -> float:
     """The slider's threshold. It starts at validation's choice, and where it stands there, that
     choice is in force as it is, not rounded to the slider's step."""
     rule, best = replay.rule, replay.best
-    low, high = rule.limits(layers + 1, classes)
+    low, high = rule.limits(len(replay.plan), classes)
     start = on_slider(math.inf * rule.sign if best is None else best, rule, low, high=high)
     follow = following(rule.key, start, lambda value: min(max(value, low), high))
     if st.session_state.pop("_rules_taken", False):

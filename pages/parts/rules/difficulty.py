@@ -17,8 +17,11 @@ from mvit.policies.outcomes import Operating
 from pages import parts as ui
 from pages.parts import columns
 from pages.parts.rules.prepared import Replay
+from pages.parts.rules.views import SHARES
 from pages.parts.words import WORDS, percent
 
+LEAST = 20  # test pictures that a class needs for a claim about it
+LOST = 5  # pictures that the rule must cost a class for the same
 ABOUT_GROUPS = (
     "Easy: right for good from the first third of the layers on; middling: from the second; hard: "
     "only from the last. Where the final exit is wrong, the rule is right if it left earlier, with "
@@ -67,9 +70,27 @@ def show(bundle: ui.Bundle, replay: Replay, here: Operating) -> None:
 
 def _classes(rows: pd.DataFrame, depth: int) -> None:
     """Every class: from where on it is right, where it leaves, and what the rule costs it."""
+    enough = rows[rows.pictures >= LEAST].reset_index(drop=True)
+    if len(enough) < 2:
+        st.markdown(
+            f"**{rows.pictures.sum():,} test pictures of {len(rows)} classes are too few to "
+            f"compare classes; {LEAST} of each are needed.**"
+        )
+    else:
+        few = len(rows) - len(enough)
+        among = f"Of {len(enough)} classes with {LEAST} test pictures or more, " if few else ""
+        _compared(enough, depth, among)
+        if few:
+            others = "The other class" if few == 1 else f"The other {few} classes"
+            st.caption(f"{others}, with fewer pictures: only in the table.")
+    ui.table(rows, "Every class", column_config=CLASSES)
+
+
+def _compared(rows: pd.DataFrame, depth: int, among: str) -> None:
+    """The classes that have enough pictures, side by side. among: which these are, if not all."""
     easy, hard = rows.iloc[0], rows.iloc[-1]
     finding = (
-        f"{easy.label} is easiest (right for good from layer {easy.settled:.1f} on "
+        f"{among}{easy.label} is easiest (right for good from layer {easy.settled:.1f} on "
         f"average), {hard.label} hardest ({hard.settled:.1f})"
     )
     shown = rows if len(rows) <= 20 else pd.concat([rows.head(8), rows.tail(8)])
@@ -81,12 +102,11 @@ def _classes(rows: pd.DataFrame, depth: int) -> None:
         )
     st.caption(f"A picture that ends wrong counts as layer {depth + 1}, one after the last.")
     worst = rows.iloc[rows.lost.idxmax()]
-    if worst.lost > 0:
+    if worst.lost * worst.pictures > LOST - 0.5:
         st.caption(
             f"The rule costs {worst.label} most: {100 * worst.lost:.1f} points "
-            f"against the final exit, {100 * rows.lost.mean():.2f} for a class on average."
+            "against the final exit."
         )
-    ui.table(rows, column_config=CLASSES)
 
 
 def _groups(groups: pd.DataFrame, here: Operating) -> None:
@@ -122,12 +142,12 @@ def _depth(replay: Replay, here: Operating, labels: Sequence[str]) -> None:
         rows = dispatch.depths(replay.whole)
         half = int(rows.layer[np.searchsorted(rows.share.cumsum(), 0.5 - 1e-9)])
         early, late = rows[rows.layer <= half], rows[rows.layer > half]
-        finding = f"Half of the pictures are settled by layer {half}"
+        finding = f"{percent(early.share.sum())} of the pictures are settled by layer {half}"
         if late.share.sum():
             wrong = [percent(part.wrong.sum() / part.share.sum(), 1) for part in (early, late)]
             finding += f": {wrong[0]} of these end wrong, and {wrong[1]} of those settled later"
         ui.chart(draw.depth(rows, finding), alt=f"Pictures by prediction depth. {finding}.")
-        ui.table(rows)
+        ui.table(rows, column_config=SHARES)
         if not ui.hidden("export"):
 
             def every() -> str:

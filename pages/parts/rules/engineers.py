@@ -13,7 +13,7 @@ from mvit.policies import dispatch
 from mvit.policies.outcomes import Operating, finish_times
 from pages import parts as ui
 from pages.parts import columns
-from pages.parts.columns import interval
+from pages.parts.columns import interval, readable
 from pages.parts.rules.prepared import Replay
 from pages.parts.words import WORDS, percent, work_saved
 
@@ -68,7 +68,7 @@ def show(
 
 
 def _frame(rows: pd.DataFrame, alt: str, columns: dict) -> None:
-    st.dataframe(rows, hide_index=True, alt=alt, column_config=columns)
+    st.dataframe(readable(rows), hide_index=True, alt=alt, column_config=columns)
 
 
 def _exits(rows: pd.DataFrame, here: Operating) -> None:

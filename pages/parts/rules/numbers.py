@@ -24,6 +24,8 @@ def show(bundle: ui.Bundle, replay: Replay, here: Operating, plain_ms: float) ->
         _macs(here, full_macs)
         _time(here, plain_ms)
         _choice(replay)
+    if overrun := replay.rule.at(here.threshold).overrun:
+        st.warning(overrun, icon=":material/timer_off:")
     gained = 100 * (here.accuracy - float(replay.test.accuracy[-1]))
     st.markdown(
         f"**{AGAINST.capitalize()} this rule takes {_times(full_macs, here.macs)} computing (MACs) "

@@ -26,6 +26,8 @@ COLUMNS = {
     "early": columns.share("leave early", help="Share that leaves before the final exit."),
 }
 
+SHARES = {name: columns.share(help="Of all test pictures.") for name in ("share", "right", "wrong")}
+
 
 def without_predictions(bundle: ui.Bundle, head: str, rule: type[Policy], measured: dict) -> None:
     """What the card and this machine's clock can tell: the price and accuracy of always leaving at
@@ -50,7 +52,7 @@ def without_predictions(bundle: ui.Bundle, head: str, rule: type[Policy], measur
     )
     ui.chart(figure, alt=finding)
     n = bundle.card.get("n")
-    ui.table(columns.with_intervals(fixed, n) if n else fixed)
+    ui.table(columns.with_intervals(fixed, n) if n else fixed, column_config=COLUMNS)
     ui.export("rules", fixed, bundle, settings={"head": head, "predictions": "none recorded"})
 
 
@@ -64,8 +66,9 @@ def show_tradeoff(
     points = pd.DataFrame([{"what": w} | {n: getattr(o, n) for n in names} for w, o in marks])
     share = getattr(here, cost) / fixed[cost].iloc[-1]
     what = "MACs" if cost == "macs" else "time"
+    overrun = ", which it overruns" if rule.at(here.threshold).overrun else ""
     finding = (
-        f"{rule.title} {rule.told(here.threshold)}: {percent(here.accuracy, 1)} right for "
+        f"{rule.title} {rule.told(here.threshold)}{overrun}: {percent(here.accuracy, 1)} right for "
         f"{percent(share)} of the final exit's {what}"
     )
     figure = tradeoff(
@@ -89,7 +92,7 @@ def show_leaving(here: Operating) -> None:
     rows = outcomes.leaving(here.taken, here.seen)
     finding = leaving_finding(rows, here.early)
     ui.chart(draw.leaving(rows, finding), alt=f"Share of pictures by exit. {finding}.")
-    ui.table(rows)
+    ui.table(rows, column_config=SHARES)
 
 
 def leaving_finding(rows: pd.DataFrame, early: float) -> str:
@@ -102,4 +105,7 @@ def leaving_finding(rows: pd.DataFrame, early: float) -> str:
         return f"{'All' if top.share == 1 else 'Nearly all'} pictures leave at {at}"
     # where most of all pictures leave, half have left too
     left = "" if top.share > 0.5 else f". Half of all pictures have left after {by}"
-    return f"{percent(early)} leave before the end{left}; most leave at {at}: {percent(top.share)}"
+    most = f"most leave at {at}: {percent(top.share)}"
+    if top.share <= 0.5:
+        most = f"the largest share, {percent(top.share)}, leaves at {at}"
+    return f"{percent(early)} leave before the end{left}; {most}"

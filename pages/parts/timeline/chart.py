@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
+from math import hypot
 
 from mvit.charts.text import confidence_colour, how_sure, plain_label
 from mvit.models.exit import FINAL, Exit
@@ -17,6 +18,7 @@ from pages.parts.timeline.runs import Interrupted, Measured
 TOP, STAIRS, RISE, WIDE = 26, 110, 12, 16
 # on a phone, pixels of a step's letter, of the axis, and of the margin to its right
 LETTER, PHONE, MARGIN = 5.8, 280, 22
+NUMBER = 15  # pixels between two discs, so that the second leaves the number of the first readable
 STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 LABELLED = 7  # as many exits can all be named; of more, those where the answer changes
 QUIET, HOT = "#77849a", "#d55e00"
@@ -70,7 +72,7 @@ def chart(measured: Measured, runs: Sequence[Interrupted]) -> str:
         # it begins below the plain network's label, so that it never crosses it
         f'<line class="now" x1="0" x2="0" y1="{TOP - 8}" y2="{axes.height}" stroke="{HOT}" '
         'stroke-width="3"/>',
-        *(m for e in measured.exits for m in _mark(measured, e, axes)),
+        *(m for i in range(len(measured.exits)) for m in _mark(measured, i, axes)),
         *(d for r in runs if r.within(reach) for d in _dot(measured, r, axes)),
         *_later([r for r in runs if not r.within(reach)], axes),
         # above all lines
@@ -129,9 +131,21 @@ def one_head(measured: Measured) -> bool:
     return len({e.head for e in measured.exits} - {FINAL}) <= 1
 
 
-def _mark(measured: Measured, e: Exit, axes: Axes) -> Iterator[str]:
-    """One exit: a disc as bright as it is sure, with its layer in it."""
+def _covered(measured: Measured, i: int, axes: Axes) -> bool:
+    """Whether a later disc would lie on the number of this one, on a phone."""
+    here, y = axes.share(measured.exits[i].elapsed_ms), axes.y(_place(measured.exits[i]))
+    return any(
+        hypot(PHONE * (axes.share(e.elapsed_ms) - here), axes.y(_place(e)) - y) < NUMBER
+        for e in measured.exits[i + 1 :]
+    )
+
+
+def _mark(measured: Measured, i: int, axes: Axes) -> Iterator[str]:
+    """One exit: a disc as bright as it is sure, with its layer in it, where that can be read."""
+    e = measured.exits[i]
     fill, ink = confidence_colour(e.confidence)
+    number = "end" if e.head == FINAL else e.layer
+    text = f'<text y="4" text-anchor="middle" font-size="11" fill="{ink}">{number}</text>'
     name = "the final exit" if e.head == FINAL else f"{e.head} after layer {e.layer}"
     tip = f"{name}: {_answer(measured, e)}, {how_sure(e)}, ready after "
     yield (
@@ -139,8 +153,7 @@ def _mark(measured: Measured, e: Exit, axes: Axes) -> Iterator[str]:
         f'<g class="mark" data-ms="{e.elapsed_ms:.4f}"><title>{escape(tip)}'
         f"{e.elapsed_ms:.1f} ms</title>"
         f'<circle r="10.5" fill="{fill}" stroke="currentColor" stroke-opacity=".5"/>'
-        f'<text y="4" text-anchor="middle" font-size="11" fill="{ink}">'
-        f"{'end' if e.head == FINAL else e.layer}</text></g></svg>"
+        f"{'' if _covered(measured, i, axes) else text}</g></svg>"
     )
 
 

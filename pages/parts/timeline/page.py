@@ -11,7 +11,7 @@ from mvit.images.draw import data_url
 from mvit.models.multi_exit import Plan
 from mvit.policies.plans import costs, exits_for_deadlines
 from pages import parts as ui
-from pages.parts import coarse, lamps
+from pages.parts import coarse, columns, lamps
 from pages.parts.lamps import SEEN
 from pages.parts.timeline.runs import Measured
 from pages.parts.words import WORDS, about, exit_list
@@ -26,14 +26,12 @@ COLUMNS = {
     "elapsed_ms": st.column_config.NumberColumn(
         "ready after, ms", format="%.2f", help=WORDS["elapsed"]
     ),
-    "macs_run": st.column_config.NumberColumn(
-        "MACs until then", format="compact", help="All layers and all exits run so far."
-    ),
+    "macs_run": columns.macs("MACs until then", help="All layers and all exits run so far."),
     "ms": st.column_config.NumberColumn("alone, ms", format="%.2f", help=WORDS["alone"]),
     "head_ms": st.column_config.NumberColumn(
         "head, ms", format="%.2f", help="The exit's own head, without the layers before it."
     ),
-    "macs": st.column_config.NumberColumn("MACs alone", format="compact", help=WORDS["alone"]),
+    "macs": columns.macs("MACs alone", help=WORDS["alone"]),
     "practical": st.column_config.CheckboxColumn(help=WORDS["practical"]),
 }
 
@@ -43,7 +41,7 @@ WHY = {
     "at any moment",
     PRACTICAL: "These are the practical exits, each more accurate on the test set than all earlier "
     "ones of its head",
-    ALL: "These are all exits of the head; each one delays the later ones",
+    ALL: "No exit is left out; each one delays the later ones",
 }
 
 
