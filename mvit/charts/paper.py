@@ -197,10 +197,10 @@ def strategies(
     points = alt.Chart(rows).mark_point(filled=True, size=110, opacity=0.95)
     low = alt.X("low:Q", title=axis, scale=alt.Scale(zero=False, padding=12))
     spread = alt.Chart(rows).mark_rule(size=2, opacity=0.6)
-    both = _strategy(rows)
+    both, place = _strategy(rows), {"y": y, "yOffset": alt.YOffset("strategy:N")}
     figure = spread.encode(
-        x=low, x2="high:Q", y=y, color=both["color"], tooltip=tips
-    ) + points.encode(x=x, y=y, tooltip=tips, **both)
+        x=low, x2="high:Q", color=both["color"], tooltip=tips, **place
+    ) + points.encode(x=x, tooltip=tips, **both, **place)
     if line is not None:
         figure = (
             alt.Chart(pd.DataFrame({value: [line]}))
@@ -208,7 +208,7 @@ def strategies(
             .encode(x=x)
             + figure
         )
-    return figure.properties(title=title(finding, how), height=32 * len(heads))
+    return figure.properties(title=title(finding, how), height=48 * len(heads))
 
 
 @kept

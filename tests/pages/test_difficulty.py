@@ -9,6 +9,7 @@ from visit import open_app, well
 
 from mvit.charts.text import macs_text
 from mvit.tasks import TASKS
+from pages.parts.columns import NOTHING
 from pages.parts.rules import difficulty
 from pages.parts.rules.program import sharper
 
@@ -39,7 +40,9 @@ def test_tables_write_macs_and_shares_as_the_sentences_do(recorded):
         if "macs" in shown.value.columns:
             assert "format" not in config["macs"].get("type_config", {})  # it would win
             words = pa.ipc.open_stream(shown.proto.arrow_data.styler.display_values).read_pandas()
-            assert words.macs.tolist() == ["" if n != n else macs_text(n) for n in shown.value.macs]
+            assert words.macs.tolist() == [
+                NOTHING if n != n else macs_text(n) for n in shown.value.macs
+            ]
             written += words.macs.tolist()
         for share in {"share", "right", "wrong"} & {*shown.value.columns}:
             assert config[share]["type_config"]["format"] == "percent"
