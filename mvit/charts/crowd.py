@@ -204,6 +204,18 @@ def error_by_range(ranges: dict[str, list[dict]], finding: str) -> alt.LayerChar
     return alt.layer(bars, whiskers, title=title(finding, how), height=220)
 
 
+def _final_level(mae: float, giga: float) -> tuple[alt.Chart, alt.Chart]:
+    """The final exit's error as a line, named at giga, where the exits are far above it."""
+    rows = pd.DataFrame({"mae": [mae], "text": [f"final exit: {mae:.1f}"], "giga": [giga]})
+    level = alt.Chart(rows).encode(y="mae:Q")
+    return (
+        level.mark_rule(strokeDash=[6, 4], strokeWidth=1.8, color=HEAD_COLOURS[FINAL]),
+        level.mark_text(align="left", baseline="top", dy=5, fontSize=12).encode(
+            x="giga:Q", text="text:N"
+        ),
+    )
+
+
 @kept
 def error_by_macs(exits: pd.DataFrame, final: dict, finding: str) -> alt.LayerChart:
     """The paper's figure 8: error against work for every exit, practical ones ringed, the final
@@ -233,26 +245,10 @@ def error_by_macs(exits: pd.DataFrame, final: dict, finding: str) -> alt.LayerCh
     )
     dots = base.mark_point(filled=True, size=70, opacity=1)
     rings = base.transform_filter("datum.practical").mark_point(size=220, strokeWidth=1.6)
-    level = alt.Chart(
-        pd.DataFrame(
-            {
-                "mae": [final["mae"]],
-                "text": [f"final exit: {final['mae']:.1f}"],
-                "giga": [rows.giga.min()],  # where the exits are far above
-            }
-        )
-    )
-    rule = level.mark_rule(strokeDash=[6, 4], strokeWidth=1.8, color=HEAD_COLOURS[FINAL]).encode(
-        y="mae:Q"
-    )
-    words = level.mark_text(align="left", baseline="top", dy=5, fontSize=12).encode(
-        x="giga:Q", y="mae:Q", text="text:N"
-    )
     line = base.mark_line(strokeWidth=1.5, opacity=0.5)
     return alt.layer(
         line,
-        rule,
-        words,
+        *_final_level(final["mae"], rows.giga.min()),
         rings,
         dots,
         title=title(finding, "A ring marks a practical exit."),
