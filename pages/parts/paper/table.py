@@ -110,7 +110,9 @@ def best_exit(bundle: ui.Bundle, table: dict) -> str:
     gain = 100 * (first.accuracy - alone.accuracy)
     same = first["head"] == alone["head"]
     noise = first.gain_noise if same else paper.chance(alone.accuracy, table["n"])
-    verdict = "Yes" if gain > noise else "No" if gain < -noise else "Not decided by these runs"
+    verdict = "No" if gain < -noise else "Not decided by these runs"
+    if gain > noise:
+        verdict = f"Yes, {first.strategy}"
     line = (
         f"**Is the best exit after layer {layer} better when the backbone learns with it?** "
         f"{verdict}: the best is right for {listed(best)}; a difference of up to "
