@@ -158,8 +158,9 @@ def test_table_one_is_drawn_and_the_paper_s_questions_answered(own_weights):
     assert words.count("differs by +5.0 points") == 2
     assert (
         "better when the backbone learns with it?** Yes, layer-wise: the best is right for 85.0"
-        "\u00a0% (`mlp`, layer-wise), 85.0\u00a0% (`mlp`, end-to-end) and 80.0\u00a0% (`mlp`, classifier-wise); a "
-        "difference of up to 1.11 points could be chance. The paper says yes." in words
+        "\u00a0% (`mlp`, layer-wise), 85.0\u00a0% (`mlp`, end-to-end) and 80.0\u00a0% "
+        "(`mlp`, classifier-wise); a difference of up to 1.11 points could be chance. "
+        "The paper says yes." in words
     )
 
 
