@@ -27,6 +27,19 @@ def repeats(table: dict, value: str) -> pd.DataFrame:
     return pd.DataFrame(columns=[*HERE, "first", "again"])
 
 
+def gains(table: dict, strategy: str, head: str) -> list[tuple[float, float]]:
+    """By how many points an exit was better than the same head classifier-wise with each other
+    seed, and how much of that could be chance."""
+    with suppress(KeyError, TypeError):
+        return [
+            (float(row["gain"]), float(row["gain_noise"]))
+            for other in table.get("again", [])
+            for row in other["rows"]
+            if (row["strategy"], row["head"]) == (strategy, head)
+        ]
+    return []
+
+
 def same_side(rows: pd.DataFrame) -> tuple[int, int]:
     """Of the trainings of `repeats` in which the backbone learns too, how many came out on one side
     of classifier-wise training of the same head with every seed, and how many there are."""

@@ -10,8 +10,9 @@ from tables import write_table1
 from visit import open_app, well
 
 from mvit.evaluation import paper
-from mvit.evaluation.table_again import last_steps, repeats, same_side
+from mvit.evaluation.table_again import gains, last_steps, repeats, same_side
 from pages.parts.paper import again
+from pages.parts.paper.table import decision
 
 BEGINS = {"the original": 0.88, "nothing": 0.5, "end-to-end training": 0.89}
 
@@ -40,6 +41,23 @@ def test_a_second_seed_is_told_beside_the_first(own_weights):
         "85.0\u00a0% and 70.0\u00a0% layer-wise, 85.0\u00a0% and 70.0\u00a0% end-to-end." in words
     )
     assert "begin from, layer-wise" not in words
+
+
+def test_a_gain_that_another_seed_does_not_repeat_is_said_to_be_of_one(own_weights):
+    found = write(own_weights)
+    for t in (found, found["again"][0]):
+        for row in t["rows"]:
+            row |= {"gain": 5.0, "gain_noise": 0.4, "change": -0.3, "change_noise": 0.2}
+    table = found | {"again": [{"rows": [r | {"gain": 0.1} for r in found["rows"]]}]}
+    assert gains(table, "end-to-end", "vit") == [(0.1, 0.4)]
+    assert gains({"again": [{}]}, "end-to-end", "vit") == gains({}, "end-to-end", "vit") == []
+    pairs = ((5.0, 0.4), (0.1, 0.4), (-3.0, 0.4))
+    assert decision([pairs[0]], "layer-wise") == "Yes, layer-wise"
+    assert decision([*pairs[:2]], "layer-wise") == "With 1 of 2 seeds, layer-wise"
+    assert decision([*pairs[1:]], "layer-wise") == "Not decided by these runs"
+    assert decision([pairs[2]], "layer-wise") == "No"
+    luck, *_ = again.lines(found, "accuracy", "{:.2f}".format)
+    assert "The final exit changes, in points: `vit` -0.30 and -0.30 layer-wise, " in luck
 
 
 def test_seeds_that_agree_are_counted():

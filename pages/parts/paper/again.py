@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from mvit.evaluation.paper import JOINT
 from mvit.evaluation.table_again import last_steps, repeats, same_side
 
 
@@ -38,8 +39,22 @@ def _luck(table: dict, value: str, spoken: Callable[[float], str]) -> list[str]:
     return [
         f"**Would other luck tell otherwise?** {verdict}After layer {table['layer']}, "
         "first as in the chart and then with each other seed, which draws other pictures, another "
-        f"order and other first weights of the exits: {'; '.join(heads)}."
+        f"order and other first weights of the exits: {'; '.join(heads)}.{_changes(table, value)}"
     ]
+
+
+def _changes(table: dict, value: str) -> str:
+    """What each seed did to the final exit where the backbone learns too."""
+    rows = repeats(table, "change")
+    rows = rows[rows.strategy.isin(JOINT)]
+    if rows.empty:
+        return ""
+    form, unit = ("{:+z.1f}", "people off") if value == "mae" else ("{:+z.2f}", "points")
+    told = [
+        f"`{r.head}` {' and '.join(form.format(v) for v in (r.first, *r.again))} {r.strategy}"
+        for r in rows.itertuples()
+    ]
+    return f" The final exit changes, in {unit}: {', '.join(told)}."
 
 
 def _last_step(table: dict, spoken: Callable[[float], str]) -> list[str]:

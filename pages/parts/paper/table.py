@@ -8,6 +8,7 @@ from streamlit.column_config import NumberColumn
 
 from mvit.charts import paper as draw
 from mvit.evaluation import paper
+from mvit.evaluation.table_again import gains
 from mvit.models.heads import HEADS
 from pages import parts as ui
 from pages.parts import columns
@@ -110,22 +111,32 @@ def best_exit(bundle: ui.Bundle, table: dict) -> str:
     gain = 100 * (first.accuracy - alone.accuracy)
     same = first["head"] == alone["head"]
     noise = first.gain_noise if same else paper.chance(alone.accuracy, table["n"])
-    verdict = "No" if gain < -noise else "Not decided by these runs"
-    if gain > noise:
-        verdict = f"Yes, {first.strategy}"
+    others = gains(table, first.strategy, first["head"]) if same else []
+    verdict = decision([(gain, noise), *others], first.strategy)
     line = (
         f"**Is the best exit after layer {layer} better when the backbone learns with it?** "
         f"{verdict}: the best is right for {listed(best)}; a difference of up to "
         f"{noise:.2f} points could be chance."
     )
-    others = bundled(bundle, layer)
-    if len(others) > 1:
+    trained = bundled(bundle, layer)
+    if len(trained) > 1:
+        final = " and ".join(percent(r.final, 1) for r in trained.itertuples())
         line += (
             " The bundles here were each trained at another cost, so they decide nothing: their "
-            f"best exit after layer {layer} is right for {listed(others)}, their "
-            "final exit for " + " and ".join(percent(r.final, 1) for r in others.itertuples()) + "."
+            f"best exit after layer {layer} is right for {listed(trained)}, "
+            f"their final exit for {final}."
         )
     return line + " The paper says yes."
+
+
+def decision(found: list[tuple[float, float]], strategy: str) -> str:
+    """Whether a gain is real, from what each seed found and what of it could be chance."""
+    better = sum(gain > noise for gain, noise in found)
+    if better == len(found):
+        return f"Yes, {strategy}"
+    if better:
+        return f"With {better} of {len(found)} seeds, {strategy}"
+    return "No" if all(gain < -noise for gain, noise in found) else "Not decided by these runs"
 
 
 def bundled(bundle: ui.Bundle, layer: int) -> pd.DataFrame:
