@@ -4,8 +4,6 @@ one line that helps."""
 import json
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -236,18 +234,3 @@ def test_export_without_a_head_takes_the_best_one_or_the_final_exit(
     file = tmp_path / "cut.pt2"
     result = command("export", "--exit", layer, "--format", "pt2", "--out", file)
     assert (result["layer"], result["head"]) == (layer, head)
-
-
-@pytest.mark.slow  # .ci/fresh.py runs every command as well
-def test_a_real_process_keeps_standard_output_clean_and_its_exit_status(tiny_weights, test_split):
-    start = [sys.executable, "-m", "mvit", "evaluate", "--head", "mlp", "--device", "cpu", "--json"]
-    home = Path(mvit.__file__).parent.parent
-    good = subprocess.run(
-        [*start, "--data", test_split, "--limit", "4"],
-        cwd=home,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    # the progress bar and warnings went elsewhere
-    assert good.returncode == 0 and json.loads(good.stdout)["n"] == 4
