@@ -3,8 +3,8 @@
 import json
 
 import pandas as pd
-import pyarrow as pa
 from recorded import record
+from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 from visit import open_app, well
 
 from mvit.charts.text import macs_text
@@ -39,7 +39,7 @@ def test_tables_write_macs_and_shares_as_the_sentences_do(recorded):
         config = json.loads(shown.proto.columns or "{}")
         if "macs" in shown.value.columns:
             assert "format" not in config["macs"].get("type_config", {})  # it would win
-            words = pa.ipc.open_stream(shown.proto.arrow_data.styler.display_values).read_pandas()
+            words = convert_arrow_bytes_to_pandas_df(shown.proto.arrow_data.styler.display_values)
             assert words.macs.tolist() == [
                 NOTHING if n != n else macs_text(n) for n in shown.value.macs
             ]
