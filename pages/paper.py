@@ -205,7 +205,7 @@ def most(summary: pd.DataFrame) -> str:
     if len(heads) > 3:
         return f"{len(heads)} heads have the most, {count} each"
     if len(heads) > 1:
-        return f"{', '.join(heads[:-1])} and {heads[-1]} have the most, {count} each"
+        return f"{words.listed(heads)} have the most, {count} each"
     return f"{heads[0]} has the most, {count}"
 
 

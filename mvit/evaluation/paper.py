@@ -21,6 +21,7 @@ from mvit.models.heads import HEADS
 
 BACKBONE, PARAMETERS = "ViT-B/16", 86_000_000
 TABLE1 = "table1.json"
+ALONE = "classifier-wise"
 JOINT = ("end-to-end", "layer-wise")  # the strategies that change the final exit
 
 
@@ -174,7 +175,7 @@ def table1(task: str, card: dict) -> dict | None:
         )
         read, plain = pd.DataFrame(found["rows"]), float(found["plain"]["accuracy"])
         rows = read[["strategy", "head", "accuracy", "final", "change"]].copy()
-        alone = rows[rows.strategy == "classifier-wise"].set_index("head").accuracy
+        alone = rows[rows.strategy == ALONE].set_index("head").accuracy
         rows["gain"] = 100 * (rows.accuracy - rows["head"].map(alone))
         for of, share in (("gain", rows["head"].map(alone)), ("change", plain)):
             rows[f"{of}_noise"] = read.get(f"{of}_noise", chance(share, found["n"]))

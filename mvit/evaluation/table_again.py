@@ -8,7 +8,7 @@ from contextlib import suppress
 import numpy as np
 import pandas as pd
 
-from mvit.evaluation.paper import JOINT
+from mvit.evaluation.paper import ALONE, JOINT
 
 HERE = ["strategy", "head"]
 
@@ -47,9 +47,9 @@ def same_side(rows: pd.DataFrame) -> tuple[int, int]:
         (r.head, r.strategy): np.array([r.first, *r.again]) for r in rows.itertuples(index=False)
     }
     apart = [
-        np.sign(own - figures[head, "classifier-wise"])
+        np.sign(own - figures[head, ALONE])
         for (head, strategy), own in figures.items()
-        if strategy in JOINT and len(figures.get((head, "classifier-wise"), ())) == len(own)
+        if strategy in JOINT and len(figures.get((head, ALONE), ())) == len(own)
     ]
     return sum(len(set(signs)) == 1 for signs in apart), len(apart)
 

@@ -117,7 +117,7 @@ class AblationLab(Lab):
 
     def accuracies(self, model: MultiExitViT) -> dict:
         """{"final": accuracy, "layers": [accuracy of the exit after layer 1, 2, ...]}."""
-        found = self.measured(model)
+        found = self.predicted(model).quality
         final = found.pop((model.depth, FINAL))
         return {"final": final, "layers": [found[key] for key in sorted(found)]}
 

@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from mvit.bundles.whole import read_json, write_json
 from mvit.data.crowds import Crowds
 from mvit.data.labelled import Pictures
-from mvit.evaluation.predictions import predict
+from mvit.evaluation.predictions import Predictions, predict
 from mvit.models.backbone import Backbone
 from mvit.models.multi_exit import MultiExitViT
 from mvit.tasks import Task
@@ -100,10 +100,9 @@ class Lab:
         """What a training with exits gets."""
         return self.given | {"train": self.kind.lessons(self.train)}
 
-    def measured(self, model: MultiExitViT) -> dict[tuple[int, str], float]:
-        """The accuracy of every exit, (layer, head), on the test pictures."""
-        found = predict(model, self.test, self.accelerator, batch=128)
-        return dict(zip(found.exits, map(float, found.accuracy), strict=True))
+    def predicted(self, model: MultiExitViT) -> Predictions:
+        """What every exit says of the test pictures."""
+        return predict(model, self.test, self.accelerator, batch=128)
 
 
 def refuse_another(file: Path, settings: dict, overwrite: bool) -> None:

@@ -16,6 +16,7 @@ from functools import partial
 
 from mvit.bundles import weights
 from mvit.bundles.whole import read_json
+from mvit.evaluation.paper import ALONE
 from mvit.evaluation.paper import TABLE1 as FILE
 from mvit.models.heads import HEADS
 from mvit.models.multi_exit import PlanError
@@ -26,7 +27,7 @@ from mvit.training.lab import refuse_another
 from mvit.training.last_step import OTHERS, from_others, named, variants
 from mvit.training.study import Study, check_sizes
 from mvit.training.table1_counts import CountsLab
-from mvit.training.table1_lab import ALONE, SOLVED_TILES, Budget, TableLab
+from mvit.training.table1_lab import SOLVED_TILES, Budget, TableLab
 
 
 @dataclass(kw_only=True)

@@ -13,9 +13,10 @@ import numpy as np
 
 from mvit.data.labelled import DataError
 from mvit.evaluation.counts import count
+from mvit.evaluation.paper import ALONE
 from mvit.models.multi_exit import FINAL, MultiExitViT
 from mvit.training.initial import take_over_exits
-from mvit.training.table1_lab import ALONE, TableLab, compared
+from mvit.training.table1_lab import TableLab, compared
 
 
 @dataclass(kw_only=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mvit.evaluation.predictions import predict
+from mvit.evaluation.paper import ALONE
 from mvit.models.backbone import Backbone
 from mvit.models.multi_exit import FINAL, MultiExitViT
 from mvit.training.exits import ExitRecipe, classifier_wise, name_of, warm_start
@@ -16,7 +16,6 @@ from mvit.training.joint import learn_together, phases_of
 from mvit.training.joint_loss import Phase
 from mvit.training.lab import Lab
 
-ALONE = "classifier-wise"
 SOLVED_TILES = 1_000  # of a counter, on which the last layers are solved after each training
 
 
@@ -176,7 +175,7 @@ class TableLab(Lab):
     def quality(self, model: MultiExitViT) -> dict:
         """{"final": accuracy, "exits": {head: accuracy at the layer}, "errors": {head or "final": 1
         for each test picture that it names wrongly, else 0}}."""
-        found = predict(model, self.test, self.accelerator, batch=128)
+        found = self.predicted(model)
         named = [head for _, head in found.exits]
         known = dict(zip(named, found.accuracy.tolist(), strict=True))
         wrong = dict(zip(named, (~found.correct).astype(int).tolist(), strict=True))

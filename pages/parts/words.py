@@ -95,6 +95,11 @@ def work_saved(share: float) -> str:
     return f"saves {percent(share)} of the work"
 
 
+def listed(said: list[str]) -> str:
+    """Several things as a sentence names them: `a`, `a and b`, `a, b and c`."""
+    return " and ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)
+
+
 def exit_list(plan: list[tuple[int, str]]) -> str:
     """The exits of a plan as a caption names them: `layer 4, layer 8, final`."""
     return ", ".join("final" if head == "final" else f"layer {layer}" for layer, head in plan)

@@ -113,7 +113,7 @@ def verdict(found: set[int]) -> str:
 
 def measured_sets(table: dict) -> str:
     """The sets that the test pictures are of, in words."""
-    return " and ".join(words.split_name(name) for name in table["splits"].set.unique())
+    return words.listed([words.split_name(name) for name in table["splits"].set.unique()])
 
 
 def told(table: dict) -> list[str]:

@@ -11,7 +11,7 @@ from mvit.evaluation import paper
 from mvit.evaluation.table_again import gains
 from mvit.models.heads import HEADS
 from pages import parts as ui
-from pages.parts import columns
+from pages.parts import columns, words
 from pages.parts.paper import again, begun
 from pages.parts.words import percent
 
@@ -120,7 +120,7 @@ def best_exit(bundle: ui.Bundle, table: dict) -> str:
     )
     trained = bundled(bundle, layer)
     if len(trained) > 1:
-        final = " and ".join(percent(r.final, 1) for r in trained.itertuples())
+        final = words.listed([percent(r.final, 1) for r in trained.itertuples()])
         line += (
             " The bundles here were each trained at another cost, so they decide nothing: their "
             f"best exit after layer {layer} is right for {listed(trained)}, "
@@ -170,8 +170,9 @@ def apart(bundle: ui.Bundle, table: dict) -> str:
 
 def listed(rows: pd.DataFrame) -> str:
     """Accuracy, head and strategy of each row, in words."""
-    said = [f"{percent(r.accuracy, 1)} (`{r.head}`, {r.strategy})" for r in rows.itertuples()]
-    return " and ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)
+    return words.listed(
+        [f"{percent(r.accuracy, 1)} (`{r.head}`, {r.strategy})" for r in rows.itertuples()]
+    )
 
 
 def answers(found: dict, layer: int) -> list[str]:
