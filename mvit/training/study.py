@@ -192,7 +192,8 @@ def stored(study: Study, model: MultiExitViT, measure: Callable) -> tuple[dict, 
     """Round a model in place to what its bundle will hold and return `storage`, what `measure`
     found, and of a trained grown network that is stored as its change "files" and "card".
 
-    8 bits for all of it if no exit pays; else for those of a joint training's heads that do not."""
+    8 bits for all of it if no exit pays; else for those of the heads that do not, where every layer
+    learned."""
     if start := grown_start(model, study.init, study.architecture):
         source, grown = start
         if found := change_for_storage(model, grown, measure, keep=study.rank):
@@ -201,7 +202,7 @@ def stored(study: Study, model: MultiExitViT, measure: Callable) -> tuple[dict, 
             return storage, recorded, {"files": files, "card": {"delta": about}}
     light = getattr(study.recipe, "from_layer", 1) == 1
     storage, recorded = round_for_storage(model, measure, light=light)
-    if storage["bits"] == 16 and study.strategy != STRATEGIES[0]:
+    if storage["bits"] == 16 and light:
         heads, recorded = round_heads(model, measure)
         storage = {"bits": 16} | heads
     return storage, recorded, {}

@@ -13,6 +13,9 @@ from mvit.evaluation.predictions import Predictions, predict
 from mvit.evaluation.storage import round_for_storage, round_heads
 from mvit.models.multi_exit import MultiExitViT
 from mvit.tasks import TASKS
+from mvit.training.finetune import Recipe
+from mvit.training.joint import STRATEGIES
+from mvit.training.study import Study, stored
 
 
 class Half:
@@ -113,6 +116,23 @@ def test_each_head_is_stored_on_its_own_terms_and_the_backbone_stays(lost, bits)
         levels = [p / p.abs().amax(1, keepdim=True) * 127 for p in matrices]
         whole = all(torch.allclose(one, one.round(), atol=0.01) for one in levels)
         assert whole == (many == 8)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_bundle_that_cannot_be_light_as_a_whole_keeps_its_light_heads(tmp_path, strategy):
+    study = Study(task=TASKS["cifar10"], data=tmp_path, run=tmp_path, strategy=strategy)
+    less = HALF | {(2, "final"): 890}  # a light backbone would pay
+    measured = map(answers, [HALF, less, HALF, HALF])
+    model = thin_model(depth=2, heads=("mlp", "vit"))
+    storage, *_ = stored(study, model, lambda candidate: next(measured))
+    assert storage["bits"] == 16 and storage["head_bits"] == {"mlp": 8, "vit": 8}
+
+
+def test_layers_that_must_stay_as_they_are_are_not_stored_anew(tmp_path):
+    above = Recipe(from_layer=2)
+    study = Study(task=TASKS["cifar10"], data=tmp_path, run=tmp_path, recipe=above)
+    storage, *_ = stored(study, thin_model(depth=2), lambda candidate: answers(HALF))
+    assert storage == {"bits": 16, "pictures": 1000}
 
 
 def test_the_quality_of_counts_is_their_mean_absolute_error():
