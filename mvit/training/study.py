@@ -283,9 +283,9 @@ def one_by_one(
             **given | lessons,
         )
     finished = kind.finish(model, lessons["train"], given["accelerator"], recipe)
-    plan = recipe.plan(len(given["train"]))
+    plan, reached = recipe.plan(len(given["train"])), {kind.tuned: tuned[kind.tuned]}
     return {
-        "recipe": recipe_told(study, plan, tuned) | {kind.tuned: tuned[kind.tuned]},
+        "recipe": (recipe_told(study, plan, tuned) if plan else {"stages": []}) | reached,
         "exit_recipe": asdict(study.exits)
         | {"rounds": done["round"], "rates": done["rates"]}
         | finished,

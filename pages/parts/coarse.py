@@ -80,7 +80,7 @@ def many_finding(rows: pd.DataFrame) -> str:
 def finding(rows: pd.DataFrame, tree: ClassTree) -> str:
     """The panel's heading: what was said first, the mistake that was said most often, what was said
     last before the final exit's answer, and from where on that stays. A kind to which that answer
-    does not belong was a mistake, and is told as one. Exits that say nothing are passed over."""
+    does not belong was a mistake. Exits that say nothing are passed over."""
     says, nodes, last = list(rows.says), list(rows.node), rows.says.iloc[-1]
     stays = len(says) - 1
     while stays and says[stays - 1] == last:
@@ -98,8 +98,4 @@ def finding(rows: pd.DataFrame, tree: ClassTree) -> str:
     steps = {says[i]: i not in wrong for i in sorted({spoken[0], *most, spoken[-1]})}
     if all(steps.values()) and not silent:
         return f"First {', then '.join(steps)}, then {last} {where}"
-    (first, right), *more = steps.items()
-    told = f"First it said {first}" if right else f"At first it took it for {first}"
-    for second, right in more:
-        told += f", then {'it said' if right else 'it took it for'} {second}"
-    return f"{told}; {ends}"
+    return f"First it said {', then '.join(steps)}; {ends}"

@@ -68,6 +68,7 @@ def test_a_card_is_told_in_words(card):
     assert told["value"].str.contains(str(card["seed"])).any()
     assert not told["value"].str.contains("accelerate|bf16|None(?:;|$)").any()
     assert as_text({"mlp": 0.1, "vit": 0.1, "cnn": 0.1, "mixer": 0.1}) == "0.1 each"
+    assert as_text({"stages": []}).endswith(" none")
 
 
 @pytest.mark.parametrize(

@@ -151,6 +151,16 @@ def test_a_second_call_resumes_and_trains_nothing_again(done, monkeypatch):
     assert train(work) == card
 
 
+def test_exits_go_on_learning_where_a_bundle_s_stand_and_its_backbone_stays(done):
+    tmp_path, _, work, before = done
+    bundle = tmp_path / "weights" / "mine" / TINY
+    more = {"init": bundle, "recipe": Recipe(stages=()), "name": "on", "run": tmp_path / "on"}
+    card = train(dataclasses.replace(work, **more))
+    assert card["final"]["accuracy"] == before["final"]["accuracy"]
+    assert card["recipe"].keys() == {"stages", "val_accuracy"} and not card["recipe"]["stages"]
+    assert card["before"]["recipe"] == before["recipe"] and card["exit_recipe"]["rounds"] == 1
+
+
 def test_a_folder_of_classes_alone_is_split_in_three(tmp_path):
     folder = write_folder(tmp_path / "flowers", colours(50))
     train_set, val, test = CLASSES.parts(new_study(folder, tmp_path))

@@ -55,7 +55,7 @@ def as_text(value: object, joint: str = "; ") -> str:
         return joint.join(f"{name} {text}" for name, text in said.items())
     if isinstance(value, list):
         joint = ", " if any(isinstance(v, list) for v in value) else " / "
-        return joint.join(as_text(v) for v in value)
+        return joint.join(as_text(v) for v in value) or "none"
     if isinstance(value, float):
         return f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) else FORMATS.get(value, str(value))
