@@ -188,9 +188,10 @@ def readable(found: list[tuple[str, str]]) -> dict[tuple[str, str], dict]:
 
 def pick(cards: dict[tuple[str, str], dict]) -> tuple[str, str]:
     """Draw the choice of the card to look at, which opens with the sidebar's model, or else with
-    the first of its task, and follows the sidebar. cards: by task and backbone."""
+    the usual one of its task, and follows the sidebar. cards: by task and backbone."""
     chosen = (st.session_state.get("_choice") or ("", ""))[:2]
-    order = sorted(cards, key=lambda card: (card[0] != chosen[0], card[1] != chosen[1]))
+    wanted = (chosen, (chosen[0], weights.default_backbone(chosen[0])))
+    order = sorted(cards, key=lambda card: (card[0] != chosen[0], *(card != one for one in wanted)))
     start = {"index": list(cards).index(order[0])}
     before, st.session_state[FOLLOWS] = st.session_state.get(FOLLOWS, chosen), chosen
     if before != chosen and not ui.hidden("card"):

@@ -1,5 +1,6 @@
 """The Models page: which card it shows."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -25,6 +26,15 @@ def test_the_card_follows_a_later_choice_in_the_sidebar_and_the_link_before_it(t
     assert app.selectbox(key="card").value == f"cifar10/{BACKBONE}"
     app = well(app.selectbox(key="card").set_value(f"cifar100/{BACKBONE}").run())
     assert app.selectbox(key="card").value == f"cifar100/{BACKBONE}"
+
+
+def test_where_the_sidebar_says_auto_the_card_is_that_of_the_usual_model(two_models, tmp_path):
+    usual = tmp_path / "cifar10" / BACKBONE
+    for name in ("base", f"{BACKBONE}_end_to_end"):
+        shutil.copytree(usual, usual.with_name(name))
+    app = well(open_app("models"))
+    assert app.selectbox(key="backbone").value == "auto"
+    assert app.selectbox(key="card").value == f"cifar10/{BACKBONE}"
 
 
 def test_bundles_that_are_intact_are_told_in_one_line(two_models):
