@@ -106,6 +106,7 @@ EXITS = [PLACE | FIGURES | {"practical": _is(bool), "ranges": [RANGE]}]
 PART = {"n": _count, "exits": EXITS, "final": FIGURES, "layers": [_size]}
 SPLITS = {ANY: PART | {NEEDED: ("exits", "final")}}
 STAGES = {"stages": [[number]], "rounds": _count, "pictures_seen": _count}
+STAGES |= {"round_images": lambda value: value is None or _count(value)}
 TRAINING = {
     **dict.fromkeys(("strategy", "init", "notes", "precision", "grown_from", "run"), _is(str)),
     "recipe": STAGES,

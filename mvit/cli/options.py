@@ -118,7 +118,8 @@ OPTIONS = {
     "stages": (
         TRAINED | {"together"},
         values.stages,
-        "training the backbone as PIXELS:EPOCHS,... or none (default: 96:3,128:1.5,224:0.4)",
+        "training the backbone as PIXELS:EPOCHS,... or none: exits alone (default: "
+        "96:3,128:1.5,224:0.4)",
     ),
     "tile_stages": (
         CROWD,

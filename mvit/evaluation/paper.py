@@ -245,14 +245,19 @@ def pictures_seen(card: dict) -> int | None:
     trainings in that way included; None where the card does not say."""
     total, strategy = 0, card.get("strategy")
     while card and card.get("strategy", strategy) == strategy:
-        own = card.get("recipe" if strategy in JOINT else "exit_recipe")
-        own = own if isinstance(own, dict) else {}  # a card may tell it in words
-        rounds = own.get("rounds", 0) * own.get("round_images", 0)
-        seen = own.get("pictures_seen", 0) if strategy in JOINT else rounds
-        if not seen:
+        whole = card["data"].get("train", 0) if isinstance(card.get("data"), dict) else 0
+        parts = ("recipe", "exit_recipe") if strategy in JOINT else ("exit_recipe",)
+        told = [card[part] for part in parts if isinstance(card.get(part), dict)]  # or in words
+        if not (seen := sum(_seen(own, whole) for own in told)):
             return None
         total, card = total + seen, card.get("before")
     return total or None
+
+
+def _seen(recipe: dict, whole: int) -> int:
+    """Pictures of one training. whole: those of a round of the whole training set."""
+    rounds = recipe.get("rounds", 0) * (recipe.get("round_images", 0) or whole)
+    return recipe.get("pictures_seen", rounds)
 
 
 def with_siblings(task: str, card: dict) -> pd.DataFrame:

@@ -228,14 +228,14 @@ def about(study: Study, model: MultiExitViT, accelerator: Accelerator) -> dict:
 
 
 def learn(study: Study, backbone: Backbone, given: dict) -> tuple[MultiExitViT, dict]:
-    """Train backbone and exits by the study's strategy and return the model and what the card tells
-    about it. given: the parts, the accelerator, and what every checkpoint must be begun with."""
+    """Train by the study's strategy (the exits alone if there are no stages) and return the model
+    and what the card tells. given: the parts, accelerator, what checkpoints are begun with."""
     kind = kind_of(study.task)
     model = MultiExitViT.untrained(backbone, study.task, study.heads, layers=study.layers)
     taken = take_over_exits(model, study.init, study.architecture)
     if study.compiled:
         compile_layers(backbone)
-    if study.strategy == STRATEGIES[0]:
+    if study.strategy == STRATEGIES[0] or not study.recipe.stages:
         return model, one_by_one(study, model, taken, given=given)
     fresh = [e for e in model.exits() if e not in taken]
     warm_start(model, fresh)

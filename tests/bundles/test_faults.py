@@ -46,6 +46,7 @@ def test_what_the_cards_call_practical_is_read_so_where_it_beats_guessing(bundle
             {"exits": [EXIT, {"layer": 2, "head": "mlp"}]},
             "exits tells the accuracy of some and not of all",
         ),
+        ({"exit_recipe": {"round_images": "all"}}, "round_images is 'all'"),
         ({"layers": [2]}, "exits tells of layer 1, and layers does not"),
         ({"final": 3}, "final is 3"),
         ({"splits": {"part_A": {"exits": []}}}, "part_A lacks 'final'"),

@@ -200,6 +200,10 @@ def test_pictures_are_counted_along_trainings_of_one_kind_only():
     second = first | {"recipe": {"pictures_seen": 5}, "before": first}
     assert (paper.pictures_seen(second), paper.pictures_seen(alone)) == (25, 300)
     assert paper.pictures_seen(first | {"recipe": {}}) is None
+    learned_on = first | {"recipe": {"stages": []}, "exit_recipe": alone["exit_recipe"]}
+    assert paper.pictures_seen(learned_on | {"before": first}) == 320
+    whole = alone | {"exit_recipe": {"rounds": 3, "round_images": None}, "data": {"train": 50}}
+    assert (paper.pictures_seen(whole), paper.pictures_seen(whole | {"data": "x"})) == (150, None)
 
 
 def test_a_fair_start_is_told_and_its_learning_shown(own_weights):

@@ -15,6 +15,7 @@ from mvit.tasks import CrowdTask
 from mvit.training.exits import ExitRecipe
 from mvit.training.finetune import Recipe, explicit_attention
 from mvit.training.initial import bundle_tensors, starting_backbone, take_over_exits
+from mvit.training.joint import JointRecipe
 from mvit.training.study import Study, own_task, train
 
 HEADS = ("mlp", "resmlp")
@@ -81,6 +82,22 @@ def test_the_card_tells_what_came_before(study):
         "recipe": "untrained, for tests",
     }
     assert len(card["exits"]) == 24 and weights.verify()[0]["ok"]
+
+
+@pytest.mark.parametrize("strategy", ["end-to-end", "layer-wise"])
+def test_exits_of_any_strategy_learn_on_while_the_backbone_stays(study, strategy):
+    joint = JointRecipe(stages=(), batch=8)
+    card = train(dataclasses.replace(study, strategy=strategy, recipe=joint))
+    before, after = (
+        {part: bundle_tensors(folder, part) for part in ("backbone", "heads/mlp")}
+        for folder in (study.init, weights.root() / "mine" / "next")
+    )
+    for name, tensor in before["backbone"].items():  # 8 bits each, or 16 where they cost too much
+        assert torch.allclose(tensor, after["backbone"][name], atol=0.01 * tensor.abs().max())
+    step = max((after["heads/mlp"][k] - t).abs().max() for k, t in before["heads/mlp"].items())
+    assert step > 0.005  # half of one step at the rate of 1e-2
+    assert (card["strategy"], card["recipe"]["stages"]) == (strategy, [])
+    assert card["exit_recipe"]["rounds"] == 1 and "exit_weights" not in card
 
 
 def test_exits_that_would_have_to_be_kept_and_are_not_there_are_named(study):
