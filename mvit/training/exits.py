@@ -9,7 +9,6 @@ stops early by itself.
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -245,7 +244,7 @@ def classifier_wise(
     known: dict | None = None,
 ) -> dict:
     """Train every exit of the model on its frozen backbone and leave each at its best validation
-    loss; resumes from `checkpoint`.
+    loss, that of its beginning included; resumes from `checkpoint`.
 
     Returns the progress: rates, rounds, and each exit's validation losses. Raises TrainingError at
     a loss that is no number, CheckpointError if the checkpoint was begun otherwise (more rounds may
@@ -261,7 +260,8 @@ def classifier_wise(
     data = {"train": train, "recipe": recipe, "accelerator": accelerator}
     if "rates" not in progress:
         found = choose_rates(model, val=val, **data)
-        exits = {name_of(e): {"losses": [], "stale": 0, "best": math.inf} for e in model.exits()}
+        before = validation_losses(model, val, set(model.exits()), accelerator=accelerator)
+        exits = {name_of(e): {"losses": [], "stale": 0, "best": before[e]} for e in model.exits()}
         progress |= {"round": 0, "rates": found, "exits": exits}
     rates = {key: progress["rates"][key[1]]["rate"] for key in model.exits()}
     per_round = max(1, (recipe.round_images or len(train)) // recipe.batch)

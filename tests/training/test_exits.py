@@ -23,6 +23,7 @@ from mvit.training.exits import (
     Learner,
     choose_rates,
     classifier_wise,
+    name_of,
     validation_losses,
     warm_start,
 )
@@ -114,9 +115,9 @@ def test_a_whole_training_runs_the_backbone_once_per_batch_and_leaves_it_bit_for
     model = small()
     calls, before = count_blocks(model.backbone), snapshot(model.backbone)
     teach(model)
-    # one trial step and its validation; two steps and one validation a round
+    # one trial step and its validation; that of the beginning; two steps and one a round
     trial, rounds = [1, 2] * 2, [1, 2, 3] * 3 * 2
-    assert calls == trial + rounds
+    assert calls == trial + [1, 2, 3] + rounds
     assert same(before, snapshot(model.backbone))
     assert not model.training
 
@@ -130,6 +131,15 @@ def test_exits_learn_what_can_be_told_apart(accelerator, teach):
         assert exit["best"] == pytest.approx(min(exit["losses"]), abs=1e-4)
     scored = predict(model, val, accelerator, show=False)
     assert dict(zip(scored.exits, scored.accuracy, strict=True))[3, "resmlp"] > 0.9
+
+
+def test_an_exit_that_training_makes_worse_stays_as_it_began(accelerator, teach):
+    model, val = small(), colours(4, seed=1)
+    before = validation_losses(model, val, set(model.exits()), accelerator)
+    done = teach(model, recipe=recipe(max_rounds=1, rates=(1.0,), mean_decay=0.0))["exits"]
+    after = validation_losses(model, val, set(model.exits()), accelerator)
+    worse = [e for e, loss in before.items() if done[name_of(e)]["losses"][0] > loss]
+    assert worse and all(after[e] == pytest.approx(before[e]) for e in worse)
 
 
 def test_each_exit_is_left_at_its_best_validation_loss(accelerator, teach):
@@ -214,7 +224,7 @@ def test_an_exit_that_is_done_learns_no_more_while_others_go_on(teach, monkeypat
 
     monkeypatch.setattr(training, "validation_losses", losses)
     progress = teach(small(("mlp",), depth=2), recipe=recipe(max_rounds=8, stop=5))
-    assert len(progress["exits"]["1:mlp"]["losses"]) == 6
+    assert len(progress["exits"]["1:mlp"]["losses"]) == 5
     assert len(progress["exits"]["2:mlp"]["losses"]) == 8
     assert rounds[-1] == [(2, "mlp")]
 
@@ -225,7 +235,7 @@ def test_training_ends_when_all_exits_are_done(teach, monkeypatch):
         "validation_losses",
         lambda model, val, active, accelerator: dict.fromkeys(active, 1.0),
     )
-    assert teach(small(("mlp",), depth=2), recipe=recipe(max_rounds=50, stop=3))["round"] == 4
+    assert teach(small(("mlp",), depth=2), recipe=recipe(max_rounds=50, stop=3))["round"] == 3
 
 
 def test_the_rate_is_chosen_for_each_head_by_validation(accelerator):
