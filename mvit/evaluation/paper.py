@@ -250,7 +250,8 @@ def pictures_seen(card: dict) -> int | None:
         told = [card[part] for part in parts if isinstance(card.get(part), dict)]  # or in words
         if not (seen := sum(_seen(own, whole) for own in told)):
             return None
-        total, card = total + seen, card.get("before")
+        shares = any("of" in file for file in card.get("files", {}).values())  # another's backbone
+        total, card = total + seen, None if shares else card.get("before")
     return total or None
 
 
@@ -262,15 +263,16 @@ def _seen(recipe: dict, whole: int) -> int:
 
 def with_siblings(task: str, card: dict) -> pd.DataFrame:
     """The exits of a card, and those of every other head that was trained on the very same backbone
-    and lies in a bundle beside it."""
-    found, sha = [exits_of(card)], card["files"].get("backbone.safetensors", {}).get("sha256")
+    and lies in a bundle beside it, with `pictures` (see `pictures_seen`)."""
+    cards, sha = [card], card["files"].get("backbone.safetensors", {}).get("sha256")
     for backbone in [b for name, b in weights.bundles() if name == task]:
         with suppress(weights.WeightsError, KeyError, AttributeError):
             other = weights.read_card(weights.root() / task / backbone)
             same = sha and other["files"]["backbone.safetensors"]["sha256"] == sha
             if same and not card.get("grown_from"):
-                found.append(exits_of(other))
-    return pd.concat(found, ignore_index=True).drop_duplicates(["layer", "head"], ignore_index=True)
+                cards.append(other)
+    found = pd.concat([exits_of(c).assign(pictures=pictures_seen(c) or math.nan) for c in cards])
+    return found.drop_duplicates(["layer", "head"], ignore_index=True)
 
 
 def future_work(exits: pd.DataFrame) -> pd.DataFrame:

@@ -204,6 +204,9 @@ def test_pictures_are_counted_along_trainings_of_one_kind_only():
     assert paper.pictures_seen(learned_on | {"before": first}) == 320
     whole = alone | {"exit_recipe": {"rounds": 3, "round_images": None}, "data": {"train": 50}}
     assert (paper.pictures_seen(whole), paper.pictures_seen(whole | {"data": "x"})) == (150, None)
+    shared = {"files": {"backbone.safetensors": {"of": "first"}}}
+    assert paper.pictures_seen(alone | {"before": alone}) == 600
+    assert paper.pictures_seen(alone | shared | {"before": alone}) == 300
 
 
 def test_a_fair_start_is_told_and_its_learning_shown(own_weights):

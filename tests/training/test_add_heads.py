@@ -232,6 +232,7 @@ def test_heads_can_go_into_a_bundle_of_their_own_beside_the_first(grown):
     assert mvit.load("mine", "beside", device="cpu").exits("gmlp") == [(2, "gmlp"), (5, "gmlp")]
     shared = paper.with_siblings("mine", before)
     assert set(shared["head"]) == {"mlp", "resmlp", "fnet", "gmlp"} and len(shared) == 8
+    assert set(shared[shared["head"] == "gmlp"].pictures) == {own["exit_recipe"]["rounds"] * 8}
 
 
 def test_what_cannot_be_added_is_said_before_anything_is_trained(grown):

@@ -233,6 +233,13 @@ def show_future_work(bundle: ui.Bundle) -> None:
             for r in rows.itertuples()
         )
     )
+    later = exits["head"].isin(rows["head"])
+    saw, others = (exits[who].pictures.max() for who in (later, ~later))
+    if saw < others:
+        st.caption(
+            f"Heads that the paper left for later saw up to {saw:,.0f} pictures, its own up to "
+            f"{others:,.0f}: part of the distance between them may be that."
+        )
     best = every.iloc[0]
     told = f"By mean accuracy {best['head']} comes first of {len(every)} heads, {ordered(every)}"
     ui.chart(
