@@ -264,15 +264,19 @@ def _seen(recipe: dict, whole: int) -> int:
 def with_siblings(task: str, card: dict) -> pd.DataFrame:
     """The exits of a card, and those of every other head that was trained on the very same backbone
     and lies in a bundle beside it, with `pictures` (see `pictures_seen`)."""
-    cards, sha = [card], card["files"].get("backbone.safetensors", {}).get("sha256")
+    found, sha = [_counted(card)], card["files"].get("backbone.safetensors", {}).get("sha256")
     for backbone in [b for name, b in weights.bundles() if name == task]:
         with suppress(weights.WeightsError, KeyError, AttributeError):
             other = weights.read_card(weights.root() / task / backbone)
             same = sha and other["files"]["backbone.safetensors"]["sha256"] == sha
             if same and not card.get("grown_from"):
-                cards.append(other)
-    found = pd.concat([exits_of(c).assign(pictures=pictures_seen(c) or math.nan) for c in cards])
-    return found.drop_duplicates(["layer", "head"], ignore_index=True)
+                found.append(_counted(other))
+    return pd.concat(found, ignore_index=True).drop_duplicates(["layer", "head"], ignore_index=True)
+
+
+def _counted(card: dict) -> pd.DataFrame:
+    """The exits of a card with `pictures`."""
+    return exits_of(card).assign(pictures=pictures_seen(card) or math.nan)
 
 
 def future_work(exits: pd.DataFrame) -> pd.DataFrame:
