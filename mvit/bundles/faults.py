@@ -112,7 +112,7 @@ TRAINING = {
     "recipe": STAGES,
     "exit_recipe": STAGES,
     "exit_weights": [_by_exit],
-    "data": _is(dict, str),
+    "data": {"train": _count},
 }
 TRAINING["before"] = TRAINING
 SAID = {NEEDED: ("upto", "needs"), "upto": _count, "needs": lambda v: v is None or number(v)}
@@ -147,7 +147,7 @@ CARD = {
     "intervals": {"exits": [PLACE | {NEEDED: (*PLACE[NEEDED], "held"), "held": _share}]},
     "unlike": {"known": [WARNED], "others": [WARNED], "wrongly": _share, "chosen_on": _count},
 }
-IN_WORDS = ("recipe", "exit_recipe", "unlike")  # that may be told otherwise
+IN_WORDS = ("recipe", "exit_recipe", "unlike", "data")  # that may be told otherwise
 
 
 def card_fault(card: dict) -> str | None:

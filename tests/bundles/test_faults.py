@@ -47,6 +47,8 @@ def test_what_the_cards_call_practical_is_read_so_where_it_beats_guessing(bundle
             "exits tells the accuracy of some and not of all",
         ),
         ({"exit_recipe": {"round_images": "all"}}, "round_images is 'all'"),
+        ({"before": {"data": {"train": "all"}}}, "in before, in data, train is 'all'"),
+        ({"data": 3}, "data is 3"),
         ({"layers": [2]}, "exits tells of layer 1, and layers does not"),
         ({"final": 3}, "final is 3"),
         ({"splits": {"part_A": {"exits": []}}}, "part_A lacks 'final'"),
