@@ -73,10 +73,7 @@ class Task:
 
     def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
         """Map pixels (B, 3, H, W) in 0..1 to the backbone's input range."""
-        mean, std = (
-            torch.as_tensor(v, dtype=pixels.dtype, device=pixels.device).view(-1, 1, 1)
-            for v in (self.mean, self.std)
-        )
+        mean, std = (pixels.new_tensor(v).view(-1, 1, 1) for v in (self.mean, self.std))
         return (pixels - mean) / std
 
     def answers(self, logits: torch.Tensor) -> torch.Tensor:
@@ -168,7 +165,8 @@ class Task:
     def seen(self, picture: np.ndarray) -> np.ndarray:
         """The exact picture that `prepare` hands to the model, as RGB uint8 (input_px, input_px,
         3)."""
-        pixels = self.prepare(picture)[0] * self.std + self.mean
+        mean, std = (torch.tensor(v).view(-1, 1, 1) for v in (self.mean, self.std))
+        pixels = self.prepare(picture)[0] * std + mean
         return (pixels.permute(1, 2, 0) * 255).round().clamp(0, 255).to(torch.uint8).numpy()
 
 

@@ -5,7 +5,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from mvit.bundles import weights
-from mvit.evaluation.lesson import ENOUGH
+from mvit.evaluation import lesson
 from pages import parts as ui
 from pages.parts.lesson import guess as guessing
 from pages.parts.lesson import panel as teaching
@@ -70,7 +70,10 @@ def missing(bundle: ui.Bundle, step: Step, scene: Scene) -> bool:
             st.caption("This step needs those recorded answers. Go on to the next one.")
             return True
         test = scene.test
-        few, none = len(test.truth) < ENOUGH, step.needs == "mistakes" and test.correct[-1].all()
+        few, none = (
+            len(test.truth) < lesson.ENOUGH,
+            step.needs == "mistakes" and test.correct[-1].all(),
+        )
         if few or none:
             st.info(
                 f"This step is about many pictures, and this model has {len(test.truth)} test "
@@ -79,16 +82,15 @@ def missing(bundle: ui.Bundle, step: Step, scene: Scene) -> bool:
                 icon=":material/skip_next:",
             )
         return few or none
-    lacking = {
-        "accuracies": not (bundle.card.get("exits") and "accuracy" in bundle.card.get("final", {})),
-        "examples": not ui.examples(bundle.task),
-    }
-    if lacking.get(step.needs):
-        what = (
-            "the recorded accuracies of the exits"
-            if step.needs == "accuracies"
-            else "the example pictures"
-        )
+    there = bundle.card.get("exits") and "accuracy" in bundle.card.get("final", {})
+    differ = there and lesson.widest_layer(bundle.accuracies, bundle.heads) is not None
+    has = {"accuracies": there, "heads": differ, "examples": ui.examples(bundle.task)}
+    what = {
+        "accuracies": "the recorded accuracies of the exits",
+        "heads": "the recorded accuracies of several heads",
+        "examples": "the example pictures",
+    }.get(step.needs)
+    if what and not has[step.needs]:
         st.info(
             f"This step needs {what}, and this installation has none. Go on to the next one.",
             icon=":material/skip_next:",

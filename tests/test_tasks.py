@@ -76,11 +76,12 @@ def test_enlarging_keeps_plain_colours_and_the_range():
     assert pixels.shape == (1, 3, 224, 224) and pixels.min() == 0 and pixels.max() == 1
 
 
-def test_what_the_page_shows_is_what_the_model_gets():
-    task = Task("own", ("a", "b"), native_px=48, input_px=96, mean=0.4, std=0.2)
+@pytest.mark.parametrize(("mean", "std"), [(0.4, 0.2), ((0.5, 0.4, 0.3), (0.2, 0.3, 0.1))])
+def test_what_the_page_shows_is_what_the_model_gets(mean, std):
+    task = Task("own", ("a", "b"), native_px=48, input_px=96, mean=mean, std=std)
     seen = task.seen(noise(70, 90))
     assert seen.shape == (96, 96, 3) and seen.dtype == np.uint8
-    given = task.prepare(noise(70, 90))[0].permute(1, 2, 0).numpy() * 0.2 + 0.4
+    given = task.prepare(noise(70, 90))[0].permute(1, 2, 0).numpy() * std + mean
     assert np.abs(seen / 255 - given).max() <= 0.5 / 255 + 1e-6
 
 

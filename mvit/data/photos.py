@@ -46,6 +46,11 @@ def measured_names(task: Task, root: Path) -> frozenset[str]:
 def read_batch(files: Sequence[Path], task: Task) -> tuple[torch.Tensor, list[str]]:
     """The files as the task reduces them, uint8 (B, 3, S, S), and one line for each that could not
     be read."""
+    return _stacked(_read_each(files, task), task)
+
+
+def _read_each(files: Sequence[Path], task: Task) -> list[np.ndarray | str]:
+    """What `read_batch` makes of each file."""
 
     def read(file: Path) -> np.ndarray | str:
         try:
@@ -54,7 +59,10 @@ def read_batch(files: Sequence[Path], task: Task) -> tuple[torch.Tensor, list[st
             return f"{file}: {error}"
 
     with ThreadPoolExecutor() as threads:  # decoders work beside each other
-        found = list(threads.map(read, files))
+        return list(threads.map(read, files))
+
+
+def _stacked(found: list[np.ndarray | str], task: Task) -> tuple[torch.Tensor, list[str]]:
     pictures = [one for one in found if not isinstance(one, str)]
     unreadable = [one for one in found if isinstance(one, str)]
     side = task.native_px
@@ -90,8 +98,9 @@ def read_listed(task: Task, folder: Path, listed: Path) -> Pictures:
     known = [file for file in files if file.name in truth]
     if not known:
         raise DataError(f"{listed} names none of the pictures in {folder}")
-    x, unreadable = read_batch(known, task)
-    bad = {line.split(": ")[0] for line in unreadable}
-    y = torch.tensor([truth[file.name] for file in known if str(file) not in bad])
+    found = _read_each(known, task)
+    x, unreadable = _stacked(found, task)
+    read = [file for file, one in zip(known, found, strict=True) if not isinstance(one, str)]
+    y = torch.tensor([truth[file.name] for file in read])
     unlisted = [f"{file}: not in {listed.name}" for file in files if file.name not in truth]
     return Pictures(x.contiguous(), y, task.labels, unreadable=(*unreadable, *unlisted, *closed))

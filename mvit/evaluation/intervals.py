@@ -19,6 +19,7 @@ CARD = "intervals"  # their key in a card
 SHARE = 0.9  # of the pictures whose truth should lie inside
 OUTSIDE = 0.05  # of them below it, and as many above
 SIMILAR = 99  # recorded counts that speak for one interval
+LEAST = 19  # of them: with fewer, even the largest errors do not hold so large a share
 FLOOR = 10.0  # people added to a count before a share of it is taken: small counts err by a few
 
 
@@ -51,18 +52,21 @@ class Errors:
         """Some of the pictures."""
         return Errors(self.counted[index], self.there[index])
 
-    def interval(self, count: float) -> Interval:
-        """Between how many people are there, where the exit counts `count`."""
+    def interval(self, count: float) -> Interval | None:
+        """Between how many people are there, where the exit counts `count`; None if too few
+        pictures are recorded to say so."""
+        if len(self.there) < LEAST:
+            return None
         count = max(count, 0.0)
         near = similar(self.counted, count)
         shares = np.sort((self.there[near] - self.counted[near]) / (self.counted[near] + FLOOR))
         # of n + 1 equally likely places for a new error, leave a share of OUTSIDE at either end
-        out = max(0, math.floor((len(near) + 1) * OUTSIDE) - 1)
+        out = math.floor((len(near) + 1) * OUTSIDE) - 1
         low, high = (count + shares[i] * (count + FLOOR) for i in (out, len(near) - 1 - out))
         return Interval(max(0, round(low)), max(0, round(high)))
 
     def held(self, others: Errors) -> float:
-        """The share of other pictures whose truth lies inside the interval."""
+        """The share of other pictures whose truth lies inside the interval; there must be one."""
         found = [
             interval.low <= truth <= interval.high
             for interval, truth in zip(
@@ -95,10 +99,10 @@ def summary(counts: Counts) -> dict:
     head, held}]}.
 
     held: how often the truth lay inside, each half checked with the errors of the other; no exits
-    where the pictures are too few for two halves.
+    where the pictures are too few for two halves that can say so.
     """
     parts, rows = halves(counts), []
-    for layer, head in counts.exits if all(map(len, parts)) else []:
+    for layer, head in counts.exits if min(map(len, parts)) >= LEAST else []:
         errors = [Errors.of(counts, (layer, head)).pictures(part) for part in parts]
         kept = [a.held(b) * len(b.there) for a, b in (errors, errors[::-1])]
         rows.append({"layer": layer, "head": head, "held": sum(kept) / len(counts.names)})

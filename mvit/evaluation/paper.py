@@ -234,15 +234,16 @@ def bundled_exits(task: str, architecture: str, layer: int) -> pd.DataFrame:
             if card["architecture"] == architecture and len(own):
                 best = own.loc[own.accuracy.idxmax(), ["head", "accuracy"]].to_dict()
                 about = {"final": card["final"]["accuracy"], "px": card["task"]["input_px"]}
-                seen = pictures_seen(card)
+                seen = pictures_seen(card, layer)
                 found.append({"strategy": card["strategy"], "pictures": seen} | about | best)
     columns = ["strategy", "head", "accuracy", "final", "px", "pictures"]
     return best_after(pd.DataFrame(found, columns=columns))
 
 
-def pictures_seen(card: dict) -> int | None:
-    """How many pictures a bundle's exits were trained on in the way that its card names, earlier
-    trainings in that way included; None where the card does not say."""
+def pictures_seen(card: dict, layer: int | None = None) -> int | None:
+    """How many pictures a bundle's exits, or only those after a layer, were trained on in the way
+    that its card names, earlier trainings in that way included; None where the card does not
+    say."""
     total, strategy = 0, card.get("strategy")
     while card and card.get("strategy", strategy) == strategy:
         whole = card["data"].get("train", 0) if isinstance(card.get("data"), dict) else 0
@@ -250,6 +251,9 @@ def pictures_seen(card: dict) -> int | None:
         told = [card[part] for part in parts if isinstance(card.get(part), dict)]  # or in words
         if not (seen := sum(_seen(own, whole) for own in told)):
             return None
+        tuned = card["recipe"] if isinstance(card.get("recipe"), dict) else {}
+        if layer and tuned.get("from_layer", 1) > layer:  # it left the exits below alone
+            seen = 0
         shares = any("of" in file for file in card.get("files", {}).values())  # another's backbone
         total, card = total + seen, None if shares else card.get("before")
     return total or None

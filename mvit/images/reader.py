@@ -254,6 +254,8 @@ def _grey(image: Image.Image) -> np.ndarray:
         levels = (levels - np.float32(low)) / np.float32(max(high - low, 1e-30))
     np.nan_to_num(levels, copy=False, nan=0.0, posinf=1.0, neginf=0.0)
     grey = np.rint(levels.clip(0, 1, out=levels) * 255).astype(np.uint8)
+    if image.format == "TIFF" and image.tag_v2.get(262) == 0:  # white is zero
+        grey = 255 - grey
     return cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
 
 

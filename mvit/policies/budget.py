@@ -162,15 +162,19 @@ def three_ways(
 
 
 def summary(outcomes: Sequence[Outcome]) -> pd.DataFrame:
-    """One row an outcome: way, answered, right (shares of all pictures; low, high: its 95 %
-    interval), used_ms, wasted_ms (means), wasted (share of what was used), p50, p95 and p99 of the
-    time used."""
+    """One row an outcome: way, answered, right (shares of all pictures; low, high: between which it
+    would lie for other pictures at the same budgets, with 95 % certainty), used_ms, wasted_ms
+    (means), wasted (share of what was used), p50, p95 and p99 of the time used."""
     rows = [
         (
             o.name,
             o.answered.mean(),
             o.right.mean(),
-            *map(float, wilson(o.right.sum(), len(o.right))),
+            # who has no answer in time is wrong whatever the picture
+            *(
+                float(v) * o.answered.mean()
+                for v in wilson(o.right.sum(), max(1, o.answered.sum()))
+            ),
             o.used.mean(),
             o.wasted.mean(),
             o.wasted.sum() / o.used.sum(),

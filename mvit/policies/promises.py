@@ -41,10 +41,12 @@ class PerformanceControl(Policy):
         pictures each."""
         found = {}
         for exit, sure, right in zip(val.exits, val.confidence, val.correct, strict=True):
-            low = np.unique(np.quantile(sure, np.linspace(0, 1, BINS + 1))[:-1])
+            edges = np.quantile(sure.astype(float), np.linspace(0, 1, BINS + 1))[:-1]
+            low = np.unique(np.floor(edges * 10_000) / 10_000)  # as they are kept and looked up
             band = np.searchsorted(low, sure, side="right") - 1
-            share = np.bincount(band, right, len(low)) / np.bincount(band, minlength=len(low))
-            found[exit] = list(zip(low.round(4).tolist(), share.round(4).tolist(), strict=True))
+            low, band = low[np.unique(band)], np.unique(band, return_inverse=True)[1]  # none empty
+            share = np.bincount(band, right) / np.bincount(band)
+            found[exit] = list(zip(low.tolist(), share.round(4).tolist(), strict=True))
         return type(self)(self.threshold, found)
 
     def expected(self, exit: Exit) -> np.ndarray:
@@ -91,7 +93,8 @@ class Guaranteed(Policy):
     holdout = True
     note = (
         "Half of the validation pictures choose the exits, the other half the threshold: the "
-        "guarantee holds only for pictures that have chosen nothing else."
+        "guarantee holds only for pictures that have chosen nothing else. (Where exits learned one "
+        "by one, some of these had also chosen how long each exit learned.)"
     )
 
     def stop(self, exit: Exit) -> bool:

@@ -44,14 +44,16 @@ def of_data(*sets) -> str:
     return fingerprint(*([getattr(s, name, None) for name in CONTENT] for s in sets))
 
 
-def of_start(init: Path | None, vit: torch.nn.Module) -> str:
+def of_start(init: Path | None, vit: torch.nn.Module, exits: bool = True) -> str:
     """Return a hash of the start weights: of the file or the bundle `init`, or of what the model
-    hub filled `vit` with."""
+    hub filled `vit` with. exits: whether a bundle's exits are part of the start, too."""
     if init is None:
         tensors = vit.state_dict().items()  # the final exit may be fresh
         return fingerprint([(k, t) for k, t in tensors if not k.startswith("head.")])
     if init.is_dir():
-        return fingerprint(weights.read_card(init)["files"])
+        files = weights.read_card(init)["files"]
+        body = {n: f["sha256"] for n, f in files.items() if n.startswith("backbone")}
+        return fingerprint(files if exits else body)
     with init.open("rb") as file:
         return hashlib.file_digest(file, "blake2b").hexdigest()[:16]
 

@@ -38,6 +38,7 @@ class Lab:
     accelerator: Accelerator
     run: Path
     settings: dict
+    begins_with_exits = False  # whether trainings take over the exits of the bundle that is --init
 
     @classmethod
     def of(cls, study: Study, task: Task, run: Path, settings: dict, **more) -> Lab:
@@ -51,7 +52,7 @@ class Lab:
             "test pictures": len(test),
             **origin(study.init, study.hub or study.architecture),
             "pictures and labels": identity.of_data(train, val, test),
-            "start weights": identity.of_start(study.init, start.vit),
+            "start weights": identity.of_start(study.init, start.vit, exits=cls.begins_with_exits),
         }
         settings.pop("before", None)
         settings = json.loads(json.dumps(settings))  # as it is written

@@ -23,6 +23,8 @@ from mvit.training.table1_lab import TableLab, compared
 class CountsLab(TableLab):
     """Trains and measures single cells of a counter's table."""
 
+    begins_with_exits = True
+
     @property
     def fields(self) -> dict:
         return self.budget.counter()

@@ -9,8 +9,8 @@ from pages import parts as ui
 from pages.parts.pictures import MANY_THINGS, to_many_things
 from pages.parts.words import percent
 
-HOW = """The late exits respond to this picture more weakly than to nearly all known pictures that
-were tried. The Models page says how often this warning is right."""
+HOW = """The end of the network responds to this picture more weakly than to nearly all known
+pictures that were tried. The Models page says how often this warning is right."""
 
 
 def told(bundle: ui.Bundle, run: dict) -> str:
@@ -60,9 +60,10 @@ def figures(card: dict) -> None:
         low, high = percent(min(shares)), percent(max(shares))
         finding += f", and rightly of {low if low == high else f'{low} to {high}'} of other things"
     st.markdown(f"#### {finding}", anchors=False)
+    share = f"{round(100 * (1 - told['wrongly']), 1):g}\u00a0%"
     how = (
-        "It is said of a picture to which the late exits respond more weakly than to "
-        f"{percent(1 - told['wrongly'])} of {told['chosen_on']:,} validation pictures. "
+        "It is said of a picture to which the end of the network responds more weakly than to "
+        f"{share} of {told['chosen_on']:,} validation pictures. "
     )
     if not others:
         st.caption(f"{how}How often it is said of unknown things was not measured for this model.")

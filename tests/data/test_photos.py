@@ -53,6 +53,17 @@ def test_classes_come_from_the_list_and_what_it_does_not_name_is_told(tmp_path):
     assert [line.split("/")[-1] for line in pictures.unreadable] == ["c.png: not in val.txt"]
 
 
+def test_a_broken_picture_in_a_folder_with_a_colon_moves_no_label(tmp_path):
+    folder = tmp_path / "photos: set" / "val"
+    for name in ("a.png", "c.png"):
+        photo(folder / name)
+    (folder / "b.png").write_bytes(b"no picture")
+    listed = tmp_path / "val.txt"
+    listed.write_text("a.png 0\nb.png 0\nc.png 1\n")
+    pictures = read_listed(TASK, folder, listed)
+    assert pictures.y.tolist() == [0, 1] and len(pictures.x) == 2
+
+
 @pytest.mark.parametrize("text", ["a.png\n", "a.png one\n", "a.png 2\n", "z.png 0\n"])
 def test_a_list_that_does_not_fit_is_refused(tmp_path, text):
     photo(tmp_path / "val" / "a.png")

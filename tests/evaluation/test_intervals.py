@@ -3,7 +3,7 @@
 import numpy as np
 
 from mvit.evaluation.counts import Counts
-from mvit.evaluation.intervals import Errors, halves, summary
+from mvit.evaluation.intervals import LEAST, Errors, halves, summary
 
 EXITS = [(1, "mlp"), (12, "final")]
 
@@ -34,9 +34,16 @@ def test_no_interval_goes_below_nobody():
         assert 0 <= found.low <= found.high and isinstance(found.low, int)
 
 
-def test_few_recorded_pictures_still_give_an_interval():
-    errors = Errors(np.array([10.0, 12.0]), np.array([9.0, 15.0]))
-    assert errors.interval(11).low <= 11 <= errors.interval(11).high
+def test_an_interval_is_given_only_where_it_can_hold_nine_in_ten():
+    chance, held = np.random.default_rng(0), []
+    for _ in range(2_000):
+        there = 100 * np.exp(chance.normal(0, 0.3, LEAST + 1))
+        errors = Errors(np.full(LEAST, 100.0), there[:-1])
+        found = errors.interval(100)
+        held.append(found.low <= there[-1] <= found.high)
+    assert 0.88 <= np.mean(held) <= 0.93
+    assert Errors(np.full(LEAST - 1, 100.0), there[: LEAST - 1]).interval(100) is None
+    assert summary(counts(2 * LEAST - 4))["exits"] == [] != summary(counts(4 * LEAST))["exits"]
 
 
 def test_both_halves_have_pictures_of_every_set_and_share_none():

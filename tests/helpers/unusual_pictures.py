@@ -162,6 +162,8 @@ def mode_cases():
     yield Case("grey16-png", "16-bit", save(Image.fromarray(steps), "PNG"), half_white)
     yield Case("grey16-tiff", "16-bit", tiff(steps), half_white)
     yield Case("grey16-tiff-big-endian", "16-bit", tiff(steps, order=">"), half_white)
+    inverted = tiff(65535 - steps, {262: (0,)})
+    yield Case("grey16-tiff-white-is-zero", "16-bit", inverted, half_white)
     wide = np.asarray(image).astype(">u2") * 257
     rows = b"".join(b"\0" + row.tobytes() for row in wide)
     yield Case("rgb16-png", "16-bit", png(48, 32, 16, 2, rows), SAME)

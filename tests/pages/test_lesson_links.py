@@ -1,5 +1,6 @@
 """The lesson's links to other pages open on the numbers that the step has just told."""
 
+import json
 import re
 from itertools import cycle
 from types import SimpleNamespace
@@ -79,3 +80,18 @@ def test_the_clock_stops_after_the_first_exit_and_before_the_end(
     first = SimpleNamespace(layer=1, head="vit", ms=first_ms)
     scene = SimpleNamespace(plain_ms=plain_ms, bundle=None, exits=[first])
     assert clock.deadline(scene) == deadline
+
+
+def test_a_model_of_one_head_leaves_out_the_comparison_of_heads(own_weights):
+    file = own_weights / "cifar10" / BACKBONE / "card.json"
+    card = json.loads(file.read_text())
+    card["files"] = {
+        n: f for n, f in card["files"].items() if n in ("heads/mlp.safetensors",) or "backbone" in n
+    }
+    card["exits"] = [e | {"practical": False} for e in card["exits"] if e["head"] == "mlp"]
+    file.write_text(json.dumps(card))
+    for hide in ("", "guess"):
+        app = well(open_app("lesson", step=str(NUMBER["heads"]), hide=hide))
+        assert "several heads" in app.info[0].value
+    app = well(open_app("lesson", step=str(NUMBER["practical"])))
+    assert "0" in next(p for p in app.pills if (p.key or "").startswith("guess_")).options

@@ -191,7 +191,7 @@ def test_table_one_is_set_apart_from_the_bundle_s_own_exits(own_weights):
     file.write_text(json.dumps(found | {"start": {"rounds": 16}}))
     words = text(well(open_app("paper")))
     assert "(mlp, 80.0\u00a0%) saw up to 89,600 pictures of 96 × 96 pixels; the best" in words
-    assert "saw up to 35,200 pictures of 64 × 64 pixels." in words
+    assert "saw up to 35,200 pictures of at most 64 × 64 pixels." in words
 
 
 def test_pictures_are_counted_along_trainings_of_one_kind_only():
@@ -202,6 +202,8 @@ def test_pictures_are_counted_along_trainings_of_one_kind_only():
     assert paper.pictures_seen(first | {"recipe": {}}) is None
     learned_on = first | {"recipe": {"stages": []}, "exit_recipe": alone["exit_recipe"]}
     assert paper.pictures_seen(learned_on | {"before": first}) == 320
+    upper = alone | {"recipe": {"from_layer": 7}, "before": alone}
+    assert [paper.pictures_seen(upper, layer) for layer in (None, 6, 7)] == [600, 300, 600]
     whole = alone | {"exit_recipe": {"rounds": 3, "round_images": None}, "data": {"train": 50}}
     assert (paper.pictures_seen(whole), paper.pictures_seen(whole | {"data": "x"})) == (150, None)
     shared = {"files": {"backbone.safetensors": {"of": "first"}}}
@@ -228,7 +230,7 @@ def test_a_bundle_that_changed_since_is_not_called_what_the_table_began_from(own
     folder = own_weights / "cifar10" / BACKBONE
     table = {"init": f"the bundle cifar10/{BACKBONE}", "budget": {"start weights": "0123"}}
     assert began_from(table) == table["init"] + " as it was then; it has changed since"
-    table["budget"]["start weights"] = of_start(folder, None)
+    table["budget"]["start weights"] = of_start(folder, None, exits=False)
     assert began_from(table) == table["init"]
     assert began_from({"init": "another.safetensors", "budget": {}}) == "another.safetensors"
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mvit.evaluation.predictions import Predictions
+from mvit.evaluation.predictions import Predictions, wilson
 from mvit.policies import budget, split
 from mvit.policies.trace_csv import BudgetError, read_csv
 
@@ -200,12 +200,29 @@ def test_summary_and_moving_mean():
     seen = budget.anytime("static", BUDGETS, finishes=[4.0], heads=[0.0], worth=WORTH[1:])
     row = budget.summary([seen]).iloc[0]
     assert (row.answered, row.right) == (0.4, 0.2) and row.wasted == pytest.approx(5.4 / 13.4)
+    low, high = wilson(1, 2)  # two of the five were answered, one of these rightly
+    assert (row.low, row.high) == pytest.approx((0.4 * low, 0.4 * high))
     line = budget.over_time([seen], window=2)
     assert line.right.tolist() == [0, 0, 0, 0, 0.5] and line.picture.tolist() == [1, 2, 3, 4, 5]
     long = budget.anytime(
         "x", np.full(5000, 9.0), finishes=[1.0], heads=[0.0], worth=np.ones((1, 5000))
     )
     assert len(budget.over_time([long], 50)) <= 300
+
+
+def test_the_interval_holds_for_other_pictures_at_the_same_budgets():
+    budgets = budget.series("steps", 400, 3.0, 14.0, seed=1)
+    chance, inside = np.random.default_rng(0), []
+    for _ in range(300):
+        worth = (chance.random((2, 400)) < [[0.7], [0.95]]).astype(float)
+        seen = budget.anytime("x", budgets, finishes=[4.0, 9.0], heads=[0.0, 0.0], worth=worth)
+        row = budget.summary([seen]).iloc[0]
+        true = np.array([0, 0.7, 0.95])[seen.exit + 1].mean()
+        inside.append(row.low <= true <= row.high)
+    assert 0.94 <= np.mean(inside) < 1
+    none = budget.anytime("x", budgets, finishes=[99.0], heads=[0.0], worth=worth[:1])
+    row = budget.summary([none]).iloc[0]
+    assert (row.right, row.low, row.high) == (0, 0, 0)
 
 
 def test_bytes_and_link_by_hand():

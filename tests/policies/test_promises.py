@@ -63,6 +63,20 @@ def test_a_live_run_of_performance_control_is_its_replay():
         assert leaves_at(rule, exits) == taken
 
 
+@pytest.mark.parametrize("n", [1, 2, 5, 9, 30])
+def test_performance_control_learns_from_few_pictures_and_from_ties(n):
+    val = pictures(n, 5)
+    val.confidence[0] = val.confidence[0].astype(np.float16).round(2)  # some equal, some on an edge
+    rule = PerformanceControl(0.8).learned(val)
+    for row, exit in enumerate(val.exits):
+        bands = rule.reliability[exit]
+        assert all(math.isfinite(value) for band in bands for value in band)
+        # every picture is told the share of the pictures that share its band
+        given = [float(rule.expected(live([float(p)], *exit))) for p in val.confidence[row]]
+        assert np.mean(given) == pytest.approx(val.correct[row].mean(), abs=1e-4)
+    assert np.isfinite(rule.candidates(val)[:-1]).all() and eval(repr(rule)) == rule
+
+
 def spoilt(taken: np.ndarray, seen: Predictions) -> int:
     given = np.take_along_axis(seen.correct, taken[None].astype(int), axis=0)[0]
     return int((~given & seen.correct[-1]).sum())

@@ -110,9 +110,10 @@ def _totals(table: pd.DataFrame) -> None:
                 "off",
                 delta_arrow="off",
                 help="Share of the pictures answered within their budget; below it, the share "
-                "answered in time and right, of all pictures. On a longer stream of this kind, "
-                f"between {percent(row.low, 1)} and {percent(row.high, 1)} would be right, with "
-                "95 % certainty (Wilson's interval).",
+                "answered in time and right, of all pictures. Of other pictures with these very "
+                f"budgets, between {percent(row.low, 1)} and {percent(row.high, 1)} would be "
+                "right, with 95 % certainty (Wilson's interval). Other budgets of this kind, as "
+                "another seed draws them, can change it more.",
             )
 
 

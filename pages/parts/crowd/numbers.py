@@ -22,18 +22,21 @@ TRUTH_HELP = (
 
 def interval_told(bundle: ui.Bundle, counted: Counted, kept: tuple) -> tuple[str, str]:
     """Between how many people are there, by the recorded errors of similar counts, and how that was
-    found."""
+    found; nothing where too few pictures are recorded to say so."""
     exit_ = (int(counted.own["layer"]), counted.own["head"])
     errors = Errors.of(kept[1], exit_).pictures(halves(kept[1])[0])
     found = errors.interval(counted.own["count"])
+    if found is None:
+        return "", ""
     told = {(e["layer"], e["head"]): e["held"] for e in bundle.card.get(CARD, {}).get("exits", [])}
-    held = f" Checked on the others: it held for {told[exit_]:.0%}." if exit_ in told else ""
+    held = told.get(exit_)
+    checked = "" if held is None else f" Each half of them checked by the other, {held:.0%} did."
     return (
         f", probably {found}",
         f"{SHARE:.0%} of test pictures with a count like this one had that many people: "
-        f"computed from the errors of this exit on the {SIMILAR} recorded pictures with the most "
-        f"similar counts.{held} A picture of another kind than the test pictures may lie outside "
-        "more often.",
+        f"computed from the errors of this exit on the {min(SIMILAR, len(errors.there))} recorded "
+        f"pictures with the most similar counts.{checked} A picture of another kind than the test "
+        "pictures may lie outside more often.",
     )
 
 

@@ -76,10 +76,10 @@ def ask_practical(s: Scene) -> Question:
         "An exit is worth having only if it is more often right than **every earlier exit of the "
         "same head**, which were cheaper, and than guessing. Such an exit is called "
         "**practical**; the word is the paper's.",
-        f"The head {head} has {of} exits. How many of them are practical?",
+        f"How many of the {of} exits with the head {head} are practical?",
         (s.bundle.task, s.bundle.backbone, head),
         answer=lambda: [str(good)],
-        options=[str(k) for k in range(1, of + 1)],
+        options=[str(k) for k in range(of + 1)],
     )
 
 
@@ -176,7 +176,7 @@ STEPS = {
             tell=tell_heads,
             show=show_heads,
             deeper=("compare", "Compare heads on a picture"),
-            needs="accuracies",
+            needs="heads",
             there=lambda s: {"layer": at_widest(s)[0]},
         ),
         Step(

@@ -15,6 +15,7 @@ from mvit.policies.rules import Confidence
 from pages import parts as ui
 from pages.parts import words
 from pages.parts.lesson.scene import Question, Scene, Step
+from pages.parts.rules.views import leaving_finding
 from pages.parts.words import percent
 
 SURE = 0.9  # the confidence that the stop rule asks for first
@@ -124,9 +125,7 @@ def show_rule(s: Scene, answers: list) -> None:
             help="Share of the pictures that leave before the final exit.",
         )
     rows = rules.leaving(here.taken, test)
-    top = rows.iloc[rows.share.idxmax()]
-    where = "the final exit" if top["head"] == FINAL else f"layer {top.layer}"
-    told = f"Most pictures leave at {where}: {percent(top.share)}"
+    told = leaving_finding(rows, here.early)
     ui.chart(charts_rules.leaving(rows, told), alt=f"Who leaves where. {told}.")
     ui.table(rows)
 

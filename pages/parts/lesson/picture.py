@@ -153,8 +153,8 @@ def ask_sure(s: Scene) -> Question:
     first, classes = s.exits[0], s.model.task.outputs
     return Question(
         "An exit gives every possible answer a probability. The probability of the answer that it "
-        f"gives is its **confidence**. There are {classes} classes: an exit that knows nothing "
-        f"would give each of them {percent(1 / classes)}.",
+        f"gives is its **confidence**. There are {classes:,} classes: an exit that knows nothing "
+        f"would give each of them {percent(1 / classes, 0 if classes <= 100 else 1)}.",
         f"How sure is the exit after layer {first.layer} that it is '{plain_label(first.label)}'?",
         s.seen,
         answer=lambda: [100 * s.exits[0].confidence],

@@ -65,9 +65,9 @@ class Step:
 
     deeper: (file in pages/, label) of the page that goes on from here. picture: whether it is about
     the visitor's picture. needs: "predictions" of the bundle, "mistakes" among them, its
-    "accuracies", or "examples". stage: draws what there is to look at, before (False) and after
-    (True) the answer; two views of the picture if there is none. there: what the link to the other
-    page takes along, so that it opens on what was just told.
+    "accuracies", those of several "heads", or "examples". stage: draws what there is to look at,
+    before (False) and after (True) the answer; two views of the picture if there is none. there:
+    what the link to the other page takes along, so that it opens on what was just told.
     """
 
     name: str

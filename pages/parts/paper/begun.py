@@ -28,7 +28,7 @@ def told(table: dict) -> list[str]:
             f"Every training began from the same backbone ({began_from(table)}) and from exits "
             f"that had been trained on it for {start['rounds']} rounds, "
             f"{how_the_start_ended(table)}. Then each saw {seen} (layer-wise: in each part). The "
-            "pictures are smaller than elsewhere on this page, so compare these figures with "
+            "pictures are smaller than those of the figures above, so compare these figures with "
             "each other only."
         )
     else:
@@ -50,7 +50,8 @@ def began_from(table: dict) -> str:
     init = str(table["init"])
     place, was = weights.root() / init.removeprefix("the bundle "), table["budget"].get(START)
     with suppress(weights.WeightsError, KeyError, OSError):
-        if was and place.is_dir() and identity.of_start(place, None) != was:
+        exits = "solved_tiles" in table["budget"]  # a counter's trainings begin with them, too
+        if was and place.is_dir() and identity.of_start(place, None, exits=exits) != was:
             return f"{init} as it was then; it has changed since"
     return init
 
