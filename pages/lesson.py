@@ -70,10 +70,8 @@ def missing(bundle: ui.Bundle, step: Step, scene: Scene) -> bool:
             st.caption("This step needs those recorded answers. Go on to the next one.")
             return True
         test = scene.test
-        few, none = (
-            len(test.truth) < lesson.ENOUGH,
-            step.needs == "mistakes" and test.correct[-1].all(),
-        )
+        few = len(test.truth) < lesson.ENOUGH
+        none = step.needs == "mistakes" and test.correct[-1].all()
         if few or none:
             st.info(
                 f"This step is about many pictures, and this model has {len(test.truth)} test "
@@ -84,13 +82,12 @@ def missing(bundle: ui.Bundle, step: Step, scene: Scene) -> bool:
         return few or none
     there = bundle.card.get("exits") and "accuracy" in bundle.card.get("final", {})
     differ = there and lesson.widest_layer(bundle.accuracies, bundle.heads) is not None
-    has = {"accuracies": there, "heads": differ, "examples": ui.examples(bundle.task)}
-    what = {
-        "accuracies": "the recorded accuracies of the exits",
-        "heads": "the recorded accuracies of several heads",
-        "examples": "the example pictures",
-    }.get(step.needs)
-    if what and not has[step.needs]:
+    has, what = {
+        "accuracies": (there, "the recorded accuracies of the exits"),
+        "heads": (differ, "the recorded accuracies of several heads"),
+        "examples": (ui.examples(bundle.task), "the example pictures"),
+    }.get(step.needs, (True, ""))
+    if not has:
         st.info(
             f"This step needs {what}, and this installation has none. Go on to the next one.",
             icon=":material/skip_next:",

@@ -44,7 +44,8 @@ class PerformanceControl(Policy):
             edges = np.quantile(sure.astype(float), np.linspace(0, 1, BINS + 1))[:-1]
             low = np.unique(np.floor(edges * 10_000) / 10_000)  # as they are kept and looked up
             band = np.searchsorted(low, sure, side="right") - 1
-            low, band = low[np.unique(band)], np.unique(band, return_inverse=True)[1]  # none empty
+            held, band = np.unique(band, return_inverse=True)
+            low = low[held]  # none is empty
             share = np.bincount(band, right) / np.bincount(band)
             found[exit] = list(zip(low.tolist(), share.round(4).tolist(), strict=True))
         return type(self)(self.threshold, found)

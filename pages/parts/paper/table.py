@@ -156,15 +156,17 @@ def apart(bundle: ui.Bundle, table: dict) -> str:
         return ""
     here, there = rows.loc[rows.accuracy.idxmax()], own.iloc[0]
     saw = start["rounds"] * budget.get("round_images", 0) + budget["images"]
-    trained = [(saw, budget["px"]), (there.pictures, there.px)]
-    if any(pd.isna(seen) or not seen for seen, _ in trained):
+    trained = [(saw, "", budget["px"]), (there.pictures, "at most ", there.px)]
+    if any(pd.isna(seen) or not seen for seen, *_ in trained):
         return ""
-    ours, its = (f"up to {int(n):,} pictures of {{}}{px} × {px} pixels" for n, px in trained)
+    ours, its = (
+        f"up to {int(n):,} pictures of {most}{px} × {px} pixels" for n, most, px in trained
+    )
     return (
         "A study of its own, not the exits in the figures above: its best exit after layer "
         f"{layer} trained {here.strategy} ({here['head']}, {percent(here.accuracy, 1)}) saw "
-        f"{ours.format('')}; the best of the figures above ({there['head']}, "
-        f"{percent(there.accuracy, 1)}) saw {its.format('at most ')}."
+        f"{ours}; the best of the figures above ({there['head']}, "
+        f"{percent(there.accuracy, 1)}) saw {its}."
     )
 
 
