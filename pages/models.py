@@ -4,7 +4,7 @@ are intact."""
 import pandas as pd
 import streamlit as st
 
-from mvit.bundles import weights
+from mvit.bundles import delta, weights
 from mvit.evaluation import paper
 from mvit.evaluation.intact import verify
 from pages import parts as ui
@@ -121,7 +121,7 @@ def show_numbers(card: dict) -> None:
         if len(own) == len(card["files"]):
             holds = "Backbone and all heads."
         if of := card.get("delta"):
-            holds = f"What training changed. The rest is grown from {of['backbone']} at every load."
+            holds = f"What training changed. The rest is grown from {delta.told(of)} at every load."
         megabytes = sum(about["bytes"] for about in own) / 1e6
         st.metric("On disk", f"{megabytes:.0f} MB", help=holds)
 

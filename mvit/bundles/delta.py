@@ -4,13 +4,14 @@ The growth is repeated at load (`mvit.models.growth`), so a bundle holds only th
 matrix the nearest one of low rank (a truncated SVD, as two factors `<matrix>:up` and
 `<matrix>:down`), or where that would be larger the change itself (`<matrix>:change`), in 8 bits a
 row; vectors in full. A matrix that is not there was not changed. Low-rank changes: Hu et al.,
-"LoRA", 2021.
+"LoRA", 2021. What is grown may lie on the way from the source `toward` a second bundle of the same
+backbone, which learned from the same start (`mvit.models.blend`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,7 +26,7 @@ UP, DOWN, CHANGE = ":up", ":down", ":change"
 BACKBONE_RANK = 4  # times that of the exits: every exit reads the backbone
 OVERSAMPLED = 8  # dimensions beyond the rank in which it is looked for (Halko et al., 2011)
 SEED = 0  # of the growth
-METADATA = "delta"
+METADATA, TOWARD = "delta", "toward"
 
 Held = dict[str, torch.Tensor]
 
@@ -139,24 +140,36 @@ def read_changes(grown: MultiExitViT, where: Path, sums: dict[str, str]) -> None
         add(module, held, where / names[-1])
 
 
-def origin(source: Path, heads: Sequence[str], rank: int) -> dict:
+def origin(source: Path, heads: Iterable[str], rank: int, toward: dict | None = None) -> dict:
     """What the card of a trained grown network tells about its growth: the source bundle, by the
-    sha256 of the files that it is grown from, the seed, and the rank of the exits' change."""
-    card = read_card(source)
+    sha256 of the files that it is grown from, the seed, and the rank of the exits' change.
+
+    toward: {"backbone", "share"} if it is grown from what lies that share of the way to a second
+    bundle of the task, in the backbone and in those of the heads that both have."""
+    about = {"task": read_card(source)["task"]["name"], "backbone": source.resolve().name}
+    about |= {"files": _sums(source, heads), "seed": SEED, "rank": rank}
+    if toward:
+        files = _sums(source.resolve().parent / toward["backbone"], heads)
+        about[TOWARD] = {"backbone": toward["backbone"], "share": toward["share"], "files": files}
+    return about
+
+
+def _sums(source: Path, heads: Iterable[str]) -> dict[str, str]:
+    """The sha256 of each file of a bundle that holds its backbone or one of these heads."""
+    files = read_card(source)["files"]
     wanted = {"backbone", *(f"heads/{name}" for name in heads)}
-    files = {
-        n: card["files"][n]["sha256"]
-        for p, own in parts(card["files"]).items()
-        for n in own
-        if p in wanted
-    }
-    return {
-        "task": card["task"]["name"],
-        "backbone": source.resolve().name,
-        "files": files,
-        "seed": SEED,
-        "rank": rank,
-    }
+    return {n: files[n]["sha256"] for p, own in parts(files).items() for n in own if p in wanted}
+
+
+def sources(delta: dict) -> dict[str, dict[str, str]]:
+    """The bundles that a trained grown network needs, and of each the files with their sha256."""
+    return {about["backbone"]: about["files"] for about in (delta, delta.get(TOWARD)) if about}
+
+
+def told(delta: dict) -> str:
+    """What the network was grown from, in words."""
+    named = list(sources(delta))
+    return named[0] if len(named) == 1 else f"the mean of {named[0]} and {named[1]}"
 
 
 def tag(delta: dict) -> dict[str, str]:
@@ -168,14 +181,15 @@ def misfit(where: Path, card: dict, root: Path) -> str | None:
     """Why the changes in a bundle do not belong to the source bundle that is installed, or to their
     card, in words; None if they do. Reads cards and headers only."""
     delta = card["delta"]
-    named = f"{delta['task']}/{delta['backbone']}"
-    source = root / delta["task"] / delta["backbone"]
-    if not (source / "card.json").exists():
-        return f"it was trained from {named}, which is not installed"
-    now = read_card(source)["files"]
-    for name, sha256 in delta["files"].items():
-        if now.get(name, {}).get("sha256") != sha256:
-            return f"it was trained from {named}, whose {name} has been replaced since"
+    for backbone, files in sources(delta).items():
+        trained = f"it was trained from {delta['task']}/{backbone}"
+        source = root / delta["task"] / backbone
+        if not (source / "card.json").exists():
+            return f"{trained}, which is not installed"
+        now = read_card(source)["files"]
+        for name, sha256 in files.items():
+            if now.get(name, {}).get("sha256") != sha256:
+                return f"{trained}, whose {name} has been replaced since"
     changed = {"backbone", *parts(delta["files"])}
     for name in (n for part, own in parts(card["files"]).items() if part in changed for n in own):
         # loading says it of a file that cannot be read
@@ -183,10 +197,10 @@ def misfit(where: Path, card: dict, root: Path) -> str | None:
             of = {}
             with suppress(ValueError):
                 of = json.loads((file.metadata() or {}).get(METADATA, "{}"))
-            for key in ("task", "backbone", "files", "seed", "rank"):
-                if key not in of:
+            for key in ("task", "backbone", "files", "seed", "rank", TOWARD):
+                if key not in of and key != TOWARD:
                     return f"{name} does not tell which network it is the change of"
-                if of[key] != delta[key]:
+                if of.get(key) != delta.get(key):
                     what = "source bundle" if key not in ("seed", "rank") else key
                     return f"{name} is the change of a network with another {what} than the card's"
     return None

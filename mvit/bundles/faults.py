@@ -127,6 +127,7 @@ WARNED = {
     "auroc": _share,
 }
 SOURCE = {"task": _beside, "backbone": _beside, "files": {ANY: _text}, "seed": _count}
+TOWARD = {"backbone": _beside, "files": {ANY: _text}, "share": _share}
 CARD = {
     **PART,
     **TRAINING,
@@ -140,7 +141,12 @@ CARD = {
         **dict.fromkeys(("words", "from", "sha256"), _is(str)),
         **{"share": _share, "seed": _count},
     },
-    "delta": {NEEDED: (*SOURCE, "rank"), **SOURCE, "rank": _whole},
+    "delta": {
+        NEEDED: (*SOURCE, "rank"),
+        **SOURCE,
+        "rank": _whole,
+        "toward": TOWARD | {NEEDED: (*TOWARD,)},
+    },
     "maps": MAPS | {"splits": {ANY: {NEEDED: ("layers",), "layers": [MAP_ROW]}}},
     "unusual": [{NEEDED: ("picture", "counts"), "picture": _text, "counts": _by_exit}],
     "coarse": {"exits": [PLACE | {NEEDED: (*PLACE[NEEDED], "said"), "said": [SAID]}]},

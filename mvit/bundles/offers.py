@@ -79,13 +79,14 @@ def told() -> str:
 
 def folders(task: str, backbone: str) -> list[Path]:
     """All folders whose files make up a network: the bundle's, those of the bundles that it has a
-    file of, and of a trained grown one that of the bundle it was grown from. Raises
+    file of, and of a trained grown one those of the bundles it was grown from. Raises
     WeightsError."""
     where = folder(task, backbone)
     card = read_card(where)
     others = [where.parent / about["of"] for about in card["files"].values() if "of" in about]
     of = card.get("delta")
-    return [where, *dict.fromkeys(others), *([root() / of["task"] / of["backbone"]] if of else [])]
+    grown_of = [root() / of["task"] / name for name in delta.sources(of)] if of else []
+    return [where, *dict.fromkeys(others), *grown_of]
 
 
 def card_of(task: str, backbone: str) -> dict:

@@ -38,6 +38,7 @@ from mvit.bundles.places import ROOT, bundles, root
 from mvit.bundles.tensors import fill, put, read_part, read_tensors, save_held, save_part
 from mvit.inference.engine import Engine
 from mvit.models.backbone import Backbone
+from mvit.models.blend import blend
 from mvit.models.extra_heads import EVERY, build
 from mvit.models.growth import GrowthError, grow
 from mvit.models.multi_exit import MultiExitViT, Plan
@@ -63,6 +64,7 @@ __all__ = [
     "read_card",
     "read_tensors",
     "refusal",
+    "regrown",
     "root",
     "save",
     "save_part",
@@ -231,16 +233,24 @@ def _read_trained(where: Path, card: dict, heads: Sequence[str]) -> MultiExitViT
         if reason := delta.misfit(where, card, root()):
             raise refused(where / "card.json", reason)
         of, sums = card["delta"], {n: str(about["sha256"]) for n, about in card["files"].items()}
-        own = [name for name in heads if name in head_names(of["files"])]
-        source = root() / of["task"] / of["backbone"]
-        # the small network has no name here, so that its memory is free before the changes are read
-        model = grow(
-            read(source, of["task"], heads=own), card["architecture"], own, seed=int(of["seed"])
-        )
+        model = regrown(of, card["architecture"], heads)
     except GrowthError as error:
         raise refused(where / "card.json", str(error)) from error
     delta.read_changes(model, where, sums)
     return model
+
+
+def regrown(of: dict, architecture: str, heads: Sequence[str]) -> MultiExitViT:
+    """What a trained grown network was before its change, with those of the heads that its source
+    has; float32. of: the card's `delta`. Raises WeightsError, and GrowthError."""
+    own = [name for name in heads if name in head_names(of["files"])]
+    beside = root() / of["task"]
+    small = read(beside / of["backbone"], of["task"], heads=own)
+    if toward := of.get(delta.TOWARD):
+        taken = [name for name in own if name in head_names(toward["files"])]
+        other = read(beside / toward["backbone"], of["task"], heads=taken)
+        blend(small, other.state_dict(), float(toward["share"]))
+    return grow(small, architecture, own, seed=int(of["seed"]))
 
 
 def verify(only_task: str | None = None, only_backbone: str | None = None) -> list[dict]:

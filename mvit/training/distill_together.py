@@ -28,13 +28,14 @@ from mvit.data.folders import DataError
 from mvit.data.labelled import augment
 from mvit.data.photos import read_batch
 from mvit.models.backbone import Backbone
+from mvit.models.blend import blend
 from mvit.models.multi_exit import FINAL, MultiExitViT
 from mvit.tasks import Task
 from mvit.training.distill import list_of
 from mvit.training.distill_heads import apart, run_through
 from mvit.training.finetune import explicit_attention
 from mvit.training.identity import fingerprint
-from mvit.training.joint import JointRecipe, blend, learners, phases_of
+from mvit.training.joint import JointRecipe, learners, phases_of
 from mvit.training.joint_loss import Phase
 from mvit.training.loop import Loop, Step, begin
 

@@ -124,24 +124,26 @@ def bundle_tensors(folder: Path, part: str, to: str | None = None) -> dict[str, 
 
 def grown_start(
     model: MultiExitViT, init: Path | None, to: str
-) -> tuple[Path, MultiExitViT] | None:
-    """The installed bundle that a model was grown from, and the model as it was before any
-    training; None if it was not grown from one of its own task with the same exits."""
+) -> tuple[dict, MultiExitViT] | None:
+    """What a card tells of the growth of a model (see `delta.origin`), and the model as it
+    was before any training; None if it was not grown from an installed bundle of its own task with
+    the same exits."""
     if init is None or not init.is_dir():
         return None
     card = weights.read_card(init)
     of = card.get("delta") or {"task": card["task"]["name"], "backbone": init.resolve().name}
-    source, heads = weights.root() / of["task"] / of["backbone"], list(model.heads)
+    source = weights.root() / of["task"] / of["backbone"]
     installed = "delta" in card or source.resolve() == init.resolve()
     if not installed or of["task"] != model.task.name:
         return None
     if not wants_growth(weights.read_card(source), to):
         return None
     try:
-        grown = grow(weights.read(source, of["task"], heads=heads), to, heads, seed=delta.SEED)
+        of = delta.origin(source, model.heads, 0, toward=of.get("toward"))
+        grown = weights.regrown(of, to, list(model.heads))
     except (weights.WeightsError, GrowthError):
         return None  # exits that its source has not
-    return (source, grown) if delta.comparable(model, grown) else None
+    return (of, grown) if delta.comparable(model, grown) else None
 
 
 def wants_growth(card: dict, to: str) -> bool:

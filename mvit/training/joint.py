@@ -52,7 +52,8 @@ class JointRecipe(Recipe):
     Layer-wise training goes through all the stages in each of its phases. What came after the
     paper, for end-to-end training: self_distillation, how much of an early exit's loss is its
     distance to the final exit's answer; gradient_equilibrium, whether every layer learns equally
-    much from the exits above it (see mvit.training.joint_loss). start_share: see `blend`.
+    much from the exits above it (see mvit.training.joint_loss). start_share: how much
+    of the way back to its start a trained model is left in the end (see mvit.models.blend).
     """
 
     # gentler than in fine-tuning: early layers now have exits of their own to serve
@@ -173,16 +174,6 @@ def kept(
     beside = {"along": lesson.along, "mean": mean}
     beside = {name: module for name, module in beside.items() if module is not None}
     return torch.nn.ModuleDict({"now": model, **beside}) if beside else model
-
-
-@torch.no_grad()
-def blend(model: MultiExitViT, start: dict[str, torch.Tensor], share: float) -> None:
-    """Leave a trained model `share` of the way back to its start, its state before training, so
-    that it keeps what its training did not show it (Wortsman et al., "Robust fine-tuning of
-    zero-shot models", CVPR 2022)."""
-    for name, now in model.state_dict().items() if share else ():
-        if now.is_floating_point():
-            now.lerp_(start[name].to(now.device), share)
 
 
 def learn_together(

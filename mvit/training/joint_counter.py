@@ -22,8 +22,8 @@ from mvit.training.loop import Step
 @dataclass(kw_only=True)
 class JointCrowdRecipe(CrowdRecipe):
     """How a counter's backbone and exits learn together: as in fine-tuning a counter, with a
-    learning rate of their own for the exits, and gentler to early layers. start_share: see `blend`
-    in mvit.training.joint."""
+    learning rate of their own for the exits, and gentler to early layers. start_share: as in
+    `mvit.training.joint.JointRecipe`."""
 
     layer_decay: float = 0.9
     exit_rate: float = 1e-3

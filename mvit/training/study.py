@@ -19,6 +19,7 @@ from mvit.data.folders import DataError
 from mvit.data.splits import own_labels
 from mvit.evaluation.storage import change_for_storage, round_for_storage, round_heads
 from mvit.models.backbone import Backbone
+from mvit.models.blend import blend
 from mvit.models.heads import HEADS
 from mvit.models.multi_exit import MultiExitViT, PlanError
 from mvit.models.transcrowd import backbone_for
@@ -34,7 +35,7 @@ from mvit.training.initial import (
     take_over_exits,
     wants_growth,
 )
-from mvit.training.joint import STRATEGIES, blend, learn_together, phases_of
+from mvit.training.joint import STRATEGIES, learn_together, phases_of
 from mvit.training.kinds import kind_of
 from mvit.training.low_rank import low_rank
 
@@ -195,11 +196,11 @@ def stored(study: Study, model: MultiExitViT, measure: Callable) -> tuple[dict, 
     8 bits for all of it if no exit pays; else for those of the heads that do not, where every layer
     learned."""
     if start := grown_start(model, study.init, study.architecture):
-        source, grown = start
+        of, grown = start
         if found := change_for_storage(model, grown, measure, keep=study.rank):
             storage, recorded, files = found
-            about = delta.origin(source, list(model.heads), storage["rank"])
-            return storage, recorded, {"files": files, "card": {"delta": about}}
+            about = {"delta": of | {"rank": storage["rank"]}}
+            return storage, recorded, {"files": files, "card": about}
     light = getattr(study.recipe, "from_layer", 1) == 1
     storage, recorded = round_for_storage(model, measure, light=light)
     if storage["bits"] == 16 and light:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from mvit.bundles import weights
+from mvit.bundles import delta, weights
 from mvit.bundles.weights import WeightsError
 from mvit.charts import race as charts
 from mvit.charts.style import RIGHT, WRONG, plain_label, sure_text, verdicts
@@ -179,7 +179,7 @@ def which(bundle: ui.Bundle) -> str:
     if bundle.grown_from:
         return f"A larger network that gives {bundle.grown_from}'s answers"
     if of := bundle.card.get("delta"):
-        return f"A larger network, grown from {of['backbone']} and then trained"
+        return f"A larger network, grown from {delta.told(of)} and then trained"
     if (how := bundle.card.get("strategy")) == "end-to-end":
         return "Exits and layers were trained together"
     return "The exits were trained after the layers" if how == "classifier-wise" else "Own training"

@@ -73,13 +73,14 @@ def test_a_second_call_trains_nothing_again(trained, monkeypatch):
 
 
 def test_training_can_go_on_from_it(trained):
-    folder, _, study, _ = trained
+    folder, *_, card = trained
     tuned = folder / "mine" / WIDE
     model = mvit.load("mine", WIDE, device="cpu")
     held = bundle_tensors(tuned, "heads/mlp")
     assert same(held, snapshot(model.heads["mlp"]))
-    source, start = grown_start(model, tuned, WIDE)
-    assert source == folder / "mine" / BACKBONE and not same(snapshot(start), snapshot(model))
+    of, start = grown_start(model, tuned, WIDE)
+    assert of | {"rank": card["delta"]["rank"]} == card["delta"]
+    assert not same(snapshot(start), snapshot(model))
 
 
 def test_it_is_kept_whole_where_every_rank_would_cost_too_much(trained):

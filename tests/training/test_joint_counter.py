@@ -15,6 +15,7 @@ from toys import same, snapshot
 from mvit.bundles import weights
 from mvit.data.crowds import Crowds, Tiles
 from mvit.data.labelled import DataError
+from mvit.models.blend import blend
 from mvit.models.multi_exit import FINAL, MultiExitViT, PlanError
 from mvit.models.transcrowd import backbone_for
 from mvit.scenes.drawing import render
@@ -22,7 +23,7 @@ from mvit.tasks import TASKS
 from mvit.training import crowd_study
 from mvit.training.counter import CrowdRecipe, splat
 from mvit.training.exits import ExitRecipe
-from mvit.training.joint import blend, learn_together, phases_of
+from mvit.training.joint import learn_together, phases_of
 from mvit.training.joint_counter import JointCrowdRecipe, counts
 from mvit.training.joint_loss import of_part, phase_logits
 from mvit.training.loop import Step

@@ -6,7 +6,7 @@ from itertools import groupby
 
 import pandas as pd
 
-from mvit.bundles.delta import BACKBONE_RANK
+from mvit.bundles import delta
 from pages.parts import words
 
 SHOWN_ELSEWHERE = {"task", "architecture", "layers", "exits", "final", "files", "splits"}
@@ -80,10 +80,12 @@ def _told(key: str, value: object) -> str:
     if key == "exit_weights":
         return "; then ".join(exit_weights(phase) for phase in value)
     if key == "delta":
-        source, rank = f"{value['task']}/{value['backbone']}", value["rank"]
+        rank, way = value["rank"], ""
+        if further := value.get("toward"):
+            way = f" ({further['share']:.0%} of the way to the second)"
         return (
-            f"what training changed in the network grown from {source}, at rank "
-            f"{rank * BACKBONE_RANK} in the layers and {rank} in the exits"
+            f"what training changed in the network grown from {delta.told(value)}{way}, at rank "
+            f"{rank * delta.BACKBONE_RANK} in the layers and {rank} in the exits"
         )
     if key == "precision":
         name, _, rest = str(value).partition(" (accelerate) on ")
