@@ -21,8 +21,8 @@ RESULTS = {  # bundle: how its row in the README begins
     ("cifar10", "vit_tiny_patch16_224_end_to_end"): "CIFAR-10, {} exits (heads `mlp`, `vit`)",
     ("cifar100", "vit_tiny_patch16_224"): "CIFAR-100, {} exits, backbone kept",
     ("cifar100", "vit_tiny_patch16_224_end_to_end"): "CIFAR-100, {} exits (heads `mlp`, `vit`)",
-    ("cifar10", "vit_base_patch16_224"): "CIFAR-10, ViT-B/16 grown from the first",
-    ("cifar100", "vit_base_patch16_224"): "CIFAR-100, ViT-B/16 grown from the first",
+    ("cifar10", "vit_base_patch16_224"): "CIFAR-10, ViT-B/16 grown from the mean",
+    ("cifar100", "vit_base_patch16_224"): "CIFAR-100, ViT-B/16 grown from the mean",
     ("imagenet1k", "vit_tiny_patch16_224"): "any photo, 1,000 things, {} exits (the 84",
     ("imagenet1k", "vit_tiny_patch16_224_end_to_end"): "any photo, backbone and exits taught",
 }
