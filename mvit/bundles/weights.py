@@ -248,8 +248,11 @@ def regrown(of: dict, architecture: str, heads: Sequence[str]) -> MultiExitViT:
     small = read(beside / of["backbone"], of["task"], heads=own)
     if toward := of.get(delta.TOWARD):
         taken = [name for name in own if name in head_names(toward["files"])]
-        other = read(beside / toward["backbone"], of["task"], heads=taken)
-        blend(small, other.state_dict(), float(toward["share"]))
+        other = read(beside / toward["backbone"], of["task"], heads=taken).state_dict()
+        now = small.state_dict()
+        if any(name not in now or now[name].shape != t.shape for name, t in other.items()):
+            raise GrowthError(f"{toward['backbone']} is not of the shape of {of['backbone']}")
+        blend(small, other, float(toward["share"]))
     return grow(small, architecture, own, seed=int(of["seed"]))
 
 

@@ -11,6 +11,7 @@ from toys import snapshot
 import mvit
 from mvit.bundles import delta, weights
 from mvit.bundles.weights import WeightsError
+from mvit.models.growth import GrowthError
 from mvit.tasks import CIFAR10_LABELS, Task
 from mvit.training.initial import grown_start
 
@@ -94,3 +95,17 @@ def test_training_goes_on_from_its_own_beginning(between):
     assert of["toward"] == weights.card_of("cifar10", "between")["delta"]["toward"]
     now = snapshot(wide)  # nothing has learned since; vectors are kept in half precision
     assert all(torch.allclose(v, now[k], atol=1e-3) for k, v in snapshot(start).items())
+
+
+def test_a_second_bundle_of_another_shape_is_refused_by_name(between):
+    at = between / "cifar10"
+    wide = weights.read(at / "between", "cifar10", heads=HEADS[:1])
+    of = weights.read_card(at / "between")["delta"]
+    card = {k: v for k, v in weights.read_card(at / "between").items() if k != "delta"}
+    weights.save(wide, at / "wide", card | {"exits": []})
+    with pytest.raises(GrowthError, match=f"wide is not of the shape of {BACKBONE}"):
+        weights.regrown(
+            delta.origin(at / BACKBONE, HEADS, RANK, of["toward"] | {"backbone": "wide"}),
+            WIDE,
+            heads=HEADS,
+        )
