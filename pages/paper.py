@@ -105,7 +105,7 @@ def show_differences(bundle: ui.Bundle) -> None:
     if of := card.get("delta"):
         backbone += (
             f" The paper's learned from ImageNet-21k at its full width. This one was grown from "
-            f"{delta.told(of)}, and at full width it learned from "
+            f"{delta.told(of, form='`{}`')}, and at full width it learned from "
             f"{ui.TASK_NAMES.get(bundle.task, bundle.task)} alone."
         )
     elif size < paper.PARAMETERS / 4:

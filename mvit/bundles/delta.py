@@ -166,9 +166,9 @@ def sources(delta: dict) -> dict[str, dict[str, str]]:
     return {about["backbone"]: about["files"] for about in (delta, delta.get(TOWARD)) if about}
 
 
-def told(delta: dict) -> str:
-    """What the network was grown from, in words."""
-    named = list(sources(delta))
+def told(delta: dict, form: str = "{}") -> str:
+    """What the network was grown from, in words. form: how a bundle is named."""
+    named = [form.format(name) for name in sources(delta)]
     return named[0] if len(named) == 1 else f"the mean of {named[0]} and {named[1]}"
 
 

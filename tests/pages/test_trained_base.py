@@ -78,7 +78,7 @@ def test_every_page_takes_it(page, trained):
 def test_the_paper_s_page_has_its_own_figures_and_tells_where_it_differs(trained):
     app = well(open_app("paper", backbone=BASE))
     assert f"{100 * ACCURACY:.2f}" in said(app) + app.table[0].value.to_string()
-    assert f"This one was grown from {BACKBONE}, and at full width it learned from" in said(app)
+    assert f"This one was grown from `{BACKBONE}`, and at full width it learned from" in said(app)
     assert "It was chosen because a laptop" not in said(app)
 
 
@@ -90,7 +90,7 @@ def test_the_models_page_tells_what_is_kept_of_it(trained):
     told = next(t.value for t in app.dataframe if "training" in t.value)
     kept = told[told.what == "Kept as"].value.item()
     assert kept == (
-        f"what training changed in the network grown from {BACKBONE}, "
+        f"what training changed in the network grown from cifar10/{BACKBONE}, "
         "at rank 8 in the layers and 2 in the exits"
     )
 

@@ -83,8 +83,9 @@ def _told(key: str, value: object) -> str:
         rank, way = value["rank"], ""
         if further := value.get("toward"):
             way = f" ({further['share']:.0%} of the way to the second)"
+        source = delta.told(value, form=f"{value['task']}/{{}}")
         return (
-            f"what training changed in the network grown from {delta.told(value)}{way}, at rank "
+            f"what training changed in the network grown from {source}{way}, at rank "
             f"{rank * delta.BACKBONE_RANK} in the layers and {rank} in the exits"
         )
     if key == "precision":
